@@ -1,0 +1,3 @@
+"""Person re-identification without labels."""
+
+__version__ = "0.1.0.dev0"

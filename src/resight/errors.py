@@ -1,0 +1,48 @@
+"""The errors that resight raises on purpose.
+
+Every message says what was expected, what was found, where, and what to do. The command line prints it as
+one line and exits with status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ResightError(ValueError):
+    """The root of every error that resight raises on purpose."""
+
+
+class DataError(ResightError):
+    """A data set, a folder or an image is not what was expected."""
+
+
+class ConfigError(ResightError):
+    """A setting is unknown, of the wrong kind or out of its range."""
+
+
+class WeightsError(ResightError):
+    """Weights cannot be found, read or fitted to the network."""
+
+
+class RunError(ResightError):
+    """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
+
+
+class ResightWarning(UserWarning):
+    """Something that resight can go on with, and that the user should know."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name is meant by a mistyped one.
+
+    Args:
+        name: What the user wrote.
+        known: The names that exist.
+
+    Returns:
+        ``"; did you mean 'x'?"``, or ``""`` where nothing is near.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,220 @@
+"""The five records that everything in resight takes and gives.
+
+They are frozen: nothing changes one in place. Array columns are made read-only, and slicing one gives a new
+record over the same memory or a copy of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+UNKNOWN = -1
+"""The value of a person, camera, tracklet or frame that is not known."""
+
+
+def _column(values: npt.ArrayLike, dtype: npt.DTypeLike, size: int, name: str) -> npt.NDArray[Any]:
+    array = np.array(values, dtype=dtype)
+    if array.shape != (size,):
+        raise DataError(f"column '{name}' must have shape ({size},), found {array.shape}")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """Images and what is known of each, one row an image.
+
+    Attributes:
+        paths: ``(N,)`` file paths, as strings.
+        people: ``(N,)`` int64 person ids; ``-1`` is unknown (or junk, where a data set says so).
+        cameras: ``(N,)`` int64 camera ids, gaps allowed; ``-1`` is unknown.
+        tracklets: ``(N,)`` int64 tracklet ids, ``-1`` unknown.
+        frames: ``(N,)`` int64 frame numbers, ``-1`` unknown.
+
+    Raises:
+        DataError: A column's length differs from the number of paths.
+    """
+
+    paths: npt.NDArray[np.str_]
+    people: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    cameras: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    tracklets: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    frames: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        size = len(self.paths)
+        object.__setattr__(self, "paths", _column(self.paths, np.str_, size, "paths"))
+        for name in ("people", "cameras", "tracklets", "frames"):
+            values = getattr(self, name)
+            if len(values) == 0 and size:
+                values = np.full(size, UNKNOWN)
+            object.__setattr__(self, name, _column(values, np.int64, size, name))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
+        """Give the table of the chosen rows (a slice, indices or a boolean mask)."""
+        return ImageTable(
+            self.paths[rows], self.people[rows], self.cameras[rows], self.tracklets[rows], self.frames[rows]
+        )
+
+    @property
+    def has_people(self) -> bool:
+        """Whether any image has a known person."""
+        return bool((self.people != UNKNOWN).any())
+
+    @property
+    def has_cameras(self) -> bool:
+        """Whether every image has a known camera."""
+        return len(self) > 0 and bool((self.cameras != UNKNOWN).all())
+
+    def relabel(self, people: npt.ArrayLike) -> ImageTable:
+        """Give the same images with other person ids, ``(N,)``."""
+        return replace(self, people=np.asarray(people))
+
+    @staticmethod
+    def concatenate(*tables: ImageTable) -> ImageTable:
+        """Join tables, in order."""
+        return ImageTable(
+            *(
+                np.concatenate([getattr(table, name) for table in tables])
+                for name in ("paths", "people", "cameras", "tracklets", "frames")
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """One vector for each image (or tracklet).
+
+    Attributes:
+        table: The ``N`` images.
+        vectors: ``(N, D)`` float32, finite; L2-normalised unless the maker says otherwise.
+        encoder: The identity of the encoder that made them (a digest of its weights and settings).
+
+    Raises:
+        DataError: Shapes disagree or a value is not finite.
+    """
+
+    table: ImageTable
+    vectors: Floats
+    encoder: str = ""
+
+    def __post_init__(self) -> None:
+        vectors = np.asarray(self.vectors, dtype=np.float32).view()
+        if vectors.ndim != 2 or len(vectors) != len(self.table):
+            raise DataError(f"vectors must have shape ({len(self.table)}, D), found {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise DataError("vectors hold nan or inf: check the weights and the images that made them")
+        vectors.setflags(write=False)
+        object.__setattr__(self, "vectors", vectors)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, rows: slice | Ints | Mask) -> Features:
+        """Give the features of the chosen rows."""
+        return Features(self.table[rows], self.vectors[rows], self.encoder)
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """The clusters that stand in for people.
+
+    Attributes:
+        labels: ``(N,)`` int64 in ``0..C-1``, or ``-1`` for an image outside every cluster.
+        eps: The distance threshold that was used.
+        quality: Named numbers: clusters, outlier share, and against true people where they are known.
+    """
+
+    labels: Ints
+    eps: float
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", _column(self.labels, np.int64, len(self.labels), "labels"))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters there are."""
+        return int(self.labels.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """For each query, the nearest gallery rows.
+
+    Attributes:
+        ids: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` where fewer than ``K`` exist.
+        distances: ``(Q, K)`` float32, ascending along each row.
+
+    Raises:
+        DataError: Shapes disagree or a row does not ascend.
+    """
+
+    ids: Ints
+    distances: Floats
+
+    def __post_init__(self) -> None:
+        ids = np.array(self.ids, dtype=np.int64)
+        distances = np.array(self.distances, dtype=np.float32)
+        if ids.ndim != 2 or ids.shape != distances.shape:
+            raise DataError(
+                f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}"
+            )
+        if (distances[:, 1:] < distances[:, :-1]).any():
+            raise DataError("the distances of a ranking must ascend along each row")
+        for name, array in (("ids", ids), ("distances", distances)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        scores: Named numbers, shares in 0..1: ``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``, ...
+        per_query: Columns of equal length, one entry a query: ``query`` (row in the query table),
+            ``average_precision``, ``inverse_negative_penalty``, ``first_rank`` (0-based; nan, nan, -1 where a
+            query has no possible match), ``matches`` (how many possible matches it has).
+        provenance: Where it comes from: data set, encoder, protocol, flip, re-ranking, versions.
+    """
+
+    scores: Mapping[str, float]
+    per_query: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the report as plain data that `json.dumps` takes; nan becomes None."""
+        return {
+            "scores": {name: float(value) for name, value in self.scores.items()},
+            "per_query": {
+                name: [None if isinstance(v, float) and v != v else v for v in column.tolist()]
+                for name, column in self.per_query.items()
+            },
+            "provenance": {
+                name: str(value) if isinstance(value, Path) else value
+                for name, value in self.provenance.items()
+            },
+        }

@@ -1,0 +1,1 @@
+"""Figures, ranked strips and pages, as pure functions of records."""
