@@ -176,9 +176,7 @@ class Ranking:
         ids = np.array(self.ids, dtype=np.int64)
         distances = np.array(self.distances, dtype=np.float32)
         if ids.ndim != 2 or ids.shape != distances.shape:
-            raise DataError(
-                f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}"
-            )
+            raise DataError(f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}")
         if (distances[:, 1:] < distances[:, :-1]).any():
             raise DataError("the distances of a ranking must ascend along each row")
         for name, array in (("ids", ids), ("distances", distances)):
@@ -214,7 +212,6 @@ class Report:
                 for name, column in self.per_query.items()
             },
             "provenance": {
-                name: str(value) if isinstance(value, Path) else value
-                for name, value in self.provenance.items()
+                name: str(value) if isinstance(value, Path) else value for name, value in self.provenance.items()
             },
         }

@@ -1,0 +1,102 @@
+"""Load a data set by its name, or by a specification such as ``market1501=/data/market``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from resight.data import cuhk03np, dukemtmc, market1501
+from resight.data.cuhk03np import load_cuhk03np
+from resight.data.dukemtmc import load_dukemtmc
+from resight.data.folder import load_folder
+from resight.data.layout import MARKET_FOLDERS, is_image_name
+from resight.data.market1501 import load_market1501
+from resight.data.msmt17 import load_msmt17
+from resight.data.splits import Dataset, split_validation
+from resight.errors import ConfigError, nearest
+
+__all__ = ["DATASETS", "Dataset", "load_dataset", "parse_spec", "split_validation"]
+
+DATASETS: dict[str, Callable[[Path], Dataset]] = {
+    "market1501": load_market1501,
+    "dukemtmc": load_dukemtmc,
+    "cuhk03np": load_cuhk03np,
+    "msmt17": load_msmt17,
+    "folder": load_folder,
+}
+"""What reads each set, by the set's name."""
+
+# The narrower pattern first: DukeMTMC's names fit CUHK03-NP's pattern too.
+_MARKET_STYLE = {
+    "market1501": market1501.PATTERN,
+    "dukemtmc": dukemtmc.PATTERN,
+    "cuhk03np": cuhk03np.PATTERN,
+}
+
+logger = logging.getLogger(__name__)
+
+
+def load_dataset(name: str, root: str | Path) -> Dataset:
+    """Read a data set.
+
+    Args:
+        name: One of `DATASETS`.
+        root: The set's folder, or the one above it.
+
+    Returns:
+        The data set; its `notes` say what was skipped and whether it is the official split.
+
+    Raises:
+        ConfigError: There is no such set.
+        DataError: The folder is not what the set's publisher hands out.
+    """
+    return DATASETS[_known(name)](Path(root).expanduser())
+
+
+def parse_spec(spec: str) -> tuple[str, Path]:
+    """Read what names a data set on a command line or in a recipe.
+
+    Args:
+        spec: ``name=path``, or a path alone. A path alone is a plain ``folder`` of crops, unless it has the
+            folders and file names of a known set: then it is that set, and the log says so.
+
+    Returns:
+        The name of the set and the path.
+
+    Raises:
+        ConfigError: There is no such set, or the path is missing.
+    """
+    name, equals, path = spec.partition("=")
+    # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
+    if equals and not Path(spec).expanduser().exists() and not set(name) & set("/\\.~"):
+        if not path.strip():
+            raise ConfigError(f"'{spec}' names no folder: write {name}=PATH")
+        return _known(name.strip()), Path(path.strip()).expanduser()
+    if not spec.strip() or spec in DATASETS:
+        raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
+    root = Path(spec).expanduser()
+    style = _market_style(root)
+    if style is None:
+        return "folder", root
+    logger.warning(
+        "%s has the layout of %s and is read as it; folder=%s reads it as plain crops", root, style, root
+    )
+    return style, root
+
+
+def _known(name: str) -> str:
+    if name not in DATASETS:
+        raise ConfigError(
+            f"there is no data set '{name}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+        )
+    return name
+
+
+def _market_style(root: Path) -> str | None:
+    folders = [root / folder for folder in MARKET_FOLDERS.values()]
+    if not all(folder.is_dir() for folder in folders):
+        return None
+    images = (file.name for file in folders[1].iterdir() if is_image_name(file.name))
+    first = next(images, "")
+    return next((name for name, pattern in _MARKET_STYLE.items() if pattern.match(first)), None)

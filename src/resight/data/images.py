@@ -1,0 +1,319 @@
+"""Read image files: whatever Pillow makes of a file, as (H, W, 3) uint8 RGB or as one clear error.
+
+What happens to each kind of file:
+
+- The EXIF orientation is applied; EXIF data that cannot be read count as upright.
+- Grey, palette, CMYK, YCbCr, HSV and 1-bit pixels become RGB. Alpha, and a palette's or a colour key's
+  transparency, is laid over mid grey (128), so that a cut-out person has no black or white halo.
+- 16-bit grey is scaled to 8 bit (``65535 -> 255``, rounded); 16-bit colour loses its lower byte, in Pillow.
+- An animation or a document of many pages gives its first frame.
+- Floating-point pixels, and integers outside 0..65535, have no known range: an error.
+- Empty, truncated and broken files, files that are no image or of a format other than `FORMATS`, and files
+  with more than `PIXEL_LIMIT` pixels (found in the header, before anything is decoded) are errors too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import disk_usage, rmtree
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from resight.errors import ConfigError, DataError
+from resight.progress import progress as watched
+from resight.records import ImageTable, Mask
+
+Pixels = npt.NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
+"""The formats that are tried, by content and not by name; some of Pillow's others start programs (EPS)."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".jp2"})
+"""The file-name endings, in lower case, that a folder is searched for."""
+
+PIXEL_LIMIT = 64_000_000
+"""The most pixels an image may have: 192 MB as RGB. A crop has thousands, a camera's frame millions."""
+
+MEMORY_LIMIT = 2 * 2**30
+"""The most bytes of pixels that `load_images` keeps in RAM."""
+
+_BACKGROUND = (128, 128, 128, 255)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_CHUNK = 64  # rows a thread takes at once: enough to hide the cost of handing work over
+
+logger = logging.getLogger(__name__)
+
+
+def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
+    """Read an image at a given size; the module says what happens to each kind of file.
+
+    Args:
+        path: The file.
+        size: Height and width in pixels; the image is stretched to it, bicubic.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        DataError: The file cannot be read as an image; one line says which, why and what to do.
+        ConfigError: The size is not two positive numbers.
+    """
+    height, width = _checked(size)
+    image = open_image(path)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(image, dtype=np.uint8)
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Read an image at its own size, upright and in RGB.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A decoded Pillow image of mode ``RGB``.
+
+    Raises:
+        DataError: As `read_image`.
+    """
+    try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: not a file: give the path of an image")
+        if status.st_size == 0:
+            raise DataError(f"{path}: the file is empty (0 bytes): copy it again or remove it")
+        with _quiet_pillow(), Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > PIXEL_LIMIT:
+                raise _too_large(path, f"{image.width} x {image.height} pixels")
+            image.load()
+            return _rgb(_upright(image), path)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file: check the path") from None
+    except PermissionError:
+        raise DataError(f"{path}: no permission to read the file: change its rights") from None
+    except Image.DecompressionBombError:
+        raise _too_large(path, "far too many pixels") from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path}: not an image, or not of a known format ({', '.join(FORMATS)}): convert it or remove it"
+        ) from None
+    except MemoryError:
+        raise DataError(f"{path}: not enough memory to decode the image: make it smaller") from None
+    # Pillow's readers raise whatever their parsing stumbles on (OSError, SyntaxError, ValueError,
+    # struct.error, IndexError, ...); to the caller each of them means that this one file is broken.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: the image is broken ({reason}): copy it again or remove it") from None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """The decoded images of a table, row by row.
+
+    Attributes:
+        pixels: ``(N, H, W, 3)`` uint8 RGB, in RAM or memory-mapped; zeros where the image cannot be read.
+        readable: ``(N,)`` bool, whether the image could be read.
+        problems: The path and the reason of each image that could not, in the table's order.
+    """
+
+    pixels: Pixels
+    readable: Mask
+    problems: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def load_images(
+    table: ImageTable,
+    size: tuple[int, int],
+    *,
+    memory_limit: int = MEMORY_LIMIT,
+    cache: Path | None = None,
+    progress: bool = True,
+) -> ImageStore:
+    """Decode every image of a table once.
+
+    Args:
+        table: The ``N`` images.
+        size: Height and width in pixels.
+        memory_limit: Above so many bytes of pixels, they are kept in a memory-mapped file.
+        cache: The folder for that file, which is removed with the pixels; by default the system's temporary
+            folder.
+        progress: Whether to show a bar on a terminal, where the work takes over 2 seconds.
+
+    Returns:
+        The store, its rows in the table's order.
+
+    Raises:
+        DataError: No image can be read, or the folder has no room for the pixels.
+        ConfigError: The size is not two positive numbers.
+    """
+    height, width = _checked(size)
+    shape = (len(table), height, width, 3)
+    needed = len(table) * height * width * 3
+    pixels = np.zeros(shape, np.uint8) if needed <= memory_limit else _mapped(shape, needed, cache)
+    readable = np.zeros(len(table), np.bool_)
+    reasons: dict[int, str] = {}
+
+    def decode(row: int) -> None:
+        path = str(table.paths[row])
+        try:
+            pixels[row] = read_image(path, (height, width))
+            readable[row] = True
+        except DataError as error:
+            reasons[row] = str(error).removeprefix(f"{path}: ")
+
+    in_threads(decode, len(table), what="reading images", progress=progress)
+
+    problems = tuple((str(table.paths[row]), reasons[row]) for row in sorted(reasons))
+    if problems and not readable.any():
+        path, reason = problems[0]
+        raise DataError(f"none of the {len(table)} images can be read; the first is {path}: {reason}")
+    if problems:
+        path, reason = problems[0]
+        logger.warning("%d of %d images cannot be read; the first is %s: %s", len(problems), len(table), path, reason)
+    readable.setflags(write=False)
+    pixels.setflags(write=False)
+    return ImageStore(pixels, readable, problems)
+
+
+def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: bool) -> None:
+    """Do a piece of work for each row of a table, in as many threads as this process may use.
+
+    Args:
+        work: Takes a row, ``0..count-1``; several threads call it at once.
+        count: How many rows there are.
+        what: What is being done, a few words, for the progress bar.
+        progress: Whether to show one.
+
+    Raises:
+        Exception: The first that ``work`` raises; the rows that are still waiting are dropped.
+    """
+
+    def chunk(rows: range) -> range:
+        for row in rows:
+            work(row)
+        return rows
+
+    # What this process may use, not what the machine has: containers are often given a few of many cores.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    try:
+        chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
+        finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
+        rows_done = (row for future in finished for row in future.result())
+        for _ in watched(rows_done, what, total=count) if progress else rows_done:
+            pass
+    finally:
+        # An interrupt must not wait for the rows that are still in the queue.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _checked(size: tuple[int, int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1:
+        raise ConfigError(f"an image size is (height, width), both above 0; found {size}")
+    return int(size[0]), int(size[1])
+
+
+def _too_large(path: str | Path, found: str) -> DataError:
+    return DataError(
+        f"{path}: {found}, above the limit of {PIXEL_LIMIT // 10**6} million: cut out the people or shrink it"
+    )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF data say nothing about the pixels, which are whole
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        # A copy that knows no file: the caller's image outlives the open one.
+        return image.copy()
+    if image.mode == "F":
+        raise DataError(f"{path}: floating-point pixels have no known range: convert it to 8 bit")
+    if image.mode.startswith("I"):
+        return _from_16_bit(image, path).convert("RGB")
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, _BACKGROUND)
+        return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image, path: str | Path) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path}: pixels outside 0..65535 have no known range: convert it to 8 bit")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+_quiet_lock = threading.Lock()
+_quiet_threads = 0
+_quiet_filters = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Hide Pillow's warnings while at least one thread reads.
+
+    The filters of `warnings` belong to the process, and `catch_warnings` in two threads at once can leave
+    them changed for good. So the first thread in sets them and the last one out puts them back.
+    """
+    global _quiet_threads
+    with _quiet_lock:
+        if _quiet_threads == 0:
+            _quiet_filters.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        _quiet_threads += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_threads -= 1
+            if _quiet_threads == 0:
+                _quiet_filters.close()
+
+
+def _mapped(shape: tuple[int, int, int, int], needed: int, cache: Path | None) -> Pixels:
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+    parent = Path(cache or tempfile.gettempdir())
+    free = disk_usage(parent).free
+    # A mapped file that outgrows its disk ends the process with SIGBUS, so the room is asked for beforehand.
+    if free < needed:
+        raise DataError(
+            f"the decoded images need {needed / 1e9:.1f} GB and {parent} has {free / 1e9:.1f} GB free: name "
+            "another folder as cache, raise the memory limit or choose a smaller image size"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="resight-", dir=parent))
+    pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="w+", shape=shape)
+    weakref.finalize(pixels, rmtree, folder, ignore_errors=True)
+    return pixels

@@ -1,0 +1,168 @@
+"""The folders and file names of published sets: find them, read them, and say what does not fit.
+
+Market-1501's layout (three folders of crops whose names hold the labels) became that of many sets; what is
+common to them is here, and what is not (names, counts, licences) in one file a set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from resight.data.images import SUFFIXES
+from resight.data.splits import Dataset
+from resight.errors import DataError, nearest
+from resight.records import UNKNOWN, ImageTable
+
+MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+"""The folder of each split in Market-1501's layout."""
+
+
+def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
+    """Find the folder that holds a set's parts.
+
+    Args:
+        name: The set's name, for the error.
+        root: What the user gave: the set's folder, or the one above it.
+        needed: The sub-folders or files that the set has.
+        inside: Well-known names of the set's own folder, to look for in ``root``.
+
+    Returns:
+        ``root`` or one of its well-known sub-folders.
+
+    Raises:
+        DataError: There is no such folder, or a part is missing.
+    """
+    if not root.is_dir():
+        siblings = sub_folders(root.parent) if root.parent.is_dir() else []
+        raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
+    places = [root, *(root / folder for folder in inside)]
+    found = next((place for place in places if any((place / part).exists() for part in needed)), root)
+    missing = [part for part in needed if not (found / part).exists()]
+    if missing:
+        there = sub_folders(found)
+        raise DataError(
+            f"{name}: expected {', '.join(needed)} in {found}; missing {', '.join(missing)}; found "
+            f"{_sample(there) if there else 'no folder'}{nearest(missing[0], there)}"
+        )
+    return found
+
+
+def sub_folders(folder: Path) -> list[str]:
+    """List the names of the folders in a folder, sorted, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> tuple[ImageTable, list[str]]:
+    """Read a folder of crops whose file names hold the labels.
+
+    Args:
+        name: The set's name, for the error.
+        folder: The folder.
+        pattern: Matches a file name from its start; its groups ``person``, ``camera`` and, where the names
+            have them, ``tracklet`` and ``frame`` are integers.
+        form: How such a name looks, for people.
+
+    Returns:
+        The images in the order of their names, and a note on each kind of file that was skipped.
+
+    Raises:
+        DataError: No file in the folder is such an image.
+    """
+    with os.scandir(folder) as entries:
+        files = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    images = [file for file in files if is_image_name(file)]
+    matches = [(file, pattern.match(file)) for file in images]
+    labels = [(file, match.groupdict()) for file, match in matches if match]
+    if not labels:
+        raise DataError(
+            f"{name}: no image in {folder} is named like {form}; found "
+            f"{f'{len(files):,} files, such as {files[0]!r}' if files else 'no file'}"
+        )
+    notes = []
+    strangers = [file for file, match in matches if not match]
+    if strangers:
+        notes.append(
+            f"{folder.name}: {len(strangers):,} images whose names are not like {form} are skipped, such as "
+            f"{strangers[0]!r}"
+        )
+    if len(files) > len(images):
+        notes.append(f"{folder.name}: {len(files) - len(images):,} files that are no images are skipped")
+
+    def column(group: str) -> list[int]:
+        return [int(values.get(group, UNKNOWN)) for _, values in labels]
+
+    return ImageTable(
+        np.array([str(folder / file) for file, _ in labels]),
+        np.array(column("person")),
+        np.array(column("camera")),
+        np.array(column("tracklet")),
+        np.array(column("frame")),
+    ), notes
+
+
+def read_market_style(
+    name: str,
+    root: Path,
+    pattern: re.Pattern[str],
+    form: str,
+    published: Mapping[str, tuple[int, int]],
+) -> Dataset:
+    """Read a set in Market-1501's layout from the folder that holds its three parts.
+
+    Args:
+        name: The set's name.
+        root: The folder that holds the parts.
+        pattern: As in `read_split`.
+        form: As in `read_split`.
+        published: The images and people of each split, as published.
+
+    Returns:
+        The data set, with a note where its counts are not the published ones.
+
+    Raises:
+        DataError: A part is missing or has no image.
+    """
+    parts = {
+        split: read_split(name, root / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()
+    }
+    return with_note_on_counts(
+        Dataset(
+            name,
+            root,
+            train=parts["train"][0],
+            query=parts["query"][0],
+            gallery=parts["gallery"][0],
+            published=published,
+            notes=tuple(note for _, notes in parts.values() for note in notes),
+        )
+    )
+
+
+def with_note_on_counts(dataset: Dataset) -> Dataset:
+    """Give the data set a note where its counts are not the published ones."""
+    if dataset.official:
+        return dataset
+    counts = ", ".join(
+        f"{split} {images:,} images of {people:,} people (published {dataset.published[split][0]:,} of "
+        f"{dataset.published[split][1]:,})"
+        for split, (images, people) in dataset.counts.items()
+        if split in dataset.published
+    )
+    note = f"not the official split, so scores on it do not compare with published ones: {counts}"
+    return replace(dataset, notes=(note, *dataset.notes))
+
+
+def is_image_name(name: str) -> bool:
+    """Say whether a file's name ends like an image's, in any case."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each of 100,000 names is slow
+
+
+def _sample(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,78 @@
+"""Read a CSV table of images and their labels; a mistake is an error that names the line."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from resight.errors import DataError, nearest
+
+COLUMNS = ("path", "person", "camera", "tracklet", "frame")
+"""The columns that are read; only the first must be there."""
+
+_FRAME = re.compile(r"|-1|[0-9]{1,18}")
+
+
+def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]:
+    """Read a table of images.
+
+    Args:
+        root: The folder that relative paths, the table's own included, start from.
+        table: The CSV file: UTF-8, with a first line of column names.
+        notes: What was ignored joins these.
+
+    Returns:
+        For each image its values by column, as text without spaces around it; the path is absolute or below
+        ``root``.
+
+    Raises:
+        DataError: The table is missing, empty or no CSV; a line has no path, a path that is not there or was
+            given before, or a frame that is no whole number.
+    """
+    sheet = root / table
+    try:
+        with sheet.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            lines = [(reader.line_num, cells) for cells in reader]
+    except FileNotFoundError:
+        raise DataError(f"folder: there is no table {sheet}: check the path") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"folder: cannot read {sheet} as CSV in UTF-8: {error}") from None
+    if len(lines) < 2:
+        raise DataError(f"folder: {sheet} has no image: expected a line of column names and a line an image")
+
+    header = [cell.strip() for cell in lines[0][1]]
+    if "path" not in header:
+        raise DataError(
+            f"folder: {sheet} line 1: no column 'path'; found {', '.join(header)}{nearest('path', header)}"
+        )
+    ignored = [name for name in header if name not in COLUMNS]
+    if ignored:
+        notes.append(
+            f"{sheet.name}: columns {', '.join(ignored)} are ignored; known are {', '.join(COLUMNS)}"
+        )
+
+    rows: list[dict[str, str]] = []
+    first: dict[Path, int] = {}
+    for number, cells in lines[1:]:
+        if not any(cell.strip() for cell in cells):
+            continue
+        where = f"folder: {sheet} line {number}"
+        if len(cells) != len(header):
+            raise DataError(f"{where}: expected {len(header)} cells, found {len(cells)}")
+        values = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
+        path = root / values["path"]
+        if not values["path"] or not path.is_file():
+            raise DataError(f"{where}: there is no image '{values['path']}' in {root}")
+        if path in first:
+            raise DataError(f"{where}: '{values['path']}' stands in line {first[path]} already: remove one")
+        if not _FRAME.fullmatch(values.get("frame", "")):
+            raise DataError(
+                f"{where}: the frame '{values['frame']}' is no whole number; leave it empty if unknown"
+            )
+        first[path] = number
+        rows.append({**values, "path": str(path)})
+    if not rows:
+        raise DataError(f"folder: {sheet} has no image below its line of column names")
+    return rows

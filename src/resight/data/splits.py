@@ -1,0 +1,154 @@
+"""A data set: images to train on, and queries and a gallery to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from resight.errors import ConfigError, DataError
+from resight.records import UNKNOWN, ImageTable, Ints
+
+SPLITS = ("train", "query", "gallery")
+
+RULES = ("same-camera", "none")
+"""What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
+its own camera, or nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to train on, and queries and a gallery to test with.
+
+    People and cameras are numbered as in the files, with gaps; ``-1`` is unknown, or junk where the set says
+    so. Nothing is dropped: junk and distractors stay in the gallery, and the evaluation treats them.
+
+    Attributes:
+        name: The set's short name, as in `resight.data.dataset.DATASETS`.
+        root: The folder it was read from.
+        train: The images to train on.
+        query: The images to search with; may be empty.
+        gallery: The images to search in; may be empty.
+        rule: What an evaluation removes from the gallery for each query, one of `RULES`.
+        published: For each split, the images (without junk) and the person ids that its publisher states;
+            empty where nobody did.
+        notes: What its user should know: skipped files, a split that is not the official one, how ids were
+            made.
+        names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
+            id, in order.
+
+    Raises:
+        ConfigError: The rule is not one of `RULES`.
+    """
+
+    name: str
+    root: Path
+    train: ImageTable
+    query: ImageTable
+    gallery: ImageTable
+    rule: str = "same-camera"
+    published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """For each split, the images without those of person -1, and the person ids."""
+        tables = {"train": self.train, "query": self.query, "gallery": self.gallery}
+        return {name: count(table) for name, table in tables.items()}
+
+    @property
+    def official(self) -> bool:
+        """Whether every count is the published one; False where none is published."""
+        return bool(self.published) and all(
+            self.counts[split] == numbers for split, numbers in self.published.items()
+        )
+
+
+def count(table: ImageTable) -> tuple[int, int]:
+    """Count the images of a person other than -1, and the ids of these people."""
+    known = table.people[table.people != UNKNOWN]
+    return len(known), len(np.unique(known))
+
+
+def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset:
+    """Hold people out of the training part, to choose settings on without looking at the test part.
+
+    The same people, queries and gallery come out for a seed, whatever the order of the files. Under the rule
+    ``same-camera`` the people are drawn from those that two cameras or more saw. Each of their cameras gives
+    one query, and the rest is the gallery, except that a camera with a single image leaves it to the gallery:
+    as a query it could take from another camera's query its only match. Where every camera has a single
+    image, the first gives a query. So each query has a match. Under the rule ``none`` all cameras count as
+    one, and a person needs two images.
+
+    Args:
+        dataset: A data set whose training images have people.
+        people: How many people to hold out.
+        seed: The seed of the draw.
+
+    Returns:
+        The held-out people as query and gallery, the others as train; ``+validation<people>`` joins the name.
+
+    Raises:
+        DataError: The training part has too few such people, or nothing would be left to train on.
+        ConfigError: ``people`` is below 1.
+    """
+    if people < 1:
+        raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
+    train = dataset.train
+    cameras = train.cameras if dataset.rule == "same-camera" else np.zeros(len(train), np.int64)
+    # Rows by person, camera and path: from here on nothing depends on the order of the files.
+    rows = np.lexsort((train.paths, cameras, train.people))
+    rows = rows[train.people[rows] != UNKNOWN]
+    by_person = {int(train.people[group[0]]): group for group in _runs(rows, train.people)}
+    if dataset.rule == "same-camera":
+        able = [person for person, own in by_person.items() if len(np.unique(cameras[own])) > 1]
+        need = "seen by two cameras or more"
+    else:
+        able = [person for person, own in by_person.items() if len(own) > 1]
+        need = "with two images or more"
+    if people > len(able):
+        raise DataError(
+            f"{dataset.name}: cannot hold {people} people out of the training part: {len(able)} of its "
+            f"{len(by_person)} people are {need}; ask for fewer"
+        )
+
+    random = np.random.default_rng(seed)
+    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:people])]
+    queries: list[int] = []
+    for person in chosen:
+        groups = _runs(by_person[person], cameras)
+        several = [group for group in groups if len(group) > 1] or groups[:1]
+        queries.extend(int(group[random.integers(len(group))]) for group in several)
+
+    held = np.isin(train.people, chosen)
+    if held.all():
+        raise DataError(
+            f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer"
+        )
+    asked = np.zeros(len(train), np.bool_)
+    asked[queries] = True
+    return replace(
+        dataset,
+        name=f"{dataset.name}+validation{people}",
+        train=train[~held],
+        query=train[held & asked],
+        gallery=train[held & ~asked],
+        published={},
+        notes=(
+            *dataset.notes,
+            f"validation: {people} of the {len(by_person)} training people are held out as query and gallery "
+            f"(seed {seed})",
+        ),
+    )
+
+
+def _runs(rows: Ints, column: Ints) -> list[Ints]:
+    """Cut sorted rows where their value in the column changes."""
+    return [run for run in np.split(rows, np.flatnonzero(np.diff(column[rows])) + 1) if len(run)]

@@ -1,0 +1,6 @@
+"""Synthetic people: a labelled multi-camera set that is drawn, not downloaded."""
+
+from resight.data.synthetic.dataset import SyntheticSet, SyntheticSettings, synthesize
+from resight.data.synthetic.histogram import stripe_histogram
+
+__all__ = ["SyntheticSet", "SyntheticSettings", "stripe_histogram", "synthesize"]

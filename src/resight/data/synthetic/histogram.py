@@ -1,0 +1,51 @@
+"""The baseline that synthetic people must not give in to: a colour histogram."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from resight.data.synthetic.cameras import Pixels
+from resight.records import Floats
+
+
+def stripe_histogram(pixels: Pixels, *, stripes: int = 6, bins: tuple[int, int, int] = (8, 8, 4)) -> Floats:
+    """Describe images by the colours of horizontal stripes.
+
+    Args:
+        pixels: ``(N, H, W, 3)`` uint8 sRGB.
+        stripes: How many stripes an image is cut into.
+        bins: How finely hue, saturation and value are cut.
+
+    Returns:
+        ``(N, D)`` float32, L2-normalised, ``D = stripes * product(bins)``: square roots of each stripe's shares, so
+        that the dot product compares histograms by Bhattacharyya's coefficient.
+    """
+    count, height = pixels.shape[:2]
+    cells = int(np.prod(bins))
+    vectors = np.zeros((count, stripes * cells), np.float32)
+    edges = np.linspace(0, height, stripes + 1).round().astype(int)
+    for row, image in enumerate(pixels):
+        cell = _hsv_cells(image, bins)
+        for stripe in range(stripes):
+            part = cell[edges[stripe] : edges[stripe + 1]]
+            counts = np.bincount(part.ravel(), minlength=cells)
+            vectors[row, stripe * cells : (stripe + 1) * cells] = np.sqrt(counts / (part.size * stripes))
+    return vectors
+
+
+def _hsv_cells(image: Pixels, bins: tuple[int, int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Give each pixel of an ``(H, W, 3)`` image its cell of the HSV histogram, ``(H, W)``."""
+    red, green, blue = np.moveaxis(image.astype(np.float32) / 255, -1, 0)
+    value = np.maximum(np.maximum(red, green), blue)
+    spread = value - np.minimum(np.minimum(red, green), blue)
+    safe = np.where(spread > 0, spread, 1)
+    hue = np.select(
+        [value == red, value == green],
+        [((green - blue) / safe) % 6, (blue - red) / safe + 2],
+        (red - green) / safe + 4,
+    ) / 6  # fmt: skip
+    saturation = np.where(value > 0, spread / np.where(value > 0, value, 1), 0)
+    cell = np.zeros(image.shape[:2], np.int64)
+    for channel, count in zip((hue, saturation, value), bins, strict=True):
+        cell = cell * count + np.minimum((channel * count).astype(np.int64), count - 1)
+    return cell

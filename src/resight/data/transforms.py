@@ -1,0 +1,205 @@
+"""Augmentation as batched tensor operations, each drawn anew for every image.
+
+Drawing and doing are apart: `draw` needs only numbers from a generator, so every process of a run can draw for the
+whole batch and do its own share; `augment` is pure and runs where the images are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from resight.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How images are augmented.
+
+    Attributes:
+        flip: Probability of mirroring, 0..1.
+        pad: Black border, pixels, from which a crop of the image's own size is cut at random.
+        blur: Probability of a Gaussian blur, 0..1.
+        blur_sigma: Range of the blur's standard deviation, pixels.
+        erase: Probability of erasing a rectangle, 0..1.
+        erase_area: Range of the rectangle's share of the image, 0..1.
+        erase_aspect: Smallest height-to-width ratio of the rectangle; the largest is its inverse.
+        erase_colour: What the rectangle is filled with, RGB in 0..1. The default is what the released code's fill
+            (the ImageNet mean put into normalised images) amounts to.
+        brightness: Largest relative change of brightness, 0..1.
+        contrast: Largest relative change of contrast, 0..1.
+        tint: Largest relative change of each colour channel, 0..1: cameras differ in white balance.
+    """
+
+    flip: float = 0.5
+    pad: int = 10
+    blur: float = 0.5
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    erase: float = 0.6
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_aspect: float = 0.3
+    erase_colour: tuple[float, float, float] = (0.596, 0.558, 0.497)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    tint: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "blur", "erase", "brightness", "contrast", "tint"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"augment.{name} must be in 0..1, found {getattr(self, name)}")
+        if self.pad < 0:
+            raise ConfigError(f"augment.pad must be 0 or more, found {self.pad}")
+        low, high = self.blur_sigma
+        if not 0 < low <= high:
+            raise ConfigError(f"augment.blur_sigma must ascend from above 0, found {self.blur_sigma}")
+        low, high = self.erase_area
+        if not 0 < low <= high < 1:
+            raise ConfigError(f"augment.erase_area must ascend within 0..1, found {self.erase_area}")
+        if not 0 < self.erase_aspect <= 1:
+            raise ConfigError(f"augment.erase_aspect must be in 0..1, found {self.erase_aspect}")
+
+
+class Draws(NamedTuple):
+    """What was drawn for a batch; every field has one row an image.
+
+    Attributes:
+        flip: ``(B,)`` bool.
+        shift: ``(B, 2)`` int64, how far the crop lies from the image (down, right), pixels.
+        sigma: ``(B,)`` standard deviation of the blur, pixels; 0 for none.
+        box: ``(B, 4)`` int64 top, left, height, width of what is erased; height 0 for none.
+        gain: ``(B, 3)`` factor of each colour (brightness and tint together).
+        contrast: ``(B,)`` factor of the distance to the image's mean.
+    """
+
+    flip: Tensor
+    shift: Tensor
+    sigma: Tensor
+    box: Tensor
+    gain: Tensor
+    contrast: Tensor
+
+    def rows(self, start: int, stop: int) -> Draws:
+        """Give the draws of some images of the batch."""
+        return Draws(*(field[start:stop] for field in self))
+
+
+def draw(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
+    """Draw the augmentation of a batch.
+
+    Args:
+        settings: What may happen.
+        batch: B, how many images.
+        size: (height, width), pixels.
+        generator: Where the numbers come from, on the CPU.
+
+    Returns:
+        The draws, on the CPU.
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    flip = uniform(batch) < settings.flip
+    shift = torch.randint(-settings.pad, settings.pad + 1, (batch, 2), generator=generator)
+    low, high = settings.blur_sigma
+    sigma = torch.where(uniform(batch) < settings.blur, low + (high - low) * uniform(batch), 0.0)
+    box = _draw_boxes(settings, batch, size, generator)
+    box[uniform(batch) >= settings.erase] = 0
+    gain = 1 + settings.tint * (2 * uniform(batch, 3) - 1)
+    gain = gain * (1 + settings.brightness * (2 * uniform(batch, 1) - 1))
+    contrast = 1 + settings.contrast * (2 * uniform(batch) - 1)
+    return Draws(flip, shift, sigma, box, gain, contrast)
+
+
+def _draw_boxes(
+    settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator, tries: int = 100
+) -> Tensor:
+    """Draw rectangles that fit, ``(B, 4)``; one that never fits in so many tries has height 0.
+
+    References:
+        Zhong et al., Random erasing data augmentation, 2020, algorithm 1.
+    """
+    height, width = size
+    low, high = settings.erase_area
+    area = (low + (high - low) * torch.rand((batch, tries), generator=generator)) * height * width
+    edge = settings.erase_aspect
+    aspect = edge + (1 / edge - edge) * torch.rand((batch, tries), generator=generator)
+    tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+    fits = (tall < height) & (wide < width) & (tall > 0) & (wide > 0)
+    first = fits.int().argmax(1, keepdim=True)
+    tall, wide = tall.gather(1, first)[:, 0], wide.gather(1, first)[:, 0]
+    place = torch.rand((batch, 2), generator=generator)
+    top = (place[:, 0] * (height - tall + 1)).long()
+    left = (place[:, 1] * (width - wide + 1)).long()
+    box = torch.stack([top, left, tall, wide], 1)
+    return box * fits.any(1, keepdim=True)
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """Turn ``(B, H, W, 3)`` uint8 pixels into ``(B, 3, H, W)`` float32 in 0..1, channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255)
+
+
+def augment(pixels: Tensor, draws: Draws, *, colour: tuple[float, float, float]) -> Tensor:
+    """Do what was drawn: crop and mirror, change colours, blur, erase.
+
+    Args:
+        pixels: ``(B, H, W, 3)`` uint8.
+        draws: B draws, on any device.
+        colour: What erased rectangles are filled with, RGB in 0..1.
+
+    Returns:
+        ``(B, 3, H, W)`` float32 in 0..1.
+    """
+    draws = Draws(*(field.to(pixels.device) for field in draws))
+    images = to_float(_crop(pixels, draws))
+    if bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any()):
+        images = images * draws.gain[:, :, None, None]
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = ((images - mean) * draws.contrast[:, None, None, None] + mean).clamp(0, 1)
+    images = _blur(images, draws.sigma)
+    return _erase(images, draws.box, colour)
+
+
+def _crop(pixels: Tensor, draws: Draws) -> Tensor:
+    batch, height, width, _ = pixels.shape
+    rows = torch.arange(height, device=pixels.device) + draws.shift[:, :1]
+    columns = torch.arange(width, device=pixels.device) + draws.shift[:, 1:]
+    columns = torch.where(draws.flip[:, None], columns.flip(1), columns)
+    image = torch.arange(batch, device=pixels.device)[:, None, None]
+    cropped = pixels[image, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    return cropped * inside[..., None]
+
+
+def _blur(images: Tensor, sigma: Tensor) -> Tensor:
+    chosen = sigma.nonzero()[:, 0]
+    if len(chosen) == 0:
+        return images
+    sigma = sigma[chosen]
+    radius = min(math.ceil(3 * float(sigma.max())), min(images.shape[2:]) - 1)
+    taps = torch.arange(-radius, radius + 1, device=images.device)
+    weights = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(3, 0)
+    count, (height, width) = len(chosen), images.shape[2:]
+    flat = images[chosen].reshape(1, count * 3, height, width)
+    flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
+    flat = F.conv2d(flat, weights[:, None, :, None], groups=count * 3)
+    flat = F.conv2d(flat, weights[:, None, None, :], groups=count * 3)
+    return images.index_copy(0, chosen, flat.view(count, 3, height, width))
+
+
+def _erase(images: Tensor, box: Tensor, colour: tuple[float, float, float]) -> Tensor:
+    top, left, tall, wide = (box[:, i, None] for i in range(4))
+    rows = torch.arange(images.shape[2], device=images.device)
+    columns = torch.arange(images.shape[3], device=images.device)
+    inside = ((rows >= top) & (rows < top + tall))[:, :, None] & (
+        (columns >= left) & (columns < left + wide)
+    )[:, None, :]
+    fill = torch.tensor(colour, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
+    return torch.where(inside[:, None], fill, images)

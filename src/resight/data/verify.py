@@ -1,0 +1,240 @@
+"""Look at a data set before it is used: what it holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from resight.data.images import in_threads, open_image
+from resight.data.splits import SPLITS, Dataset
+from resight.errors import DataError
+from resight.records import UNKNOWN, ImageTable
+
+SMALLEST_SIDE = 16
+"""Pixels; a crop with a shorter side shows too little of a person to be recognised."""
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What a split holds.
+
+    Attributes:
+        images: All images.
+        unlabelled: The images of person -1: junk, where the set says so, or nobody knows.
+        distractors: The gallery images of people that no query shows; 0 in the other splits.
+        people: The person ids other than -1.
+        cameras: The images of each camera, by camera id; -1 is unknown.
+        images_per_person: The smallest, the median and the largest number; zeros where no person is known.
+        published: Images (without the unlabelled) and people as its publisher states them, or None.
+    """
+
+    images: int
+    unlabelled: int
+    distractors: int
+    people: int
+    cameras: Mapping[int, int]
+    images_per_person: tuple[int, float, int]
+    published: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a data set holds.
+
+    Attributes:
+        name: The set's name.
+        root: Its folder.
+        rule: What an evaluation removes from the gallery for each query.
+        official: Whether all counts are the published ones.
+        splits: The facts of ``train``, ``query`` and ``gallery``.
+        unmatched: The query rows without a possible match in the gallery under the rule; an evaluation leaves
+            them out.
+        notes: The set's own.
+    """
+
+    name: str
+    root: str
+    rule: str
+    official: bool
+    splits: Mapping[str, SplitFacts]
+    unmatched: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What is wrong with a data set.
+
+    Attributes:
+        description: What it holds.
+        missing: The paths of images that are not there.
+        broken: Path and reason of the images that are there and cannot be read.
+        small: Path, width and height of the images with a side below `SMALLEST_SIDE`.
+        duplicates: The paths of each group of files with the same bytes.
+        leaks: Those groups that lie in the training part and in query or gallery.
+        warnings: What its labels will make difficult, a sentence each.
+    """
+
+    description: Description
+    missing: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
+    small: tuple[tuple[str, int, int], ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    leaks: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every image can be read and none is in both parts; warnings do not count."""
+        return not (self.missing or self.broken or self.leaks)
+
+
+def describe(dataset: Dataset) -> Description:
+    """Count what a data set holds, from its tables alone.
+
+    Args:
+        dataset: The set.
+
+    Returns:
+        Its facts, beside the published counts where there are some.
+    """
+    shown = set(dataset.query.people.tolist())
+    return Description(
+        name=dataset.name,
+        root=str(dataset.root),
+        rule=dataset.rule,
+        official=dataset.official,
+        splits={
+            split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
+            for split, table in _tables(dataset).items()
+        },
+        unmatched=_unmatched(dataset),
+        notes=dataset.notes,
+    )
+
+
+def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
+    """Read every image of a data set and say what is wrong with it.
+
+    Args:
+        dataset: The set.
+        progress: Whether to show a bar on a terminal, where the work takes over 2 seconds.
+
+    Returns:
+        What was found; paths come in the tables' order.
+    """
+    tables = _tables(dataset)
+    paths = list(dict.fromkeys(str(path) for table in tables.values() for path in table.paths))
+    missing: dict[int, str] = {}
+    broken: dict[int, tuple[str, str]] = {}
+    small: dict[int, tuple[str, int, int]] = {}
+    digests = [""] * len(paths)
+
+    def check(row: int) -> None:
+        path = paths[row]
+        try:
+            image = open_image(path)
+        except DataError as error:
+            if isinstance(error.__context__, FileNotFoundError):
+                missing[row] = path
+            else:
+                broken[row] = (path, str(error).removeprefix(f"{path}: "))
+            return
+        if min(image.size) < SMALLEST_SIDE:
+            small[row] = (path, image.width, image.height)
+        digests[row] = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+
+    in_threads(check, len(paths), what="checking images", progress=progress)
+
+    groups: dict[str, list[str]] = {}
+    for path, digest in zip(paths, digests, strict=True):
+        if digest:
+            groups.setdefault(digest, []).append(path)
+    duplicates = tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    trained = set(dataset.train.paths.tolist())
+    tested = {*dataset.query.paths.tolist(), *dataset.gallery.paths.tolist()}
+    leaks = [group for group in duplicates if trained & set(group) and tested & set(group)]
+    leaks += [(path,) for path in paths if path in trained and path in tested]
+    description = describe(dataset)
+    return VerifyReport(
+        description=description,
+        missing=tuple(missing[row] for row in sorted(missing)),
+        broken=tuple(broken[row] for row in sorted(broken)),
+        small=tuple(small[row] for row in sorted(small)),
+        duplicates=duplicates,
+        leaks=tuple(leaks),
+        warnings=_warnings(dataset, description),
+    )
+
+
+def _tables(dataset: Dataset) -> dict[str, ImageTable]:
+    return dict(zip(SPLITS, (dataset.train, dataset.query, dataset.gallery), strict=True))
+
+
+def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int] | None) -> SplitFacts:
+    known = table.people[table.people != UNKNOWN]
+    people, sizes = np.unique(known, return_counts=True)
+    cameras = Counter(table.cameras.tolist())
+    return SplitFacts(
+        images=len(table),
+        unlabelled=len(table) - len(known),
+        distractors=0 if shown is None else int((~np.isin(known, list(shown))).sum()),
+        people=len(people),
+        cameras={camera: cameras[camera] for camera in sorted(cameras)},
+        images_per_person=(
+            (int(sizes.min()), float(np.median(sizes)), int(sizes.max())) if len(sizes) else (0, 0.0, 0)
+        ),
+        published=published,
+    )
+
+
+def _unmatched(dataset: Dataset) -> tuple[int, ...]:
+    """Give the query rows whose person is in no gallery image that the rule leaves."""
+    gallery = dataset.gallery
+    by_person = Counter(gallery.people.tolist())
+    by_camera = Counter(zip(gallery.people.tolist(), gallery.cameras.tolist(), strict=True))
+    rows = []
+    for row, (person, camera) in enumerate(
+        zip(dataset.query.people.tolist(), dataset.query.cameras.tolist(), strict=True)
+    ):
+        removed = by_camera[person, camera] if dataset.rule == "same-camera" else 0
+        if person == UNKNOWN or by_person[person] == removed:
+            rows.append(row)
+    return tuple(rows)
+
+
+def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
+    found = []
+    train = description.splits["train"]
+    if UNKNOWN in train.cameras:
+        found.append(
+            f"train: the camera of {train.cameras[UNKNOWN]:,} images is unknown; methods that learn across "
+            "cameras need it"
+        )
+    elif len(train.cameras) == 1:
+        found.append("train: all images are from one camera; nothing can be learnt across cameras")
+    for split in ("train", "gallery"):
+        facts = description.splits[split]
+        smallest, _, largest = facts.images_per_person
+        if facts.people and smallest == 1:
+            table = _tables(dataset)[split]
+            sizes = np.unique(table.people[table.people != UNKNOWN], return_counts=True)[1]
+            single = int((sizes == 1).sum())
+            every = "every person has" if largest == 1 else f"{single:,} of {facts.people:,} people have"
+            found.append(f"{split}: {every} a single image")
+    queries = description.splits["query"].images
+    if description.unmatched:
+        found.append(
+            f"query: {len(description.unmatched):,} of {queries:,} have no possible match in the gallery and do "
+            "not count in an evaluation"
+        )
+    # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.
+    both = set(dataset.train.people.tolist()) & set(dataset.gallery.people.tolist()) - {UNKNOWN}
+    if both and not dataset.published:
+        found.append(f"{len(both):,} people are in the training part and in the gallery; scores will look too good")
+    return tuple(found)

@@ -1,0 +1,166 @@
+"""Where things run: device, precision, threads and processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from resight.errors import ConfigError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Value = TypeVar("Value")
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Where a run computes.
+
+    Attributes:
+        accelerator: `auto` (a GPU where there is one), `cpu` or `cuda`.
+        processes: How many processes share a batch, on one host; one GPU each, or CPU processes.
+        hosts: How many hosts; start the same command on each, through torchrun or SLURM.
+        training: Precision of training: `auto` is bfloat16 on GPUs that have it and float32 on the CPU.
+        inference: Precision of feature extraction: `auto` is bfloat16 wherever the processor computes in it.
+        threads: CPU threads of each process; 0 leaves torch's own choice.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    processes: int = 1
+    hosts: int = 1
+    training: Precision = "auto"
+    inference: Precision = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.processes < 1 or self.hosts < 1 or self.threads < 0:
+            raise ConfigError(
+                "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "
+                f"{self.processes}, {self.hosts}, {self.threads}"
+            )
+        if self.accelerator == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device.accelerator is cuda, but torch finds no GPU: use cpu or auto")
+
+
+class Devices:
+    """The device of this process and its talk with the others.
+
+    Args:
+        settings: What was asked for.
+    """
+
+    def __init__(self, settings: DeviceSettings | None = None) -> None:
+        self.settings = settings or DeviceSettings()
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        several = self.settings.processes * self.settings.hosts > 1 or "TORCHELASTIC_RUN_ID" in os.environ
+        self.fabric = Fabric(
+            accelerator=self.settings.accelerator,
+            devices=self.settings.processes,
+            num_nodes=self.settings.hosts,
+            strategy="ddp" if several else "auto",
+        )
+        self.fabric.launch()
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this process."""
+        return self.fabric.device
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, 0 for the one that writes."""
+        return self.fabric.global_rank
+
+    @property
+    def world(self) -> int:
+        """How many processes there are."""
+        return self.fabric.world_size
+
+    def share(self, count: int) -> slice:
+        """Give the part of ``count`` rows that this process works on; the parts are equal, the last may be short."""
+        size = -(-count // self.world)
+        return slice(min(self.rank * size, count), min((self.rank + 1) * size, count))
+
+    def precision(self, purpose: Literal["training", "inference"]) -> Literal["float32", "bfloat16"]:
+        """Say which precision a purpose runs in here."""
+        asked = self.settings.training if purpose == "training" else self.settings.inference
+        if asked != "auto":
+            return asked
+        if self.device.type == "cuda":
+            return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if purpose == "inference" and _cpu_has_bfloat16() else "float32"
+
+    def autocast(self, purpose: Literal["training", "inference"]) -> AbstractContextManager[Any]:
+        """Give the context in which a purpose's forward pass runs."""
+        if self.precision(purpose) == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def place(self, module: Network) -> Network:
+        """Move a module to the device, in the layout that convolutions are fastest in."""
+        return module.to(self.device).to(memory_format=torch.channels_last)
+
+    def wrap(self, module: nn.Module) -> Callable[..., Tensor]:
+        """Give what runs a module's forward pass so that processes share its gradients."""
+        return self.fabric.setup_module(module) if self.world > 1 else module
+
+    def backward(self, loss: Tensor) -> None:
+        """Run the backward pass; processes average their gradients."""
+        if self.world > 1:
+            self.fabric.backward(loss)
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Give the mean of a number over the processes, detached."""
+        return self.gather(value.detach().reshape(1)).mean()
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Join equal parts of a tensor from all processes, in their order; no gradient passes."""
+        if self.world == 1:
+            return rows
+        gathered = self.fabric.all_gather(rows.detach())
+        assert isinstance(gathered, Tensor)
+        return gathered.flatten(0, 1)
+
+    def gather_rows(self, rows: Tensor, count: int) -> Tensor:
+        """Join the parts that `share` cut ``count`` rows into."""
+        if self.world == 1:
+            return rows
+        size = -(-count // self.world)
+        padded = rows.new_zeros((size, *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        return self.gather(padded)[:count]
+
+    def broadcast(self, value: Value) -> Value:
+        """Give the first process' value to all."""
+        return self.fabric.broadcast(value) if self.world > 1 else value
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+        if self.world > 1:
+            self.fabric.barrier()
+
+    def describe(self) -> dict[str, str | int]:
+        """Say what runs where, for the log and the run folder."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{os.cpu_count()}-core CPU"
+        return {
+            "device": name,
+            "processes": self.world,
+            "threads": torch.get_num_threads(),
+            "training": self.precision("training"),
+            "inference": self.precision("inference"),
+        }
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Say whether this processor multiplies in bfloat16 (AVX-512 BF16 or AMX)."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

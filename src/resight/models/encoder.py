@@ -1,0 +1,266 @@
+"""The encoder: pixels in, one vector for each image out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from resight.errors import ConfigError, WeightsError
+from resight.files import write_atomically
+from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
+
+BatchNormPolicy = Literal["train", "frozen"]
+Pooling = Literal["average", "max", "gem"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What an encoder is made of.
+
+    Attributes:
+        backbone: `resnet50`, `resnet50_ibn_a`, or any timm model; the default's weights come with the installation.
+        weights: `imagenet`, `none` (random), or a file of weights.
+        height: Height of the images that go in, pixels.
+        width: Width of the images that go in, pixels.
+        last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
+        pooling: `average`, `max` or `gem` (generalised mean, learned exponent).
+        neck: `batchnorm` (bias frozen at 0) or `none`.
+        batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
+        neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured
+            at the start of each epoch).
+        frozen_stages: How many leading stages of the backbone keep the weights they were loaded with.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    weights: str = "imagenet"
+    height: int = 256
+    width: int = 128
+    last_stride: int = 1
+    pooling: Pooling = "average"
+    neck: Literal["batchnorm", "none"] = "batchnorm"
+    batchnorm: BatchNormPolicy = "train"
+    neck_statistics: Literal["batch", "dataset"] = "batch"
+    frozen_stages: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 32:
+            raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
+        if self.frozen_stages < 0:
+            raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that go in."""
+        return self.height, self.width
+
+
+class GeneralisedMean(nn.Module):
+    """Pool a map by its generalised mean, ``(mean(x^p))^(1/p)``, with a learned ``p``.
+
+    References:
+        Radenović et al., Fine-tuning CNN image retrieval with no human annotation, 2019.
+    """
+
+    def __init__(self, exponent: float = 3.0) -> None:
+        super().__init__()
+        self.exponent = nn.Parameter(torch.tensor(exponent))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool ``(B, C, h, w)`` to ``(B, C)``."""
+        return maps.float().clamp(min=1e-6).pow(self.exponent).mean((2, 3)).pow(1.0 / self.exponent)
+
+
+class Encoder(nn.Module):
+    """A backbone, a pooling and a batch-norm neck.
+
+    Args:
+        settings: What it is made of.
+        backbone: The network; built from the settings where it is not given.
+        provenance: Where its weights come from.
+
+    Attributes:
+        dim: Length D of the vectors.
+        chunks: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
+            first part moves the running statistics, as with data-parallel training on as many devices.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        backbone: Backbone | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
+        super().__init__()
+        if backbone is None:
+            backbone, provenance = build_backbone(
+                settings.backbone,
+                weights=settings.weights,
+                last_stride=settings.last_stride,
+                size=settings.size,
+            )
+        self.settings = settings
+        self.provenance = provenance or Provenance("given")
+        self.backbone = backbone
+        self.dim = backbone.channels
+        self.chunks = 1
+        self.gem = GeneralisedMean() if settings.pooling == "gem" else None
+        self.neck = nn.BatchNorm1d(self.dim) if settings.neck == "batchnorm" else nn.Identity()
+        if isinstance(self.neck, nn.BatchNorm1d):
+            self.neck.bias.requires_grad_(False)
+        for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
+            parameter.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the features after the neck, not normalised.
+
+        Args:
+            images: ``(B, 3, H, W)`` float, 0..1.
+
+        Returns:
+            ``(B, D)`` float32.
+        """
+        if not self.training or self.chunks == 1:
+            return self._neck(self.pool(images))
+        first, *rest = images.chunk(self.chunks)
+        features = [self._neck(self.pool(first))]
+        with _statistics_kept(self):
+            features += [self._neck(self.pool(chunk)) for chunk in rest]
+        return torch.cat(features)
+
+    def _neck(self, pooled: Tensor) -> Tensor:
+        features: Tensor = self.neck(pooled)
+        return features
+
+    def pool(self, images: Tensor) -> Tensor:
+        """Give the pooled features before the neck, ``(B, D)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
+        maps: Tensor = self.backbone((images - self.mean) / self.std)
+        if self.gem is not None:
+            pooled: Tensor = self.gem(maps)
+            return pooled
+        return (maps.mean((2, 3)) if self.settings.pooling == "average" else maps.amax((2, 3))).float()
+
+    def embed(self, images: Tensor, *, flip: bool = False) -> Tensor:
+        """Give what images are compared by: L2-normalised features.
+
+        Args:
+            images: ``(B, 3, H, W)`` float, 0..1.
+            flip: Add the features of the mirrored images before normalising.
+
+        Returns:
+            ``(B, D)`` float32 of unit length.
+        """
+        features: Tensor = self(images)
+        if flip:
+            features = features + self(images.flip(3))
+        return F.normalize(features)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Switch to training, keeping frozen statistics frozen."""
+        super().train(mode)
+        if mode and self.settings.batchnorm == "frozen":
+            for module in self.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        if mode and self.settings.neck_statistics == "dataset":
+            self.neck.eval()
+        return self
+
+    @torch.no_grad()
+    def standardise(self, pooled: Tensor) -> None:
+        """Set the neck's statistics to those of ``(N, D)`` pooled features."""
+        if isinstance(self.neck, nn.BatchNorm1d):
+            variance, mean = torch.var_mean(pooled.double(), 0)
+            assert self.neck.running_mean is not None and self.neck.running_var is not None
+            self.neck.running_mean.copy_(mean)
+            self.neck.running_var.copy_(variance)
+
+    def digest(self) -> str:
+        """Give the identity of the encoder: a hash of its settings and of every weight."""
+        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.settings), sort_keys=True).encode())
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().flatten().clone().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, path: Path) -> None:
+        """Write weights and settings to one safetensors file, atomically."""
+        metadata = {
+            "resight.encoder": json.dumps(dataclasses.asdict(self.settings)),
+            "resight.provenance": json.dumps(dataclasses.asdict(self.provenance)),
+        }
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
+        write_atomically(path, save(state, metadata))
+
+    @staticmethod
+    def load(path: Path) -> Encoder:
+        """Read an encoder that `save` wrote.
+
+        Raises:
+            WeightsError: The file is absent, damaged, or holds no encoder.
+        """
+        if not path.is_file():
+            raise WeightsError(f"no encoder at '{path}': expected a .safetensors file that resight wrote")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            settings = EncoderSettings(**json.loads(metadata["resight.encoder"]))
+            provenance = Provenance(**json.loads(metadata["resight.provenance"]))
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise WeightsError(f"'{path}' holds no resight encoder ({type(error).__name__}: {error})") from error
+        backbone, _ = build_backbone(
+            settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
+        )
+        encoder = Encoder(settings, backbone, provenance)
+        try:
+            encoder.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsError(f"the weights in '{path}' do not fit the encoder it describes: {error}") from error
+        return encoder.eval()
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Let batch norm use the batch's statistics without moving the running ones."""
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _leading_parameters(network: nn.Module, stages: int) -> Iterator[nn.Parameter]:
+    """Give the parameters of the stem and of the first stages (ResNets: layers; timm: blocks)."""
+    if stages == 0:
+        return
+    blocks = [getattr(network, f"layer{i}") for i in range(1, 5) if hasattr(network, f"layer{i}")]
+    blocks = blocks or list(getattr(network, "blocks", getattr(network, "stages", [])))
+    if stages > len(blocks):
+        raise ConfigError(f"frozen_stages must be at most {len(blocks)} for this backbone, found {stages}")
+    last = list(blocks[stages - 1].parameters())[-1]
+    # Parameters come in the order of the network, so the stem is among those before the last frozen stage.
+    for parameter in network.parameters():
+        yield parameter
+        if parameter is last:
+            return

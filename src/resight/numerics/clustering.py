@@ -1,0 +1,304 @@
+"""Clusters that stand in for people: DBSCAN on the sparse Jaccard graph, and what to think of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
+
+from resight.errors import ConfigError, DataError
+from resight.numerics.distances import as_vectors, normalise
+from resight.numerics.jaccard import Reading, check_settings, jaccard_graph
+from resight.numerics.kernels import density_labels
+from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """How images are clustered.
+
+    The defaults are those of ICE. ABMT takes ``k1=20, reading="abmt", rho=2e-3``; GCL ``rho=2e-3`` (MSMT17:
+    1.2e-3).
+
+    Attributes:
+        k1: Length of the neighbour lists of the Jaccard distance, at least 2 and below the number of images.
+        k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
+        reading: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
+        eps: The largest Jaccard distance of neighbours in DBSCAN, in (0, 1).
+        rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
+            (`rho_eps`).
+        min_samples: How many images within eps, itself included, make an image the core of a cluster.
+
+    Raises:
+        ConfigError: A setting is out of its range.
+    """
+
+    k1: int = 30
+    k2: int = 6
+    reading: Reading = "ice"
+    eps: float = 0.55
+    rho: float | None = None
+    min_samples: int = 4
+
+    def __post_init__(self) -> None:
+        check_settings(self.k1, self.k2, self.reading)
+        if not 0 < self.eps < 1:
+            raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
+        if self.rho is not None and not 0 < self.rho < 1:
+            raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
+        if self.min_samples < 1:
+            raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
+
+
+def cluster(
+    vectors: npt.ArrayLike,
+    settings: ClusterSettings,
+    *,
+    people: npt.ArrayLike | None = None,
+    cameras: npt.ArrayLike | None = None,
+) -> PseudoLabels:
+    """Cluster images by the Jaccard distance of their vectors.
+
+    Args:
+        vectors: ``(N, D)`` float32, meant to be L2-normalised.
+        settings: How.
+        people: ``(N,)`` true people where they are known (-1 unknown); they enter the quality only.
+        cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality only.
+
+    Returns:
+        The labels, the eps that was used and the numbers of `cluster_quality`.
+
+    Raises:
+        ConfigError: ``settings.k1`` is not below the number of images.
+        DataError: The vectors are not finite, or a column's length differs from theirs.
+    """
+    graph = jaccard_graph(vectors, k1=settings.k1, k2=settings.k2, reading=settings.reading)
+    eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
+    labels = dbscan(graph, eps, settings.min_samples)
+    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras))
+
+
+def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
+    """Cluster a sparse distance graph by density.
+
+    The labels, their numbering included, are those of scikit-learn's ``DBSCAN(metric="precomputed")`` on the
+    dense
+    matrix: clusters are numbered by their first core image, and an image at the border of several joins the
+        first.
+
+    Args:
+        graph: ``(N, N)`` float32, symmetric, diagonal stored; what is not stored is at distance 1.
+        eps: The largest distance of neighbours, 0 or more, compared in float32.
+        min_samples: How many images within eps, itself included, make a core image, at least 1.
+
+    Returns:
+        ``(N,)`` int64 in ``0..C-1``, or -1 for an image in no cluster.
+
+    Raises:
+        ConfigError: A setting is out of its range.
+        DataError: The graph is not square.
+
+    References:
+        Ester et al., "A density-based algorithm for discovering clusters", KDD 1996.
+    """
+    if not eps >= 0:
+        raise ConfigError(f"eps must be 0 or more, found {eps}")
+    if min_samples < 1:
+        raise ConfigError(f"min_samples must be at least 1, found {min_samples}")
+    _check_square(graph)
+    if eps >= 1:  # then the pairs that are not stored are neighbours too: every image is one of every other
+        return np.full(graph.shape[0], 0 if graph.shape[0] >= min_samples else UNKNOWN, np.int64)
+    labels: Ints = density_labels(graph.indptr, graph.indices, graph.data, float(np.float32(eps)), min_samples)
+    return labels
+
+
+def rho_eps(graph: sparse.csr_array, rho: float) -> float:
+    """Give the eps that the data suggests: the mean of the smallest distances between different images.
+
+    Of the ``N (N - 1) / 2`` pairs, those at distance 0 are left out; of the rest the smallest share ``rho``
+    (its count rounded half to even, at least 1) is averaged. Pairs that are not stored count as distance 1.
+
+    Args:
+        graph: ``(N, N)`` symmetric, as `jaccard_graph` gives it.
+        rho: The share, in (0, 1); 2e-3 is usual.
+
+    Returns:
+        The mean, in (0, 1]; 0.0 where every pair is at distance 0.
+
+    Raises:
+        ConfigError: ``rho`` is out of its range.
+        DataError: The graph is not square, or has fewer than 2 rows.
+
+    References:
+        Song et al., "Unsupervised domain adaptive re-identification: theory and practice", 2020, section 3.3.
+    """
+    if not 0 < rho < 1:
+        raise ConfigError(f"rho must be in (0, 1), found {rho}")
+    _check_square(graph)
+    size = graph.shape[0]
+    if size < 2:
+        raise DataError(f"distances between images need at least 2 images, found {size}")
+    upper = graph.data[graph.indices > np.repeat(np.arange(size), np.diff(graph.indptr))]
+    stored = upper[upper > 0]
+    total = size * (size - 1) // 2 - (len(upper) - len(stored))
+    if total == 0:
+        return 0.0
+    count = max(1, round(rho * total))
+    if count < len(stored):
+        return float(np.partition(stored, count - 1)[:count].mean(dtype=np.float64))
+    return float((stored.sum(dtype=np.float64) + (count - len(stored))) / count)
+
+
+def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool) -> Floats:
+    """Give the mean vector of each cluster.
+
+    Args:
+        vectors: ``(N, D)``.
+        labels: ``(N,)`` clusters ``0..C-1``, none of them empty; negative for images left out.
+        normalise: Whether to scale the means to length 1 (ICE's agnostic loss does not).
+
+    Returns:
+        ``(C, D)`` float32; ``(0, D)`` where there is no cluster.
+
+    Raises:
+        DataError: The vectors are not finite, the lengths differ, or a number below C has no image.
+
+    References:
+        Thesis, section 6.3.2.
+    """
+    rows = as_vectors(vectors)
+    owners = _column(labels, len(rows), "labels")
+    if not np.array_equal(np.unique(owners[owners >= 0]), np.arange(owners.max(initial=-1) + 1)):
+        raise DataError("labels must be 0..C-1 without a gap: a cluster without images has no mean")
+    return _means(rows, owners, normalise)
+
+
+def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.ArrayLike) -> tuple[Floats, Ints, Ints]:
+    """Give the mean vector of each cluster under each camera that sees it, scaled to length 1.
+
+    Args:
+        vectors: ``(N, D)``.
+        labels: ``(N,)`` clusters, negative for images left out.
+        cameras: ``(N,)`` camera ids, gaps allowed; images of an unknown camera, -1, are left out.
+
+    Returns:
+        Vectors ``(P, D)`` float32, labels ``(P,)`` int64 and cameras ``(P,)`` int64, ordered by label, then
+        camera.
+
+    Raises:
+        DataError: The vectors are not finite, or the lengths differ.
+
+    References:
+        Thesis, section 6.3.2, the camera proxies of eq. 6.7.
+    """
+    rows = as_vectors(vectors)
+    owners, seen = _column(labels, len(rows), "labels"), _column(cameras, len(rows), "cameras")
+    known = (owners >= 0) & (seen >= 0)
+    pairs, proxies = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0, return_inverse=True)
+    return _means(rows[known], proxies.reshape(-1), True), pairs[:, 0], pairs[:, 1]
+
+
+def cluster_quality(
+    labels: npt.ArrayLike, people: npt.ArrayLike | None = None, cameras: npt.ArrayLike | None = None
+) -> dict[str, float]:
+    """Describe clusters by numbers.
+
+    Args:
+        labels: ``(N,)`` clusters, -1 for outliers.
+        people: ``(N,)`` true people, -1 unknown.
+        cameras: ``(N,)`` cameras, -1 unknown.
+
+    Returns:
+        ``clusters``; ``outlier_share`` and ``largest_share`` (the images in the largest cluster), of all
+        images; with a known camera ``cameras`` (how many) and ``single_camera_share`` (the share of clusters
+        that only one camera sees, of those seen by a known one); with a known person ``true_people`` and,
+        over the clustered images of known people, ``ari``, ``homogeneity``, ``completeness`` and
+        ``v_measure``. What has nothing to be measured on is 0.
+
+    Raises:
+        DataError: The lengths differ.
+    """
+    owners = _column(labels, np.size(labels), "labels")
+    clustered = owners >= 0
+    sizes = np.unique(owners[clustered], return_counts=True)[1]
+    images = max(1, len(owners))
+    quality = {
+        "clusters": float(len(sizes)),
+        "outlier_share": float((~clustered).sum() / images),
+        "largest_share": float(sizes.max(initial=0) / images),
+    }
+    if cameras is not None and ((seen := _column(cameras, len(owners), "cameras")) >= 0).any():
+        known = clustered & (seen >= 0)
+        pairs = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0)
+        views = np.unique(pairs[:, 0], return_counts=True)[1]
+        quality["cameras"] = float(len(np.unique(seen[seen >= 0])))
+        quality["single_camera_share"] = float((views == 1).sum() / max(1, len(views)))
+    if people is not None and ((true := _column(people, len(owners), "people")) >= 0).any():
+        known = clustered & (true >= 0)
+        quality["true_people"] = float(len(np.unique(true[true >= 0])))
+        scores = (0.0, 0.0, 0.0, 0.0)
+        if known.any():
+            pair = (true[known], owners[known])
+            scores = (adjusted_rand_score(*pair), *homogeneity_completeness_v_measure(*pair))
+        names = ("ari", "homogeneity", "completeness", "v_measure")
+        quality.update(zip(names, map(float, scores), strict=True))
+    return quality
+
+
+def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
+    """Say in plain words what is wrong with clusters and what to change.
+
+    Args:
+        quality: What `cluster_quality` gave.
+
+    Returns:
+        Sentences; none where nothing looks wrong.
+    """
+    found = []
+    outliers, largest = quality["outlier_share"], quality["largest_share"]
+    if quality["clusters"] == 0:
+        found.append(
+            "No image is in a cluster: raise eps (or rho), lower min_samples, or start from weights that tell "
+            "people apart."
+        )
+    elif outliers > 0.9:
+        found.append(f"{outliers:.0%} of the images are in no cluster: raise eps (or rho) or lower min_samples.")
+    if largest > 0.3:
+        found.append(
+            f"One cluster holds {largest:.0%} of the images: lower eps (or rho), or start from weights that "
+            "tell people apart."
+        )
+    if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
+        found.append(
+            f"No cluster joins images of two cameras, though there are {quality['cameras']:.0f}: raise eps "
+            "(or rho) or k1, and check that the same people pass several cameras."
+        )
+    return found
+
+
+def _means(rows: Floats, owners: Ints, scaled: bool) -> Floats:
+    """Give the mean row of each owner ``0..C-1``, negative owners left out, summed in float64."""
+    count = int(owners.max(initial=-1)) + 1
+    if count == 0:
+        return np.empty((0, rows.shape[1]), np.float32)
+    order = np.argsort(owners, kind="stable")[(owners < 0).sum() :]
+    starts = np.searchsorted(owners[order], np.arange(count))
+    sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+    means: Floats = (sums / np.bincount(owners[order], minlength=count)[:, None]).astype(np.float32)
+    return normalise(means) if scaled else means
+
+
+def _column(values: npt.ArrayLike, size: int, name: str) -> Ints:
+    column = np.asarray(values, dtype=np.int64)
+    if column.shape != (size,):
+        raise DataError(f"{name} must have shape ({size},), found {column.shape}")
+    return column
+
+
+def _check_square(graph: sparse.csr_array) -> None:
+    if graph.ndim != 2 or graph.shape[0] != graph.shape[1]:
+        raise DataError(f"a distance graph must have shape (N, N), found {graph.shape}")

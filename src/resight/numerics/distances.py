@@ -1,0 +1,87 @@
+"""Distances between vectors, and their normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.errors import DataError
+from resight.records import Floats
+
+
+def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
+    """Check vectors and give them as a contiguous float32 array.
+
+    Args:
+        values: ``(N, D)`` finite numbers.
+        name: What the error message calls them.
+
+    Returns:
+        ``(N, D)`` float32, C-contiguous; the same memory where it is so already.
+
+    Raises:
+        DataError: The shape is not ``(N, D)``, or a value (or a squared length) is not finite in float32.
+    """
+    vectors = np.ascontiguousarray(values, dtype=np.float32)
+    if vectors.ndim != 2:
+        raise DataError(f"{name} must have shape (N, D), found {np.shape(values)}")
+    if not np.isfinite(squared_lengths(vectors)).all():
+        raise DataError(f"{name} hold nan, inf or lengths beyond float32: check what made them, or normalise them")
+    return vectors
+
+
+def squared_lengths(vectors: Floats) -> Floats:
+    """Give the squared Euclidean length of each row, ``(N, D)`` float32 to ``(N,)`` float32."""
+    lengths: Floats = np.einsum("nd,nd->n", vectors, vectors)
+    return lengths
+
+
+def normalise(vectors: npt.ArrayLike) -> Floats:
+    """Scale each row to Euclidean length 1.
+
+    Args:
+        vectors: ``(N, D)`` finite numbers.
+
+    Returns:
+        ``(N, D)`` float32; a zero row stays zero.
+
+    Raises:
+        DataError: The shape is not ``(N, D)`` or a value is not finite.
+    """
+    rows = as_vectors(vectors)
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    scaled: Floats = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return scaled
+
+
+def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    """Give the squared Euclidean distance between every row of one set and every row of another.
+
+    For L2-normalised rows this is ``2 - 2 cos``. It is one matrix product, so a value is off by a few float32
+    roundings of the squared lengths, and equal rows may be that far from 0; `neighbours.k_nearest` measures
+    again what it returns. Call it on blocks of rows where ``A x B`` numbers do not fit the memory.
+
+    Args:
+        a: ``(A, D)`` finite numbers.
+        b: ``(B, D)`` finite numbers.
+
+    Returns:
+        ``(A, B)`` float32, never negative.
+
+    Raises:
+        DataError: A shape is wrong, the dimensions differ or a value is not finite.
+    """
+    left, right = as_vectors(a, "a"), as_vectors(b, "b")
+    if left.shape[1] != right.shape[1]:
+        raise DataError(f"a and b must have the same dimension, found {left.shape[1]} and {right.shape[1]}")
+    distances = block_distances(left, right, squared_lengths(right))
+    return np.maximum(distances, 0, out=distances)
+
+
+def block_distances(rows: Floats, vectors: Floats, lengths: Floats) -> Floats:
+    """Give `squared_distances` of checked arrays, not clipped, from the squared lengths of ``vectors``."""
+    distances: Floats = rows @ vectors.T
+    distances *= -2
+    distances += squared_lengths(rows)[:, None]
+    distances += lengths
+    return distances

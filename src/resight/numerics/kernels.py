@@ -1,0 +1,332 @@
+"""The compiled loops of the numerics, numba kernels over plain arrays.
+
+Each kernel says in its docstring the plain numpy text that it equals; ``tests/reference.py`` holds that text
+and the tests compare the two. Results never depend on the number of threads: a parallel loop runs over rows
+(or over fixed chunks of rows), and no row reads what another one writes.
+
+Kernels check nothing: shapes, types and ranges are the duty of the public functions that call them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from resight.records import Doubles, Floats, Ints
+
+Columns = npt.NDArray[np.int32]
+
+CHUNK = 256
+"""Rows that share one scratch array; fixed, so that the work is cut alike for every number of threads."""
+
+SPAN_BITS = 4
+"""``2**SPAN_BITS`` columns share one mark of having been touched."""
+
+RESOLUTION = 1e-6
+"""Jaccard distances below this are 0: rounded float32 weights do not sum to exactly one."""
+
+
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def squared_distance(a: Floats, b: Floats) -> float:
+    """Equal ``((a.astype(float) - b) ** 2).sum()``; exactly 0 for equal rows."""
+    total = 0.0
+    for i in range(len(a)):
+        difference = np.float64(a[i]) - np.float64(b[i])
+        total += difference * difference
+    return total
+
+
+@njit(cache=True)
+def _kth_smallest(row: Floats, k: int, skip: int) -> float:
+    heap = np.full(k, np.inf, np.float32)  # a max-heap of the k smallest so far
+    for j in range(len(row)):
+        value = row[j]
+        if value < heap[0] and j != skip:
+            parent = 0
+            while 2 * parent + 1 < k:
+                child = 2 * parent + 1
+                if child + 1 < k and heap[child + 1] > heap[child]:
+                    child += 1
+                if heap[child] <= value:
+                    break
+                heap[parent] = heap[child]
+                parent = child
+            heap[parent] = value
+    return float(heap[0])
+
+
+@njit(cache=True, parallel=True)
+def select_nearest(
+    approximate: Floats,
+    slack: Floats,
+    queries: Floats,
+    vectors: Floats,
+    own: int,
+    distances: Floats,
+    ids: Ints,
+) -> None:
+    """Fill ``(B, k)`` exact distances and ids from ``(B, N)`` approximate squared distances.
+
+    Everything that may be among the ``k`` nearest, given that an approximate value is off by ``slack`` at
+    most, is measured again from the vectors. Equals ``np.lexsort((arange(N), exact))[:k]`` for each row, with
+    the query's own row, ``own + r`` where ``own >= 0``, put first.
+    """
+    for r in prange(len(approximate)):
+        row = approximate[r]
+        first = 0
+        skip = -1
+        if own >= 0:
+            first = 1
+            skip = own + r
+            ids[r, 0] = skip
+            distances[r, 0] = 0.0
+        k = ids.shape[1] - first
+        if k == 0:
+            continue
+        limit = _kth_smallest(row, k, skip) + 2.0 * slack[r]
+        size = 0
+        for j in range(len(row)):
+            if row[j] <= limit:
+                size += 1
+        candidates = np.empty(size, np.int64)
+        exact = np.empty(size, np.float32)
+        size = 0
+        for j in range(len(row)):
+            if row[j] <= limit and j != skip:
+                candidates[size] = j
+                exact[size] = squared_distance(queries[r], vectors[j])
+                size += 1
+        # Candidates ascend by id, so a stable sort by distance leaves ties in that order.
+        order = np.argsort(exact[:size], kind="mergesort")
+        for a in range(k):
+            ids[r, first + a] = candidates[order[a]]
+            distances[r, first + a] = exact[order[a]]
+
+
+@njit(cache=True, parallel=True)
+def mutual(ids: Columns, width: int) -> tuple[Columns, Ints]:
+    """Give ``(N, width)`` mutual neighbours and how many of them each row has.
+
+    Row ``i`` equals ``[j for j in ids[i, :width] if i in ids[j, :width]]``.
+    """
+    members = np.zeros((len(ids), width), np.int32)
+    counts = np.zeros(len(ids), np.int64)
+    for i in prange(len(ids)):
+        size = 0
+        for a in range(width):
+            j = ids[i, a]
+            for b in range(width):
+                if ids[j, b] == i:
+                    members[i, size] = j
+                    size += 1
+                    break
+        counts[i] = size
+    return members, counts
+
+
+@njit(cache=True, parallel=True)
+def neighbour_weights(
+    full: Columns,
+    full_counts: Ints,
+    half: Columns,
+    half_counts: Ints,
+    vectors: Floats,
+    scales: Doubles,
+    low: int,
+    starts: Ints,
+    columns: Columns,
+    values: Floats,
+    counts: Ints,
+) -> None:
+    """Fill the rows ``low..`` of V: the expanded mutual neighbours and ``exp(-d) / sum`` for each.
+
+    Row ``i`` goes to ``columns``, ``values`` from ``starts[i - low]`` on, columns ascending. Its set equals
+    ``R(i).union(*(H(j) for j in R(i) if len(H(j) & R(i)) > 2 / 3 * len(H(j))))``, R and H the full and half
+    mutual neighbours, and ``d = squared_distance(i, j) * scales[i]``.
+    """
+    rows = len(starts)
+    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+        # 2i marks a member of R(i), 2i + 1 what the expansion adds: one scratch array, never cleared.
+        mark = np.full(len(full), -1, np.int64)
+        for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+            i = low + r
+            start = starts[r]
+            end = start
+            for a in range(full_counts[i]):
+                mark[full[i, a]] = 2 * i
+                columns[end] = full[i, a]
+                end += 1
+            for a in range(full_counts[i]):
+                j = full[i, a]
+                common = 0
+                for b in range(half_counts[j]):
+                    if mark[half[j, b]] == 2 * i:
+                        common += 1
+                if 3 * common > 2 * half_counts[j]:
+                    for b in range(half_counts[j]):
+                        m = half[j, b]
+                        if mark[m] < 2 * i:
+                            mark[m] = 2 * i + 1
+                            columns[end] = m
+                            end += 1
+            columns[start:end].sort()
+            weights = np.empty(end - start, np.float64)
+            total = 0.0
+            for a in range(end - start):
+                distance = squared_distance(vectors[i], vectors[columns[start + a]])
+                weights[a] = math.exp(-distance * scales[i])
+                total += weights[a]
+            kept = start
+            for a in range(end - start):
+                value = np.float32(weights[a] / total)
+                if value > 0.0:  # a weight may underflow; what is stored is never 0
+                    columns[kept] = columns[start + a]
+                    values[kept] = value
+                    kept += 1
+            counts[r] = kept - start
+
+
+@njit(cache=True, parallel=True)
+def mean_rows(
+    pointers: Ints,
+    entries: Columns,
+    weights: Floats,
+    ids: Columns,
+    k2: int,
+    low: int,
+    starts: Ints,
+    columns: Columns,
+    values: Floats,
+    counts: Ints,
+) -> None:
+    """Fill the rows ``low..`` of the local query expansion; row ``i`` equals ``V[ids[i, :k2]].mean(0)``."""
+    rows = len(starts)
+    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+        total = np.zeros(len(ids), np.float64)
+        for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+            start = starts[r]
+            end = start
+            for a in range(k2):
+                j = ids[low + r, a]
+                for e in range(pointers[j], pointers[j + 1]):
+                    if total[entries[e]] == 0.0:
+                        columns[end] = entries[e]
+                        end += 1
+                    total[entries[e]] += weights[e]
+            columns[start:end].sort()
+            kept = start
+            for e in range(start, end):
+                column = columns[e]
+                value = np.float32(total[column] / k2)
+                total[column] = 0.0
+                if value > 0.0:
+                    columns[kept] = column
+                    values[kept] = value
+                    kept += 1
+            counts[r] = kept - start
+
+
+@njit(cache=True, parallel=True)
+def jaccard_rows(
+    pointers: Ints,
+    entries: Columns,
+    weights: Floats,
+    column_pointers: Ints,
+    column_rows: Columns,
+    column_weights: Floats,
+    width: int,
+    low: int,
+    starts: Ints,
+    columns: Columns,
+    values: Floats,
+    counts: Ints,
+) -> None:
+    """Fill the rows ``low..`` of the Jaccard distances below 1 between the rows of two sparse matrices.
+
+    The left matrix is given by rows, the right one, of ``width`` rows, by columns. Entry ``(i, j)`` equals
+    ``1 - t / (2 - t)`` with ``t = np.minimum(V[i], W[j]).sum()``, clipped at 0. The sum runs over ascending
+    columns, so ``(i, j)`` and ``(j, i)`` are the same number.
+    """
+    rows = len(starts)
+    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+        total = np.zeros(width, np.float64)
+        touched = np.zeros((width >> SPAN_BITS) + 1, np.bool_)
+        for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+            for e in range(pointers[low + r], pointers[low + r + 1]):
+                weight = weights[e]
+                column = entries[e]
+                for f in range(column_pointers[column], column_pointers[column + 1]):
+                    j = column_rows[f]
+                    total[j] += min(weight, column_weights[f])
+                    touched[j >> SPAN_BITS] = True
+            end = starts[r]
+            # A scan of the spans that were touched lists them in order for less than a sort would.
+            for span in range(len(touched)):
+                if not touched[span]:
+                    continue
+                touched[span] = False
+                for j in range(span << SPAN_BITS, min(width, (span + 1) << SPAN_BITS)):
+                    if total[j] == 0.0:
+                        continue
+                    value = np.float32(1.0 - total[j] / (2.0 - total[j]))
+                    total[j] = 0.0
+                    if value < 1.0:
+                        columns[end] = j
+                        values[end] = value if value >= RESOLUTION else np.float32(0.0)
+                        end += 1
+            counts[r] = end - starts[r]
+
+
+@njit(cache=True, parallel=True)
+def pack_rows(starts: Ints, counts: Ints, columns: Columns, values: Floats) -> tuple[Columns, Floats]:
+    """Give the first ``counts[r]`` entries from each ``starts[r]``, joined."""
+    ends = np.cumsum(counts)
+    packed_columns = np.empty(ends[-1], np.int32)
+    packed_values = np.empty(ends[-1], np.float32)
+    for r in prange(len(starts)):
+        low = ends[r] - counts[r]
+        packed_columns[low : ends[r]] = columns[starts[r] : starts[r] + counts[r]]
+        packed_values[low : ends[r]] = values[starts[r] : starts[r] + counts[r]]
+    return packed_columns, packed_values
+
+
+@njit(cache=True)
+def density_labels(pointers: Columns, entries: Columns, distances: Floats, eps: float, min_samples: int) -> Ints:
+    """Give the DBSCAN labels of a symmetric sparse distance graph.
+
+    Equals ``DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")`` of scikit-learn on the dense
+    matrix: clusters are numbered by their first core point, a border point joins the first cluster that
+        touches it.
+    """
+    n = len(pointers) - 1
+    core = np.zeros(n, np.bool_)
+    for i in range(n):
+        near = 0
+        for e in range(pointers[i], pointers[i + 1]):
+            if distances[e] <= eps:
+                near += 1
+        core[i] = near >= min_samples
+    labels = np.full(n, -1, np.int64)
+    stack = np.empty(n, np.int64)
+    cluster = 0
+    for seed in range(n):
+        if not core[seed] or labels[seed] >= 0:
+            continue
+        labels[seed] = cluster
+        stack[0] = seed
+        size = 1
+        while size:
+            size -= 1
+            i = stack[size]
+            for e in range(pointers[i], pointers[i + 1]):
+                j = entries[e]
+                if distances[e] <= eps and labels[j] < 0:
+                    labels[j] = cluster
+                    if core[j]:
+                        stack[size] = j
+                        size += 1
+        cluster += 1
+    return labels

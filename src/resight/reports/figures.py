@@ -1,0 +1,357 @@
+"""Figures of curves and scores, as matplotlib figures that share no global state.
+
+The training figures read these names from the rows of a run's metrics, and leave out what is not there:
+``epoch`` (else the row's number), ``clusters``, ``people`` (the true number, where known), ``outlier_share``,
+``loss`` and every ``loss_*``, ``loss/*`` and ``*_loss``, ``mAP``, ``rank-1``, ``kl`` and every ``kl_*``,
+``kl/*`` and ``*_kl``, and ``images_per_second``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from resight.records import Doubles, Report
+
+INK = "#1f2530"
+MUTED = "#646c78"
+GRID = "#e1e4e9"
+PAPER = "#fcfcfd"
+"""The neutral colours of every figure. A page swaps them for its own, and so follows a dark theme."""
+
+PALETTE = ("#1a86c7", "#d9731a", "#009e73", "#b865a0", "#3fa7dd", "#a58a00")
+"""The colours of series, in order: told apart by colour-blind readers, readable on light and on dark."""
+
+_MAX_SERIES = len(PALETTE)
+_PERCENT = 100.0
+
+
+def match_curve(report: Report, *, depth: int = 50) -> Doubles:
+    """Give the cumulative match curve of an evaluation.
+
+    Args:
+        report: The evaluation.
+        depth: How many ranks to give.
+
+    Returns:
+        ``(depth,)`` shares of the scored queries with a right match among the first k, for k from 1; empty
+        where no query could be scored.
+    """
+    first = np.asarray(report.per_query.get("first_rank", ()))
+    first = first[first >= 0]
+    if not len(first):
+        return np.empty(0)
+    curve: Doubles = (first[:, None] < np.arange(1, depth + 1)).mean(axis=0)
+    return curve
+
+
+def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
+    """Draw cumulative match curves: the share of queries with a right match among the first k.
+
+    Args:
+        curves: For each name, ``(K,)`` shares in 0..1; entry ``k - 1`` is rank ``k``.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = _canvas("Rank (results looked at)", "Queries with a right match (%)", size=(5.4, 3.5))
+    depth = 1
+    for index, (name, curve) in enumerate(curves.items()):
+        shares = _PERCENT * np.asarray(curve, dtype=np.float64)
+        if not len(shares):
+            continue
+        depth = max(depth, len(shares))
+        ranks = np.arange(1, len(shares) + 1)
+        shown = [rank - 1 for rank in (1, 5, 10, 20, 50) if rank <= len(shares)]
+        axes.plot(
+            ranks,
+            shares,
+            color=PALETTE[index % _MAX_SERIES],
+            marker="o",
+            markevery=shown,
+            label=_plain(f"{name}: rank-1 {shares[0]:.1f} %"),
+        )
+    axes.set(xlim=(0.5, max(depth, 2) + 0.5), ylim=(0, 102))
+    axes.set_xticks([rank for rank in (1, 5, 10, 20, 30, 40, 50) if rank <= max(depth, 2)])
+    if axes.lines:
+        # Above the axes: a curve may run anywhere within them.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK, fontsize=10)
+    else:
+        _say_empty(axes, "No query has a possible match")
+    return figure
+
+
+def ap_histogram(average_precision: npt.ArrayLike) -> Figure:
+    """Draw how average precision is spread over the queries.
+
+    Args:
+        average_precision: ``(Q,)`` shares in 0..1; nan (a query with no possible match) is left out.
+
+    Returns:
+        The figure, with a dashed line at the mean (mAP).
+    """
+    values = np.asarray(average_precision, dtype=np.float64)
+    values = _PERCENT * values[np.isfinite(values)]
+    figure, axes = _canvas("Average precision of a query (%)", "Queries", size=(5.4, 3.5))
+    axes.set_xlim(0, 100)
+    if not len(values):
+        _say_empty(axes, "No query has a possible match")
+        return figure
+    counts, _, _ = axes.hist(values, bins=np.linspace(0, 100, 21).tolist(), color=PALETTE[0], rwidth=0.88)
+    tallest = float(np.max(counts))
+    mean = float(values.mean())
+    axes.set_ylim(0, 1.2 * tallest)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.vlines(mean, 0, 1.09 * tallest, color=INK, linestyle=(0, (4, 3)), linewidth=1.3)
+    # The label leans to the side with more room.
+    side, shift = ("left", 1.0) if mean < 60 else ("right", -1.0)
+    axes.text(mean + shift, 1.09 * tallest, f"mAP {mean:.1f} %", color=INK, ha=side, va="center", fontsize=10)
+    return figure
+
+
+def cluster_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw how many clusters each epoch found.
+
+    Args:
+        metrics: A row of named numbers for each epoch (names: see the module).
+
+    Returns:
+        The figure, with a dashed line at the true number of people where ``people`` is known.
+    """
+    figure, axes = _canvas("Epoch", "Clusters", size=(5.4, 3.5))
+    _draw_clusters(axes, metrics)
+    return figure
+
+
+def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw a training run: a panel for each kind of number that the metrics hold.
+
+    Args:
+        metrics: A row of named numbers for each epoch (names: see the module); a value may be missing or nan.
+
+    Returns:
+        The figure: clusters, outliers, losses, scores, KL divergence and speed, as far as they are there.
+    """
+    names = list(dict.fromkeys(name for row in metrics for name in row))
+    losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
+    percent_limits = (0.0, 100.0)
+    panels = [
+        _Panel("Clusters", "Clusters", ["clusters"]),
+        _Panel("Images outside every cluster", "Share (%)", ["outlier_share"], _PERCENT, percent_limits),
+        _Panel("Losses", "Loss", losses),
+        _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
+        _Panel("KL divergence", "KL (nats)", divergences),
+        _Panel("Training speed", "Images per second", ["images_per_second"]),
+    ]
+    panels = [panel for panel in panels if any(len(_series(metrics, name)[0]) for name in panel.names)]
+    if not panels:
+        figure, axes = _canvas("Epoch", "", size=(5.4, 3.0))
+        _say_empty(axes, "No epoch has been measured yet")
+        return figure
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    roomy = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
+    figure = Figure(figsize=(4.9 * columns + 0.2, 2.9 * rows), facecolor=PAPER, layout=roomy)
+    for index, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        _style(axes, "Epoch", panel.unit)
+        more = len(panel.names) - _MAX_SERIES
+        title = f"{panel.title} (and {more} not shown)" if more > 0 else panel.title
+        axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=8)
+        if panel.title == "Clusters":
+            _draw_clusters(axes, metrics)
+            continue
+        _draw_series(axes, metrics, panel.names[:_MAX_SERIES], scale=panel.scale)
+        if panel.limits:
+            axes.set_ylim(*panel.limits)
+        elif axes.dataLim.ymin >= 0:
+            axes.set_ylim(bottom=0)
+        if len(panel.names) > 1:
+            _name_lines(axes)
+    return figure
+
+
+def to_svg(figure: Figure) -> str:
+    """Write a figure as SVG; the same figure gives the same text, always.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        An SVG document. Text stays text: it can be searched, and takes the reader's font.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "resight", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def to_inline_svg(figure: Figure) -> str:
+    """Write a figure as an SVG element for a page, in the page's colours.
+
+    Args:
+        figure: A figure of this module, or one in its neutral colours.
+
+    Returns:
+        The element, without namespaces and metadata. The neutral colours are CSS variables: ``--ink``,
+        ``--muted``, ``--line`` and ``--card``.
+    """
+    svg = to_svg(figure)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"|(?<=<g) id="[^"]*"', "", svg)  # group ids repeat between figures
+    for colour, variable in ((INK, "--ink"), (MUTED, "--muted"), (GRID, "--line"), (PAPER, "--card")):
+        svg = svg.replace(colour, f"var({variable})")
+    return svg
+
+
+def to_png(figure: Figure) -> bytes:
+    """Write a figure as PNG, at twice the usual density.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        The bytes of the PNG file.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=2 * 72, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    unit: str
+    names: Sequence[str]
+    scale: float = 1.0
+    limits: tuple[float, float] | None = None
+
+
+def _is_kind(name: str, kind: str) -> bool:
+    """Whether a metric is called `kind`, or is one of several of that kind."""
+    return name == kind or name.startswith((f"{kind}_", f"{kind}/")) or name.endswith(f"_{kind}")
+
+
+def _canvas(x_label: str, y_label: str, *, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+    axes = figure.add_subplot()
+    _style(axes, x_label, y_label)
+    return figure, axes
+
+
+def _style(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set_facecolor(PAPER)
+    axes.set_xlabel(x_label, color=MUTED, fontsize=10, labelpad=6)
+    axes.set_ylabel(y_label, color=MUTED, fontsize=10, labelpad=6)
+    axes.tick_params(colors=MUTED, labelsize=9.5, length=0, pad=5)
+    axes.grid(axis="y", color=GRID, linewidth=1)
+    axes.set_axisbelow(True)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(GRID)
+    axes.set_prop_cycle(color=PALETTE, linewidth=[2.0] * _MAX_SERIES, markersize=[4.5] * _MAX_SERIES)
+
+
+def _series(metrics: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
+    """Give the epochs and the values of one metric, where it is there and finite."""
+    pairs = [
+        (float(row.get("epoch", index)), float(row[name]))
+        for index, row in enumerate(metrics)
+        if row.get(name) is not None and math.isfinite(row[name])
+    ]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def _draw_series(
+    axes: Axes, metrics: Sequence[Mapping[str, float]], names: Sequence[str], *, scale: float = 1.0
+) -> None:
+    """Draw one line for each metric that is there."""
+    for name in names:
+        epochs, values = _series(metrics, name)
+        if epochs:
+            # Few points are shown as points: a single one would leave a line nothing to draw.
+            axes.plot(
+                epochs,
+                [scale * value for value in values],
+                marker="o" if len(epochs) <= 25 else None,
+                label=_plain(name.removeprefix("loss_").removeprefix("loss/").replace("_", " ")),
+            )
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.margins(x=0.03, y=0.12)
+
+
+def _name_lines(axes: Axes) -> None:
+    """Write each line's name right of its end, moved apart where the ends are close."""
+    low, high = axes.get_ylim()
+    spacing = 0.1
+    ends = sorted(
+        ((float(np.asarray(line.get_ydata())[-1]) - low) / (high - low), i) for i, line in enumerate(axes.lines)
+    )
+    places: list[float] = []
+    for end, _ in ends:
+        places.append(max(end, places[-1] + spacing) if places else end)
+    # What was pushed over the top goes back down, and takes along what is under it.
+    ceiling = 1.0
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], ceiling)
+        ceiling = places[index] - spacing
+    for (_, i), place in zip(ends, places, strict=True):
+        line = axes.lines[i]
+        axes.text(
+            1.01,
+            place,
+            str(line.get_label()),
+            transform=axes.transAxes,
+            color=line.get_color(),
+            va="center",
+            fontsize=9.5,
+        )
+
+
+def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
+    _draw_series(axes, metrics, ["clusters"])
+    if not axes.lines:
+        _say_empty(axes, "No epoch has been clustered yet")
+        return
+    _, people = _series(metrics, "people")
+    clusters = np.asarray(axes.lines[0].get_ydata(), dtype=np.float64)
+    axes.set_ylim(0, 1.18 * max(clusters.max(), people[-1] if people else 0.0, 1.0))
+    if people:
+        truth = people[-1]
+        axes.axhline(truth, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.3)
+        # The words stand at the end where the curve is farther off, on the side where it is not.
+        left = abs(clusters[0] - truth) > abs(clusters[-1] - truth)
+        above = clusters[0 if left else -1] <= truth
+        axes.annotate(
+            f"{truth:,.0f} people in truth",
+            (0.0 if left else 1.0, truth),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 4 if above else -4),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            va="bottom" if above else "top",
+            color=MUTED,
+            fontsize=9.5,
+        )
+
+
+def _plain(text: str) -> str:
+    """Keep dollar signs from being read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _say_empty(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=11)
+    axes.set_yticks([])

@@ -1,0 +1,385 @@
+"""One self-contained HTML page: scores, curves, ranked strips and what to make of them.
+
+The page loads nothing from elsewhere, and a content security policy in it forbids that it ever does. Every
+text that comes from data is escaped.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from resight.records import ImageTable, Ranking, Report
+from resight.reports import figures, strips, tables
+from resight.reports.strips import Strip
+
+_SAMPLE = 12  # strips of the sample
+_HARDEST = 8  # strips of the hardest queries
+_STRIP_HEIGHT = 160
+_HALF_INCHES = 7.0
+
+_VERDICTS = (
+    ("right", "✓", "right: the same person, from another camera"),
+    ("wrong", "✕", "wrong: another person"),
+    ("junk", "–", "not counted: the same person and camera, or nobody known"),
+    ("unknown", "○", "not known: the query has no label"),
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a page.
+
+    Attributes:
+        title: Its heading, plain text.
+        body_html: Its body, HTML that is shown as it is: whoever builds it escapes what comes from data.
+        intro: A sentence or two under the heading, plain text.
+    """
+
+    title: str
+    body_html: str
+    intro: str = ""
+
+
+def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Section:
+    """Build the table of scores, in percent.
+
+    Args:
+        reports: A report for each row name, such as ``"before"``, ``"last"``, ``"best"``.
+        title: The section's heading.
+
+    Returns:
+        The section.
+    """
+    body = tables.html_table(("", *tables.COLUMNS), tables.score_rows(reports), style="scores")
+    return Section(title, body, "Scores are in percent; larger is better.")
+
+
+def figure_section(title: str, figure: Figure, intro: str = "") -> Section:
+    """Put a figure on the page, in the page's own colours and font.
+
+    Args:
+        title: The section's heading, and what a screen reader says of the figure.
+        figure: A figure of `resight.reports.figures`, or one in its neutral colours.
+        intro: A sentence under the heading.
+
+    Returns:
+        The section.
+    """
+    svg = figures.to_inline_svg(figure)
+    # A narrow figure takes half the page where there is room, so that two stand side by side.
+    style = "figure half" if figure.get_figwidth() < _HALF_INCHES else "figure"
+    return Section(title, f'<div class="{style}" role="img" aria-label="{escape(title)}">{svg}</div>', intro)
+
+
+def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Section:
+    """Show ranked strips, under a key of their marks.
+
+    Args:
+        title: The section's heading.
+        drawn: The strips, from `resight.reports.strips.query_strips`.
+        intro: A sentence under the heading.
+
+    Returns:
+        The section.
+    """
+    if not drawn:
+        return Section(title, _empty("There is nothing to show."), intro)
+    key = "".join(
+        f'<li><b style="background:{strips.VERDICT_COLOURS[verdict]}">{mark}</b>{words}</li>'
+        for verdict, mark, words in _VERDICTS
+        if any(verdict in strip.verdicts for strip in drawn)
+    )
+    shown = "".join(
+        f'<figure class="strip"><figcaption>{escape(strip.heading)}</figcaption><div class="scroll">'
+        f'<img src="{strip.data_uri()}" width="{strip.image.width}" height="{strip.image.height}" '
+        f'alt="Results in rank order: {", ".join(strip.verdicts) or "none"}" loading="lazy"></div></figure>'
+        for strip in drawn
+    )
+    return Section(title, f'<ul class="key">{key}</ul>{shown}', intro)
+
+
+def hardest_section(
+    report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking, *, count: int = _HARDEST
+) -> Section:
+    """Show the queries with the lowest average precision.
+
+    Args:
+        report: The evaluation.
+        query: The queries.
+        gallery: The images they were ranked against.
+        ranking: The ranking, one row a query.
+        count: How many queries to show at most.
+
+    Returns:
+        The section.
+    """
+    rows = _by_precision(report)[:count]
+    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
+    return strips_section(
+        "Hardest queries",
+        drawn,
+        "The lowest average precision first. Look for causes that a camera or the data can mend: people cut "
+        "off or hidden, blur, clothes alike, wrong labels.",
+    )
+
+
+def settings_section(settings: Mapping[str, object], *, title: str = "How this was made") -> Section:
+    """List settings and where things come from.
+
+    Args:
+        settings: Values by name; a mapping within it is listed under dotted names.
+        title: The section's heading.
+
+    Returns:
+        The section.
+    """
+    rows = tables.setting_rows(settings)
+    return Section(title, tables.html_table((), rows, style="settings") if rows else _empty("Not told."))
+
+
+def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:
+    """List files that could not be used.
+
+    Args:
+        problems: Path and reason of each.
+
+    Returns:
+        The section.
+    """
+    rows = [(str(path), reason) for path, reason in problems]
+    if not rows:
+        return Section("Problems", _empty("Every file could be used."))
+    return Section("Problems", tables.html_table(("File", "Reason"), rows, style="problems"))
+
+
+def warnings_section(warnings: Sequence[str]) -> Section:
+    """List warnings.
+
+    Args:
+        warnings: Their texts.
+
+    Returns:
+        The section.
+    """
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    body = f'<ul class="warnings">{items}</ul>' if items else _empty("There were no warnings.")
+    return Section("Warnings", body)
+
+
+def limits_section() -> Section:
+    """Say in plain words what the numbers mean, and what they must not be used for."""
+    return Section("What this means, and what it does not", _LIMITS)
+
+
+def evaluation_page(
+    report: Report,
+    query: ImageTable,
+    gallery: ImageTable,
+    ranking: Ranking,
+    *,
+    title: str,
+    more_sections: Sequence[Section] = (),
+) -> str:
+    """Build the whole page of an evaluation.
+
+    Args:
+        report: The evaluation.
+        query: The queries.
+        gallery: The images they were ranked against.
+        ranking: The ranking that was scored, one row a query.
+        title: The page's title.
+        more_sections: Sections to put after the strips: a training figure, problems, warnings.
+
+    Returns:
+        The page: scores, curves, ranked strips from the best to the worst query, the hardest queries,
+        provenance and limits.
+    """
+    precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+    unscored = int(np.isnan(precision).sum())
+    queries = "1 query" if unscored == 1 else f"{unscored:,} queries"
+    left_out = f" Left out: {queries} without a possible match." if unscored else ""
+    # Without scores, every query of the ranking is as good an example as any other.
+    ordered = _by_precision(report)[::-1] if len(precision) else list(range(len(ranking)))
+    spread = np.linspace(0, len(ordered) - 1, min(_SAMPLE, len(ordered))).round().astype(int)
+    sample = [ordered[place] for place in spread]
+    scores = scores_table({"this evaluation": report})
+    sections = [replace(scores, body_html=tables.headline_html(report, images=len(gallery)) + scores.body_html)]
+    if len(precision):
+        sections += [
+            figure_section(
+                "Cumulative match curve",
+                figures.cmc_figure({"this evaluation": figures.match_curve(report)}),
+                "How often a right match is among the first results." + left_out,
+            ),
+            figure_section(
+                "Spread over the queries",
+                figures.ap_histogram(precision),
+                "The mean hides who is found and who is not: queries at the left fail." + left_out,
+            ),
+        ]
+    drawn = strips.query_strips(query, gallery, ranking, rows=sample, report=report, height=_STRIP_HEIGHT)
+    sections.append(
+        strips_section(
+            "Ranked strips",
+            drawn,
+            "A sample of queries, spread evenly from the best found to the worst. Under each result: its "
+            "distance (smaller is closer) and its camera.",
+        )
+    )
+    if len(ordered) > len(sample):
+        sections.append(hardest_section(report, query, gallery, ranking))
+    sections += [*more_sections, settings_section(report.provenance), limits_section()]
+    subtitle = f"{len(query):,} queries against {len(gallery):,} gallery images"
+    return render_page(title, sections, subtitle=subtitle)
+
+
+def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
+    """Put sections together as one HTML page that needs nothing else.
+
+    Args:
+        title: The page's title, plain text.
+        sections: The sections, in order.
+        subtitle: A line under the title, plain text.
+
+    Returns:
+        The HTML text.
+    """
+    links = "".join(f'<a href="#s{i}">{escape(section.title)}</a>' for i, section in enumerate(sections))
+    body = "".join(
+        f'<section id="s{i}"><h2>{escape(section.title)}</h2>'
+        + (f'<p class="intro">{escape(section.intro)}</p>' if section.intro else "")
+        + f"{section.body_html}</section>\n"
+        for i, section in enumerate(sections)
+    )
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>
+<main>
+{body}</main>
+<footer>Made with resight. This file holds all that it shows; it loads nothing from elsewhere.</footer>
+</body>
+</html>
+"""
+
+
+def write_page(path: str | Path, html: str) -> None:
+    """Write a page so that a reader finds the old file or the whole new one, never a part.
+
+    Args:
+        path: Where to write; its folder is made where it is missing.
+        html: The page.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are private to the user, and a page is there to be read by others.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _empty(text: str) -> str:
+    return f'<p class="empty">{escape(text)}</p>'
+
+
+def _by_precision(report: Report) -> list[int]:
+    """Give the scored queries, as rows of the query table, the lowest average precision first."""
+    precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+    order = np.argsort(precision, kind="stable")
+    rows = np.asarray(report.per_query.get("query", np.arange(len(precision))))
+    return [int(rows[i]) for i in order if np.isfinite(precision[i])]
+
+
+_LIMITS = """<dl class="limits">
+<dt>What the numbers say</dt>
+<dd><b>Rank-k</b> is the share of queries with a right match among the first k results. <b>mAP</b>, mean
+average precision, asks that all right matches rank high, not only the first. <b>mINP</b> looks at the last:
+how far down one must read to find every right match. Results from the query's own camera do not count.
+Queries without a possible match are not scored.</dd>
+<dt>What they do not say</dt>
+<dd>They hold for these cameras, these days and these people. Other cameras, seasons or clothes give other
+numbers; measure again there. A mean hides groups of people for whom it works less well.</dd>
+<dt>A result is a probable match</dt>
+<dd>It says that two pictures look alike to a model, mostly in clothes and build. It is never proof of
+identity: the first result always exists, also when the person was never seen. A person has to look, and to
+look for reasons against it.</dd>
+<dt>What it must not be used for</dt>
+<dd>No decision about a person (arrest, refusal, accusation, pay, entry) may rest on it. It must not be used
+to watch people without a legal basis, nor to infer who somebody is, where they come from or what they
+believe. This page may hold pictures of people: share it as carefully as the pictures themselves.</dd>
+</dl>"""
+
+_STYLE = """
+:root{--bg:#f3f4f6;--card:#fff;--ink:#1b1f27;--muted:#5f6773;--line:#e2e5ea;--accent:#0a6aa6;--warn:#b4540a}
+@media(prefers-color-scheme:dark){:root{--bg:#101319;--card:#191d25;--ink:#e7e9ee;--muted:#9aa2af;--line:#2c323d;
+--accent:#63b3e6;--warn:#f0a35c}.strip img{filter:brightness(.88)}}
+*{box-sizing:border-box}html{scroll-behavior:smooth}
+body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
+"Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%}
+header,main,footer{max-width:1160px;margin:0 auto;padding:0 24px}
+header{padding-top:44px;padding-bottom:8px}h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:0}
+header p{margin:6px 0 18px;color:var(--muted)}
+nav{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:14px}nav a{color:var(--accent);text-decoration:none}
+nav a:hover{text-decoration:underline}
+main{display:flex;flex-wrap:wrap;gap:18px;padding-top:14px}
+section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:22px 26px 26px;
+flex:1 1 100%;min-width:0}section:has(.half){flex:1 1 440px}
+h2{font-size:18px;letter-spacing:-.01em;margin:0 0 4px}
+.intro{color:var(--muted);margin:0 0 16px;max-width:92ch}
+.empty{color:var(--muted)}.scroll{overflow-x:auto}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:22px;
+margin:4px 0 18px}
+.tiles span{font-size:14px;color:var(--muted)}
+.tiles .value{font-size:38px;font-weight:650;line-height:1.15;letter-spacing:-.02em}
+.tiles small{font-size:20px;font-weight:500;color:var(--muted);margin-left:3px}
+table{border-collapse:collapse;width:100%;font-size:15px;font-variant-numeric:tabular-nums}
+th,td{padding:9px 12px;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+tbody tr:last-child>*{border-bottom:0}thead th{font-weight:500;font-size:14px;color:var(--muted)}
+.scores :is(th,td):not(:first-child){text-align:right;white-space:nowrap}
+:is(th,td):first-child{padding-left:0}
+.settings th{font-weight:500;color:var(--muted);width:30%}
+:is(.settings,.problems) :is(th,td){overflow-wrap:anywhere}
+.problems th[scope=row]{font:13.5px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+.figure svg{display:block;max-width:100%;height:auto;margin:0 auto}
+.figure svg text{font-family:inherit!important}
+.key{display:flex;flex-wrap:wrap;gap:6px 22px;list-style:none;margin:0 0 14px;padding:0;font-size:14px;
+color:var(--muted)}
+.key b{display:inline-block;width:18px;height:18px;line-height:18px;text-align:center;color:#fff;
+font-size:12px;border-radius:4px;margin-right:7px}
+.strip{margin:0;padding:16px 0 0}.strip+.strip{margin-top:16px;border-top:1px solid var(--line)}
+.strip figcaption{font-size:14px;color:var(--muted);margin-bottom:8px}
+.strip img{display:block;width:100%;min-width:720px;height:auto;border-radius:8px}
+.warnings{margin:8px 0 0;padding-left:20px}.warnings li::marker{color:var(--warn)}
+.limits{margin:12px 0 0;max-width:80ch}.limits dt{font-weight:600}.limits dd{margin:2px 0 14px}
+footer{color:var(--muted);font-size:14px;padding-top:18px;padding-bottom:44px}
+@media(max-width:640px){header,main,footer{padding-left:14px;padding-right:14px}section{padding:16px}
+.tiles .value{font-size:30px}}
+@media print{main{display:block}nav{display:none}
+:root{--bg:#fff;--card:#fff;--ink:#000;--muted:#444;--line:#ccc}
+section{border:0;padding:0;margin:0 0 24px}.strip,tr,dd,.figure{break-inside:avoid}:is(h2,dt){break-after:avoid}
+.strip img{min-width:0;filter:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+"""

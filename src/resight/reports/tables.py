@@ -1,0 +1,144 @@
+"""Tables: the scores in one shared form, for the terminal, for Markdown and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from resight.records import Report
+
+SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
+"""The shares that a score table shows, in percent."""
+
+COLUMNS = (*SCORES, "queries", "without a match")
+"""The columns of a score table, after the name."""
+
+MISSING = "–"
+
+
+def percent(share: float | None) -> str:
+    """Give a share in 0..1 in percent with one decimal; a dash where it is None or nan."""
+    return MISSING if share is None or not np.isfinite(share) else f"{100 * share:.1f}"
+
+
+def score_rows(reports: Mapping[str, Report]) -> list[tuple[str, ...]]:
+    """Give the cells of a score table.
+
+    Args:
+        reports: A report for each row name, such as ``"before"``, ``"last"``, ``"best"``.
+
+    Returns:
+        A row for each report: its name, then the text of each of `COLUMNS`.
+    """
+    rows = []
+    for name, report in reports.items():
+        matches = report.per_query.get("matches")
+        counts = (MISSING, MISSING) if matches is None else (f"{len(matches):,}", f"{int((matches == 0).sum()):,}")
+        rows.append((name, *(percent(report.scores.get(score)) for score in SCORES), *counts))
+    return rows
+
+
+def scores_table_text(reports: Mapping[str, Report]) -> Table:
+    """Build the score table for the terminal.
+
+    Args:
+        reports: A report for each row name.
+
+    Returns:
+        A rich table, scores in percent. Names are plain text: markup in one is shown, never obeyed.
+    """
+    table = Table(title="Scores (%)", title_justify="left")
+    table.add_column("")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for name, *cells in score_rows(reports):
+        table.add_row(Text(name, style="bold"), *cells)
+    return table
+
+
+def scores_table_markdown(reports: Mapping[str, Report]) -> str:
+    """Write the score table as Markdown, scores in percent.
+
+    Args:
+        reports: A report for each row name.
+
+    Returns:
+        The lines of a Markdown table, ending in a newline.
+    """
+    rows = [
+        ("", *(f"{column} (%)" if column in SCORES else column for column in COLUMNS)),
+        ("---", *("---:" for _ in COLUMNS)),
+        *score_rows(reports),
+    ]
+    return "".join(f"| {' | '.join(_cell(text) for text in row)} |\n" for row in rows)
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str) -> str:
+    """Write an HTML table; every text is escaped.
+
+    Args:
+        head: The column titles; no head where empty.
+        rows: The texts of each row; the first is the row's own title.
+        style: The table's class.
+
+    Returns:
+        The table, in a box that scrolls sideways where the screen is narrow.
+    """
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in rows
+    )
+    top = f"<thead><tr>{titles}</tr></thead>" if titles else ""
+    return f'<div class="scroll"><table class="{escape(style)}">{top}<tbody>{body}</tbody></table></div>'
+
+
+def headline_html(report: Report, *, images: int) -> str:
+    """Write the few numbers to read first, in large type.
+
+    Args:
+        report: The evaluation.
+        images: How many images the gallery has.
+
+    Returns:
+        A row of tiles.
+    """
+    tiles = [
+        ("mAP", percent(report.scores.get("mAP")), "%", "how high all right matches rank"),
+        ("rank-1", percent(report.scores.get("rank-1")), "%", "first result is right"),
+        ("rank-10", percent(report.scores.get("rank-10")), "%", "a right one in the first ten"),
+        ("gallery", f"{images:,}", "", "images that were searched in"),
+    ]
+    body = "".join(
+        f'<div><span>{name}</span><div class="value">{value}<small>{unit}</small></div><span>{note}</span></div>'
+        for name, value, unit, note in tiles
+    )
+    return f'<div class="tiles">{body}</div>'
+
+
+def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Give settings as names and texts.
+
+    Args:
+        settings: Values by name; a mapping within it is listed under dotted names.
+        prefix: What stands before each name.
+
+    Returns:
+        A pair for each setting, in order.
+    """
+    rows = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += setting_rows(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", str(value)))
+    return rows
+
+
+def _cell(text: str) -> str:
+    """Keep a name from ending its cell or its row."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

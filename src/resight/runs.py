@@ -1,0 +1,254 @@
+"""A run folder: what was asked for, what happened, and how to go on after a kill.
+
+```
+config.yaml        every setting, resolved
+environment.json   versions, machine, provenance of the weights
+metrics.jsonl      one line an epoch
+log.txt            what the run said
+last.safetensors   all that is needed to go on: replaced after each epoch, atomically
+encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
+report.json, report.html
+```
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from resight.errors import RunError
+from resight.files import write_atomically
+from resight.models.encoder import Encoder
+
+logger = logging.getLogger(__name__)
+
+State = Mapping[str, Any]
+"""Tensors, numbers, strings, lists and dicts of such: what a checkpoint can hold without pickle."""
+
+
+class Stateful(Protocol):
+    """Something whose state can be saved and put back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Put a state back."""
+
+
+class Method(Protocol):
+    """What trains: it owns its update."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is evaluated, exported and served."""
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that a checkpoint holds."""
+
+    def begin_epoch(self, epoch: int) -> Iterable[Any]:
+        """Do what comes before an epoch and give its batches."""
+
+    def step(self, batch: Any) -> dict[str, Tensor]:
+        """Learn from a batch and give the named losses."""
+
+    def end_epoch(self) -> dict[str, float]:
+        """Give the diagnostics of the epoch."""
+
+
+class Run:
+    """A run folder and the meters of the epoch in hand.
+
+    Args:
+        folder: Where it lies; made if absent.
+        seed: The seed of the run.
+        writes: Whether this process writes (of several, only the first does).
+    """
+
+    def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
+        self.folder, self.seed, self.writes = folder, seed, writes
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._images = 0
+        self._start = time.monotonic()
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that a killed run continues from."""
+        return self.folder / "last.safetensors"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read the epochs so far; a last line that a kill cut short is left out."""
+        path = self.folder / "metrics.jsonl"
+        lines = []
+        for line in path.read_text().splitlines() if path.is_file() else []:
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def resume(self, method: Method) -> int:
+        """Put the last checkpoint back, if there is one.
+
+        Returns:
+            The epoch to go on with; 0 for a new run.
+
+        Raises:
+            RunError: The checkpoint is damaged or of another method.
+        """
+        if not self.checkpoint_path.is_file():
+            return 0
+        state = load_state(self.checkpoint_path)
+        missing = set(method.parts) ^ set(state) - {"epoch", "best"}
+        if missing:
+            raise RunError(
+                f"the checkpoint in {self.folder} is of another method or version ({', '.join(sorted(missing))} "
+                "differ): start in a new folder"
+            )
+        for name, part in method.parts.items():
+            part.load_state_dict(state[name])
+        epoch = int(state["epoch"]) + 1
+        # An epoch that was logged but not saved is done again, so its line goes.
+        kept = [line for line in self.metrics() if line["epoch"] < epoch]
+        if self.writes:
+            self._write_metrics(kept)
+        logger.info("continuing %s at epoch %d", self.folder, epoch)
+        return epoch
+
+    def meter(self, losses: Mapping[str, Tensor], *, images: int) -> None:
+        """Add a step's losses to the epoch's means.
+
+        Raises:
+            RunError: A loss is nan or infinite.
+        """
+        for name, value in losses.items():
+            value = value.detach().double()
+            self._sums[name] = self._sums.get(name, torch.zeros((), dtype=torch.float64)) + value
+            if not math.isfinite(float(value)):
+                raise RunError(
+                    f"the loss '{name}' became {float(value)} at step {self._steps} of the epoch: lower the learning "
+                    "rate, or train in float32 (--device.training float32); the last checkpoint is whole"
+                )
+        self._steps += 1
+        self._images += images
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
+        """Close the epoch: its mean losses, its speed and the given values become a line of metrics."""
+        seconds = time.monotonic() - self._start
+        means = {f"loss/{name}": float(total) / max(self._steps, 1) for name, total in self._sums.items()}
+        line = {"epoch": epoch, **means, **values, "seconds": round(seconds, 3)}
+        self._sums, self._steps, self._images = {}, 0, 0
+        self._start = time.monotonic()
+        if self.writes:
+            self._write_metrics([*self.metrics(), line])
+        return line
+
+    def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
+        """Save all that is needed to go on after this epoch, and the encoder."""
+        if not self.writes:
+            return
+        if best:
+            method.encoder.save(self.folder / "encoder-best.safetensors")
+        method.encoder.save(self.folder / "encoder-last.safetensors")
+        state = {name: part.state_dict() for name, part in method.parts.items()}
+        write_atomically(self.checkpoint_path, dump_state({**state, "epoch": epoch}))
+
+    def write(self, name: str, content: Mapping[str, Any] | str) -> None:
+        """Write a file of the folder, atomically; a mapping becomes JSON."""
+        if self.writes:
+            text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str) + "\n"
+            write_atomically(self.folder / name, text)
+
+    def _write_metrics(self, lines: list[dict[str, Any]]) -> None:
+        write_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def dump_state(state: State) -> bytes:
+    """Turn nested tensors and plain values into one safetensors file.
+
+    Tensors become its tensors, under numbered names; everything else, with the numbers in place of the
+    tensors, becomes JSON in its header.
+    """
+    tensors: dict[str, Tensor] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            name = f"t{len(tensors)}"
+            tensors[name] = value.detach().cpu().contiguous().clone()
+            return {"tensor": name}
+        if isinstance(value, Mapping):
+            return {"dict": [[plain(key), plain(item)] for key, item in value.items()]}
+        if isinstance(value, list | tuple):
+            return {"tuple" if isinstance(value, tuple) else "list": [plain(item) for item in value]}
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise RunError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+
+    tree = json.dumps(plain(state))
+    return save(tensors, {"resight.state": tree})
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `dump_state` wrote.
+
+    Raises:
+        RunError: The file is damaged or not a checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tree = json.loads((file.metadata() or {})["resight.state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, OSError, json.JSONDecodeError) as error:
+        raise RunError(f"'{path}' is no resight checkpoint ({type(error).__name__}): start in a new folder") from error
+
+    def build(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        ((kind, content),) = value.items()
+        if kind == "tensor":
+            return tensors[content]
+        if kind == "dict":
+            return {build(key): build(item) for key, item in content}
+        items = [build(item) for item in content]
+        return tuple(items) if kind == "tuple" else items
+
+    state = build(tree)
+    assert isinstance(state, dict)
+    return state
+
+
+def environment() -> dict[str, Any]:
+    """Say what the run was made with: versions and machine."""
+    packages = (
+        "resight",
+        "torch",
+        "torchvision",
+        "timm",
+        "numpy",
+        "numba",
+        "lightning-fabric",
+        "scikit-learn",
+    )
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        **{name: version(name) for name in packages},
+    }
