@@ -24,7 +24,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -81,7 +80,8 @@ class Run:
 
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
         self.folder, self.seed, self.writes = folder, seed, writes
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, float] = {}
+        self._marks: tuple[float, float, int] | None = None
         self._steps = 0
         self._images = 0
         self._start = time.monotonic()
@@ -132,33 +132,41 @@ class Run:
         logger.info("continuing %s at epoch %d", self.folder, epoch)
         return epoch
 
-    def meter(self, losses: Mapping[str, Tensor], *, images: int) -> None:
+    def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
 
         Raises:
-            RunError: A loss is nan or infinite.
+            RunError: A value is nan or infinite.
         """
-        for name, value in losses.items():
-            value = value.detach().double()
-            self._sums[name] = self._sums.get(name, torch.zeros((), dtype=torch.float64)) + value
-            if not math.isfinite(float(value)):
+        for name, value in values.items():
+            number = float(value)
+            if not math.isfinite(number):
                 raise RunError(
-                    f"the loss '{name}' became {float(value)} at step {self._steps} of the epoch: lower the learning "
-                    "rate, or train in float32 (--device.training float32); the last checkpoint is whole"
+                    f"{name} became {number} at step {self._steps} of the epoch: lower the learning rate, or train in "
+                    "float32 (--device.training float32); the last checkpoint is whole"
                 )
+            self._sums[name] = self._sums.get(name, 0.0) + number
         self._steps += 1
         self._images += images
+        now = time.monotonic()
+        self._marks = (self._marks[0] if self._marks else now, now, images)
 
     def log(self, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
         """Close the epoch: its mean losses, its speed and the given values become a line of metrics."""
-        seconds = time.monotonic() - self._start
-        means = {f"loss/{name}": float(total) / max(self._steps, 1) for name, total in self._sums.items()}
-        line = {"epoch": epoch, **means, **values, "seconds": round(seconds, 3)}
-        self._sums, self._steps, self._images = {}, 0, 0
-        self._start = time.monotonic()
+        means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
+        now = time.monotonic()
+        line = {"epoch": epoch, **means, **values, **self._speed(), "seconds": round(now - self._start, 3)}
+        self._sums, self._steps, self._images, self._marks, self._start = {}, 0, 0, None, now
         if self.writes:
             self._write_metrics([*self.metrics(), line])
         return line
+
+    def _speed(self) -> dict[str, float]:
+        """Give the images a second of training; the first step, which warms up, does not count."""
+        if self._marks is None or self._steps < 2:
+            return {}
+        first, last, size = self._marks
+        return {"images_per_second": round((self._images - size) / max(last - first, 1e-9), 2)}
 
     def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
         """Save all that is needed to go on after this epoch, and the encoder."""

@@ -79,17 +79,13 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     style = _market_style(root)
     if style is None:
         return "folder", root
-    logger.warning(
-        "%s has the layout of %s and is read as it; folder=%s reads it as plain crops", root, style, root
-    )
+    logger.warning("%s has the layout of %s and is read as it; folder=%s reads it as plain crops", root, style, root)
     return style, root
 
 
 def _known(name: str) -> str:
     if name not in DATASETS:
-        raise ConfigError(
-            f"there is no data set '{name}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
-        )
+        raise ConfigError(f"there is no data set '{name}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}")
     return name
 
 

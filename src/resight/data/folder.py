@@ -30,7 +30,7 @@ import numpy as np
 
 from resight.data.layout import find_root, is_image_name
 from resight.data.sheet import COLUMNS, read_sheet
-from resight.data.splits import Dataset, split_validation
+from resight.data.splits import Dataset, Rule, split_validation
 from resight.errors import ConfigError, DataError, nearest
 from resight.records import UNKNOWN, ImageTable
 
@@ -68,8 +68,7 @@ class FolderSettings:
         known = COLUMNS[1:]
         for group in sorted(groups - set(known)):
             raise ConfigError(
-                f"the pattern's group '{group}' is unknown; known are {', '.join(known)}"
-                + nearest(group, known)
+                f"the pattern's group '{group}' is unknown; known are {', '.join(known)}" + nearest(group, known)
             )
         if not groups:
             raise ConfigError(
@@ -100,9 +99,7 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
     else:
         rows = list(_walk(root, notes))
         if not rows:
-            raise DataError(
-                f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else ": it is empty")
-            )
+            raise DataError(f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else ": it is empty"))
         if settings.pattern:
             rows = _matched(rows, re.compile(settings.pattern), root, notes)
     names: dict[str, tuple[str, ...]] = {}
@@ -114,27 +111,23 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
         listed = ", ".join(f"{number} = {name}" for number, name in enumerate(known[:20]))
         notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
     empty = table[:0]
-    rule = "same-camera" if table.has_cameras else "none"
+    rule: Rule = "same-camera" if table.has_cameras else "none"
     dataset = Dataset("folder", root, table, empty, empty, rule, notes=tuple(notes), names=names)
-    return (
-        split_validation(dataset, settings.test_people, seed=settings.seed)
-        if settings.test_people
-        else dataset
-    )
+    return split_validation(dataset, settings.test_people, seed=settings.seed) if settings.test_people else dataset
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
     """Find the images below a folder, in sorted order; the first sub-folder's name is the camera."""
     others, closed = 0, list[str]()
     seen = {os.path.realpath(root)}
-    for folder, folders, files in os.walk(
-        root, followlinks=True, onerror=lambda e: closed.append(str(e.filename))
-    ):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda e: closed.append(str(e.filename))):
         # In place, so that the walk goes on below these only. A link to a folder that was seen may be a loop.
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
-        targets = {name: os.path.realpath(os.path.join(folder, name)) for name in folders}  # noqa: PTH118
-        folders[:] = [name for name in folders if targets[name] not in seen]
-        seen.update(targets.values())
+        names, folders[:] = sorted(folders), []
+        for name in names:
+            target = os.path.realpath(os.path.join(folder, name))  # noqa: PTH118
+            if not name.startswith(".") and target not in seen:
+                seen.add(target)
+                folders.append(name)
         below = Path(folder).relative_to(root).parts
         for name in sorted(files):
             if name.startswith("."):
@@ -174,9 +167,7 @@ def _matched(
             f"such as '{strangers[0]}'"
         )
     if strangers:
-        notes.append(
-            f"{len(strangers):,} images that the pattern does not match are skipped, such as '{strangers[0]}'"
-        )
+        notes.append(f"{len(strangers):,} images that the pattern does not match are skipped, such as '{strangers[0]}'")
     return matched
 
 

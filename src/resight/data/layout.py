@@ -129,9 +129,7 @@ def read_market_style(
     Raises:
         DataError: A part is missing or has no image.
     """
-    parts = {
-        split: read_split(name, root / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()
-    }
+    parts = {split: read_split(name, root / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()}
     return with_note_on_counts(
         Dataset(
             name,

@@ -94,16 +94,10 @@ def _read_lists(root: Path, folder: Path, lists: tuple[str, ...], notes: list[st
                 cameras.append(int(match["camera"]))
     for skipped, why in ((strangers, f"whose names are not like {FORM}"), (missing, "that are not there")):
         if skipped:
-            notes.append(
-                f"{' and '.join(lists)}: {len(skipped):,} images {why} are skipped, such as {skipped[0]!r}"
-            )
+            notes.append(f"{' and '.join(lists)}: {len(skipped):,} images {why} are skipped, such as {skipped[0]!r}")
     if not paths:
         raise DataError(
             f"msmt17: {' and '.join(lists)} in {root} name no image that is in {folder}"
-            + (
-                f"; the first is {(strangers + missing)[0]!r}"
-                if strangers or missing
-                else " (they are empty)"
-            )
+            + (f"; the first is {(strangers + missing)[0]!r}" if strangers or missing else " (they are empty)")
         )
     return ImageTable(np.array(paths), np.array(people), np.array(cameras))

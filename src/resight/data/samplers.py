@@ -89,8 +89,5 @@ def identity_batches(
         queue = generator.permutation(len(groups))
         for start in range(0, len(groups) - identities + 1, identities):
             yield np.concatenate(
-                [
-                    pick(groups[g], cameras[groups[g]], images, generator)
-                    for g in queue[start : start + identities]
-                ]
+                [pick(groups[g], cameras[groups[g]], images, generator) for g in queue[start : start + identities]]
             )

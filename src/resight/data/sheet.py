@@ -44,14 +44,10 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
 
     header = [cell.strip() for cell in lines[0][1]]
     if "path" not in header:
-        raise DataError(
-            f"folder: {sheet} line 1: no column 'path'; found {', '.join(header)}{nearest('path', header)}"
-        )
+        raise DataError(f"folder: {sheet} line 1: no column 'path'; found {', '.join(header)}{nearest('path', header)}")
     ignored = [name for name in header if name not in COLUMNS]
     if ignored:
-        notes.append(
-            f"{sheet.name}: columns {', '.join(ignored)} are ignored; known are {', '.join(COLUMNS)}"
-        )
+        notes.append(f"{sheet.name}: columns {', '.join(ignored)} are ignored; known are {', '.join(COLUMNS)}")
 
     rows: list[dict[str, str]] = []
     first: dict[Path, int] = {}
@@ -68,9 +64,7 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
         if path in first:
             raise DataError(f"{where}: '{values['path']}' stands in line {first[path]} already: remove one")
         if not _FRAME.fullmatch(values.get("frame", "")):
-            raise DataError(
-                f"{where}: the frame '{values['frame']}' is no whole number; leave it empty if unknown"
-            )
+            raise DataError(f"{where}: the frame '{values['frame']}' is no whole number; leave it empty if unknown")
         first[path] = number
         rows.append({**values, "path": str(path)})
     if not rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from resight.records import UNKNOWN, ImageTable, Ints
 
 SPLITS = ("train", "query", "gallery")
 
-RULES = ("same-camera", "none")
+Rule = Literal["same-camera", "none"]
+
+RULES: tuple[Rule, ...] = get_args(Rule)
 """What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
 its own camera, or nothing."""
 
@@ -48,7 +51,7 @@ class Dataset:
     train: ImageTable
     query: ImageTable
     gallery: ImageTable
-    rule: str = "same-camera"
+    rule: Rule = "same-camera"
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -66,9 +69,7 @@ class Dataset:
     @property
     def official(self) -> bool:
         """Whether every count is the published one; False where none is published."""
-        return bool(self.published) and all(
-            self.counts[split] == numbers for split, numbers in self.published.items()
-        )
+        return bool(self.published) and all(self.counts[split] == numbers for split, numbers in self.published.items())
 
 
 def count(table: ImageTable) -> tuple[int, int]:
@@ -129,9 +130,7 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
 
     held = np.isin(train.people, chosen)
     if held.all():
-        raise DataError(
-            f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer"
-        )
+        raise DataError(f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer")
     asked = np.zeros(len(train), np.bool_)
     asked[queries] = True
     return replace(

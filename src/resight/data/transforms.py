@@ -198,8 +198,8 @@ def _erase(images: Tensor, box: Tensor, colour: tuple[float, float, float]) -> T
     top, left, tall, wide = (box[:, i, None] for i in range(4))
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
-    inside = ((rows >= top) & (rows < top + tall))[:, :, None] & (
-        (columns >= left) & (columns < left + wide)
-    )[:, None, :]
+    inside = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[
+        :, None, :
+    ]
     fill = torch.tensor(colour, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
     return torch.where(inside[:, None], fill, images)

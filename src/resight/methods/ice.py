@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -35,7 +36,7 @@ from resight.data.samplers import identity_batches
 from resight.data.transforms import AugmentSettings, Draws, augment, draw, to_float
 from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.extract import embed_crops
+from resight.extraction import embed_crops
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
 from resight.models.ema import update_average
@@ -196,7 +197,8 @@ class ICE:
         )
         self.forward = self.devices.wrap(self.online)
         self.labels = PseudoLabels(np.full(len(images), -1), 0.0)
-        self._stability = float("nan")
+        self._stability: float | None = None
+        self._recent: deque[Ints] = deque(maxlen=8)
 
     @property
     def encoder(self) -> Encoder:
@@ -272,21 +274,38 @@ class ICE:
             logger.warning(warning)
 
     def end_epoch(self) -> dict[str, float]:
-        """Give the clusters' numbers."""
-        known = {f"cluster/{name}": float(value) for name, value in self.labels.quality.items()}
-        if self._stability == self._stability:
-            known["cluster/stability"] = self._stability
-        return {
-            **known,
-            "cluster/eps": self.labels.eps,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
-        }
+        """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""
+        values: dict[str, float] = dict(self.labels.quality)
+        if self._stability is not None:
+            values["stability"] = self._stability
+        rate = self.optimiser.param_groups[0]["lr"]
+        return {**values, "eps": self.labels.eps, "learning_rate": rate, "kl": self._divergence()}
+
+    @torch.no_grad()
+    def _divergence(self) -> float:
+        """Measure eq. 6.12 on the epoch's last batches, whether or not it is trained."""
+        s = self.settings
+        self.online.eval()
+        self.momentum.eval()
+        divergences = []
+        for batch in self._recent:
+            pixels = self.images.pixels(batch).to(self.devices.device)
+            views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
+            first, second = (augment(pixels, view, colour=s.augment.erase_colour) for view in views)
+            with self.devices.autocast("inference"):
+                f, m, plain = self.online(first), self.momentum(second), self.momentum(to_float(pixels))
+            each = soft_instance_consistency(
+                f.float(), m.float(), plain.float(), plain.float(), temperature=s.soft_temperature
+            )
+            divergences.append(float(each.mean()))
+        return float(np.mean(divergences))
 
     # -- a step ------------------------------------------------------------------------------------------------
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; every process takes its share of them."""
         s, table = self.settings, self.images.table
+        self._recent.append(batch)
         views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
         share = self.devices.share(len(batch))
         rows = batch[share]
@@ -324,7 +343,7 @@ class ICE:
         update_average(self.momentum, self.online, momentum=s.momentum)
         if s.proxy_momentum < 1:
             self._move_proxies(self.devices.gather(features), batch)
-        return {name: self.devices.mean(loss) for name, loss in losses.items()}
+        return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
 
     def _agnostic(self, features: Tensor, labels: Tensor) -> Tensor:
         s = self.settings
@@ -366,6 +385,10 @@ class ICE:
     @torch.no_grad()
     def _keys(self, images: Tensor) -> Tensor:
         """Embed images with the momentum encoder, shuffled where batch norm sees parts of the batch."""
+        with self.devices.autocast("inference"):
+            return self._keys_of(images)
+
+    def _keys_of(self, images: Tensor) -> Tensor:
         if not self.settings.shuffle or self.momentum.chunks == 1:
             return F.normalize(self.momentum(images).float())
         order = torch.randperm(len(images), generator=self.generator).to(images.device)

@@ -150,7 +150,9 @@ class Encoder(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """Give the pooled features before the neck, ``(B, D)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
-        maps: Tensor = self.backbone((images - self.mean) / self.std)
+        # Convolutions are fastest with the channels last in memory, on CPUs and GPUs alike.
+        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        maps: Tensor = self.backbone(images)
         if self.gem is not None:
             pooled: Tensor = self.gem(maps)
             return pooled
@@ -187,7 +189,8 @@ class Encoder(nn.Module):
         """Set the neck's statistics to those of ``(N, D)`` pooled features."""
         if isinstance(self.neck, nn.BatchNorm1d):
             variance, mean = torch.var_mean(pooled.double(), 0)
-            assert self.neck.running_mean is not None and self.neck.running_var is not None
+            assert self.neck.running_mean is not None
+            assert self.neck.running_var is not None
             self.neck.running_mean.copy_(mean)
             self.neck.running_var.copy_(variance)
 

@@ -112,7 +112,8 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     _check_square(graph)
     if eps >= 1:  # then the pairs that are not stored are neighbours too: every image is one of every other
         return np.full(graph.shape[0], 0 if graph.shape[0] >= min_samples else UNKNOWN, np.int64)
-    labels: Ints = density_labels(graph.indptr, graph.indices, graph.data, float(np.float32(eps)), min_samples)
+    distances = graph.data.astype(np.float32, copy=False)
+    labels: Ints = density_labels(graph.indptr, graph.indices, distances, float(np.float32(eps)), min_samples)
     return labels
 
 

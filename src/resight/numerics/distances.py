@@ -17,7 +17,7 @@ def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
         name: What the error message calls them.
 
     Returns:
-        ``(N, D)`` float32, C-contiguous; the same memory where it is so already.
+        ``(N, D)`` float32, C-contiguous, read-only; the same memory where it is so already.
 
     Raises:
         DataError: The shape is not ``(N, D)``, or a value (or a squared length) is not finite in float32.
@@ -27,7 +27,18 @@ def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
         raise DataError(f"{name} must have shape (N, D), found {np.shape(values)}")
     if not np.isfinite(squared_lengths(vectors)).all():
         raise DataError(f"{name} hold nan, inf or lengths beyond float32: check what made them, or normalise them")
-    return vectors
+    return read_only(vectors)
+
+
+def read_only(array: Floats) -> Floats:
+    """Give a read-only view of an array.
+
+    Kernels are compiled once for arrays that may be written and once for those that may not, as the columns of
+    records; what only reads large arrays takes them as read-only, always, and is compiled once.
+    """
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def squared_lengths(vectors: Floats) -> Floats:

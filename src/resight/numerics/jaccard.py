@@ -132,7 +132,7 @@ def rerank(
         )
     if not 0 <= weight <= 1:
         raise ConfigError(f"weight must be in [0, 1], found {weight}")
-    joint = np.concatenate([queries, gallery])
+    joint = as_vectors(np.concatenate([queries, gallery]))
     check_settings(k1, k2, "abmt", images=len(joint))
     _, ids, farthest = search(joint, list_length(k1, "abmt"))
     scales = _scales(farthest)

@@ -325,7 +325,7 @@ def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
     if not axes.lines:
         _say_empty(axes, "No epoch has been clustered yet")
         return
-    _, people = _series(metrics, "people")
+    _, people = _series(metrics, "true_people")
     clusters = np.asarray(axes.lines[0].get_ydata(), dtype=np.float64)
     axes.set_ylim(0, 1.18 * max(clusters.max(), people[-1] if people else 0.0, 1.0))
     if people:

@@ -6,8 +6,6 @@ text that comes from data is escaped.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from resight.files import write_atomically
 from resight.records import ImageTable, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
@@ -288,18 +287,7 @@ def write_page(path: str | Path, html: str) -> None:
         path: Where to write; its folder is made where it is missing.
         html: The page.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are private to the user, and a page is there to be read by others.
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(Path(path), html)
 
 
 def _empty(text: str) -> str:

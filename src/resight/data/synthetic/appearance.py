@@ -38,11 +38,12 @@ PALETTE: dict[str, tuple[Colour, float, float]] = {
 """Name -> colour, weight among upper garments, weight among lower garments."""
 
 SKINS: tuple[Colour, ...] = (
-    (0.94, 0.78, 0.69), (0.87, 0.68, 0.56), (0.76, 0.57, 0.43), (0.60, 0.42, 0.30), (0.42, 0.28, 0.20), (0.29, 0.19, 0.14),
+    (0.94, 0.78, 0.69), (0.87, 0.68, 0.56), (0.76, 0.57, 0.43), (0.60, 0.42, 0.30),
+    (0.42, 0.28, 0.20), (0.29, 0.19, 0.14),
 )  # fmt: skip
 HAIRS: tuple[Colour, ...] = (
-    (0.06, 0.05, 0.05), (0.16, 0.11, 0.08), (0.29, 0.19, 0.12), (0.55, 0.40, 0.22), (0.74, 0.62, 0.42), (0.45, 0.20, 0.10),
-    (0.62, 0.61, 0.60),
+    (0.06, 0.05, 0.05), (0.16, 0.11, 0.08), (0.29, 0.19, 0.12), (0.55, 0.40, 0.22), (0.74, 0.62, 0.42),
+    (0.45, 0.20, 0.10), (0.62, 0.61, 0.60),
 )  # fmt: skip
 PATTERNS = ("plain", "stripes", "pinstripes", "checks", "print", "two_tone", "raglan", "open_jacket", "band")
 LOWERS = ("trousers", "shorts", "skirt", "long_skirt")
@@ -174,9 +175,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
         return bool(rng.random() < share)
 
     def jitter(colour: Colour, size: float = 0.025) -> Colour:
-        red, green, blue = np.clip(
-            np.array(colour) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95
-        )
+        red, green, blue = np.clip(np.array(colour) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95)
         return float(red), float(green), float(blue)
 
     def pick(names: tuple[str, ...], weights: npt.ArrayLike) -> str:

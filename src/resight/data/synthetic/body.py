@@ -6,9 +6,12 @@ Lengths are metres; z points up, the body faces -y and its left is +x. The array
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,16 +88,27 @@ def load_body() -> Body:
     source = resources.files("resight.data.synthetic") / "body.npz"
     with resources.as_file(source) as path, np.load(path) as arrays:
         found = {name: arrays[name] for name in arrays.files}
+
+    def numbers(name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
+        column = np.ascontiguousarray(found[name], kind)
+        column.setflags(write=False)
+        return column
+
     found["weights"] = found["weights"] / np.float32(255)
-    kinds = {"triangles": np.int64, "parents": np.int64, "bones": np.int64, "triangle_parts": np.int64}
-    columns = {}
-    for name in (field.name for field in fields(Body)):
-        if found[name].dtype.kind == "U":
-            columns[name] = tuple(found[name].tolist())
-            continue
-        columns[name] = np.ascontiguousarray(found[name], kinds.get(name, np.float32))
-        columns[name].setflags(write=False)
-    return Body(**columns)
+    return Body(
+        vertices=numbers("vertices", np.float32),
+        triangles=numbers("triangles", np.int64),
+        joints=numbers("joints", np.float32),
+        parents=numbers("parents", np.int64),
+        joint_names=tuple(found["joint_names"].tolist()),
+        bones=numbers("bones", np.int64),
+        weights=numbers("weights", np.float32),
+        terms=tuple(found["terms"].tolist()),
+        vertex_directions=numbers("vertex_directions", np.float32),
+        joint_directions=numbers("joint_directions", np.float32),
+        triangle_parts=numbers("triangle_parts", np.int64),
+        part_names=tuple(found["part_names"].tolist()),
+    )
 
 
 def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
@@ -140,7 +154,7 @@ def joint_transforms(joints: Floats, parents: Ints, rotations: Doubles) -> Doubl
     return moved
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def skin(vertices: Floats, bones: Ints, weights: Floats, transforms: Doubles) -> Floats:
     """Move vertices with their joints (linear blend skinning).
 
@@ -162,15 +176,12 @@ def skin(vertices: Floats, bones: Ints, weights: Floats, transforms: Doubles) ->
             t = transforms[bones[v, k]]
             for axis in range(3):
                 moved[v, axis] += weight * (
-                    t[axis, 0] * vertices[v, 0]
-                    + t[axis, 1] * vertices[v, 1]
-                    + t[axis, 2] * vertices[v, 2]
-                    + t[axis, 3]
+                    t[axis, 0] * vertices[v, 0] + t[axis, 1] * vertices[v, 1] + t[axis, 2] * vertices[v, 2] + t[axis, 3]
                 )
     return moved
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
     """Average the triangles' normals at each vertex, by area.
 
@@ -183,9 +194,10 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
     """
     normals = np.zeros((len(vertices), 3), np.float32)
     for t in range(len(triangles)):
-        a, b, c = triangles[t]
-        ux, uy, uz = vertices[b] - vertices[a]
-        vx, vy, vz = vertices[c] - vertices[a]
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, vx = vertices[b, 0] - vertices[a, 0], vertices[c, 0] - vertices[a, 0]
+        uy, vy = vertices[b, 1] - vertices[a, 1], vertices[c, 1] - vertices[a, 1]
+        uz, vz = vertices[b, 2] - vertices[a, 2], vertices[c, 2] - vertices[a, 2]
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for corner in (a, b, c):
             normals[corner, 0] += nx
@@ -198,7 +210,7 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
     return normals
 
 
-def turn(axis: npt.ArrayLike, angle: float) -> Doubles:
+def turn(axis: Iterable[float], angle: float) -> Doubles:
     """Give the matrix of a turn.
 
     Args:
@@ -208,7 +220,15 @@ def turn(axis: npt.ArrayLike, angle: float) -> Doubles:
     Returns:
         ``(3, 3)`` float64 rotation matrix (Rodrigues).
     """
-    x, y, z = np.asarray(axis, np.float64) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    matrix: Doubles = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-    return matrix
+    x, y, z = (float(number) for number in axis)
+    length = math.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
+    s, c = math.sin(angle), math.cos(angle)
+    d = 1 - c
+    return np.array(
+        [
+            [c + x * x * d, x * y * d - z * s, x * z * d + y * s],
+            [y * x * d + z * s, c + y * y * d, y * z * d - x * s],
+            [z * x * d - y * s, z * y * d + x * s, c + z * z * d],
+        ]
+    )

@@ -43,6 +43,7 @@ class Camera:
         noise: Standard deviation of its noise, share of full scale.
         quality: JPEG quality.
         horizon: Row of the scene where ground and wall meet, share of its height.
+        site_seed: What the colours that all cameras of a site share are drawn from.
         scene_seed: What its background is drawn from.
     """
 
@@ -63,40 +64,44 @@ class Camera:
     noise: float
     quality: int
     horizon: float
+    site_seed: int
     scene_seed: int
 
 
-def sample_camera(rng: np.random.Generator) -> Camera:
+def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: float = 1.0) -> Camera:
     """Draw a camera.
 
     Args:
         rng: The source of chance; the same state gives the same camera.
+        site_seed: The same for all cameras of a site.
+        variation: How far light and colours stray from the average, 0 (not at all) to about 2.
 
     Returns:
         The camera.
     """
-    azimuth, height = rng.uniform(0, 2 * math.pi), rng.uniform(0.35, 1.2)
+    azimuth, height = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 1.2)
     light = (math.cos(azimuth) * math.cos(height), math.sin(azimuth) * math.cos(height), math.sin(height))
-    warm, tint = rng.normal(0, 0.17), rng.normal(0, 0.05)
-    sun = rng.uniform(0.1, 0.95)
+    warm, tint = variation * rng.normal(0, 0.09), variation * rng.normal(0, 0.025)
+    sun = 0.45 + variation * rng.uniform(-0.35, 0.35)
     return Camera(
-        pitch=float(rng.uniform(0.05, 0.6)),
+        pitch=float(rng.uniform(0.05, 0.55)),
         distance=float(rng.uniform(5, 13)),
-        person_pixels=float(rng.uniform(70, 150)),
+        person_pixels=float(rng.uniform(75, 150)),
         heading=float(rng.uniform(0, math.pi)),
         scatter=float(rng.uniform(0.25, 0.7)),
         light=light,
-        sun=float(sun),
-        sky=float(rng.uniform(0.45, 0.7) + 0.25 * (1 - sun)),
+        sun=float(max(0.0, sun)),
+        sky=float(0.95 - 0.6 * sun),
         gains=(math.exp(warm), math.exp(tint), math.exp(-warm)),
-        exposure=float(math.exp(rng.normal(0, 0.28))),
-        gamma=float(math.exp(rng.normal(0, 0.14))),
-        saturation=float(rng.uniform(0.55, 1.1)),
-        haze=float(rng.uniform(0, 0.10)),
-        blur=float(rng.uniform(0.25, 0.9)),
-        noise=float(rng.uniform(0.006, 0.03)),
-        quality=int(rng.integers(60, 93)),
+        exposure=math.exp(variation * rng.normal(0, 0.14)),
+        gamma=math.exp(variation * rng.normal(0, 0.07)),
+        saturation=float(0.95 + variation * rng.uniform(-0.25, 0.15)),
+        haze=float(variation * rng.uniform(0, 0.05)),
+        blur=float(rng.uniform(0.25, 0.75)),
+        noise=float(rng.uniform(0.004, 0.016)),
+        quality=int(rng.integers(65, 93)),
         horizon=float(rng.uniform(0.2, 0.5)),
+        site_seed=site_seed,
         scene_seed=int(rng.integers(1 << 31)),
     )
 
@@ -110,55 +115,76 @@ def draw_scene(camera: Camera) -> Floats:
     Returns:
         ``(SCENE_HEIGHT, SCENE_WIDTH, 3)`` float32 linear RGB.
     """
-    rng = np.random.default_rng(camera.scene_seed)
+    site, rng = np.random.default_rng(camera.site_seed), np.random.default_rng(camera.scene_seed)
+    # One site has one kind of pavement and a few kinds of wall: backgrounds resemble each other across its cameras.
+    shared = np.clip(site.uniform(55, 185, (7, 1)) + site.normal(0, 10, (7, 3)), 8, 247)
+    pavement = site.uniform(95, 135) + site.normal(0, 5, 3)
 
     def dull() -> tuple[int, int, int]:
-        grey, colour = rng.uniform(60, 205), rng.normal(0, 14, 3)
-        red, green, blue = np.clip(grey + colour, 8, 247).astype(int).tolist()
-        return red, green, blue
+        colour = shared[rng.integers(len(shared))] + rng.normal(0, 12) + rng.normal(0, 4, 3)
+        return _whole(colour)
+
+    def ground(spread: float) -> tuple[int, int, int]:
+        return _whole(pavement + rng.normal(0, spread) + rng.normal(0, 3, 3))
 
     horizon = int(camera.horizon * SCENE_HEIGHT)
     image = Image.new("RGB", (SCENE_WIDTH, SCENE_HEIGHT), dull())
     pen = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(5, 12))):  # walls, doors, shop windows
-        width, left = int(rng.uniform(25, 130)), int(rng.uniform(-40, SCENE_WIDTH))
-        pen.rectangle([left, int(rng.uniform(-30, 0.6 * horizon)), left + width, horizon], fill=dull())
-    for _ in range(int(rng.integers(4, 12))):  # signs, posters, panes
-        width, height = rng.uniform(8, 50), rng.uniform(8, 40)
+    for _ in range(int(rng.integers(8, 16))):  # walls, doors, shop windows
+        width, left = rng.uniform(20, 110), rng.uniform(-40, SCENE_WIDTH)
+        pen.rectangle([left, rng.uniform(-30, 0.6 * horizon), left + width, horizon], fill=dull())
+    for _ in range(int(rng.integers(8, 20))):  # signs, posters, panes
+        width, height = rng.uniform(6, 40), rng.uniform(8, 40)
         left, top = rng.uniform(0, SCENE_WIDTH), rng.uniform(0, horizon)
-        red, green, blue = rng.integers(10, 245, 3).tolist()
-        pen.rectangle([left, top, left + width, min(top + height, horizon)], fill=(red, green, blue))
-    pen.rectangle([0, horizon, SCENE_WIDTH, SCENE_HEIGHT], fill=dull())
+        bright = _whole(rng.uniform(10, 245, 3))
+        pen.rectangle([left, top, left + width, min(top + height, horizon)], fill=bright)
+    pen.rectangle([0, horizon, SCENE_WIDTH, SCENE_HEIGHT], fill=ground(8))
+    for _ in range(30):  # mended and worn patches
+        width = rng.uniform(20, 160)
+        left, top = rng.uniform(-40, SCENE_WIDTH), rng.uniform(horizon, SCENE_HEIGHT)
+        pen.rectangle([left, top, left + width, top + 0.35 * width], fill=ground(22))
     if rng.random() < 0.7:  # slabs, towards a vanishing point
-        line, middle = dull(), rng.uniform(0, SCENE_WIDTH)
+        line, middle = ground(35), rng.uniform(0, SCENE_WIDTH)
         for column in np.arange(-3, 4, rng.uniform(0.12, 0.35)):
-            pen.line([middle, horizon - 40, middle + column * SCENE_WIDTH, SCENE_HEIGHT], fill=line, width=1)
+            end = middle + column * SCENE_WIDTH
+            pen.line([middle + 0.15 * (end - middle), horizon, end, SCENE_HEIGHT], fill=line, width=1)
         depth = 6.0
         while depth < SCENE_HEIGHT:
             pen.line([0, horizon + depth, SCENE_WIDTH, horizon + depth], fill=line, width=1)
             depth *= rng.uniform(1.2, 1.45)
-        pen.rectangle([0, horizon - 40, SCENE_WIDTH, horizon - 1], fill=dull())
-    for _ in range(int(rng.integers(1, 5))):  # planters, bins, parked things
-        width, height = rng.uniform(20, 110), rng.uniform(20, 70)
+    for _ in range(int(rng.integers(4, 12))):  # planters, bins, parked things
+        width, height = rng.uniform(15, 80), rng.uniform(20, 70)
         left, foot = rng.uniform(0, SCENE_WIDTH), rng.uniform(horizon + 5, SCENE_HEIGHT - 60)
         pen.rounded_rectangle([left, foot - height, left + width, foot], radius=5, fill=dull())
         pen.rectangle([left, foot - height / 3, left + width, foot], fill=dull())
-    if rng.random() < 0.5:  # lawn or hedge
-        left = int(rng.uniform(0, SCENE_WIDTH))
-        green = int(rng.uniform(50, 120))
-        pen.ellipse([left, horizon - 30, left + 200, horizon + 20], fill=(int(0.7 * green), green, int(0.4 * green)))
-    image = image.filter(ImageFilter.GaussianBlur(1.1))
-    values = np.asarray(image, np.float32) / 255
-    # Light falls unevenly: a slope over the whole view and soft patches.
-    rows, columns = np.mgrid[0:1:SCENE_HEIGHT * 1j, 0:1:SCENE_WIDTH * 1j]
-    uneven = 1 + rng.normal(0, 0.2) * (columns - 0.5) + rng.normal(0, 0.2) * (rows - 0.5)
-    grain = rng.normal(0, 1, (SCENE_HEIGHT // 4, SCENE_WIDTH // 4)).astype(np.float32)
-    rough = np.asarray(Image.fromarray(grain).resize((SCENE_WIDTH, SCENE_HEIGHT), Image.Resampling.BICUBIC))
-    lit: Floats = (values**2.2 * (uneven + 0.06 * rough)[..., None] * 0.8).astype(np.float32)
-    return np.clip(lit, 0, 1)
+    for _ in range(int(rng.integers(0, 4))):  # hedges
+        left, green = rng.uniform(-60, SCENE_WIDTH), rng.uniform(50, 110)
+        leaves = _whole(green * np.array([0.75, 1, 0.45]))
+        pen.ellipse([left, horizon - 35, left + rng.uniform(60, 200), horizon + 15], fill=leaves)
+    values = np.asarray(image.filter(ImageFilter.GaussianBlur(0.9)), np.float32) / 255
+    # Dirt at every scale, then light and shade: a slope over the view, and soft shadows of trees and roofs.
+    dirt = sum(size * _clouds(rng, cells) for cells, size in ((8, 0.16), (32, 0.14), (110, 0.14)))
+    shade = 1 - 0.5 / (1 + np.exp(-6 * (_clouds(rng, 6) + 0.5 * _clouds(rng, 25) - rng.uniform(0.2, 1.2))))
+    slope = np.linspace(-0.5, 0.5, SCENE_WIDTH) * rng.normal(0, 0.3)
+    lit = values**2.2 * (np.exp(dirt + slope) * shade)[..., None]
+    scene: Floats = np.clip(lit, 0, 1).astype(np.float32)
+    return scene
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+def _whole(colour: npt.ArrayLike) -> tuple[int, int, int]:
+    red, green, blue = np.clip(np.asarray(colour), 4, 250).astype(int).tolist()
+    return red, green, blue
+
+
+def _clouds(rng: np.random.Generator, cells: int) -> Floats:
+    """Draw smooth noise of unit size with about ``cells`` lumps across, over the whole scene."""
+    grain = rng.normal(0, 1, (max(2, cells * SCENE_HEIGHT // SCENE_WIDTH), cells)).astype(np.float32)
+    size = (SCENE_WIDTH, SCENE_HEIGHT)
+    clouds: Floats = np.asarray(Image.fromarray(grain).resize(size, Image.Resampling.BICUBIC))
+    return clouds
+
+
+@njit(cache=True)
 def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
     """Cut a window out of a scene.
 
@@ -189,7 +215,7 @@ def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
     return cut
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def soften(image: Floats, sigma: float) -> Floats:
     """Blur an image with a Gaussian of 9 taps a side, its edges repeated.
 
@@ -238,10 +264,8 @@ def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np
     seen = grey[..., None] + np.float32(camera.saturation) * (seen - grey[..., None])
     seen = seen * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
     seen = np.maximum(seen, 0)
-    seen = seen * (1 + seen / 6) / (1 + seen)  * np.float32(1.55)  # a soft shoulder instead of hard clipping
+    seen = seen * (1 + seen / 6) / (1 + seen) * np.float32(1.55)  # a soft shoulder instead of hard clipping
     image = np.power(seen, np.float32(camera.gamma / 2.2))
     image += np.float32(camera.noise) * rng.standard_normal(image.shape, np.float32)
     pixels: Pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels
-
-

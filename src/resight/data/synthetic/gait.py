@@ -58,9 +58,7 @@ def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
     turns[body.joint("spine_low")] = turn(_X, math.radians(gait.lean / 2))
     counter = turn(_Z, math.radians(9 * wave * gait.stride))
     turns[body.joint("spine_mid")] = turn(_X, math.radians(gait.lean / 2)) @ counter
-    turns[body.joint("head")] = turn(_X, -math.radians(gait.lean)) @ turn(
-        _Z, -math.radians(4 * wave * gait.stride)
-    )
+    turns[body.joint("head")] = turn(_X, -math.radians(gait.lean)) @ turn(_Z, -math.radians(4 * wave * gait.stride))
     for side, sign, delay in (("left", 1.0, 0.0), ("right", -1.0, 0.5)):
         hip, ankle = place[f"hip_{side}"], place[f"ankle_{side}"]
         turns[[body.joint(f"{name}_{side}") for name in ("hip", "knee", "ankle")]] = _leg(

@@ -7,31 +7,14 @@ each vertex carries its place on the average body: patterns are painted there an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
 from resight.data.synthetic.appearance import Person
 from resight.data.synthetic.body import Body, joint_transforms, shape_body, skin, vertex_normals
 from resight.data.synthetic.gait import walk
-from resight.data.synthetic.paint import Paint, mix_paint
+from resight.data.synthetic.paint import Paint, Surface, mix_paint
 from resight.records import Doubles, Floats, Ints
-
-
-class Surface(IntEnum):
-    """What a triangle is painted as."""
-
-    TORSO = 0
-    ARM = 1
-    LEG = 2
-    FOOT = 3
-    NECK = 4
-    FACE = 5
-    HAIR = 6
-    SKIRT = 7
-    BAG = 8
-    HAT = 9
-
 
 _SURFACES = {
     "torso_upper": Surface.TORSO, "torso_lower": Surface.TORSO, "neck": Surface.NECK, "face": Surface.FACE,
@@ -48,7 +31,8 @@ class Figure:
         vertices: ``(V, 3)`` float32 rest positions, metres.
         triangles: ``(T, 3)`` int64 vertex rows.
         surfaces: ``(T,)`` int64 `Surface` of each triangle.
-        coordinates: ``(V, 4)`` float32: place on the average body (x, y, z) and along the arm (0 shoulder, 0.5 elbow, 1 wrist).
+        coordinates: ``(V, 4)`` float32: place on the average body (x, y, z), metres, and
+            along the arm (0 shoulder, 0.5 elbow, 1 wrist).
         bones: ``(V, 4)`` int64 transform rows; rows behind the body's joints are hands that things hang from.
         weights: ``(V, 4)`` float32 shares.
         joints: ``(J, 3)`` float32 rest joints of this body.
@@ -100,12 +84,8 @@ def dress(body: Body, person: Person) -> Figure:
     offsets = np.cumsum([len(puffed), *(len(piece.vertices) for piece in pieces)])
     return Figure(
         vertices=np.concatenate([puffed, *(p.vertices for p in pieces)]).astype(np.float32),
-        triangles=np.concatenate(
-            [body.triangles, *(p.triangles + o for p, o in zip(pieces, offsets, strict=False))]
-        ),
-        surfaces=np.concatenate(
-            [surfaces, *(np.full(len(p.triangles), p.surface, np.int64) for p in pieces)]
-        ),
+        triangles=np.concatenate([body.triangles, *(p.triangles + o for p, o in zip(pieces, offsets, strict=False))]),
+        surfaces=np.concatenate([surfaces, *(np.full(len(p.triangles), p.surface, np.int64) for p in pieces)]),
         coordinates=np.concatenate([coordinates, *(p.coordinates for p in pieces)]).astype(np.float32),
         bones=np.concatenate([body.bones, *(p.bones for p in pieces)]),
         weights=np.concatenate([body.weights, *(p.weights for p in pieces)]).astype(np.float32),
@@ -147,9 +127,7 @@ def _coordinates(body: Body) -> Doubles:
     coordinates = np.zeros((len(body.vertices), 4))
     coordinates[:, :3] = body.vertices
     for side in ("left", "right"):
-        shoulder, elbow, wrist = (
-            body.joints[body.joint(f"{name}_{side}")] for name in ("shoulder", "elbow", "wrist")
-        )
+        shoulder, elbow, wrist = (body.joints[body.joint(f"{name}_{side}")] for name in ("shoulder", "elbow", "wrist"))
         upper, lower = elbow - shoulder, wrist - elbow
         sign = 1 if side == "left" else -1
         mine = body.vertices[:, 0] * sign > 0.12
@@ -172,9 +150,7 @@ def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles)
     thickness[covered[Surface.TORSO] & (height > person.hem)] = person.looseness
     thickness[covered[Surface.ARM] & (along < person.sleeve)] = person.looseness
     thickness[covered[Surface.FOOT]] = 0.008
-    puff = {"bald": 0.0, "short": 0.008, "full": 0.025, "bob": 0.022, "long": 0.018}.get(
-        person.hair_style, 0.01
-    )
+    puff = {"bald": 0.0, "short": 0.008, "full": 0.025, "bob": 0.022, "long": 0.018}.get(person.hair_style, 0.01)
     puff = {"none": puff, "cap": 0.012, "beanie": 0.02, "hood": 0.035}[person.hat]
     thickness[covered[Surface.HAIR]] = puff
     if person.scarf:
@@ -195,7 +171,6 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
         pieces.append(_tube(body, vertices, joints, 1.0, person.hem, 0.055 + person.looseness))
     head = vertices[(vertices[:, 2] > place["head"][2]) & (np.abs(vertices[:, 0]) < 0.15)]
     back, top = head[:, 1].max(), head[:, 2].max()
-    middle = (head[:, 1].min() + back) / 2
     on_head, on_chest = body.joint("head"), body.joint("chest")
     if person.hat != "hood":
         style = person.hair_style
@@ -205,9 +180,7 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
             mop = _blob(centre, np.array([0.095, 0.055, drop / 2 + 0.06]), 0.7, Surface.HAIR, on_head)
             pieces.append(mop)
         elif style == "bun" and person.hat == "none":
-            pieces.append(
-                _blob(np.array([0, back + 0.01, top - 0.04]), np.full(3, 0.05), 1, Surface.HAIR, on_head)
-            )
+            pieces.append(_blob(np.array([0, back + 0.01, top - 0.04]), np.full(3, 0.05), 1, Surface.HAIR, on_head))
         elif style == "ponytail":
             centre = np.array([0, back + 0.03, top - 0.2])
             pieces.append(_blob(centre, np.array([0.035, 0.035, 0.15]), 0.9, Surface.HAIR, on_head))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,22 @@ from numba import njit
 
 from resight.data.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Colour, Person
 from resight.records import Floats
+
+
+class Surface(IntEnum):
+    """What a triangle is painted as."""
+
+    TORSO = 0
+    ARM = 1
+    LEG = 2
+    FOOT = 3
+    NECK = 4
+    FACE = 5
+    HAIR = 6
+    SKIRT = 7
+    BAG = 8
+    HAT = 9
+
 
 # Rows of Paint.colours.
 SKIN, HAIR, UPPER, SECOND, LOWER, SHOES, SOLES, BAG, HAT, SCARF = range(10)
@@ -64,29 +81,40 @@ def mix_paint(person: Person) -> Paint:
     return Paint(np.array([linear(c) for c in colours], np.float32), np.array(numbers, np.float64))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _printed(bits: int, across: float, down: float) -> bool:
     """Say whether a 5 x 5 print is set at a place, both coordinates 0..1; it is mirrored to look designed."""
     column, row = int(across * 5), int(down * 5)
     return (bits >> (row * 5 + min(column, 4 - column))) & 1 == 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
+def _around(x: float, y: float, arm: bool) -> float:
+    """Give the metres around the cloth, from the middle of the front."""
+    return x if arm else math.atan2(x, -y) * 0.15
+
+
+@njit(cache=True)
+def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
+    """Give the light and shade of wrinkles in the cloth, a factor near 1."""
+    return 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
+
+
+@njit(cache=True)
 def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray[np.float64]) -> int:
     """Give the colour row of the upper garment at a place."""
     pattern, scale = int(n[PATTERN]), n[SCALE]
     run = 0.62 * along if arm else z  # metres along the cloth
-    around = math.atan2(x, -y) * 0.15 if not arm else x  # metres around it
     if pattern == _STRIPES:
         return SECOND if (run / (0.085 * scale)) % 1.0 < 0.45 else UPPER
     if pattern == _PINSTRIPES:
-        return SECOND if not arm and (around / (0.06 * scale)) % 1.0 < 0.35 else UPPER
+        return SECOND if not arm and (_around(x, y, arm) / (0.06 * scale)) % 1.0 < 0.35 else UPPER
     if pattern == _CHECKS:
         rows = (run / (0.11 * scale)) % 1.0 < 0.5
-        columns = (around / (0.11 * scale)) % 1.0 < 0.5
+        columns = (_around(x, y, arm) / (0.11 * scale)) % 1.0 < 0.5
         return SECOND if rows != columns else UPPER
     if pattern == _TWO_TONE:
-        return SECOND if run > 1.42 - 0.16 * scale and not (arm and along > 0.45) else UPPER
+        return SECOND if (not arm and z > 1.42 - 0.16 * scale) or (arm and along < 0.3 * scale) else UPPER
     if pattern == _RAGLAN:
         return SECOND if arm else UPPER
     if pattern == _OPEN:
@@ -105,7 +133,7 @@ def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray
     return UPPER
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
     """Say whether a bag's strap crosses the torso here."""
     if n[BAG_KIND] == 1:
@@ -115,7 +143,7 @@ def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
     return False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def surface_colour(
     surface: int, x: float, y: float, z: float, along: float, n: npt.NDArray[np.float64]
 ) -> tuple[int, float]:
@@ -132,22 +160,21 @@ def surface_colour(
     Returns:
         A row of ``Paint.colours`` and a factor on it.
     """
-    fold = 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
-    if surface == 0:  # TORSO
+    if surface == Surface.TORSO:
         if z > 1.49 - n[NECKLINE] and y < 0 and abs(x) < 0.05 + 0.4 * (z - 1.49 + n[NECKLINE]):
-            return (SCARF, fold) if n[SCARFED] > 0 else (SKIN, 1.0)
+            return (SCARF, _fold(x, y, z, n)) if n[SCARFED] > 0 else (SKIN, 1.0)
         if _strap(x, y, z, n):
             return BAG, 0.8
         if z > n[HEM]:
-            return _upper(x, y, z, along, False, n), fold
-        return LOWER, fold
-    if surface == 1:  # ARM
+            return _upper(x, y, z, along, False, n), _fold(x, y, z, n)
+        return LOWER, _fold(x, y, z, n)
+    if surface == Surface.ARM:
         if along < n[SLEEVE]:
-            return _upper(x, y, z, along, True, n), fold
+            return _upper(x, y, z, along, True, n), _fold(x, y, z, n)
         return SKIN, 1.0
-    if surface == 2:  # LEG
+    if surface == Surface.LEG:
         if z > n[HEM]:
-            return _upper(x, y, z, along, False, n), fold
+            return _upper(x, y, z, along, False, n), _fold(x, y, z, n)
         if z < n[BOOT]:
             return SHOES, 1.0
         if z < n[LEG_END]:
@@ -156,26 +183,26 @@ def surface_colour(
         if kind == 1 and abs(x) > 0.205 - 0.03 * (0.9 - z):
             return SECOND, 1.0
         if kind == 2:
-            return LOWER, fold * (1 + 0.55 * math.exp(-(((z - 0.66) / 0.16) ** 2)) * (1 if y < 0 else 0.3))
+            return LOWER, _fold(x, y, z, n) * (1 + 0.55 * math.exp(-(((z - 0.66) / 0.16) ** 2)) * (1 if y < 0 else 0.3))
         if kind == 3:
-            return LOWER, fold * (0.55 if (z / 0.09) % 1.0 < 0.5 else 1.25)
-        return LOWER, fold
-    if surface == 3:  # FOOT
+            return LOWER, _fold(x, y, z, n) * (0.55 if (z / 0.09) % 1.0 < 0.5 else 1.25)
+        return LOWER, _fold(x, y, z, n)
+    if surface == Surface.FOOT:
         return (SOLES, 1.0) if z < 0.028 else (SHOES, 1.0)
-    if surface == 4:  # NECK
-        return (SCARF, fold) if n[SCARFED] > 0 else (SKIN, 0.92)
-    if surface == 5:  # FACE
+    if surface == Surface.NECK:
+        return (SCARF, _fold(x, y, z, n)) if n[SCARFED] > 0 else (SKIN, 0.92)
+    if surface == Surface.FACE:
         eyes = y < -0.1 and abs(z - 1.705) < 0.011 and 0.012 < abs(x) < 0.05
         mouth = y < -0.1 and abs(z - 1.632) < 0.006 and abs(x) < 0.022
         return SKIN, 0.3 if eyes else (0.55 if mouth else 1.0)
-    if surface == 6:  # HAIR
+    if surface == Surface.HAIR:
         if n[HEADWEAR] > 0 and (n[HEADWEAR] == 3 or z > 1.70) and along == 0:
             return HAT, 1.0
         return HAIR, 1 + 0.25 * math.sin(160 * x)
-    if surface == 7:  # SKIRT
+    if surface == Surface.SKIRT:
         if z > n[HEM]:
-            return _upper(x, y, z, along, False, n), fold
-        return LOWER, fold * (1 + 0.18 * math.sin(14 * math.atan2(x, -y)))
-    if surface == 8:  # BAG
+            return _upper(x, y, z, along, False, n), _fold(x, y, z, n)
+        return LOWER, _fold(x, y, z, n) * (1 + 0.18 * math.sin(14 * math.atan2(x, -y)))
+    if surface == Surface.BAG:
         return BAG, 0.55 if abs(z - 0.25) < 0.08 else 1.0
     return HAT, 1.0

@@ -17,7 +17,7 @@ EMPTY = -1
 """The triangle of a sample that nothing covers."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def rasterise(points: Floats, triangles: Ints, height: int, width: int) -> tuple[Ints, Floats]:
     """Find the nearest triangle of each sample.
 
@@ -35,13 +35,14 @@ def rasterise(points: Floats, triangles: Ints, height: int, width: int) -> tuple
     nearest = np.zeros((height, width), np.float32)
     shares = np.zeros((height, width, 3), np.float32)
     for t in range(len(triangles)):
-        a, b, c = triangles[t]
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, az = points[a, 0], points[a, 1], points[a, 2]
         bx, by, bz = points[b, 0], points[b, 1], points[b, 2]
         cx, cy, cz = points[c, 0], points[c, 1], points[c, 2]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area == 0:
             continue
+        scale = 1 / area
         top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
         bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
         left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
@@ -50,8 +51,8 @@ def rasterise(points: Floats, triangles: Ints, height: int, width: int) -> tuple
             y = row + 0.5
             for column in range(left, right + 1):
                 x = column + 0.5
-                wa = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-                wb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+                wa = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * scale
+                wb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * scale
                 wc = 1 - wa - wb
                 if wa < 0 or wb < 0 or wc < 0:
                     continue
@@ -66,7 +67,7 @@ def rasterise(points: Floats, triangles: Ints, height: int, width: int) -> tuple
     return owner, shares
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def shade(
     samples: tuple[Ints, Floats],
     mesh: tuple[Ints, Ints, Floats, Floats],

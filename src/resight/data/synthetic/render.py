@@ -10,6 +10,7 @@ import numpy as np
 from resight.data.synthetic.body import Body, turn, vertex_normals
 from resight.data.synthetic.cameras import SCENE_HEIGHT, SCENE_WIDTH, Camera, Pixels, develop, look
 from resight.data.synthetic.outfit import Figure, pose
+from resight.data.synthetic.paint import Surface
 from resight.data.synthetic.raster import rasterise, shade
 from resight.records import Doubles, Floats
 
@@ -169,7 +170,7 @@ def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
     """Give the detector's box on the image plane: left, top, right, bottom."""
     low, high = points[:, :2].min(0).astype(np.float64), points[:, :2].max(0).astype(np.float64)
     tall = (high[1] - low[1]) * 1.06
-    wide = max(tall * aspect * 0.88, (high[0] - low[0]) * 1.04)
+    wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
     middle = (low + high) / 2 + np.array(shot.shift) * tall
     half = np.array([wide * shot.scale[0], tall * shot.scale[1]]) / 2
     return np.concatenate([middle - half, middle + half])
@@ -183,9 +184,15 @@ def _paint(
     samples = points.copy()
     samples[:, 0] = (points[:, 0] - box[0]) / (box[2] - box[0]) * width * SAMPLES
     samples[:, 1] = (points[:, 1] - box[1]) / (box[3] - box[1]) * height * SAMPLES
-    found = rasterise(samples, figure.triangles, height * SAMPLES, width * SAMPLES)
+    # Closed surfaces show their outside only; the open tubes of skirts are seen from both sides.
+    corners = samples[figure.triangles, :2]
+    ahead, aside = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    outside = ahead[:, 0] * aside[:, 1] < ahead[:, 1] * aside[:, 0]
+    seen = outside | (figure.surfaces == Surface.SKIRT)
+    triangles = figure.triangles[seen]
+    found = rasterise(samples, triangles, height * SAMPLES, width * SAMPLES)
     light = np.array([*camera.light, camera.sun, camera.sky], np.float32)
-    mesh = (figure.triangles, figure.surfaces, figure.coordinates, normals)
+    mesh = (triangles, figure.surfaces[seen], figure.coordinates, normals)
     painted: Floats = shade(found, mesh, (figure.paint.colours, figure.paint.numbers), light, SAMPLES)
     return painted
 

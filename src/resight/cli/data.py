@@ -1,0 +1,118 @@
+"""`resight data info|verify|synthesize`: look at data, or draw some."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from resight.config import read_settings
+from resight.data.dataset import DATASETS, load_dataset, parse_spec
+from resight.data.verify import Description, describe, verify
+from resight.errors import ConfigError, nearest
+
+ACTIONS = ("info", "verify", "synthesize")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What to print.
+
+    Attributes:
+        json: Print JSON instead of tables.
+    """
+
+    json: bool = False
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight data`."""
+    action = arguments[0] if arguments else ""
+    if action in ("-h", "--help"):
+        print(
+            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]\n"
+            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}"
+        )
+        return 0
+    if action not in ACTIONS:
+        raise ConfigError(f"resight data needs one of {', '.join(ACTIONS)}, found '{action}'{nearest(action, ACTIONS)}")
+    if len(arguments) < 2 or arguments[1].startswith("-"):
+        raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH")
+    where, flags = arguments[1], [("--json=true" if flag == "--json" else flag) for flag in arguments[2:]]
+    if action == "synthesize":
+        return _synthesize(Path(where), flags)
+    (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
+    dataset = load_dataset(*parse_spec(where))
+    if action == "info":
+        description = describe(dataset)
+        if settings.json:
+            print(json.dumps(dataclasses.asdict(description)))
+        else:
+            _print_description(description)
+        return 0
+    found = verify(dataset)
+    if settings.json:
+        print(json.dumps(dataclasses.asdict(found)))
+        return 0 if found.sound else 1
+    _print_description(found.description)
+    _print_list("not there", found.missing)
+    _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
+    _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
+    _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
+    _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
+    _print_list("worth knowing", found.warnings)
+    print("every image can be read" if found.sound else "some images cannot be used: see above")
+    return 0 if found.sound else 1
+
+
+def _synthesize(folder: Path, flags: Sequence[str]) -> int:
+    from resight.data.synthetic.dataset import SyntheticSettings, synthesize
+
+    (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
+    synthesize(folder, settings=settings)
+    print(f"{folder.resolve()}: read it as market1501={folder}")
+    return 0
+
+
+def _print_description(description: Description) -> None:
+    official = "" if description.official else " (in brackets: as published)"
+    table = Table(title=f"{description.name}: {description.root}{official}", title_justify="left")
+    for column in ("split", "images", "people", "cameras", "images/person", "junk", "distractors"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, facts in description.splits.items():
+        low, middle, high = facts.images_per_person
+        images, people = facts.published or (facts.images, facts.people)
+        table.add_row(
+            split,
+            _beside(facts.images, images),
+            _beside(facts.people, people),
+            str(len(facts.cameras)),
+            f"{low} to {high}, median {middle:g}",
+            f"{facts.unlabelled:,}",
+            f"{facts.distractors:,}",
+        )
+    Console().print(table)
+    for note in description.notes:
+        print(note)
+    if description.unmatched:
+        print(
+            f"{len(description.unmatched):,} queries have no possible match; an evaluation leaves them out and says so"
+        )
+
+
+def _beside(found: int, published: int) -> str:
+    return f"{found:,}" if found == published else f"{found:,} [{published:,}]"
+
+
+def _print_list(title: str, items: Sequence[str], *, most: int = 10) -> None:
+    if items:
+        print(f"{title}: {len(items):,}")
+        for item in items[:most]:
+            print(f"  {item}")
+        if len(items) > most:
+            print(f"  and {len(items) - most:,} more (--json lists all)")

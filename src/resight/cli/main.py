@@ -1,0 +1,86 @@
+"""The command `resight`: find the command's file, run it, turn errors into one line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from resight import __version__
+from resight.errors import ResightError, nearest
+
+COMMANDS = {
+    "demo": "train without labels on drawn people, measure, and open the report: under 5 minutes",
+    "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
+    "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
+    "search": "find who looks like a person: resight search QUERY.jpg --data folder=CROPS --encoder runs/mine",
+    "data": "look at data: resight data info|verify|synthesize",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The words after `resight`; those of the process where absent.
+
+    Returns:
+        The exit status: 0, 2 for an error that one line explains, 130 for an interrupt.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        print(f"resight {__version__}")
+        return 0
+    name, *rest = words
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Fabric reports every process it starts; resight says what matters itself.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        if name not in COMMANDS:
+            raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} Known: {', '.join(COMMANDS)}")
+        status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
+        return status
+    except ResightError as error:
+        if debug:
+            raise
+        print(f"resight: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("resight: interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        print(f"resight: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 2
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items()]
+    return "\n".join(
+        [
+            "resight recognises the same person across cameras, without labels.",
+            "",
+            "usage: resight COMMAND ...        resight COMMAND --help says more",
+            "",
+            *lines,
+            "",
+            "  --debug shows where an error arose; --version says which resight this is.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

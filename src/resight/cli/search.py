@@ -1,0 +1,107 @@
+"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from resight.config import read_settings
+from resight.data.dataset import load_dataset, parse_spec
+from resight.data.images import read_image
+from resight.devices import Devices, DeviceSettings
+from resight.errors import ConfigError
+from resight.extraction import extract
+from resight.files import write_atomically
+from resight.models.encoder import Encoder, EncoderSettings
+from resight.ranking import rank
+from resight.records import ImageTable
+from resight.reports.strips import ranked_strip
+from resight.training import load_encoder
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Where to search, with what, and what to show.
+
+    Attributes:
+        data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        encoder: A run folder or an encoder file; empty uses the backbone's own weights.
+        k: How many results.
+        strip: Where to write the picture of the results; empty writes none.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
+        json: Print JSON instead of a table.
+        backbone: What to search with where no encoder is named.
+        device: Where it runs.
+    """
+
+    data: str = ""
+    encoder: str = ""
+    k: int = 10
+    strip: str = ""
+    cache: str = ""
+    json: bool = False
+    backbone: EncoderSettings = field(default_factory=EncoderSettings)
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k must be 1 or more, found {self.k}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight search`."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    short = {"-k": "--k", "--json": "--json=true"}
+    flags = [short.get(flag, flag) for flag in arguments[named:]]
+    (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
+    if not named or not settings.data:
+        raise ConfigError(
+            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS"
+        )
+    query = arguments[0]
+    encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
+    read_image(query, encoder.settings.size)  # its errors name the file and the reason
+    dataset = load_dataset(*parse_spec(settings.data))
+    devices = Devices(settings.device)
+    devices.place(encoder)
+    cache = Path(settings.cache).expanduser() if settings.cache else None
+    gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
+    queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
+    ranking = rank(queries, gallery, k=settings.k)
+    ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
+    found = gallery.table[ids]
+    if settings.strip:
+        strip = ranked_strip(
+            query,
+            found.paths.tolist(),
+            verdicts=["unknown"] * len(found),
+            captions=[f"{s:.3f}" for s in similarities],
+        )
+        buffer = BytesIO()
+        strip.save(buffer, format="PNG")
+        write_atomically(Path(settings.strip), buffer.getvalue())
+    if settings.json:
+        rows = zip(
+            found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
+        )
+        keys = ("path", "similarity", "camera", "person")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
+        return 0
+    table = Table(title="Probable matches, most similar first", title_justify="left")
+    for column in ("rank", "similarity", "camera", "image"):
+        table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
+    for place, (path, similarity, camera) in enumerate(
+        zip(found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), strict=True), 1
+    ):
+        table.add_row(str(place), f"{similarity:.3f}", "–" if camera < 0 else str(camera), Text(path))
+    Console().print(table)
+    print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
+    return 0

@@ -1,0 +1,87 @@
+"""`resight train METHOD`: train, score, write the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from resight.config import read_settings, wants_config, write_settings
+from resight.data.dataset import load_dataset, parse_spec
+from resight.data.splits import Dataset
+from resight.errors import ConfigError, nearest
+from resight.methods import METHODS
+from resight.ranking import rank
+from resight.reports.page import write_page
+from resight.reports.tables import scores_table_text
+from resight.reports.training import training_page
+from resight.training import Trained, TrainSettings, train
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight train`."""
+    if not arguments or arguments[0] not in METHODS:
+        name = arguments[0] if arguments else ""
+        raise ConfigError(
+            f"resight train needs a method, found '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}; "
+            f"then settings: resight train {next(iter(METHODS))} --print_config"
+        )
+    name, *flags = arguments
+    _, kind, variants = METHODS[name]
+    options, settings = read_settings(flags, [TrainSettings, kind], program=f"resight train {name}", variants=variants)
+    if wants_config(flags):
+        print(write_settings([options, settings]), end="")
+        return 0
+    if not options.data:
+        raise ConfigError(
+            "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
+        )
+    train_and_report(name, load_dataset(*parse_spec(options.data)), settings, options)
+    return 0
+
+
+def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
+    """Train, print the scores and write the page; with several processes only the first speaks."""
+    log = _Log()
+    logging.getLogger("resight").addHandler(log)
+    for note in dataset.notes:
+        logging.getLogger(__name__).info(note)
+    trained = train(name, dataset, settings, options)
+    if not trained.writes:
+        return trained
+    console = Console()
+    if trained.reports:
+        console.print(scores_table_text(trained.reports))
+    found = None
+    if trained.queries is not None and trained.gallery is not None:
+        found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10))
+    page = training_page(
+        trained.reports,
+        trained.metrics,
+        title=f"{name.upper()} on {dataset.name}",
+        found=found,
+        problems=trained.problems,
+        settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
+        warnings=log.warnings,
+    )
+    path = trained.folder / "report.html"
+    write_page(path, page)
+    console.print(f"report: {path.resolve()}", soft_wrap=True)
+    console.print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}", soft_wrap=True)
+    return trained
+
+
+class _Log(logging.Handler):
+    """Keeps the warnings of a run for its report."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.warnings:
+            self.warnings.append(message)

@@ -1,0 +1,213 @@
+"""Settings: from a recipe and flags to frozen dataclasses, and back to a recipe that explains itself.
+
+Every settings dataclass is flat or nests others; a recipe is YAML with the same nesting, a flag has dots in its place:
+``--cluster.eps 0.5``. Types and defaults come from the dataclasses, meanings from their docstrings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import json
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentParser
+
+from resight.errors import ConfigError, nearest
+
+RECIPES = importlib.resources.files("resight") / "recipes"
+"""The recipes that come with the installation."""
+
+PRINT_CONFIG = "--print_config"
+"""The flag that asks for every setting with its meaning."""
+
+
+def read_settings(
+    arguments: Sequence[str],
+    classes: Sequence[type],
+    *,
+    program: str = "resight",
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Any]:
+    """Turn a recipe and flags into settings.
+
+    Args:
+        arguments: Flags; ``--config RECIPE`` names a YAML file or a recipe of the installation, later flags win.
+        classes: The settings dataclasses whose fields stand at the top level of a recipe; no name twice.
+        program: What the help calls the command.
+        variants: For each value of ``variant``, the defaults that it changes.
+
+    Returns:
+        One instance for each class.
+
+    Raises:
+        ConfigError: A key is unknown (the nearest is named), or a value is of the wrong kind or out of range.
+        SystemExit: Help was asked for.
+    """
+    known = _keys(classes)
+    arguments = [_underscored(argument) for argument in arguments]
+    recipes, flags = _split_recipes(arguments)
+    for flag in flags:
+        if flag.startswith("--"):
+            _check(flag[2:].partition("=")[0], known, "flag --")
+    contents = [_read_recipe(recipe, known) for recipe in recipes]
+    parser = ArgumentParser(prog=program, exit_on_error=False)
+    parser.add_argument("--config", metavar="RECIPE", help="a recipe: a YAML file, or the name of one that comes along")
+    parser.add_argument(PRINT_CONFIG, action="store_true", help="print every setting with its meaning, and stop")
+    for kind in classes:
+        parser.add_class_arguments(kind)
+    chosen = _variant(contents, flags)
+    if variants is not None:
+        if chosen not in variants:
+            raise ConfigError(f"variant must be one of {', '.join(variants)}, found '{chosen}'")
+        parser.set_defaults(dict(variants[chosen]))
+    flat = [[f"--{key}={value}" for key, value in _flatten(content)] for content in contents]
+    try:
+        parsed = parser.parse_args([*(flag for part in flat for flag in part), *flags])
+        namespace = parser.instantiate(parsed)
+    except ConfigError:
+        raise
+    except Exception as error:  # jsonargparse wraps what a dataclass raises in errors of several kinds
+        raise ConfigError(_one_line(error)) from error
+    return [kind(**{f.name: namespace[f.name] for f in dataclasses.fields(kind)}) for kind in classes]
+
+
+def wants_config(arguments: Sequence[str]) -> bool:
+    """Say whether the settings are to be printed and nothing is to be done."""
+    return PRINT_CONFIG in map(_underscored, arguments)
+
+
+def write_settings(settings: Sequence[Any], *, heading: str = "") -> str:
+    """Write settings as YAML, each with its meaning as a comment.
+
+    Args:
+        settings: Instances of settings dataclasses.
+        heading: Comment lines for the top.
+
+    Returns:
+        A recipe that gives the same settings when it is read.
+    """
+    lines = [f"# {line}".rstrip() for line in heading.splitlines()]
+    for instance in settings:
+        lines += _lines(instance, 0)
+    return "\n".join(lines) + "\n"
+
+
+def find_recipe(name: str) -> Path:
+    """Find a recipe: a file, or the name of one that comes with the installation.
+
+    Raises:
+        ConfigError: There is none; the nearest is named.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = Path(str(RECIPES)) / f"{path.stem}.yaml"
+    if shipped.is_file():
+        return shipped
+    known = sorted(item.stem for item in Path(str(RECIPES)).glob("*.yaml"))
+    raise ConfigError(f"no recipe '{name}'{nearest(path.stem, known)} Known: {', '.join(known)}; or give a YAML file")
+
+
+def _underscored(argument: str) -> str:
+    """Let ``--validation-people`` mean ``--validation_people``."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument.partition("=")
+    return "--" + flag[2:].replace("-", "_") + equals + value
+
+
+def _split_recipes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    recipes, flags, waiting = [], [], False
+    for argument in arguments:
+        if waiting:
+            recipes.append(argument)
+            waiting = False
+        elif argument == "--config":
+            waiting = True
+        elif argument.startswith("--config="):
+            recipes.append(argument.removeprefix("--config="))
+        elif argument != PRINT_CONFIG:  # the caller looks for it; here it would only want a value
+            flags.append(argument)
+    if waiting:
+        raise ConfigError("--config needs a recipe: a YAML file, or the name of one that comes along")
+    return recipes, flags
+
+
+def _read_recipe(name: str, known: Sequence[str]) -> dict[str, Any]:
+    path = find_recipe(name)
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold names and values, found a {type(content).__name__}")
+    for key, _ in _flatten(content):
+        _check(key, known, f"{path}: ")
+    return content
+
+
+def _check(key: str, known: Sequence[str], where: str) -> None:
+    if key in known or key in ("help", "print_config"):
+        return
+    groups = {name.rpartition(".")[0] for name in known}
+    if key not in groups:
+        raise ConfigError(f"{where}{key} is not a setting{nearest(key, known)}")
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _keys(classes: Sequence[type], prefix: str = "") -> list[str]:
+    keys = []
+    for kind in classes:
+        hints = typing.get_type_hints(kind)
+        for f in dataclasses.fields(kind):
+            inner = hints[f.name]
+            nested = dataclasses.is_dataclass(inner) and isinstance(inner, type)
+            keys += _keys([inner], f"{prefix}{f.name}.") if nested else [prefix + f.name]
+    return keys
+
+
+def _variant(contents: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> str:
+    chosen = "code"
+    for content in contents:
+        chosen = str(content.get("variant", chosen))
+    for index, flag in enumerate(flags):
+        if flag.startswith("--variant="):
+            chosen = flag.removeprefix("--variant=")
+        elif flag == "--variant" and index + 1 < len(flags):
+            chosen = flags[index + 1]
+    return chosen
+
+
+def _lines(instance: Any, depth: int) -> list[str]:
+    meanings = {p.arg_name: p.description or "" for p in parse_docstring(type(instance).__doc__ or "").params}
+    indent, lines = "  " * depth, []
+    for f in dataclasses.fields(instance):
+        value = getattr(instance, f.name)
+        meaning = " ".join(meanings.get(f.name, "").split())
+        if dataclasses.is_dataclass(value):
+            lines += [f"{indent}{f.name}:  # {meaning}".rstrip(" #"), *_lines(value, depth + 1)]
+        else:
+            plain = list(value) if isinstance(value, tuple) else value
+            lines.append(f"{indent}{f.name}: {_scalar(plain)}  # {meaning}".rstrip(" #"))
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

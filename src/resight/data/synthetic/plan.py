@@ -1,0 +1,175 @@
+"""Decide which images a synthetic set has, before any is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from resight.errors import ConfigError
+
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
+"""The image folders."""
+
+DISTRACTOR, JUNK = 0, -1
+"""Person ids of the gallery's images of nobody, and of boxes too far off to count."""
+
+STRANGERS, STRANGER = 40, 100_000
+"""People without a label, who pass by or are distractors: how many, and where their ids begin."""
+
+
+class Key(IntEnum):
+    """What a stream of chance decides; the number is part of its key."""
+
+    WARDROBE = 0
+    CAMERA = 1
+    PERSON = 2
+    ROUTE = 3
+    VISIT = 4
+    CROP = 5
+    QUERY = 6
+    REJECT = 7
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """What to draw.
+
+    Attributes:
+        people_train: People in the training part.
+        people_test: People in query and gallery; nobody is in both parts.
+        cameras: How many cameras, 2 to 9; each person is seen by two to all of them.
+        visits: How often a person comes by a camera that sees them; each visit is a tracklet.
+        crops: Images of each visit.
+        seed: Decides everything; the same settings give the same bytes.
+        cameras_seed: Decides the cameras alone; ``None`` takes ``seed``. Another one is another site.
+        clothes_seed: Decides what people tend to wear; ``None`` takes ``seed``.
+        variation: How far the cameras' light and colours differ, 0 (not at all) to 3; 1 is an ordinary site.
+        first_person: The first person id; the others follow.
+        height: Of an image, pixels.
+        width: Of an image, pixels.
+        occluders: Share of the images in which something stands in front, 0..1.
+        distractors: Images of nobody (person 0) in the gallery, a share of its images of people.
+        junk: Boxes too far off to count (person -1) in the gallery, a share of its images of people.
+        silhouettes: Whether silhouettes are written.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+
+    people_train: int = 60
+    people_test: int = 60
+    cameras: int = 6
+    visits: int = 1
+    crops: int = 4
+    seed: int = 0
+    cameras_seed: int | None = None
+    clothes_seed: int | None = None
+    variation: float = 1.0
+    first_person: int = 1
+    height: int = 128
+    width: int = 64
+    occluders: float = 0.15
+    distractors: float = 0.04
+    junk: float = 0.03
+    silhouettes: bool = True
+
+    def __post_init__(self) -> None:
+        ranges: dict[str, tuple[float, float]] = {
+            "people_train": (0, 9999), "people_test": (0, 9999), "cameras": (2, 9), "visits": (1, 9),
+            "crops": (1, 1000), "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
+            "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
+            "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigError(f"{name} must lie in {low}..{high}, found {value}")
+        if self.people_train + self.people_test == 0:
+            raise ConfigError("people_train and people_test are both 0: there is nobody to draw")
+        last = self.first_person + self.people_train + self.people_test - 1
+        if last > 9999:
+            raise ConfigError(f"person ids have four digits: first_person gives ids up to {last}, lower it")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An image to be drawn.
+
+    Attributes:
+        path: Relative to the root.
+        label: Person id in the name; 0 distractor, -1 junk.
+        person: Who is drawn.
+        camera: Camera id, from 1.
+        visit: Which visit to this camera, from 0.
+        tracklet: Id of the visit, unique in the set; -1 for distractors and junk.
+        index: Place in the visit, from 0.
+        frame: Frame number.
+    """
+
+    path: str
+    label: int
+    person: int
+    camera: int
+    visit: int
+    tracklet: int
+    index: int
+    frame: int
+
+
+def plan(settings: SyntheticSettings) -> list[Planned]:
+    """List the images of a set, without drawing them.
+
+    Args:
+        settings: What to draw.
+
+    Returns:
+        The images, person by person; distractors and junk last.
+    """
+    images: list[Planned] = []
+    tracklet = 0
+    for person in range(settings.first_person, settings.first_person + settings.people_train + settings.people_test):
+        training = person < settings.first_person + settings.people_train
+        rng = chance(settings.seed, Key.ROUTE, person)
+        count = int(rng.integers(2, settings.cameras + 1))
+        for camera in sorted((rng.permutation(settings.cameras)[:count] + 1).tolist()):
+            asked = chance(settings.seed, Key.QUERY, person, camera).integers(settings.visits * settings.crops)
+            for visit in range(settings.visits):
+                steps = chance(settings.seed, Key.VISIT, person, camera, visit, 1)
+                frame = int(steps.integers(1, 90_000))
+                for index in range(settings.crops):
+                    query = not training and visit * settings.crops + index == asked
+                    folder = TRAIN if training else QUERY if query else GALLERY
+                    name = _name(person, camera, visit, frame, 0 if query else 1)
+                    images.append(Planned(f"{folder}/{name}", person, person, camera, visit, tracklet, index, frame))
+                    frame += int(steps.integers(4, 13))
+                tracklet += 1
+    tested = [image for image in images if image.path.startswith(GALLERY)]
+    for label, share in ((DISTRACTOR, settings.distractors), (JUNK, settings.junk)):
+        for row in range(round(share * len(tested))):
+            rng = chance(settings.seed, Key.REJECT, label - JUNK, row)
+            like = tested[int(rng.integers(len(tested)))]
+            person = like.person if label == JUNK else STRANGER + int(rng.integers(STRANGERS))
+            name = _name(label, like.camera, like.visit, like.frame, row + 2)
+            images.append(
+                Planned(f"{GALLERY}/{name}", label, person, like.camera, like.visit, -1, like.index, like.frame)
+            )
+    return images
+
+
+def chance(*key: int) -> np.random.Generator:
+    """Open a stream of chance.
+
+    Args:
+        key: Non-negative numbers: the seed, a `Key`, and what it is about.
+
+    Returns:
+        A generator that depends on the key alone, so that nothing depends on the order of drawing.
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def _name(label: int, camera: int, visit: int, frame: int, box: int) -> str:
+    person = "-1" if label == JUNK else f"{label:04d}"
+    return f"{person}_c{camera}s{visit + 1}_{frame:06d}_{box:02d}.jpg"

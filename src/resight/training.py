@@ -1,0 +1,268 @@
+"""Training: the only loop, and the verb that sets it up from settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from resight.config import write_settings
+from resight.data.crops import load_crops
+from resight.data.splits import Dataset, split_validation
+from resight.devices import Devices, DeviceSettings
+from resight.errors import ConfigError, RunError, nearest
+from resight.evaluation import evaluate
+from resight.extraction import extract
+from resight.methods import METHODS
+from resight.models.encoder import Encoder
+from resight.progress import progress
+from resight.records import Features, Report
+from resight.runs import Method, Run, environment
+
+logger = logging.getLogger(__name__)
+
+Select = Callable[[Mapping[str, Any]], float | None]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What surrounds a method: data, run folder, selection, device.
+
+    Attributes:
+        data: The data set: `name=PATH` or a path; see `resight data info`.
+        run: The run folder; the same command continues a run that was killed.
+        seed: Of everything that is drawn.
+        variant: `code` is the reading of the released code, `thesis` the text to the letter.
+        start: A run folder or an encoder file to start from; empty starts from the backbone's weights.
+        validation_people: How many people to hold out of the training part and to score instead of the test people.
+        eval_every: Score every so many epochs, and after the last; 0 scores only before and after.
+        select: How the best epoch is chosen: `stability` (without labels: the epoch whose clusters agree most with the
+            epoch before and hold most images), `last`, `validation` (mAP of the held-out people) or `test` (the
+            thesis' habit: best mAP on the test people).
+        flip: Whether scores add the features of the mirrored images.
+        device: Where it runs.
+    """
+
+    data: str = ""
+    run: str = "runs/last"
+    seed: int = 1
+    variant: str = "code"
+    start: str = ""
+    validation_people: int = 0
+    eval_every: int = 0
+    select: Literal["stability", "last", "validation", "test"] = "stability"
+    flip: bool = False
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.validation_people < 0 or self.eval_every < 0:
+            raise ConfigError("validation_people and eval_every must be 0 or more")
+        if self.select == "validation" and not self.validation_people:
+            raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
+        if self.select == "test" and self.validation_people:
+            raise ConfigError("select test and validation_people exclude each other: the held-out people are scored")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run leaves.
+
+    Attributes:
+        folder: The run folder.
+        encoder: The encoder of the best epoch.
+        reports: Scores `before`, `last` and `best`, where the data set can be scored.
+        metrics: One line an epoch.
+        problems: Images that could not be read, with the reason.
+        queries: The queries' vectors by the best encoder, where the data set can be scored.
+        gallery: The gallery's vectors by the best encoder, likewise.
+        writes: Whether this process is the one that writes; of several, only the first.
+    """
+
+    folder: Path
+    encoder: Encoder
+    reports: Mapping[str, Report]
+    metrics: tuple[Mapping[str, Any], ...]
+    problems: tuple[tuple[str, str], ...]
+    queries: Features | None = None
+    gallery: Features | None = None
+    writes: bool = True
+
+
+def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSettings | None = None) -> Trained:
+    """Train a method on a data set, or go on with a run that was killed.
+
+    Args:
+        name: The method, a key of `METHODS`.
+        dataset: What it trains on; scored where it has queries and a gallery.
+        settings: The method's settings; its defaults where absent.
+        options: What surrounds it.
+
+    Returns:
+        The encoder, the scores and the run folder.
+
+    Raises:
+        ConfigError: The method or a setting is not known.
+        RunError: The run folder holds another run.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}")
+    kind, settings_kind, _ = METHODS[name]
+    settings, options = settings or settings_kind(), options or TrainSettings()
+    devices = Devices(options.device)
+    if options.validation_people:
+        dataset = split_validation(dataset, options.validation_people)
+    run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
+    start = load_encoder(options.start) if options.start else None
+    if start is not None:
+        settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, start.settings))
+        start.settings = settings.encoder
+    _claim(run, write_settings([options, settings]))
+    images = load_crops(dataset.train, settings.encoder.size)
+    seed_epoch(options.seed, 0)
+    method: Method = kind(settings, images, devices=devices, seed=options.seed, encoder=start)
+    run.write(
+        "environment.json",
+        {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
+    )
+    score = _scorer(dataset, settings.encoder.size, devices, options)
+    reports = {} if score is None else {"before": score(method.encoder)[0]}
+    fit(
+        method,
+        run,
+        epochs=settings.epochs,
+        evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
+        eval_every=options.eval_every,
+        select=SELECT[options.select],
+    )
+    devices.barrier()
+    queries = gallery = None
+    if score is not None:
+        reports["last"] = score(load_encoder(run.folder, which="last"))[0]
+        reports["best"], queries, gallery = score(load_encoder(run.folder))
+    run.write("report.json", {which: report.to_json() for which, report in reports.items()})
+    encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
+    return Trained(run.folder, encoder, reports, metrics, images.problems, queries, gallery, run.writes)
+
+
+def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
+    """Read the encoder of a run folder, or of a file.
+
+    Args:
+        path: A run folder or a ``.safetensors`` file.
+        which: Of a run folder, the best epoch or the last.
+    """
+    path = Path(path).expanduser()
+    return Encoder.load(path / f"encoder-{which}.safetensors" if path.is_dir() else path)
+
+
+def fit(
+    method: Method,
+    run: Run,
+    *,
+    epochs: int,
+    evaluate: Callable[[Method], Report] | None = None,
+    eval_every: int = 0,
+    select: Select | None = None,
+) -> None:
+    """Train a method for some epochs, going on where the run folder stopped.
+
+    Args:
+        method: What trains.
+        run: Where it is written down.
+        epochs: How many epochs in all.
+        evaluate: Scores the method every ``eval_every`` epochs and after the last.
+        eval_every: How often; 0 only after the last.
+        select: Gives the number by which the best epoch is chosen, from an epoch's line of metrics; the
+            highest wins, the later of equals. Where it is absent or gives None, the last epoch is the best.
+    """
+    for epoch in range(run.resume(method), epochs):
+        seed_epoch(run.seed, epoch)
+        for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}"):
+            run.meter(method.step(batch), images=len(batch))
+        values = method.end_epoch()
+        if evaluate is not None and eval_every and (epoch + 1) % eval_every == 0:
+            values |= evaluate(method).scores
+        line = run.log(epoch, values)
+        logger.info("epoch %d of %d: %s", epoch + 1, epochs, _summary(line))
+        run.checkpoint(epoch, method, best=_is_best(run.metrics(), line, select))
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed every generator from the run's seed and the epoch, so that no state of theirs needs saving."""
+    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 - libraries draw from it
+    torch.manual_seed(number)
+
+
+def _stability(line: Mapping[str, Any]) -> float | None:
+    """Give how far an epoch's clusters can be trusted, without labels; None in an epoch without a predecessor."""
+    if "stability" not in line:
+        return None
+    return float(line["stability"]) * (1 - float(line["outlier_share"]))
+
+
+def _score(line: Mapping[str, Any]) -> float | None:
+    return line.get("mAP")
+
+
+SELECT: dict[str, Select | None] = {"stability": _stability, "last": None, "validation": _score, "test": _score}
+
+
+def _is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Select | None) -> bool:
+    value = select(line) if select else None
+    if value is None or select is None:
+        return True
+    earlier = [select(other) for other in lines if other["epoch"] < line["epoch"]]
+    return value >= max((v for v in earlier if v is not None), default=value)
+
+
+def _scorer(
+    dataset: Dataset, size: tuple[int, int], devices: Devices, options: TrainSettings
+) -> Callable[[Encoder], tuple[Report, Features, Features]] | None:
+    """Give what scores an encoder on the data set's queries, which are decoded once; None without queries."""
+    if not len(dataset.query) or not len(dataset.gallery):
+        return None
+    sides = [load_crops(dataset.query, size), load_crops(dataset.gallery, size)]
+
+    def score(encoder: Encoder) -> tuple[Report, Features, Features]:
+        devices.place(encoder)
+        queries, gallery = (extract(encoder, side, devices=devices, flip=options.flip) for side in sides)
+        known = {"data": dataset.name, "flip": options.flip}
+        return evaluate(queries, gallery, rule=dataset.rule, provenance=known), queries, gallery
+
+    return score
+
+
+def _continued(asked: Any, start: Any) -> Any:
+    """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
+    keep = ("backbone", "last_stride", "pooling", "neck")
+    return dataclasses.replace(asked, **{name: getattr(start, name) for name in keep})
+
+
+def _claim(run: Run, settings: str) -> None:
+    """Write the settings into the folder, or make sure that they are those of the run that lies there."""
+    path = run.folder / "config.yaml"
+    if path.is_file() and run.checkpoint_path.is_file() and path.read_text() != settings:
+        changed = [
+            new.split("#")[0].strip()
+            for old, new in zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
+            if old != new
+        ]
+        raise RunError(
+            f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings to "
+            "continue it, or another folder with --run"
+        )
+    run.write("config.yaml", settings)
+
+
+def _summary(line: Mapping[str, Any]) -> str:
+    shown = ((name, value) for name, value in line.items() if name != "epoch")
+    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)

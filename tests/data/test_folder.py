@@ -1,0 +1,193 @@
+"""A site's own crops: labels from sub-folders, names and tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resight.data.folder import FolderSettings, load_folder
+from resight.errors import ConfigError, DataError
+
+Draw = Callable[..., Path]
+
+
+def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "lobby/a.jpg", "lobby/monday/b.PNG", "door/c.jpeg", "door/.hidden.jpg", ".cache/d.jpg")
+    (tmp_path / "door" / "notes.txt").write_text("x")
+    data = load_folder(tmp_path)
+    assert [Path(path).name for path in data.train.paths] == ["c.jpeg", "a.jpg", "b.PNG"]
+    assert data.train.cameras.tolist() == [0, 1, 1]
+    assert data.names == {"cameras": ("door", "lobby")}
+    assert not data.train.has_people
+    assert (len(data.query), len(data.gallery)) == (0, 0)
+    assert data.rule == "same-camera"
+    assert data.notes == ("1 files that are no images are skipped", "cameras are numbered: 0 = door, 1 = lobby")
+
+
+def test_whole_numbers_stay_as_they_are(tmp_path: Path, draw: Draw) -> None:
+    data = load_folder(draw(tmp_path, "0007/a.jpg", "12/b.jpg"))
+    assert data.train.cameras.tolist() == [7, 12]
+    assert data.names == {}
+    draw(tmp_path, "7/c.jpg")  # 7 and 0007 are two folders, so they must be two cameras
+    data = load_folder(tmp_path)
+    assert sorted(data.train.cameras.tolist()) == [0, 1, 2]
+    assert data.names["cameras"] == ("0007", "12", "7")
+
+
+def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -> None:
+    data = load_folder(draw(tmp_path, "a.jpg", "b.jpg"))
+    assert data.train.cameras.tolist() == [-1, -1]
+    assert data.rule == "none"
+    assert data.notes == ()
+    draw(tmp_path, "door/c.jpg")
+    assert load_folder(tmp_path).notes[0] == "the camera of 2 of 3 images is unknown"
+
+
+def test_links_are_followed_once(tmp_path: Path, draw: Draw) -> None:
+    outside = draw(tmp_path / "outside", "a.jpg")
+    root = draw(tmp_path / "root", "door/b.jpg")
+    (root / "lobby").symlink_to(outside, target_is_directory=True)
+    (root / "lobby2").symlink_to(outside, target_is_directory=True)
+    (root / "door" / "loop").symlink_to(root, target_is_directory=True)
+    (root / "door" / "gone.jpg").symlink_to(root / "absent.jpg")
+    data = load_folder(root)
+    assert [Path(path).relative_to(root).as_posix() for path in data.train.paths] == [
+        "door/b.jpg",
+        "door/gone.jpg",
+        "lobby/a.jpg",
+    ]
+
+
+def test_a_pattern_reads_names(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "x/anna_c2_t5_f0100.jpg", "x/bert_c1_t5_f0007.jpg", "y/anna_c1_t6_f1.jpg", "y/odd.jpg")
+    data = load_folder(
+        tmp_path,
+        FolderSettings(r"(?P<person>[a-z]+)_c(?P<camera>\d)_t(?P<tracklet>\d)_f(?P<frame>\d+)"),
+    )
+    assert data.train.people.tolist() == [0, 1, 0]
+    assert data.train.cameras.tolist() == [2, 1, 1]
+    assert data.train.frames.tolist() == [100, 7, 1]
+    # Tracklet 5 of camera 1 is not tracklet 5 of camera 2.
+    assert data.names == {"people": ("anna", "bert"), "tracklets": ("1/5", "1/6", "2/5")}
+    assert data.train.tracklets.tolist() == [2, 0, 1]
+    assert data.notes[0] == "1 images that the pattern does not match are skipped, such as 'y/odd.jpg'"
+
+
+def test_a_pattern_without_camera_leaves_it_to_the_folder(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "c1/0005.jpg", "c2/-1.jpg", "c2/none.jpg")
+    data = load_folder(tmp_path, FolderSettings(r"/(?P<person>\d+|-1)?[a-z]*\.jpg"))
+    assert data.train.cameras.tolist() == [0, 1, 1]
+    assert data.train.people.tolist() == [5, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pattern": "(?P<person>"}, "no regular expression"),
+        ({"pattern": "(?P<camara>.)"}, r"group 'camara' is unknown; .*; did you mean 'camera'\?"),
+        ({"pattern": "c[0-9]"}, "has no named group"),
+        ({"pattern": "(?P<person>.)", "table": "a.csv"}, "not from both"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        FolderSettings(**settings)
+
+
+def test_a_pattern_that_fits_nothing_is_an_error(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "c1/a.jpg")
+    with pytest.raises(DataError, match=r"matches none of the 1 images .* such as 'c1/a.jpg'"):
+        load_folder(tmp_path, FolderSettings(r"(?P<person>\d\d)"))
+    with pytest.raises(DataError, match=r"the frame 'a' in c1/a.jpg: expected a whole number"):
+        load_folder(tmp_path, FolderSettings(r"(?P<frame>a)\.jpg"))
+
+
+def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path / "crops", "a.jpg", "b.jpg", "c.jpg", "not-listed.jpg")
+    (tmp_path / "crops" / "labels.csv").write_text(
+        "\ufeffcamera, path ,person,score,frame\r\n"
+        "door,a.jpg,7,.5,12\r\n"
+        "\r\n"
+        f'lobby,"{tmp_path}/crops/b.jpg",0009,,\r\n'
+        " door , c.jpg ,-1,1,-1\r\n",
+        encoding="utf-8",
+    )
+    data = load_folder(tmp_path / "crops", FolderSettings(table="labels.csv"))
+    assert [Path(path).name for path in data.train.paths] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert data.train.people.tolist() == [7, 9, -1]
+    assert data.train.cameras.tolist() == [0, 1, 0]
+    assert data.train.frames.tolist() == [12, -1, -1]
+    assert data.train.tracklets.tolist() == [-1, -1, -1]
+    assert data.notes[0].startswith("labels.csv: columns score are ignored")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no image"),
+        ("path\n", "has no image"),
+        ("path\n \n", "has no image below"),
+        ("paths,person\na.jpg,1\n", r"line 1: no column 'path'; found paths, person; did you mean 'paths'\?"),
+        ("path,person\na.jpg,1\ngone.jpg,2\n", r"line 3: there is no image 'gone.jpg'"),
+        ("path,person\n,1\n", "line 2: there is no image ''"),
+        ("path,person\na.jpg,1\na.jpg,2\n", r"line 3: 'a.jpg' stands in line 2 already"),
+        ("path,frame\na.jpg,1.5\n", r"line 2: the frame '1.5' is no whole number"),
+        ("path,frame\na.jpg,99999999999999999999\n", "line 2: the frame"),
+        ("path,person\na.jpg\n", "line 2: expected 2 cells, found 1"),
+        ('path\n"a.jpg\n', "as CSV in UTF-8"),
+        (b"path\n\xff.jpg\n", "as CSV in UTF-8"),
+        (None, "there is no table"),
+    ],
+)
+def test_a_mistake_in_a_table_names_its_line(tmp_path: Path, draw: Draw, text: str | bytes | None, said: str) -> None:
+    draw(tmp_path, "a.jpg")
+    if text is not None:
+        (tmp_path / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=said):
+        load_folder(tmp_path, FolderSettings(table="t.csv"))
+
+
+def test_people_are_held_out_when_asked(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, *(f"c{camera}/{person}_{i}.jpg" for person in range(6) for camera in (1, 2) for i in (0, 1)))
+    pattern = r"(?P<person>\d)_\d\.jpg"
+    data = load_folder(tmp_path, FolderSettings(pattern, test_people=2, seed=3))
+    assert data.name == "folder+validation2"
+    assert (len(data.train), len(data.query), len(data.gallery)) == (16, 4, 4)
+    assert not set(data.train.people.tolist()) & set(data.query.people.tolist())
+    assert data.names["cameras"] == ("c1", "c2")
+    with pytest.raises(DataError, match="cannot hold 7 people out"):
+        load_folder(tmp_path, FolderSettings(pattern, test_people=7))
+    with pytest.raises(DataError, match=r"cannot hold 1 people out .* 0 of its 0 people"):
+        load_folder(tmp_path, FolderSettings(test_people=1))
+
+
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
+        load_folder(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"no image below .*: it is empty"):
+        load_folder(tmp_path)
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no image below .* \(1 files that are no images are skipped\)"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every folder")
+def test_a_closed_folder_is_reported(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "door/a.jpg", "lobby/b.jpg")
+    (tmp_path / "lobby").chmod(0)
+    try:
+        assert "1 folders cannot be opened" in load_folder(tmp_path).notes[0]
+    finally:
+        (tmp_path / "lobby").chmod(0o700)
+
+
+def test_names_of_many_people_are_listed_in_part(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, *(f"c/p{person:02}.jpg" for person in range(25)), size=(4, 8))
+    data = load_folder(tmp_path, FolderSettings(r"(?P<person>p\d+)"))
+    assert len(data.names["people"]) == 25
+    np.testing.assert_array_equal(data.train.people, np.arange(25))
+    assert data.notes[0].endswith("19 = p19, ...")

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference
+from resight.errors import DataError
+from resight.numerics.distances import normalise, squared_distances
+from resight.numerics.neighbours import farthest_distances, k_nearest, search
+
+
+def unit(rng, size, width=24):
+    return normalise(rng.normal(size=(size, width)))
+
+
+@pytest.mark.parametrize("block", [1, 7, 4096])
+def test_neighbours_are_those_of_a_full_sort(rng, block):
+    vectors = unit(rng, 150)
+    distances, ids = k_nearest(vectors, 20, block=block)
+    expected = reference.k_nearest(vectors, 20)
+    np.testing.assert_array_equal(ids, expected[1])
+    np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
+    assert distances.dtype == np.float32
+    assert ids.dtype == np.int64
+
+
+def test_queries_are_searched_without_a_row_of_their_own(rng):
+    vectors, queries = unit(rng, 90), unit(rng, 40)
+    queries[3] = vectors[5]
+    distances, ids = k_nearest(vectors, 90, queries=queries, block=16)
+    expected = reference.k_nearest(vectors, 90, queries)
+    np.testing.assert_array_equal(ids, expected[1])
+    assert ids[3, 0] == 5
+    assert distances[3, 0] == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.booleans())
+def test_ties_ascend_by_id_and_the_own_row_is_first(seed, k, own):
+    # Few points of a small integer grid: many duplicates, and many equal distances at the k-th place.
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-1, 2, size=(30, 2)).astype(np.float32)
+    queries = None if own else rng.integers(-1, 2, size=(9, 2)).astype(np.float32)
+    distances, ids = k_nearest(vectors, k, queries=queries, block=8)
+    expected = reference.k_nearest(vectors, k, queries)
+    np.testing.assert_array_equal(ids, expected[1])
+    np.testing.assert_array_equal(distances, expected[0])
+
+
+def test_the_result_does_not_depend_on_blocks_or_far_offsets(rng):
+    # Far from the origin the matrix product loses all digits; the measured distances do not.
+    vectors = (rng.normal(size=(200, 16)) + 1000).astype(np.float32)
+    whole, part = k_nearest(vectors, 10), k_nearest(vectors, 10, block=13)
+    np.testing.assert_array_equal(whole[1], part[1])
+    np.testing.assert_array_equal(whole[0], part[0])
+    np.testing.assert_array_equal(whole[1], reference.k_nearest(vectors, 10)[1])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_equal_vectors_are_at_distance_zero(value):
+    distances, ids = k_nearest(np.full((6, 3), value, np.float32), 4)
+    assert (distances == 0).all()
+    assert ids.tolist() == [[i, *[j for j in range(6) if j != i][:3]] for i in range(6)]
+
+
+def test_one_pass_gives_the_farthest_too(rng):
+    vectors = unit(rng, 70)
+    expected = reference.squared_distances(vectors, vectors).max(axis=1)
+    np.testing.assert_allclose(search(vectors, 3, block=9)[2], expected, atol=1e-5)
+    np.testing.assert_allclose(farthest_distances(vectors, block=9), expected, atol=1e-5)
+
+
+def test_distances_and_normalisation(rng):
+    a, b = rng.normal(size=(8, 5)), rng.normal(size=(3, 5))
+    np.testing.assert_allclose(squared_distances(a, b), reference.squared_distances(a, b), rtol=1e-4)
+    assert (squared_distances(a, a) >= 0).all()
+    a[2] = 0
+    scaled = normalise(a)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), np.arange(8) != 2, atol=1e-6)
+    np.testing.assert_array_equal(normalise(a * 1e-15)[0] > 0, a[0] > 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: k_nearest(x, 11), "k must be in 1..10"),
+        (lambda x: k_nearest(x, 0), "k must be in 1..10"),
+        (lambda x: k_nearest(x[:1], 1), "at least 2 vectors"),
+        (lambda x: k_nearest(x[0], 1), "shape"),
+        (lambda x: k_nearest(x, 2, queries=x[:, :2]), "same dimension"),
+        (lambda x: k_nearest(x, 2, block=0), "block"),
+        (lambda x: k_nearest(np.where(x == x[3, 1], np.nan, x), 2), "nan"),
+        (lambda x: k_nearest(x * 1e30, 2), "beyond float32"),
+        (lambda x: k_nearest(x, 2, queries=np.full((1, 3), np.inf)), "queries hold nan, inf"),
+        (lambda x: squared_distances(x, x[:, :1]), "same dimension"),
+        (lambda x: normalise([[np.nan]]), "nan"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(rng, call, message):
+    with pytest.raises(DataError, match=message) as caught:
+        call(rng.normal(size=(10, 3)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)

@@ -1,0 +1,231 @@
+"""Naive twins, written from the equations: slow, dense, in plain Python and float64."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def squared_distances(a, b):
+    return ((np.asarray(a, float)[:, None] - np.asarray(b, float)[None]) ** 2).sum(-1)
+
+
+def k_nearest(vectors, k, queries=None):
+    """Sort whole rows by (distance rounded to float32, id); a row's own id first."""
+    exact = squared_distances(vectors if queries is None else queries, vectors).astype(np.float32)
+    ids = []
+    for row, distances in enumerate(exact):
+        key = [(queries is not None or j != row, d, j) for j, d in enumerate(distances)]
+        ids.append([j for *_, j in sorted(key)][:k])
+    return np.take_along_axis(exact, np.array(ids), 1), np.array(ids)
+
+
+def jaccard(vectors, k1, k2, reading, neighbours=None):
+    """The dense N x N k-reciprocal Jaccard distance (Zhong et al. 2017, eq. 3-11)."""
+    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbours)[:1] * 2)
+
+
+def rerank(queries, gallery, k1, k2, weight):
+    """Eq. 12 on the dense joint matrix; the original distance is divided by the row's maximum."""
+    weights, scaled = _weights(np.concatenate([queries, gallery]), k1, k2, "abmt", None)
+    size = len(queries)
+    distances = 1 - _overlap_share(weights[:size], weights[size:])
+    return (1 - weight) * distances + weight * scaled[:size, size:]
+
+
+def _weights(vectors, k1, k2, reading, neighbours):
+    distances = squared_distances(vectors, vectors)
+    width = k1
+    if reading == "abmt":
+        width = k1 + 1
+        largest = distances.max(axis=0)
+        distances = (distances / np.where(largest > 0, largest, 1)).T
+    nearest = k_nearest(vectors, width)[1] if neighbours is None else neighbours
+    half = int(np.around(k1 / 2)) + 1
+
+    def mutual(i, length):
+        return {int(j) for j in nearest[i][:length] if i in nearest[j][:length]}
+
+    weights = np.zeros_like(distances)
+    for i in range(len(vectors)):
+        members = mutual(i, width)
+        expanded = set(members)
+        for j in members:
+            candidates = mutual(j, half)
+            if len(candidates & members) > 2 / 3 * len(candidates):
+                expanded |= candidates
+        columns = sorted(expanded)
+        raw = np.exp(-distances[i, columns])
+        weights[i, columns] = raw / raw.sum()
+    if k2 > 1:
+        weights = np.stack([weights[nearest[i][:k2]].mean(axis=0) for i in range(len(vectors))])
+    return weights, distances
+
+
+def _overlap_share(left, right):
+    shared = np.minimum(left[:, None], right[None]).sum(-1)
+    return np.minimum(shared / (2 - shared), 1)
+
+
+def rho_eps(distances, rho):
+    """The mean of the smallest rho share of the non-zero entries above the diagonal."""
+    upper = distances[np.triu_indices(len(distances), 1)]
+    upper = np.sort(upper[upper != 0])
+    return upper[: max(1, int(np.round(rho * len(upper))))].mean()
+
+
+def valid_order(distances, query, gallery, same_camera):
+    """The gallery rows that are valid for one query, nearest first, ties by row.
+
+    ``query`` is (person, camera), ``gallery`` a list of the same.
+    """
+    order = sorted(range(len(gallery)), key=lambda g: (distances[g], g))
+    kept = []
+    for g in order:
+        person, camera = gallery[g]
+        if person == -1:
+            continue
+        if same_camera and camera != -1 and (person, camera) == tuple(query):
+            continue
+        kept.append(g)
+    return kept
+
+
+def ranks(distances, queries, gallery, *, same_camera=True, distractor=0):
+    """For each query the list of its positives' ranks."""
+    found = []
+    for row, query in zip(distances, queries, strict=True):
+        order = valid_order(row, query, gallery, same_camera)
+        real = query[0] != -1 and query[0] != distractor
+        found.append([r for r, g in enumerate(order) if real and gallery[g][0] == query[0]])
+    return found
+
+
+def average_precision(ranks, reading="step"):
+    """The sum of precision times the step of recall, at each positive."""
+    if not ranks:
+        return math.nan
+    total = 0.0
+    for hits, rank in enumerate(ranks):
+        precision = (hits + 1) / (rank + 1)
+        if reading == "trapezoid":
+            before = hits / rank if rank else 1.0
+            precision = (precision + before) / 2
+        total += precision / len(ranks)
+    return total
+
+
+def inverse_negative_penalty(ranks):
+    return len(ranks) / (ranks[-1] + 1) if ranks else math.nan
+
+
+def cumulative_matches(ranks, top):
+    possible = [r for r in ranks if r]
+    return [sum(r[0] <= k for r in possible) / len(possible) for k in range(top)]
+
+
+def means(vectors, owners):
+    """The mean vector of each owner 0, 1, ... ."""
+    return np.stack([np.asarray(vectors, float)[owners == o].mean(axis=0) for o in range(max(owners) + 1)])
+
+
+# -- losses (chapter 6) --------------------------------------------------------------------------------------------
+
+
+def _unit(vector):
+    length = math.sqrt(sum(float(x) ** 2 for x in vector))
+    return [float(x) / max(length, 1e-12) for x in vector]
+
+
+def _dot(a, b):
+    return sum(float(x) * float(y) for x, y in zip(a, b, strict=True))
+
+
+def _cosine(a, b):
+    return _dot(_unit(a), _unit(b))
+
+
+def _log_sum_exp(values):
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0):
+    """Eq. 6.5 for each image, against a target of 1 - s + s/C on its cluster and s/C on every other."""
+    losses = []
+    for feature, label in zip(features, labels, strict=True):
+        logits = [_dot(feature, proxy) / temperature for proxy in proxies]
+        normaliser = _log_sum_exp(logits)
+        losses.append(
+            -sum(
+                ((1 - smoothing) * (i == int(label)) + smoothing / len(proxies)) * (logit - normaliser)
+                for i, logit in enumerate(logits)
+            )
+        )
+    return losses
+
+
+def camera_contrast(features, labels, cameras, proxies, temperature, negatives, own_camera, softmax):
+    """Eq. 6.7 for each image: the mean over its positives of -log of a share of a softmax."""
+    losses = []
+    for feature, label, camera in zip(features, labels, cameras, strict=True):
+        similar = [
+            (_cosine(feature, vector) / temperature, a, b)
+            for vector, a, b in zip(*(list(column) for column in proxies), strict=True)
+        ]
+        positives = [s for s, a, b in similar if a == label and (own_camera or b != camera)]
+        nearest = sorted((s for s, a, _ in similar if a != label), reverse=True)[:negatives]
+        terms = []
+        for positive in positives:
+            denominator = (positives if softmax == "joint" else [positive]) + nearest
+            terms.append(_log_sum_exp(denominator) - positive)
+        losses.append(sum(terms) / len(terms) if terms else 0.0)
+    return losses
+
+
+def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negatives):
+    """Eq. 6.9 for each anchor: its least similar positive key against the keys of other clusters."""
+    losses = []
+    for anchor, label in zip(anchors, labels, strict=True):
+        pairs = zip(keys, key_labels, strict=True)
+        similar = [(_cosine(anchor, key) / temperature, own == label) for key, own in pairs]
+            (_cosine(anchor, key) / temperature, own == label) for key, own in zip(keys, key_labels, strict=True)
+        ]
+        positive = min(s for s, same in similar if same)
+        others = [s for s, same in similar if not same]
+        if negatives == "hardest" and others:
+            others = [max(others)]
+        losses.append(_log_sum_exp([positive, *others]) - positive)
+    return losses
+
+
+def soft_instance_consistency(anchors, keys, target_anchors, target_keys, temperature, divergence):
+    """Eq. 6.10 and 6.11 for each anchor, then KL(Q||P), KL(P||Q) (eq. 6.12) or the mean squared difference."""
+
+    def shares(anchor, others):
+        logits = [_cosine(anchor, other) / temperature for other in others]
+        normaliser = _log_sum_exp(logits)
+        return [math.exp(logit - normaliser) for logit in logits]
+
+    losses = []
+    for anchor, target_anchor in zip(anchors, target_anchors, strict=True):
+        pairs = list(zip(shares(anchor, keys), shares(target_anchor, target_keys), strict=True))
+        if divergence == "squared":
+            losses.append(sum((p - q) ** 2 for p, q in pairs) / len(pairs))
+        elif divergence == "prediction-target":
+            losses.append(sum(p * math.log(p / q) for p, q in pairs))
+        else:
+            losses.append(sum(q * math.log(q / p) for p, q in pairs))
+    return losses
+
+
+# -- state that follows ----------------------------------------------------------------------------------------------
+
+
+def moving_average(start, followed, momentum):
+    """Eq. 6.2 applied once for each of the followed values, one number at a time."""
+    average = float(start)
+    for value in followed:
+        average = momentum * average + (1 - momentum) * float(value)
+    return average

@@ -1,0 +1,131 @@
+import io
+import math
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from resight.records import Report
+from resight.reports import figures
+
+METRICS = [
+    {
+        "epoch": epoch,
+        "clusters": 300.0 + 10 * epoch,
+        "true_people": 400.0,
+        "outlier_share": 0.5 / (epoch + 1),
+        "loss": 3.0 - 0.1 * epoch,
+        "loss_camera": 1.0,
+        "kl": 0.3,
+        "images_per_second": 200.0,
+        **({"mAP": 0.5} if epoch % 5 == 4 else {}),
+    }
+    for epoch in range(10)
+]
+
+
+def texts(figure: Figure) -> str:
+    return " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", figures.to_svg(figure)))
+
+
+def test_svg_is_the_same_each_time() -> None:
+    first, second = (figures.to_svg(figures.training_figure(METRICS)) for _ in range(2))
+    assert first == second
+    figure = figures.cmc_figure({"a": [0.5, 0.6]})
+    assert figures.to_svg(figure) == figures.to_svg(figure)
+    assert "<dc:date>" not in first
+
+
+def test_no_global_state_is_touched() -> None:
+    before = dict(mpl.rcParams)
+    figures.to_svg(figures.ap_histogram([0.1, 0.9]))
+    assert dict(mpl.rcParams) == before
+
+
+def test_png_can_be_read() -> None:
+    image = Image.open(io.BytesIO(figures.to_png(figures.ap_histogram([0.1, 0.9]))))
+    assert image.size[0] > 500
+
+
+def test_training_figure_has_a_panel_for_what_is_there() -> None:
+    titles = [axes.get_title(loc="left") for axes in figures.training_figure(METRICS).axes]
+    assert titles == [
+        "Clusters",
+        "Images outside every cluster",
+        "Losses",
+        "Scores",
+        "KL divergence",
+        "Training speed",
+    ]
+    few = figures.training_figure([{"loss": 1.0}, {"loss": math.nan}, {}])
+    assert [axes.get_title(loc="left") for axes in few.axes] == ["Losses"]
+    assert list(few.axes[0].lines[0].get_xdata()) == [0.0]
+
+
+def test_training_figure_shows_the_numbers() -> None:
+    clusters, outliers, losses, scores, *_ = figures.training_figure(METRICS).axes
+    assert list(clusters.lines[0].get_ydata()) == [row["clusters"] for row in METRICS]
+    assert max(outliers.lines[0].get_ydata()) == 50.0
+    assert [line.get_label() for line in losses.lines] == ["loss", "camera"]
+    assert list(scores.lines[0].get_xdata()) == [4.0, 9.0]
+
+
+@pytest.mark.parametrize("metrics", [[], [{}], [{"epoch": 0.0}], [{"clusters": math.nan}]])
+def test_empty_metrics_say_so(metrics: list[dict[str, float]]) -> None:
+    assert "No epoch has been measured yet" in texts(figures.training_figure(metrics))
+    assert "No epoch has been clustered yet" in texts(figures.cluster_figure(metrics))
+
+
+def test_cluster_figure_marks_the_truth_only_where_it_is_known() -> None:
+    assert "400 people in truth" in texts(figures.cluster_figure(METRICS))
+    assert "in truth" not in texts(figures.cluster_figure([{"clusters": 3.0}]))
+
+
+def test_names_at_line_ends_keep_apart() -> None:
+    row = {f"loss_{name}": 1.0 for name in "abcdef"}
+    axes = figures.training_figure([{**row}, {**row}]).axes[0]
+    places = sorted(text.get_position()[1] for text in axes.texts)
+    assert len(places) == 6
+    assert min(np.diff(places)) > 0.09
+    assert places[-1] <= 1.0
+
+
+def test_losses_that_do_not_fit_are_counted() -> None:
+    axes = figures.training_figure([{f"loss_{index}": 1.0 for index in range(9)}]).axes[0]
+    assert axes.get_title(loc="left") == "Losses (and 3 not shown)"
+    assert len(axes.lines) == 6
+
+
+def test_cmc_figure() -> None:
+    figure = figures.cmc_figure({"before": [0.5, 0.75], "after": np.array([0.75, 1.0, 1.0])})
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[50, 75], [75, 100, 100]]
+    assert "before: rank-1 50.0 %" in texts(figure)
+    assert "No query has a possible match" in texts(figures.cmc_figure({"none": []}))
+    assert "No query has a possible match" in texts(figures.cmc_figure({}))
+    assert figures.to_svg(figures.cmc_figure({"one": [1.0]}))
+
+
+def test_ap_histogram() -> None:
+    figure = figures.ap_histogram([0.0, 1.0, 0.5, math.nan])
+    assert sum(patch.get_height() for patch in figure.axes[0].patches) == 3
+    assert "mAP 50.0 %" in texts(figure)
+    assert "No query has a possible match" in texts(figures.ap_histogram([math.nan]))
+
+
+def test_match_curve_by_hand() -> None:
+    report = Report({}, {"first_rank": np.array([0, 2, -1, 9])})
+    np.testing.assert_allclose(figures.match_curve(report, depth=4), [1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert len(figures.match_curve(Report({}, {"first_rank": np.array([-1])}))) == 0
+    assert len(figures.match_curve(Report({}))) == 0
+
+
+def test_inline_svg_takes_the_colours_of_the_page() -> None:
+    svg = figures.to_inline_svg(figures.training_figure(METRICS))
+    assert svg.startswith("<svg")
+    for colour in (figures.INK, figures.MUTED, figures.GRID, figures.PAPER):
+        assert colour not in svg
+    assert "http" not in svg
+    assert "var(--ink)" in svg

@@ -1,0 +1,53 @@
+import io
+import math
+
+import numpy as np
+from rich.console import Console
+
+from resight.records import Report
+from resight.reports import tables
+
+REPORT = Report(
+    {"mAP": 0.71234, "mINP": 0.05, "rank-1": 0.8765, "rank-5": 1.0, "rank-10": math.nan},
+    {"matches": np.array([3, 0, 1, 0])},
+)
+
+
+def rendered(name: str) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(tables.scores_table_text({name: REPORT}))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_rows_are_the_numbers_of_the_report() -> None:
+    assert tables.score_rows({"best": REPORT}) == [("best", "71.2", "5.0", "87.6", "100.0", "–", "4", "2")]
+    assert tables.score_rows({"bare": Report({})}) == [("bare", *["–"] * 7)]
+
+
+def test_text_table_shows_markup_as_text() -> None:
+    text = rendered("[red]best[/red]")
+    assert "[red]best[/red]" in text
+    assert "71.2" in text
+
+
+def test_markdown() -> None:
+    lines = tables.scores_table_markdown({"a|b\nc": REPORT}).splitlines()
+    assert lines[0].startswith("|  | mAP (%) | mINP (%)")
+    assert lines[1].count("---") == 8
+    assert lines[2] == "| a\\|b c | 71.2 | 5.0 | 87.6 | 100.0 | – | 4 | 2 |"
+    assert len(lines) == 3
+
+
+def test_settings_are_flattened() -> None:
+    assert tables.setting_rows({"a": 1, "b": {"c": None, "d": {"e": "x"}}}) == [
+        ("a", "1"),
+        ("b.c", "None"),
+        ("b.d.e", "x"),
+    ]
+
+
+def test_html_table_escapes_everything() -> None:
+    html = tables.html_table(("<i>",), [("<b>", "<script>")], style="scores")
+    assert "<i>" not in html
+    assert "<b>" not in html
+    assert "<script>" not in html
