@@ -50,8 +50,9 @@ PARTS = {
 PART_NAMES = ("torso_upper", "torso_lower", "neck", "face", "hair", "upper_arm", "forearm", "hand",
               "upper_leg", "lower_leg", "foot")  # fmt: skip
 # Adults only: anny's age runs newborn 0, baby, child, young 2/3, old 1; the other ranges keep clear of caricature.
+# Each is mapped to -1..1; anny's gender runs from male, 0, to female, 1, ours the other way.
 RANGES = {
-    "gender": (0.0, 1.0), "age": (0.62, 0.95), "muscle": (0.15, 0.85), "weight": (0.0, 1.0),
+    "gender": (1.0, 0.0), "age": (0.62, 0.95), "muscle": (0.15, 0.85), "weight": (0.0, 1.0),
     "height": (0.15, 0.85), "proportions": (0.2, 0.9),
 }  # fmt: skip
 PRODUCTS = (("gender", "weight"), ("gender", "muscle"), ("gender", "height"), ("weight", "muscle"))
@@ -88,7 +89,7 @@ def bake() -> dict[str, np.ndarray]:
 
     rng = np.random.default_rng(0)
     count = 300
-    values = {name: rng.uniform(*limits, count) for name, limits in RANGES.items()}
+    values = {name: rng.uniform(min(limits), max(limits), count) for name, limits in RANGES.items()}
     values["gender"] = np.where(rng.random(count) < 0.7, rng.integers(0, 2, count), values["gender"])
     vertices, joints = [], []
     with torch.no_grad():

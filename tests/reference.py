@@ -190,8 +190,6 @@ def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negat
     for anchor, label in zip(anchors, labels, strict=True):
         pairs = zip(keys, key_labels, strict=True)
         similar = [(_cosine(anchor, key) / temperature, own == label) for key, own in pairs]
-            (_cosine(anchor, key) / temperature, own == label) for key, own in zip(keys, key_labels, strict=True)
-        ]
         positive = min(s for s, same in similar if same)
         others = [s for s, same in similar if not same]
         if negatives == "hardest" and others:

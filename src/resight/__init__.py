@@ -1,3 +1,72 @@
-"""Person re-identification without labels."""
+"""Person re-identification without labels.
+
+Importing this is cheap: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resight.data.dataset import load_dataset as load_dataset
+    from resight.data.splits import Dataset as Dataset
+    from resight.data.splits import split_validation as split_validation
+    from resight.data.synthetic import SyntheticSettings as SyntheticSettings
+    from resight.data.synthetic import synthesize as synthesize
+    from resight.data.verify import describe as describe
+    from resight.data.verify import verify as verify
+    from resight.devices import Devices as Devices
+    from resight.errors import ResightError as ResightError
+    from resight.evaluation import evaluate as evaluate
+    from resight.extraction import extract as extract
+    from resight.methods.ice import ICESettings as ICESettings
+    from resight.models.encoder import Encoder as Encoder
+    from resight.models.encoder import EncoderSettings as EncoderSettings
+    from resight.numerics.clustering import ClusterSettings as ClusterSettings
+    from resight.numerics.clustering import cluster as cluster
+    from resight.numerics.jaccard import rerank as rerank
+    from resight.ranking import compare as compare
+    from resight.ranking import rank as rank
+    from resight.records import Features as Features
+    from resight.records import ImageTable as ImageTable
+    from resight.records import PseudoLabels as PseudoLabels
+    from resight.records import Ranking as Ranking
+    from resight.records import Report as Report
+    from resight.training import TrainSettings as TrainSettings
+    from resight.training import load_encoder as load_encoder
+    from resight.training import read_recipe as read_recipe
+    from resight.training import train as train
 
 __version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "resight.data.dataset": ("load_dataset",),
+    "resight.data.splits": ("Dataset", "split_validation"),
+    "resight.data.synthetic": ("SyntheticSettings", "synthesize"),
+    "resight.data.verify": ("describe", "verify"),
+    "resight.devices": ("Devices",),
+    "resight.errors": ("ResightError",),
+    "resight.evaluation": ("evaluate",),
+    "resight.extraction": ("extract",),
+    "resight.methods.ice": ("ICESettings",),
+    "resight.models.encoder": ("Encoder", "EncoderSettings"),
+    "resight.numerics.clustering": ("ClusterSettings", "cluster"),
+    "resight.numerics.jaccard": ("rerank",),
+    "resight.ranking": ("compare", "rank"),
+    "resight.records": ("Features", "ImageTable", "PseudoLabels", "Ranking", "Report"),
+    "resight.training": ("TrainSettings", "load_encoder", "read_recipe", "train"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'resight' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -29,6 +29,7 @@ def evaluate(
     gallery: Features,
     *,
     rule: Rule = "same-camera",
+    distractor: int | None = None,
     re_ranking: bool = False,
     provenance: dict[str, Any] | None = None,
 ) -> Report:
@@ -36,8 +37,9 @@ def evaluate(
 
     Args:
         queries: ``Q`` vectors with known people.
-        gallery: ``G`` vectors; person -1 is junk and does not count, person 0 is nobody's match.
+        gallery: ``G`` vectors; person -1 is junk and does not count.
         rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera.
+        distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
         re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
         provenance: What to write into the report beside what is known here.
 
@@ -65,6 +67,7 @@ def evaluate(
                 gallery.table.people,
                 gallery.table.cameras,
                 rule=rule,
+                distractor=distractor,
             )
         )
     ranks, offsets = join_ranks(parts)

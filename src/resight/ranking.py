@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from resight.errors import DataError
 from resight.numerics.neighbours import k_nearest
-from resight.records import Features, Ranking
+from resight.records import Features, Floats, Ranking
 
 
 def rank(queries: Features, gallery: Features, *, k: int = 10) -> Ranking:
@@ -21,12 +23,33 @@ def rank(queries: Features, gallery: Features, *, k: int = 10) -> Ranking:
     Raises:
         DataError: The two were made by different encoders, or the gallery is empty.
     """
-    if queries.encoder and gallery.encoder and queries.encoder != gallery.encoder:
-        raise DataError(
-            f"queries were embedded by encoder {queries.encoder} and the gallery by {gallery.encoder}: "
-            "vectors of different encoders cannot be compared; extract one of them again"
-        )
+    _check_encoders(queries, gallery)
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     distances, ids = k_nearest(gallery.vectors, min(k, len(gallery)), queries=queries.vectors)
     return Ranking(ids, distances)
+
+
+def compare(first: Features, second: Features) -> Floats:
+    """Give the cosine similarity of every image of one set to every image of another.
+
+    Args:
+        first: ``N`` unit vectors.
+        second: ``M`` unit vectors of the same encoder.
+
+    Returns:
+        ``(N, M)`` float32 in -1..1, larger is more similar. It ranks; it is no probability.
+
+    Raises:
+        DataError: The two were made by different encoders.
+    """
+    _check_encoders(first, second)
+    similarities: Floats = np.clip(first.vectors @ second.vectors.T, -1, 1)
+    return similarities
+
+
+def _check_encoders(first: Features, second: Features) -> None:
+    if first.encoder and second.encoder and first.encoder != second.encoder:
+        raise DataError(
+            f"vectors of encoders {first.encoder} and {second.encoder} cannot be compared: extract one of them again"
+        )

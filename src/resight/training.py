@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from resight.config import write_settings
+from resight.config import read_settings, write_settings
 from resight.data.crops import load_crops
 from resight.data.splits import Dataset, split_validation
 from resight.devices import Devices, DeviceSettings
@@ -151,6 +151,30 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
     return Trained(run.folder, encoder, reports, metrics, images.problems, queries, gallery, run.writes)
 
 
+def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:
+    """Read what `train` needs from a recipe.
+
+    Args:
+        method: A key of `METHODS`.
+        recipe: A YAML file or the name of a recipe that comes with the installation, ``"site"`` for example.
+        flags: What to change, as on the command line: ``"--epochs=5"``.
+
+    Returns:
+        The method's settings and what surrounds it.
+
+    Raises:
+        ConfigError: Something is unknown or out of range.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"no method is called '{method}'{nearest(method, METHODS)} Known: {', '.join(METHODS)}")
+    arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
+    _, kind, variants = METHODS[method]
+    options, settings = read_settings(
+        arguments, [TrainSettings, kind], program=f"resight train {method}", variants=variants
+    )
+    return settings, options
+
+
 def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
     """Read the encoder of a run folder, or of a file.
 
@@ -236,7 +260,11 @@ def _scorer(
         devices.place(encoder)
         queries, gallery = (extract(encoder, side, devices=devices, flip=options.flip) for side in sides)
         known = {"data": dataset.name, "flip": options.flip}
-        return evaluate(queries, gallery, rule=dataset.rule, provenance=known), queries, gallery
+        return (
+            evaluate(queries, gallery, rule=dataset.rule, distractor=dataset.distractor, provenance=known),
+            queries,
+            gallery,
+        )
 
     return score
 

@@ -17,9 +17,9 @@ from resight.data.synthetic.body import Build, joint_transforms, load_body, shap
 from resight.data.synthetic.cameras import look, soften
 from resight.data.synthetic.gait import Gait, walk
 from resight.data.synthetic.outfit import dress, pose
-from resight.data.synthetic.paint import Surface, surface_colour
+from resight.data.synthetic.paint import Surface, shade, surface_colour
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, plan
-from resight.data.synthetic.raster import EMPTY, rasterise, shade
+from resight.data.synthetic.raster import EMPTY, rasterise
 from resight.data.synthetic.studio import Studio
 from resight.errors import ConfigError, DataError
 
@@ -202,6 +202,7 @@ def test_builds_differ_as_their_names_say() -> None:
         waist = vertices[near & (np.abs(vertices[:, 0]) < 0.2)]  # without the arms
         return float(np.ptp(vertices[:, 2])), float(np.ptp(waist[:, 1]))
 
+    assert extent(Build(gender=1))[0] > extent(Build(gender=-1))[0] + 0.05
     assert extent(Build(height=0.5))[0] > extent(Build())[0] + 0.05
     assert extent(Build(weight=1))[1] > extent(Build(weight=-1))[1] + 0.03
 

@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _synthesize(folder: Path, flags: Sequence[str]) -> int:
-    from resight.data.synthetic.dataset import SyntheticSettings, synthesize
+    from resight.data.synthetic import SyntheticSettings, synthesize
 
     (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
     synthesize(folder, settings=settings)

@@ -18,7 +18,7 @@ from resight.evaluation import evaluate
 from resight.extraction import extract
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.ranking import rank
-from resight.reports.page import evaluation_page, problems_section, write_page
+from resight.reports.page import evaluation_page, write_page
 from resight.reports.tables import scores_table_text
 from resight.training import load_encoder
 
@@ -71,7 +71,9 @@ def run(arguments: Sequence[str]) -> int:
         for side in (dataset.query, dataset.gallery)
     ]
     known = {"data": dataset.name, "flip": settings.flip, **devices.describe()}
-    report = evaluate(*sides, rule=dataset.rule, re_ranking=settings.rerank, provenance=known)
+    report = evaluate(
+        *sides, rule=dataset.rule, distractor=dataset.distractor, re_ranking=settings.rerank, provenance=known
+    )
     if settings.page:
         queries, gallery = sides
         ranking = rank(queries, gallery, k=10)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from resight.config import read_settings, wants_config, write_settings
+from resight.config import wants_config, write_settings
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
@@ -18,7 +18,7 @@ from resight.ranking import rank
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
-from resight.training import Trained, TrainSettings, train
+from resight.training import Trained, TrainSettings, read_recipe, train
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,8 +30,7 @@ def run(arguments: Sequence[str]) -> int:
             f"then settings: resight train {next(iter(METHODS))} --print_config"
         )
     name, *flags = arguments
-    _, kind, variants = METHODS[name]
-    options, settings = read_settings(flags, [TrainSettings, kind], program=f"resight train {name}", variants=variants)
+    settings, options = read_recipe(name, "", *flags)
     if wants_config(flags):
         print(write_settings([options, settings]), end="")
         return 0

@@ -13,6 +13,7 @@ References:
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from resight.data.layout import MARKET_FOLDERS, find_root, read_market_style
@@ -38,4 +39,4 @@ def load_market1501(root: Path) -> Dataset:
     """
     inside = ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501")
     found = find_root("market1501", root, tuple(MARKET_FOLDERS.values()), inside=inside)
-    return read_market_style("market1501", found, PATTERN, FORM, PUBLISHED)
+    return replace(read_market_style("market1501", found, PATTERN, FORM, PUBLISHED), distractor=0)

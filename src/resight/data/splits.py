@@ -39,6 +39,8 @@ class Dataset:
             empty where nobody did.
         notes: What its user should know: skipped files, a split that is not the official one, how ids were
             made.
+        distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
+            is a person.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
 
@@ -55,6 +57,7 @@ class Dataset:
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    distractor: int | None = None
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:

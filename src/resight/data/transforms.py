@@ -185,6 +185,8 @@ def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     radius = min(math.ceil(3 * float(sigma.max())), min(images.shape[2:]) - 1)
     taps = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
+    # Each kernel ends at its own three sigma, so an image's blur does not depend on the rest of the batch.
+    weights = weights * (taps.abs() <= (3 * sigma[:, None]).ceil())
     weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(3, 0)
     count, (height, width) = len(chosen), images.shape[2:]
     flat = images[chosen].reshape(1, count * 3, height, width)

@@ -235,7 +235,10 @@ class Encoder(nn.Module):
         try:
             encoder.load_state_dict(state)
         except RuntimeError as error:
-            raise WeightsError(f"the weights in '{path}' do not fit the encoder it describes: {error}") from error
+            first = str(error).splitlines()[1:2] or [str(error)]  # torch lists every tensor, a line each
+            raise WeightsError(
+                f"the weights in '{path}' do not fit the encoder it describes: {first[0].strip()[:200]}"
+            ) from error
         return encoder.eval()
 
 

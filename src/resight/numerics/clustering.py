@@ -135,7 +135,8 @@ def rho_eps(graph: sparse.csr_array, rho: float) -> float:
         DataError: The graph is not square, or has fewer than 2 rows.
 
     References:
-        Song et al., "Unsupervised domain adaptive re-identification: theory and practice", 2020, section 3.3.
+        Song et al., "Unsupervised domain adaptive re-identification: theory and practice",
+            Pattern Recognition 2020.
     """
     if not 0 < rho < 1:
         raise ConfigError(f"rho must be in (0, 1), found {rho}")

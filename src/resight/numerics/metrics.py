@@ -148,7 +148,7 @@ def inverse_negative_penalty(ranks: Ints, offsets: Ints) -> Doubles:
         ``(Q,)`` float64 in (0, 1]; nan where a query has no positive.
 
     References:
-        Ye et al. 2021, eq. 1-2.
+        Ye et al. 2021, the inverse negative penalty.
     """
     counts = np.diff(offsets)
     hardest = np.zeros(len(counts), np.int64)

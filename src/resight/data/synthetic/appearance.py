@@ -202,7 +202,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
             age=float(rng.uniform(-1, 1)),
             muscle=float(np.clip(rng.normal(0, 0.45), -1, 1)),
             weight=float(np.clip(rng.normal(-0.1, 0.55), -1, 1)),
-            height=float(np.clip(rng.normal(-0.1, 0.28), -0.8, 0.8)),
+            height=float(np.clip(rng.normal(-0.2, 0.25), -0.8, 0.6)),
             proportions=float(rng.uniform(-0.5, 1)),
         ),
         gait=Gait(

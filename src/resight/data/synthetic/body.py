@@ -66,7 +66,7 @@ class Build:
         age: About 18 years (-1) to old (1).
         muscle: Slack to athletic.
         weight: Thin to heavy.
-        height: About 1.45 m (-1) to 2.05 m (1) in the middle of the other ranges.
+        height: About 1.45 m (-1) to 2.2 m (1) in the middle of the other ranges.
         proportions: Uncommon to ideal proportions, in MakeHuman's sense.
     """
 

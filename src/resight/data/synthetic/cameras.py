@@ -81,7 +81,7 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     """
     azimuth, height = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 1.2)
     light = (math.cos(azimuth) * math.cos(height), math.sin(azimuth) * math.cos(height), math.sin(height))
-    warm, tint = variation * rng.normal(0, 0.09), variation * rng.normal(0, 0.025)
+    warm, tint = variation * rng.normal(0, 0.065), variation * rng.normal(0, 0.018)
     sun = 0.45 + variation * rng.uniform(-0.35, 0.35)
     return Camera(
         pitch=float(rng.uniform(0.05, 0.55)),
@@ -93,9 +93,9 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
         sun=float(max(0.0, sun)),
         sky=float(0.95 - 0.6 * sun),
         gains=(math.exp(warm), math.exp(tint), math.exp(-warm)),
-        exposure=math.exp(variation * rng.normal(0, 0.14)),
-        gamma=math.exp(variation * rng.normal(0, 0.07)),
-        saturation=float(0.95 + variation * rng.uniform(-0.25, 0.15)),
+        exposure=math.exp(variation * rng.normal(0, 0.11)),
+        gamma=math.exp(variation * rng.normal(0, 0.05)),
+        saturation=float(0.95 + variation * rng.uniform(-0.2, 0.15)),
         haze=float(variation * rng.uniform(0, 0.05)),
         blur=float(rng.uniform(0.25, 0.75)),
         noise=float(rng.uniform(0.004, 0.016)),

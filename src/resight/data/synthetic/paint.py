@@ -1,6 +1,7 @@
 """How a figure's surfaces are coloured: patterns as functions of the place on the body.
 
-Colours are linear light from here on; the camera turns them into sRGB.
+Colours are linear light from here on; the camera turns them into sRGB. All compiled code that calls each other stands
+in this one file: numba's cache knows only the file of the function that is called.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from resight.data.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Colour, Person
-from resight.records import Floats
+from resight.records import Floats, Ints
 
 
 class Surface(IntEnum):
@@ -38,7 +39,8 @@ SKIN, HAIR, UPPER, SECOND, LOWER, SHOES, SOLES, BAG, HAT, SCARF = range(10)
 (PATTERN, SCALE, FRONT, BACK, SLEEVE, HEM, NECKLINE, LOWER_KIND, LEG_END, LOWER_PATTERN, BOOT, BAG_KIND, BAG_SIDE,
  FOLDS, SCARFED, HEADWEAR) = range(16)  # fmt: skip
 _PLAIN, _STRIPES, _PINSTRIPES, _CHECKS, _PRINT, _TWO_TONE, _RAGLAN, _OPEN, _BAND = range(len(PATTERNS))
-_LEG_ENDS = {"trousers": 0.07, "shorts": 0.56, "skirt": 0.86, "long_skirt": 0.86}
+# Under a skirt the legs have its colour, so that a knee which pushes through does not show.
+_LEG_ENDS = {"trousers": 0.07, "shorts": 0.56, "skirt": 0.5, "long_skirt": 0.24}
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +182,7 @@ def surface_colour(
         if z < n[LEG_END]:
             return SKIN, 1.0
         kind = int(n[LOWER_PATTERN])
-        if kind == 1 and abs(x) > 0.205 - 0.03 * (0.9 - z):
+        if kind == 1 and abs(x) > 0.19 + 0.025 * min(1.0, abs(z - 0.55) / 0.3):  # along the outside of the leg
             return SECOND, 1.0
         if kind == 2:
             return LOWER, _fold(x, y, z, n) * (1 + 0.55 * math.exp(-(((z - 0.66) / 0.16) ** 2)) * (1 if y < 0 else 0.3))
@@ -206,3 +208,56 @@ def surface_colour(
     if surface == Surface.BAG:
         return BAG, 0.55 if abs(z - 0.25) < 0.08 else 1.0
     return HAT, 1.0
+
+
+@njit(cache=True)
+def shade(
+    samples: tuple[Ints, Floats],
+    mesh: tuple[Ints, Ints, Floats, Floats],
+    paint: tuple[Floats, npt.NDArray[np.float64]],
+    light: Floats,
+    factor: int,
+) -> Floats:
+    """Colour what `raster.rasterise` found and average it down to pixels.
+
+    Args:
+        samples: Triangle rows ``(H, W)`` and corner shares ``(H, W, 3)``.
+        mesh: Triangles ``(T, 3)``, surfaces ``(T,)``, coordinates ``(V, 4)`` and unit normals ``(V, 3)``.
+        paint: Linear colours ``(10, 3)`` and numbers ``(16,)``.
+        light: ``(5,)`` float32: unit direction towards the light, its strength, strength of the light from all sides.
+        factor: Samples along a pixel's side; must divide ``H`` and ``W``.
+
+    Returns:
+        ``(H / factor, W / factor, 4)`` float32: linear RGB times coverage, and coverage 0..1.
+    """
+    owner, shares = samples
+    triangles, surfaces, coordinates, normals = mesh
+    colours, numbers = paint
+    height, width = owner.shape
+    pixels = np.zeros((height // factor, width // factor, 4), np.float32)
+    weight = np.float32(1 / (factor * factor))
+    for row in range(height):
+        for column in range(width):
+            t = owner[row, column]
+            if t < 0:
+                continue
+            x = y = z = along = nx = ny = nz = 0.0
+            for corner in range(3):
+                v, s = triangles[t, corner], shares[row, column, corner]
+                x += s * coordinates[v, 0]
+                y += s * coordinates[v, 1]
+                z += s * coordinates[v, 2]
+                along += s * coordinates[v, 3]
+                nx += s * normals[v, 0]
+                ny += s * normals[v, 1]
+                nz += s * normals[v, 2]
+            length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
+            lit = (nx * light[0] + ny * light[1] + nz * light[2]) / length
+            sky = 0.75 + 0.25 * nz / length  # light from all sides comes rather from above
+            strength = light[3] * max(0.0, lit) + light[4] * sky
+            slot, tint = surface_colour(surfaces[t], x, y, z, along, numbers)
+            pixel = pixels[row // factor, column // factor]
+            for channel in range(3):
+                pixel[channel] += weight * min(1.0, colours[slot, channel] * tint) * strength
+            pixel[3] += weight
+    return pixels

@@ -10,8 +10,8 @@ import numpy as np
 from resight.data.synthetic.body import Body, turn, vertex_normals
 from resight.data.synthetic.cameras import SCENE_HEIGHT, SCENE_WIDTH, Camera, Pixels, develop, look
 from resight.data.synthetic.outfit import Figure, pose
-from resight.data.synthetic.paint import Surface
-from resight.data.synthetic.raster import rasterise, shade
+from resight.data.synthetic.paint import Surface, shade
+from resight.data.synthetic.raster import rasterise
 from resight.records import Doubles, Floats
 
 SAMPLES = 2

@@ -83,7 +83,7 @@ class Studio:
             float(walk.uniform(low, 0.96) + 0.4 * step * math.cos(heading)),
         )
         phase = (walk.random() + pace * image.index + rng.normal(0, 0.02)) % 1
-        exposure = math.exp(walk.normal(0, 0.14) + rng.normal(0, 0.03))
+        exposure = math.exp(walk.normal(0, 0.11) + rng.normal(0, 0.03))
         passers, barriers = self._others(rng, image.person)
         shift, scale = _box_error(rng, image.label)
         return Shot(

@@ -1,0 +1,101 @@
+"""`resight demo`: the whole job on drawn people, from unlabelled crops to a report and a first search."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from rich.console import Console
+
+from resight.cli.train import train_and_report
+from resight.config import read_settings
+from resight.data.dataset import load_dataset
+from resight.data.images import load_images
+from resight.data.splits import Dataset
+from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
+from resight.errors import DataError
+from resight.evaluation import evaluate
+from resight.files import write_atomically
+from resight.ranking import rank
+from resight.records import Features, Report
+from resight.reports.strips import query_strips
+from resight.reports.tables import scores_table_text
+from resight.training import read_recipe
+
+logger = logging.getLogger(__name__)
+
+PEOPLE = SyntheticSettings(people_train=150, people_test=60, cameras=6, crops=4, seed=1)
+"""The people of the demo."""
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demo does.
+
+    Attributes:
+        folder: Where people, run and report go; an earlier demo there is replaced.
+        seed: Of the people and of the training.
+        epochs: How long to train.
+    """
+
+    folder: str = "demo"
+    seed: int = 1
+    epochs: int = 8
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight demo`."""
+    (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
+    folder, console = Path(demo.folder), Console()
+    _clear(folder)
+    console.print("[bold]1[/] drawing people: nobody in this demo exists")
+    people = synthesize(folder / "people", settings=PEOPLE)
+    dataset = load_dataset("market1501", people.root)
+    console.print(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
+    colours = _histogram(dataset)
+
+    console.print("[bold]2[/] training without labels (ICE, recipe `site`)")
+    name = "ice"
+    flags = [f"--data=market1501={people.root}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
+    flags += [f"--epochs={demo.epochs}", "--iterations=40"]
+    settings, options = read_recipe(name, "site", *flags)
+    trained = train_and_report(name, dataset, settings, options)
+
+    console.print("[bold]3[/] before and after, beside a colour histogram")
+    rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
+    console.print(scores_table_text(rows))
+    assert trained.queries is not None
+    assert trained.gallery is not None
+    ranking = rank(trained.queries, trained.gallery, k=10)
+    first = query_strips(
+        trained.queries.table, trained.gallery.table, ranking, rows=[0], report=trained.reports["best"]
+    )
+    buffer = BytesIO()
+    first[0].image.save(buffer, format="PNG")
+    write_atomically(folder / "search.png", buffer.getvalue())
+    console.print(f"a first search: {(folder / 'search.png').resolve()}", soft_wrap=True)
+    console.print(f"the report:     {(trained.folder / 'report.html').resolve()}", soft_wrap=True)
+    console.print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
+    return 0
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demo, and nothing else."""
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / "people" / "dataset.json").is_file():
+        raise DataError(f"{folder} exists and holds no earlier demo: name another folder with --folder")
+    shutil.rmtree(folder)
+
+
+def _histogram(dataset: Dataset) -> Report:
+    """Score what colours alone give."""
+    sides = []
+    for table in (dataset.query, dataset.gallery):
+        store = load_images(table, (PEOPLE.height, PEOPLE.width))
+        sides.append(Features(table, stripe_histogram(store.pixels), "stripe histogram"))
+    return evaluate(sides[0], sides[1], rule=dataset.rule, distractor=dataset.distractor)

@@ -1,0 +1,406 @@
+"""ICE as a whole: its first step beside the equations, its curves pinned, its kills and processes survived.
+
+``RESIGHT_WRITE_GOLDEN=1 pytest tests/methods/test_ice.py`` writes the pinned curves anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import reference
+import tiny
+from resight import runs
+from resight.data.crops import Crops
+from resight.data.transforms import AugmentSettings, to_float
+from resight.errors import ConfigError
+from resight.files import write_atomically
+from resight.methods.ice import ICE, VARIANTS, ICESettings
+from resight.records import ImageTable
+from resight.runs import Run, load_state
+from resight.training import fit
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ice.json"
+TIMES = ("seconds", "images_per_second")
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """The tiny method sets torch's threads; the other tests get theirs back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def images(tiny_market: Path) -> Crops:
+    return tiny.crops(tiny_market)
+
+
+def with_columns(images: Crops, **columns: Any) -> Crops:
+    return dataclasses.replace(images, table=dataclasses.replace(images.table, **columns))
+
+
+def steps(method: ICE, epochs: int = 1) -> list[dict[str, float]]:
+    return [
+        {name: float(value) for name, value in method.step(batch).items()}
+        for epoch in range(epochs)
+        for batch in method.begin_epoch(epoch)
+    ]
+
+
+def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> ICE:
+    method = tiny.ice(images, **changes)
+    fit(method, Run(folder, seed=3), epochs=epochs)
+    return method
+
+
+def tensors(state: Any, name: str = "") -> dict[str, Any]:
+    """Every leaf of a nested state by its place."""
+    if isinstance(state, dict):
+        return {k: v for key, value in state.items() for k, v in tensors(value, f"{name}/{key}").items()}
+    if isinstance(state, list | tuple):
+        return {k: v for i, value in enumerate(state) for k, v in tensors(value, f"{name}/{i}").items()}
+    return {name: state}
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    """Two run folders end in the same numbers, bit for bit; only their times differ."""
+    states = [tensors(load_state(folder / "last.safetensors")) for folder in (left, right)]
+    assert list(states[0]) == list(states[1])
+    for name, value in states[0].items():
+        other = states[1][name]
+        assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, name
+    lines = [[{k: v for k, v in line.items() if k not in TIMES} for line in Run(f).metrics()] for f in (left, right)]
+    assert lines[0] == lines[1]
+    for name in ("encoder-last.safetensors", "encoder-best.safetensors"):
+        assert (left / name).read_bytes() == (right / name).read_bytes()
+
+
+# -- what a step computes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
+def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str) -> None:
+    """Without augmentation and with fixed statistics, features are those of each image alone."""
+    plain = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
+    method = tiny.ice(images, variant, **{**tiny.SPLITS_CLEANLY, "augment": plain, "cross_negatives": 3})
+    batch = next(iter(method.begin_epoch(0)))
+    with torch.no_grad():
+        everything = to_float(images.pixels(slice(None)))
+        raw = method.online(everything).double().numpy()
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    found = method.step(batch)
+
+    labels, cameras = method.labels.labels, images.table.cameras
+    clusters = range(labels.max() + 1)
+    centres = [unit[labels == a].mean(0) for a in clusters]
+    pairs = [(a, b) for a in clusters for b in np.unique(cameras[labels == a])]
+    proxies = np.array([unit[(labels == a) & (cameras == b)].mean(0) for a, b in pairs])
+    proxies /= np.linalg.norm(proxies, axis=1, keepdims=True)
+    s = method.settings
+    f, own, seen = raw[batch], labels[batch], cameras[batch]
+    agnostic = np.mean(reference.proxy_contrast(f, own, centres, 0.5, s.label_smoothing))
+    columns = (proxies, [a for a, _ in pairs], [b for _, b in pairs])
+    each = np.array(
+        reference.camera_contrast(f, own, seen, columns, 0.07, 3, s.cross_own_camera, s.cross_softmax)
+    )  # fmt: skip
+    by_camera = sum(each[seen == b].mean() for b in np.unique(seen))
+    cross = 0.5 * (by_camera if variant == "code" else each.mean())
+    hard = np.mean(reference.hard_instance_contrast(f, own, f, own, 0.1, "all"))
+    soft = 10 * np.mean(reference.soft_instance_consistency(f, f, f, f, 0.4, s.soft_divergence))
+    for name, expected in (("agnostic", agnostic), ("cross", cross), ("hard", hard), ("soft", soft)):
+        assert float(found[f"loss/{name}"]) == pytest.approx(expected, rel=1e-4, abs=1e-5), name
+    assert float(found["loss/agnostic"]) > 0.01
+
+
+def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
+    plain = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
+    method = tiny.ice(images, **{**tiny.SPLITS_CLEANLY, "augment": plain, "warmup_epochs": 0, "learning_rate": 1e-3})
+    batch = next(iter(method.begin_epoch(0)))
+    totals = [sum(float(v) for v in method.step(batch).values()) for _ in range(8)]
+    assert totals[-1] < 0.9 * totals[0]
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
+def test_the_losses_of_four_steps_are_pinned(images: Crops, variant: str) -> None:
+    found = steps(tiny.ice(images, variant, iterations=4))
+    kept = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+    if os.environ.get("RESIGHT_WRITE_GOLDEN"):
+        write_atomically(GOLDEN, json.dumps({**kept, variant: found}, indent=2) + "\n")
+        return
+    assert len(found) == len(kept[variant]) == 4
+    for step, (values, pinned) in enumerate(zip(found, kept[variant], strict=True)):
+        assert values == pytest.approx(pinned, rel=1e-4), f"step {step}"
+
+
+def test_the_variants_differ(images: Crops) -> None:
+    assert VARIANTS["code"] == {}
+    code, thesis = (steps(tiny.ice(images, variant, iterations=1))[0] for variant in ("code", "thesis"))
+    for name in ("agnostic", "cross", "soft"):
+        assert code[f"loss/{name}"] != pytest.approx(thesis[f"loss/{name}"], rel=1e-3)
+
+
+def test_the_momentum_encoder_gets_no_gradient_and_is_the_moving_average(images: Crops) -> None:
+    method = tiny.ice(images, momentum=0.9)
+    start = [p.detach().flatten().tolist() for p in method.momentum.parameters()]
+    history = []
+    for batch in [*method.begin_epoch(0), *method.begin_epoch(1)]:
+        method.step(batch)
+        history.append([p.detach().flatten().tolist() for p in method.online.parameters()])
+    assert all(p.grad is None and not p.requires_grad for p in method.momentum.parameters())
+    assert all(p.grad is not None for p in method.online.parameters() if p.requires_grad)
+    for i, parameter in enumerate(method.momentum.parameters()):
+        expected = [
+            reference.moving_average(value, [taken[i][j] for taken in history], 0.9) for j, value in enumerate(start[i])
+        ]
+        np.testing.assert_allclose(parameter.flatten().numpy(), expected, atol=1e-6)
+    assert any(
+        not torch.equal(a, b) for a, b in zip(method.momentum.parameters(), method.online.parameters(), strict=True)
+    )
+
+
+def test_what_is_kept_is_the_momentum_encoder(images: Crops) -> None:
+    method = tiny.ice(images)
+    assert method.encoder is method.momentum
+    assert method.encoder is not method.online
+
+
+def test_the_learning_rate_warms_up_from_a_tenth(images: Crops) -> None:
+    method = tiny.ice(images, warmup_epochs=2, learning_rate=1e-2, iterations=1)
+    rates = []
+    for epoch in range(4):
+        for batch in method.begin_epoch(epoch):
+            method.step(batch)
+        rates.append(method.end_epoch()["learning_rate"])
+    assert rates == pytest.approx([1e-3, 5.5e-3, 1e-2, 1e-2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"hard_weight": 0.0}, {"agnostic", "cross", "soft"}),
+        ({"soft_weight": 0.0}, {"agnostic", "cross", "hard"}),
+        ({"hard_weight": 0.0, "soft_weight": 0.0, "camera_aware": False}, {"agnostic"}),
+        ({"soft_target": "strong", "soft_divergence": "squared"}, {"agnostic", "cross", "hard", "soft"}),
+        ({"agnostic_feature": "cosine", "proxy_momentum": 0.5}, {"agnostic", "cross", "hard", "soft"}),
+        ({"centre_cameras": True, "hard_negatives": "hardest"}, {"agnostic", "cross", "hard", "soft"}),
+    ],
+)
+def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dict[str, Any], names: set[str]) -> None:
+    for losses in steps(tiny.ice(images, **changes)):
+        assert set(losses) == {f"loss/{name}" for name in names}
+        assert np.isfinite(list(losses.values())).all()
+
+
+def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops) -> None:
+    method = tiny.ice(images, proxy_momentum=0.5, agnostic_feature="cosine")
+    batch = next(iter(method.begin_epoch(0)))
+    before = method.centres.clone()
+    method.step(batch)
+    seen = torch.from_numpy(np.unique(method.labels.labels[batch]))
+    moved = (method.centres != before).any(1)
+    assert set(moved.nonzero()[:, 0].tolist()) == set(seen.tolist())
+    torch.testing.assert_close(method.centres[seen].norm(dim=1), torch.ones(len(seen)))
+
+
+# -- labels --------------------------------------------------------------------------------------------------------
+
+
+def test_supervised_training_takes_the_true_people(images: Crops) -> None:
+    method = tiny.ice(images, supervised=True)
+    assert len(steps(method)) == 2
+    np.testing.assert_array_equal(method.labels.labels, np.unique(images.table.people, return_inverse=True)[1])
+    values = method.end_epoch()
+    assert values["clusters"] == 8
+    assert all(isinstance(value, float) for value in values.values())
+
+
+def test_supervised_training_needs_every_person(images: Crops) -> None:
+    people = images.table.people.copy()
+    people[3] = -1
+    with pytest.raises(ConfigError, match="person of every image"):
+        tiny.ice(with_columns(images, people=people), supervised=True)
+
+
+def test_unknown_cameras_are_refused_by_camera_aware_and_taken_by_camera_agnostic_training(images: Crops) -> None:
+    cameras = images.table.cameras.copy()
+    cameras[::5] = -1
+    for column in (cameras, np.full(len(images), -1)):
+        unknown = with_columns(images, cameras=column)
+        with pytest.raises(ConfigError, match="camera of every image"):
+            tiny.ice(unknown)
+        for losses in steps(tiny.ice(unknown, camera_aware=False)):
+            assert set(losses) == {"loss/agnostic", "loss/hard", "loss/soft"}
+            assert np.isfinite(list(losses.values())).all()
+
+
+def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
+    unlabelled = with_columns(images, people=np.full(len(images), -1))
+    methods = [tiny.ice(images), tiny.ice(unlabelled)]
+    assert steps(methods[0], 2) == steps(methods[1], 2)
+    known, unknown = (method.end_epoch() for method in methods)
+    assert "ari" in known
+    assert "ari" not in unknown
+    assert known["clusters"] == unknown["clusters"]
+
+
+def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
+    method = tiny.ice(images)
+    seen = []
+    for epoch in range(2):
+        for batch in method.begin_epoch(epoch):
+            method.step(batch)
+        seen.append(method.end_epoch())
+    assert "stability" not in seen[0]
+    assert -1 <= seen[1]["stability"] <= 1
+    for values in seen:
+        assert {"clusters", "outlier_share", "eps", "learning_rate"} <= set(values)
+        assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
+        json.dumps(values)
+
+
+# -- going on ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{}, tiny.SPLITS_CLEANLY], ids=["code", "frozen"])
+def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
+    run_to(tmp_path / "whole", images, 4, **changes)
+    run_to(tmp_path / "halves", images, 2, **changes)
+    assert len(Run(tmp_path / "halves").metrics()) == 2
+    run_to(tmp_path / "halves", images, 4, **changes)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+method = tiny.ice(tiny.crops(root))
+whole_step, taken = method.step, []
+
+def step(batch):
+    losses = whole_step(batch)
+    taken.append(batch)
+    if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
+        os.kill(os.getpid(), signal.SIGKILL)
+    return losses
+
+method.step = step
+fit(method, Run(folder, seed=3), epochs=4)
+"""
+
+
+def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    path = folder / "script.py"
+    path.write_text(text)
+    tests = str(Path(tiny.__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(path), *map(str, arguments)],
+        env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,
+    )  # fmt: skip
+
+
+def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(
+    images: Crops, tiny_market: Path, tmp_path: Path
+) -> None:
+    killed = script(tmp_path, KILLED, tmp_path / "killed", tiny_market)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [line["epoch"] for line in Run(tmp_path / "killed").metrics()] == [0, 1]
+    run_to(tmp_path / "killed", images, 4)
+    run_to(tmp_path / "whole", images, 4)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+class KilledError(Exception):
+    """Stands in for a kill at a chosen write."""
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "encoder-last.safetensors", "last.safetensors"])
+def test_a_run_that_is_stopped_before_a_file_of_its_checkpoint_goes_on(
+    images: Crops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    written: list[str] = []
+
+    def failing(path: Path, content: bytes | str) -> None:
+        written.append(path.name)
+        if written.count(name) == 2:
+            raise KilledError
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_atomically", failing)
+        patch.setattr("resight.models.encoder.write_atomically", failing)
+        with pytest.raises(KilledError):
+            run_to(tmp_path / "stopped", images, 3)
+    run_to(tmp_path / "stopped", images, 3)
+    run_to(tmp_path / "whole", images, 3)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+# -- several processes ---------------------------------------------------------------------------------------------
+
+SHARED = """
+import dataclasses, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+device = dataclasses.replace(tiny.DEVICE, processes=2)
+method = tiny.ice(tiny.crops(root), device=device, proxy_momentum=0.9, **tiny.SPLITS_CLEANLY)
+assert method.devices.world == 2
+fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
+"""
+
+
+def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, tmp_path: Path) -> None:
+    two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
+    assert two.returncode == 0, two.stderr
+    run_to(tmp_path / "one", images, 2, proxy_momentum=0.9, **tiny.SPLITS_CLEANLY)
+    one, two_lines = (Run(tmp_path / name).metrics() for name in ("one", "two"))
+    assert len(one) == len(two_lines) == 2
+    for left, right in zip(one, two_lines, strict=True):
+        left, right = ({k: v for k, v in line.items() if k not in TIMES} for line in (left, right))
+        assert right == pytest.approx(left, rel=1e-4, abs=1e-6)
+
+
+# -- edges ---------------------------------------------------------------------------------------------------------
+
+
+def test_fewer_clusters_than_a_batch_asks_for(images: Crops) -> None:
+    """Two people, two images each: a batch of 4, less than the chunks of batch norm were made for."""
+    two = images[np.isin(images.table.people, [1, 2])]
+    for losses in steps(tiny.ice(two, supervised=True, images=2)):
+        assert np.isfinite(list(losses.values())).all()
+
+
+def test_settings_are_checked() -> None:
+    for name, value in (("epochs", 0), ("identities", 1), ("momentum", 2.0), ("hard_temperature", 0.0)):
+        with pytest.raises(ConfigError, match=name.removeprefix("hard_")):
+            ICESettings(**{name: value})
+
+
+def test_images_without_a_table_of_cameras_at_all(images: Crops) -> None:
+    bare = dataclasses.replace(images, table=ImageTable(images.table.paths))
+    with pytest.raises(ConfigError, match="camera of every image"):
+        tiny.ice(bare)
+    assert len(steps(tiny.ice(bare, camera_aware=False))) == 2

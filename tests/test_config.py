@@ -1,0 +1,259 @@
+"""Recipes and flags become settings, settings become recipes, and mistakes name themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docstring_parser import parse as parse_docstring
+
+from resight.config import RECIPES, find_recipe, read_settings, write_settings
+from resight.data.transforms import AugmentSettings
+from resight.devices import DeviceSettings
+from resight.errors import ConfigError
+from resight.methods import METHODS
+from resight.methods.ice import VARIANTS, ICESettings
+from resight.models.encoder import EncoderSettings
+from resight.numerics.clustering import ClusterSettings
+from resight.training import TrainSettings
+
+CLASSES = [TrainSettings, ICESettings]
+
+
+def read(*arguments: str) -> tuple[TrainSettings, ICESettings]:
+    options, settings = read_settings(arguments, CLASSES, variants=VARIANTS)
+    return options, settings
+
+
+def recipe(folder: Path, text: str, name: str = "recipe.yaml") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        read(*arguments)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        found |= flat(value, f"{prefix}{f.name}.") if dataclasses.is_dataclass(value) else {prefix + f.name: value}
+    return found
+
+
+# -- where a value comes from --------------------------------------------------------------------------------------
+
+
+def test_nothing_given_gives_the_dataclasses_defaults() -> None:
+    assert read() == (TrainSettings(), ICESettings())
+
+
+def test_flags_win_over_later_recipes_over_earlier_ones_over_defaults(tmp_path: Path) -> None:
+    first = recipe(tmp_path, "epochs: 3\niterations: 5\nidentities: 6\n", "first.yaml")
+    second = recipe(tmp_path, "iterations: 7\nidentities: 9\n", "second.yaml")
+    _, settings = read("--identities", "11", "--config", first, f"--config={second}")
+    assert (settings.epochs, settings.iterations, settings.identities, settings.images) == (3, 7, 11, 4)
+
+
+def test_a_recipe_nests_where_a_flag_has_dots(tmp_path: Path) -> None:
+    path = recipe(
+        tmp_path, "cluster:\n  eps: 0.4\n  k1: 25\nencoder: {height: 128}\naugment:\n  blur_sigma: [0.2, 1]\n"
+    )
+    options, settings = read("--config", path, "--cluster.k1=21", "--encoder.width", "64", "--device.threads", "2")
+    assert settings.cluster == ClusterSettings(eps=0.4, k1=21)
+    assert settings.encoder == dataclasses.replace(ICESettings().encoder, height=128, width=64)
+    assert settings.augment == AugmentSettings(blur_sigma=(0.2, 1.0))
+    assert options.device == DeviceSettings(threads=2)
+
+
+def test_hyphens_mean_underscores_in_flags() -> None:
+    hyphens = read("--validation-people", "6", "--cluster.min-samples=3", "--data", "folder=a-b_c", "--run=x-y")
+    underscores = read("--validation_people", "6", "--cluster.min_samples=3", "--data", "folder=a-b_c", "--run=x-y")
+    assert hyphens == underscores
+    assert hyphens[0].validation_people == 6
+    assert (hyphens[0].data, hyphens[0].run) == ("folder=a-b_c", "x-y")
+
+
+def test_numbers_in_scientific_notation_none_and_switches(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "learning_rate: 1e-3\ncluster:\n  rho: 2e-3\ncamera_aware: false\n")
+    _, settings = read("--config", path)
+    assert (settings.learning_rate, settings.cluster.rho, settings.camera_aware) == (1e-3, 2e-3, False)
+    _, settings = read("--config", path, "--cluster.rho", "null", "--camera_aware=true")
+    assert (settings.cluster.rho, settings.camera_aware) == (None, True)
+
+
+# -- variants ------------------------------------------------------------------------------------------------------
+
+
+def test_the_thesis_variant_changes_exactly_what_it_says() -> None:
+    options, settings = read("--variant", "thesis")
+    code = flat(read("--variant=code")[1])
+    thesis = flat(settings)
+    assert options.variant == "thesis"
+    assert {name: value for name, value in thesis.items() if code[name] != value} == VARIANTS["thesis"]
+    assert code == flat(ICESettings())
+
+
+@pytest.mark.parametrize("name", VARIANTS["thesis"])
+def test_every_change_of_the_variant_is_a_change(name: str) -> None:
+    assert getattr(ICESettings(), name) != VARIANTS["thesis"][name]
+
+
+def test_recipes_and_flags_win_over_the_variant(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "variant: thesis\nbatchnorm_chunks: 2\n")
+    options, settings = read("--config", path, "--label_smoothing", "0.3")
+    assert options.variant == "thesis"
+    assert (settings.batchnorm_chunks, settings.label_smoothing, settings.shuffle) == (2, 0.3, False)
+
+
+def test_an_unknown_variant_names_the_known_ones() -> None:
+    assert "code, thesis" in refused("--variant", "thesiss")
+
+
+# -- mistakes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("epoch", "epochs"), ("cluster.epss", "cluster.eps"), ("encoder.backbones", "encoder.backbone")],
+)
+def test_an_unknown_key_names_the_nearest(wrong: str, right: str, tmp_path: Path) -> None:
+    assert f"did you mean '{right}'" in refused(f"--{wrong}", "3")
+    assert f"did you mean '{right}'" in refused(f"--{wrong}=3")
+    group, _, name = wrong.rpartition(".")
+    path = recipe(tmp_path, f"{group}:\n  {name}: 3\n" if group else f"{name}: 3\n")
+    message = refused("--config", path)
+    assert f"did you mean '{right}'" in message
+    assert path in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", "many"),
+        ("epochs", "2.5"),
+        ("cluster.eps", "wide"),
+        ("camera_aware", "maybe"),
+        ("select", "luck"),
+        ("encoder.pooling", "median"),
+        ("augment.blur_sigma", "[1, 2, 3]"),
+        ("cluster", "3"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_one_line_that_names_the_key(key: str, value: str, tmp_path: Path) -> None:
+    assert key in refused(f"--{key}", value)
+    group, _, name = key.rpartition(".")
+    path = recipe(tmp_path, f"{group}:\n  {name}: {value}\n" if group else f"{name}: {value}\n")
+    assert key in refused("--config", path)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--epochs=0", "epochs must be 1 or more, found 0"),
+        ("--momentum=1.5", "momentum must be in 0..1, found 1.5"),
+        ("--identities=1", "identities must be 2 or more"),
+        ("--soft_temperature=0", "soft_temperature must be above 0"),
+        ("--cluster.eps=1.5", "eps must be in (0, 1), found 1.5"),
+        ("--cluster.rho=3", "rho must be in (0, 1)"),
+        ("--augment.flip=2", "augment.flip must be in 0..1, found 2"),
+        ("--encoder.height=8", "32 or more"),
+        ("--device.processes=0", "1 or more"),
+        ("--validation_people=-1", "0 or more"),
+        ("--select=validation", "set validation_people"),
+    ],
+)
+def test_a_value_out_of_range_says_so(flag: str, words: str) -> None:
+    assert words in refused(flag)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay", "warmup_epochs"])
+def test_numbers_below_zero_are_refused(name: str) -> None:
+    assert name in refused(f"--{name}=-1")
+
+
+def test_a_recipe_that_is_none(tmp_path: Path) -> None:
+    assert "not YAML" in refused("--config", recipe(tmp_path, "epochs: [1\nb: {", "broken.yaml"))
+    assert "names and values" in refused("--config", recipe(tmp_path, "- 1\n- 2\n", "list.yaml"))
+    assert "no recipe" in refused("--config", str(tmp_path / "absent.yaml"))
+    assert "needs a recipe" in refused("--config")
+    assert read("--config", recipe(tmp_path, "", "empty.yaml")) == read()
+
+
+def test_a_mistyped_recipe_names_the_nearest() -> None:
+    known = sorted(item.stem for item in Path(str(RECIPES)).glob("*.yaml"))
+    assert known
+    for name in known:
+        with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
+            find_recipe(f"{name}x")
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def test_written_settings_read_back_the_same(tmp_path: Path) -> None:
+    options = TrainSettings(
+        data="folder=/a b/c: d#e",
+        run="läuft/0123",
+        start="null",
+        validation_people=3,
+        select="validation",
+        device=DeviceSettings(threads=3, inference="bfloat16"),
+    )
+    settings = ICESettings(
+        encoder=EncoderSettings(backbone="1e3", weights="true", height=64, pooling="gem"),
+        cluster=ClusterSettings(rho=2e-3, k1=21),
+        augment=AugmentSettings(erase_colour=(0.0, 1e-7, 1.0)),
+        learning_rate=1e-5,
+        camera_aware=False,
+    )
+    for pair in ((options, settings), (TrainSettings(), ICESettings())):
+        text = write_settings(pair, heading="two\nlines")
+        assert text.startswith("# two\n# lines\n")
+        assert read("--config", recipe(tmp_path, text)) == pair
+
+
+def test_a_written_variant_keeps_its_values(tmp_path: Path) -> None:
+    pair = read("--variant", "thesis", "--label_smoothing", "0.2")
+    assert read("--config", recipe(tmp_path, write_settings(pair))) == pair
+
+
+def test_every_written_line_says_what_it_means() -> None:
+    for line in write_settings([TrainSettings(), ICESettings()]).splitlines():
+        _, hash_sign, meaning = line.partition("  # ")
+        assert hash_sign, line
+        assert len(meaning) > 3, line
+
+
+def settings_classes() -> list[type]:
+    waiting: list[type] = [TrainSettings, *(kind for _, kind, _ in METHODS.values())]
+    found: list[type] = []
+    while waiting:
+        kind = waiting.pop()
+        if kind not in found:
+            found.append(kind)
+            waiting += [hint for hint in typing.get_type_hints(kind).values() if dataclasses.is_dataclass(hint)]
+    return found
+
+
+@pytest.mark.parametrize("kind", settings_classes(), ids=lambda kind: kind.__name__)
+def test_every_field_is_documented_and_nothing_else_is(kind: type) -> None:
+    documented = {p.arg_name: (p.description or "").strip() for p in parse_docstring(kind.__doc__ or "").params}
+    assert set(documented) == {f.name for f in dataclasses.fields(kind)}
+    assert all(documented.values())
+    assert kind.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("path", sorted(Path(str(RECIPES)).glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
+    by_name, by_path = read("--config", path.stem), read("--config", str(path))
+    assert by_name == by_path
+    assert path.read_text().startswith("#"), "a recipe says what it is for"

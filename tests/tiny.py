@@ -1,0 +1,63 @@
+"""A method small enough to train in a test: two convolutions on made-up people, alike in every process."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from resight.data.crops import Crops, load_crops
+from resight.data.dataset import load_dataset
+from resight.data.transforms import AugmentSettings
+from resight.devices import Devices, DeviceSettings
+from resight.methods.ice import ICE, VARIANTS, ICESettings
+from resight.models.backbones import Backbone
+from resight.models.encoder import Encoder, EncoderSettings
+from resight.numerics.clustering import ClusterSettings
+
+DEVICE = DeviceSettings(accelerator="cpu", training="float32", inference="float32", threads=1)
+
+ENCODER = EncoderSettings(backbone="toy", weights="none", height=64, width=32, last_stride=2)
+
+SETTINGS = ICESettings(
+    encoder=ENCODER,
+    cluster=ClusterSettings(k1=12),
+    augment=AugmentSettings(pad=4),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    warmup_epochs=2,
+    momentum=0.9,
+)
+
+SPLITS_CLEANLY: dict[str, Any] = {
+    "encoder": dataclasses.replace(ENCODER, batchnorm="frozen", neck_statistics="dataset"),
+    "batchnorm_chunks": 1,
+    "shuffle": False,
+}
+"""Changes with which an image's features do not depend on its batch."""
+
+
+def encoder(settings: EncoderSettings = ENCODER) -> Encoder:
+    """Build the same small encoder each time."""
+    torch.manual_seed(0)
+    layers = (
+        nn.Conv2d(3, 16, 5, stride=4, padding=2, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+    )  # fmt: skip
+    return Encoder(settings, Backbone(nn.Sequential(*layers), 32))
+
+
+def crops(root: Path) -> Crops:
+    """Decode the training images of the made-up set."""
+    return load_crops(load_dataset("market1501", root).train, ENCODER.size)
+
+
+def ice(images: Crops, variant: str = "code", *, device: DeviceSettings = DEVICE, **changes: Any) -> ICE:
+    """Build the method with some settings changed."""
+    settings = dataclasses.replace(SETTINGS, **{**VARIANTS[variant], **changes})
+    return ICE(settings, images, devices=Devices(device), seed=3, encoder=encoder(settings.encoder))
