@@ -172,6 +172,14 @@ def test_ghost_chunks_leave_the_momentum_of_batch_norm_as_it_was() -> None:
     assert encoder.neck.momentum == 0.1
 
 
+@pytest.mark.parametrize("count", [2, 3, 5, 9, 13])
+def test_no_ghost_chunk_is_a_single_image(count: int) -> None:
+    """Batch norm cannot measure one image; a batch may be small where there are few clusters."""
+    encoder = toy().train()
+    encoder.chunks = 4
+    assert encoder(pictures(count)).shape == (count, 4)
+
+
 def test_ghost_chunks_do_not_matter_in_evaluation() -> None:
     encoder = toy().eval()
     whole = encoder(pictures(8))

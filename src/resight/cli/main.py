@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = words
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("resight").setLevel(logging.INFO)
     # Fabric reports every process it starts; resight says what matters itself.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:

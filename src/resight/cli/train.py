@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -45,10 +47,18 @@ def run(arguments: Sequence[str]) -> int:
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
     """Train, print the scores and write the page; with several processes only the first speaks."""
     log = _Log()
-    logging.getLogger("resight").addHandler(log)
-    for note in dataset.notes:
-        logging.getLogger(__name__).info(note)
-    trained = train(name, dataset, settings, options)
+    handlers = [log, *_file_handlers(Path(options.run))]
+    library = logging.getLogger("resight")
+    for handler in handlers:
+        library.addHandler(handler)
+    try:
+        for note in dataset.notes:
+            logging.getLogger(__name__).info(note)
+        trained = train(name, dataset, settings, options)
+    finally:
+        for handler in handlers:
+            library.removeHandler(handler)
+            handler.close()
     if not trained.writes:
         return trained
     console = Console()
@@ -71,6 +81,16 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     console.print(f"report: {path.resolve()}", soft_wrap=True)
     console.print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}", soft_wrap=True)
     return trained
+
+
+def _file_handlers(folder: Path) -> list[logging.Handler]:
+    """Give what writes `log.txt`; of several processes on a host only the first writes."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "log.txt")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return [handler]
 
 
 class _Log(logging.Handler):

@@ -184,7 +184,9 @@ class ICE:
         encoder: Encoder | None = None,
     ) -> None:
         if settings.camera_aware and not images.table.has_cameras:
-            raise ConfigError("camera-aware ICE needs the camera of every image: give them, or set camera_aware false")
+            raise ConfigError(
+                "camera-aware ICE needs the camera of every image: give them, or set --camera_aware false"
+            )
         if settings.supervised and (images.table.people < 0).any():
             raise ConfigError("supervised ICE needs the person of every image")
         self.settings, self.images, self.seed = settings, images, seed
@@ -236,6 +238,7 @@ class ICE:
         self.momentum.train()
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
+        self._recent.clear()  # what is measured on them must not depend on a kill in between
         return islice(identity_batches(labels, cameras, (s.identities, s.images), numbers), s.iterations)
 
     def _embed_all(self) -> Floats:

@@ -136,9 +136,10 @@ class Encoder(nn.Module):
         Returns:
             ``(B, D)`` float32.
         """
-        if not self.training or self.chunks == 1:
+        parts = min(self.chunks, len(images) // 2)  # batch norm needs two images to measure a variance
+        if not self.training or parts <= 1:
             return self._neck(self.pool(images))
-        first, *rest = images.chunk(self.chunks)
+        first, *rest = images.tensor_split(parts)
         features = [self._neck(self.pool(first))]
         with _statistics_kept(self):
             features += [self._neck(self.pool(chunk)) for chunk in rest]

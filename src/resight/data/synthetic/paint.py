@@ -182,7 +182,7 @@ def surface_colour(
         if z < n[LEG_END]:
             return SKIN, 1.0
         kind = int(n[LOWER_PATTERN])
-        if kind == 1 and abs(x) > 0.19 + 0.025 * min(1.0, abs(z - 0.55) / 0.3):  # along the outside of the leg
+        if kind == 1 and abs(x) > 0.17 + 0.035 * min(1.0, max(0.0, (0.55 - z) / 0.15)):  # outside of the leg
             return SECOND, 1.0
         if kind == 2:
             return LOWER, _fold(x, y, z, n) * (1 + 0.55 * math.exp(-(((z - 0.66) / 0.16) ** 2)) * (1 if y < 0 else 0.3))
