@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import numba
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -58,8 +59,12 @@ class Devices:
 
     def __init__(self, settings: DeviceSettings | None = None) -> None:
         self.settings = settings or DeviceSettings()
+        threads = self.settings.threads or torch.get_num_threads()
+        # Numba's pool sets the number of OpenMP threads, which is torch's too, when it starts: so it starts first.
+        numba.get_num_threads()
+        torch.set_num_threads(threads)
         if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         several = self.settings.processes * self.settings.hosts > 1 or "TORCHELASTIC_RUN_ID" in os.environ
         self.fabric = Fabric(
             accelerator=self.settings.accelerator,

@@ -57,8 +57,7 @@ def extract(
     crops = load_crops(images, encoder.settings.size) if isinstance(images, ImageTable) else images
     vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
-        position = {name: row for row, name in enumerate(table.paths.tolist())}
-        rows = np.array([position[name] for name in crops.table.paths.tolist()], np.int64)
+        rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))
         write_atomically(path, save({"vectors": vectors, "rows": rows}))
     return Features(crops.table, vectors, identity)
 

@@ -21,7 +21,7 @@ from resight.errors import ConfigError, RunError, nearest
 from resight.evaluation import evaluate
 from resight.extraction import extract
 from resight.methods import METHODS
-from resight.models.encoder import Encoder
+from resight.models.encoder import Encoder, EncoderSettings
 from resight.progress import progress
 from resight.records import Features, Report
 from resight.runs import Method, Run, environment
@@ -122,7 +122,7 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
     start = load_encoder(options.start) if options.start else None
     if start is not None:
         settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, start.settings))
-        start.settings = settings.encoder
+        start = _rebuilt(start, settings.encoder)
     _claim(run, write_settings([options, settings]))
     images = load_crops(dataset.train, settings.encoder.size)
     seed_epoch(options.seed, 0)
@@ -273,6 +273,14 @@ def _continued(asked: Any, start: Any) -> Any:
     """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
     keep = ("backbone", "last_stride", "pooling", "neck")
     return dataclasses.replace(asked, **{name: getattr(start, name) for name in keep})
+
+
+def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
+    """Give an encoder of the start's weights that freezes what these settings say, and not what the start's said."""
+    start.backbone.requires_grad_(True)
+    encoder = Encoder(settings, start.backbone, start.provenance)
+    encoder.load_state_dict(start.state_dict())
+    return encoder
 
 
 def _claim(run: Run, settings: str) -> None:

@@ -292,6 +292,7 @@ def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, chang
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import torch
 import tiny
 from resight.runs import Run
 from resight.training import fit
@@ -303,6 +304,7 @@ whole_step, taken = method.step, []
 def step(batch):
     losses = whole_step(batch)
     taken.append(batch)
+    assert torch.get_num_threads() == tiny.DEVICE.threads == 1, "numba's threads must not become torch's"
     if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
         os.kill(os.getpid(), signal.SIGKILL)
     return losses
@@ -316,7 +318,7 @@ def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedP
     path = folder / "script.py"
     path.write_text(text)
     tests = str(Path(tiny.__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
     return subprocess.run(
         [sys.executable, str(path), *map(str, arguments)],
         env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,

@@ -1,0 +1,255 @@
+"""Scores beside a table worked out by hand, and vectors that are kept between calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import reference
+import tiny
+from resight import extraction
+from resight.data.crops import Crops, load_crops
+from resight.devices import Devices
+from resight.errors import DataError, ResightError
+from resight.evaluation import evaluate
+from resight.extraction import extract
+from resight.records import Features, ImageTable
+
+
+def features(*rows: tuple[float, int, int], encoder: str = "e") -> Features:
+    """Unit vectors at angles (degrees), with people and cameras."""
+    angles, people, cameras = (np.array(column) for column in zip(*rows, strict=True))
+    vectors = np.stack([np.cos(np.radians(angles)), np.sin(np.radians(angles))], 1)
+    paths = np.array([f"{i}.jpg" for i in range(len(rows))])
+    return Features(ImageTable(paths, people, cameras), vectors, encoder)
+
+
+GALLERY = features(
+    (5, 1, 1), (10, 2, 1), (20, 1, 2), (40, 2, 2), (60, 1, 2),
+    (1, 1, 0),  # the first query's person by its own camera
+    (3, -1, 2),  # junk
+)  # fmt: skip
+
+QUERIES = features((0, 1, 0), (12, 2, 0), (52, 2, 1), (0, 9, 0))
+"""What each finds, nearest first, without its own camera's and the junk:
+
+0: 5 hit, 10, 20 hit, 40, 60 hit                    hits at ranks 0, 2, 4
+1: 10 hit, 5, 20, 1 (camera 0, another's), 40 hit   hits at ranks 0, 4
+2: 60, 40 hit (10 is its own camera's)              hits at rank 1
+3: nobody is person 9
+"""
+
+
+def one_line(error: pytest.ExceptionInfo[ResightError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# -- scores --------------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_the_hand_table() -> None:
+    report = evaluate(QUERIES, GALLERY, provenance={"data": "made up"})
+    precision = [(1 + 2 / 3 + 3 / 5) / 3, (1 + 2 / 5) / 2, 1 / 2]
+    penalty = [3 / 5, 2 / 5, 1 / 2]
+    assert report.scores == pytest.approx(
+        {
+            "mAP": np.mean(precision),
+            "mINP": np.mean(penalty),
+            "rank-1": 2 / 3,
+            "rank-5": 1.0,
+            "rank-10": 1.0,
+            "queries": 4,
+            "queries_without_match": 1,
+        }
+    )
+    columns = report.per_query
+    assert columns["average_precision"][:3] == pytest.approx(precision)
+    assert columns["inverse_negative_penalty"][:3] == pytest.approx(penalty)
+    assert columns["first_rank"].tolist() == [0, 0, 1, -1]
+    assert columns["matches"].tolist() == [3, 2, 1, 0]
+    assert columns["query"].tolist() == [0, 1, 2, 3]
+    assert math.isnan(columns["average_precision"][3])
+    assert report.provenance["data"] == "made up"
+    assert report.provenance["encoder"] == "e"
+    assert report.provenance["cmc"][:2] == pytest.approx([2 / 3, 1.0])
+    assert report.to_json()["per_query"]["average_precision"][3] is None
+
+
+def test_without_the_rule_the_own_cameras_images_count() -> None:
+    report = evaluate(QUERIES[:1], GALLERY, rule="none")
+    # 1 hit, 5 hit, 10, 20 hit, 40, 60 hit
+    assert report.scores["mAP"] == pytest.approx((1 + 1 + 3 / 4 + 4 / 6) / 4)
+    assert report.scores["mINP"] == pytest.approx(4 / 6)
+
+
+def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate(QUERIES, GALLERY)
+    monkeypatch.setattr("resight.evaluation.BLOCK", 1)
+    parts = evaluate(QUERIES, GALLERY)
+    assert whole.scores == parts.scores
+    assert whole.per_query["first_rank"].tolist() == parts.per_query["first_rank"].tolist()
+
+
+def test_a_perfect_ranking_scores_one() -> None:
+    perfect = features((0, 1, 1), (1, 1, 2), (90, 2, 1), (91, 2, 2))
+    scores = evaluate(features((0, 1, 0), (90, 2, 0)), perfect).scores
+    assert (scores["mAP"], scores["mINP"], scores["rank-1"]) == (1, 1, 1)
+
+
+def test_re_ranked_scores_are_those_of_the_naive_re_ranked_distances() -> None:
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(1, 9), 8)
+    vectors = np.repeat(random.normal(size=(8, 6)), 8, axis=0) + 0.7 * random.normal(size=(64, 6))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = ImageTable(np.arange(64).astype(str), people, np.tile(np.arange(4), 16))
+    made = Features(table, vectors.astype(np.float32), "e")
+    asked = np.arange(64) % 8 == 0
+    queries, gallery = made[asked], made[~asked]
+    report = evaluate(queries, gallery, re_ranking=True)
+    distances = reference.rerank(queries.vectors.astype(float), gallery.vectors.astype(float), 20, 6, 0.3)
+    pairs = [list(zip(f.table.people.tolist(), f.table.cameras.tolist(), strict=True)) for f in (queries, gallery)]
+    ranks = reference.ranks(distances, *pairs)
+    assert report.scores["mAP"] == pytest.approx(np.mean([reference.average_precision(r) for r in ranks]), abs=1e-6)
+    assert report.scores["rank-1"] == pytest.approx(np.mean([r[0] == 0 for r in ranks]))
+    assert report.provenance["re_ranking"] is True
+    assert report.scores["mAP"] != evaluate(queries, gallery).scores["mAP"]
+
+
+def test_what_cannot_be_compared_or_scored_is_refused() -> None:
+    other = dataclasses.replace(GALLERY, encoder="f")
+    for queries, gallery, words in (
+        (QUERIES, other, "different encoders"),
+        (QUERIES[:0], GALLERY, "found 0 and 7"),
+        (QUERIES, GALLERY[:0], "found 4 and 0"),
+        (QUERIES[3:], GALLERY, "possible match"),
+        (QUERIES[:1], GALLERY[5:6], "one camera only"),
+    ):
+        with pytest.raises(DataError, match=words) as error:
+            evaluate(queries, gallery)
+        one_line(error)
+
+
+# -- vectors that are kept -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def devices() -> Iterator[Devices]:
+    threads = torch.get_num_threads()
+    yield Devices(tiny.DEVICE)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def table(draw, tmp_path: Path) -> ImageTable:
+    folder = draw(tmp_path / "images", "a.png", "b.png", "c.png", "d.png")
+    (folder / "c.png").write_bytes(b"broken")  # left out of the result, from the cache too
+    return ImageTable(np.array([str(folder / f"{name}.png") for name in "abcd"]), np.arange(4), np.arange(4))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that images are decoded."""
+    calls: list[int] = []
+
+    def counting(table: ImageTable, size: tuple[int, int]) -> Crops:
+        calls.append(len(table))
+        return load_crops(table, size)
+
+    monkeypatch.setattr(extraction, "load_crops", counting)
+    return calls
+
+
+def same(left: Features, right: Features) -> bool:
+    return (
+        np.array_equal(left.vectors, right.vectors)
+        and left.table.paths.tolist() == right.table.paths.tolist()
+        and left.table.people.tolist() == right.table.people.tolist()
+        and left.encoder == right.encoder
+    )
+
+
+def test_vectors_are_those_of_the_encoder(table: ImageTable, devices: Devices) -> None:
+    encoder = tiny.encoder().train()
+    found = extract(encoder, table, devices=devices)
+    assert found.table.people.tolist() == [0, 1, 3]
+    assert encoder.training
+    pixels = load_crops(table, tiny.ENCODER.size).pixels(slice(None))
+    with torch.no_grad():
+        expected = encoder.eval().embed(pixels.permute(0, 3, 1, 2) / 255)
+    np.testing.assert_allclose(found.vectors, expected.numpy(), atol=1e-6)
+    assert found.encoder == encoder.digest()
+
+
+def test_a_second_call_reads_the_kept_vectors(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
+) -> None:
+    encoder, cache = tiny.encoder(), tmp_path / "cache"
+    first = extract(encoder, table, devices=devices, cache=cache)
+    again = extract(encoder, table, devices=devices, cache=cache)
+    assert decoded == [4]
+    assert same(first, again)
+    assert len(first) == 3
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_encoder_flip_or_set_of_images_is_another_file(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
+) -> None:
+    cache, other = tmp_path / "cache", tiny.encoder()
+    with torch.no_grad():
+        other.backbone.network[0].weight[0, 0, 0, 0] += 1
+    for encoder, images, flip in (
+        (tiny.encoder(), table, False),
+        (other, table, False),
+        (tiny.encoder(), table, True),
+        (tiny.encoder(), table[:2], False),
+    ):
+        kept = extract(encoder, images, devices=devices, flip=flip, cache=cache)
+        assert same(kept, extract(encoder, images, devices=devices, flip=flip))
+    assert len(list(cache.iterdir())) == 4
+    assert len(decoded) == 8
+
+
+def test_a_changed_image_is_embedded_again(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    before = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    path = Path(table.paths[1])
+    status = path.stat()
+    Image.new("RGB", (16, 32), (200, 0, 0)).save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**6))
+    after = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    assert decoded == [4, 4]
+    assert np.array_equal(before.vectors[0], after.vectors[0])
+    assert not np.array_equal(before.vectors[1], after.vectors[1])
+
+
+@pytest.mark.parametrize("damage", [b"", b"not vectors", None])
+def test_a_damaged_file_of_kept_vectors_is_ignored(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path, damage: bytes | None
+) -> None:
+    cache = tmp_path / "cache"
+    first = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    (path,) = cache.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage is None else damage)
+    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
+    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
+    assert decoded == [4, 4], "damaged once, then kept anew"
+
+
+def test_an_image_that_is_listed_twice_keeps_both_its_rows(table: ImageTable, devices: Devices, tmp_path: Path) -> None:
+    twice = ImageTable(table.paths[[0, 1, 0]], np.array([5, 6, 7]), np.array([0, 0, 1]))
+    first, again = (extract(tiny.encoder(), twice, devices=devices, cache=tmp_path / "cache") for _ in range(2))
+    assert first.table.people.tolist() == [5, 6, 7]
+    assert same(first, again)

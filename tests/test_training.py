@@ -1,0 +1,280 @@
+"""`train()` from a data set to reports, going on, refusing, and choosing the best epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tiny
+from resight.config import read_settings
+from resight.data.dataset import load_dataset
+from resight.data.splits import Dataset
+from resight.data.transforms import AugmentSettings
+from resight.errors import ConfigError, ResightError, RunError, WeightsError
+from resight.files import write_atomically
+from resight.methods.ice import VARIANTS, ICESettings
+from resight.models.encoder import EncoderSettings
+from resight.numerics.clustering import ClusterSettings
+from resight.runs import Run
+from resight.training import SELECT, Trained, TrainSettings, fit, load_encoder, train
+
+SETTINGS = ICESettings(
+    encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),
+    cluster=ClusterSettings(k1=12),
+    augment=AugmentSettings(pad=4),
+    epochs=2,
+    iterations=1,
+    identities=2,
+    images=2,
+    momentum=0.5,
+    batchnorm_chunks=1,
+    extra_forward=False,
+)
+
+
+def options(folder: Path, **changes: Any) -> TrainSettings:
+    return TrainSettings(**{"run": str(folder), "device": tiny.DEVICE, "select": "last", **changes})
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_market: Path) -> Dataset:
+    return load_dataset("market1501", tiny_market)
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One finished run that the tests of this file look at."""
+    return train("ice", dataset, SETTINGS, options(tmp_path_factory.mktemp("run") / "first", eval_every=1))
+
+
+def one_line(error: pytest.ExceptionInfo[ResightError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# -- a whole run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_scored_before_at_the_end_and_at_its_best(trained: Trained) -> None:
+    assert set(trained.reports) == {"before", "last", "best"}
+    for report in trained.reports.values():
+        assert 0 < report.scores["mAP"] <= 1
+        assert report.scores["queries"] == 12
+        assert report.provenance["data"] == "market1501"
+    assert trained.reports["before"].provenance["encoder"] != trained.reports["last"].provenance["encoder"]
+    assert trained.reports["best"].scores == trained.reports["last"].scores, "select last: the last is the best"
+    assert trained.metrics[-1]["mAP"] == pytest.approx(trained.reports["last"].scores["mAP"], abs=1e-6)
+    assert [line["epoch"] for line in trained.metrics] == [0, 1]
+    assert trained.problems == ()
+    assert trained.writes
+
+
+def test_what_comes_back_is_the_encoder_in_the_folder_and_its_vectors(trained: Trained) -> None:
+    assert trained.encoder.digest() == load_encoder(trained.folder).digest()
+    assert trained.encoder.digest() == load_encoder(trained.folder / "encoder-best.safetensors").digest()
+    assert trained.queries is not None
+    assert trained.gallery is not None
+    assert (len(trained.queries), len(trained.gallery)) == (12, 36)
+    assert trained.queries.encoder == trained.gallery.encoder == trained.encoder.digest()
+
+
+def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
+    names = {path.name for path in trained.folder.iterdir()}
+    assert names == {
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "last.safetensors",
+        "encoder-last.safetensors",
+        "encoder-best.safetensors",
+        "report.json",
+    }
+    reports = json.loads((trained.folder / "report.json").read_text())
+    assert reports["last"]["scores"] == trained.reports["last"].scores
+    environment = json.loads((trained.folder / "environment.json").read_text())
+    assert environment["weights"]["source"] == "random"
+    assert (environment["training"], environment["processes"], environment["threads"]) == ("float32", 1, 1)
+
+
+def test_the_kept_settings_are_a_recipe_of_the_run(trained: Trained) -> None:
+    config = str(trained.folder / "config.yaml")
+    kept = read_settings(["--config", config], [TrainSettings, ICESettings], variants=VARIANTS)
+    assert kept == [options(trained.folder, eval_every=1), SETTINGS]
+
+
+def test_the_same_command_on_a_finished_run_changes_nothing(trained: Trained, dataset: Dataset) -> None:
+    before = load_file(trained.folder / "last.safetensors")
+    again = train("ice", dataset, SETTINGS, options(trained.folder, eval_every=1))
+    after = load_file(trained.folder / "last.safetensors")
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert {which: report.scores for which, report in again.reports.items()} == {
+        which: report.scores for which, report in trained.reports.items()
+    }
+    assert again.metrics == trained.metrics
+
+
+def test_other_settings_in_the_same_folder_are_refused(trained: Trained, dataset: Dataset) -> None:
+    before = {path.name: path.read_bytes() for path in trained.folder.iterdir()}
+    for settings, how in (
+        (dataclasses.replace(SETTINGS, learning_rate=1e-3), options(trained.folder, eval_every=1)),
+        (SETTINGS, options(trained.folder, eval_every=1, seed=2)),
+    ):
+        with pytest.raises(RunError, match="other settings") as error:
+            train("ice", dataset, settings, how)
+        assert "learning_rate: 0.001" in one_line(error) or "seed: 2" in one_line(error)
+    assert {path.name: path.read_bytes() for path in trained.folder.iterdir()} == before
+
+
+def test_a_set_without_queries_is_trained_on_and_not_scored(dataset: Dataset, tmp_path: Path) -> None:
+    empty = dataset.train[:0]
+    bare = dataclasses.replace(dataset, query=empty, gallery=empty)
+    found = train("ice", bare, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path))
+    assert found.reports == {}
+    assert found.queries is None
+    assert len(found.metrics) == 1
+
+
+def test_held_out_people_are_scored_in_place_of_the_test_people(dataset: Dataset, tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=1, supervised=True)
+    how = options(tmp_path, validation_people=3, select="validation", eval_every=1)
+    found = train("ice", dataset, settings, how)
+    assert found.queries is not None
+    assert found.gallery is not None
+    assert set(found.queries.table.people) <= set(dataset.train.people)
+    assert len(found.queries) + len(found.gallery) == 3 * 12
+    assert found.metrics[0]["clusters"] == 8 - 3
+
+
+def test_a_run_that_starts_from_an_encoder_keeps_its_frozen_stages(
+    trained: Trained, dataset: Dataset, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(
+        SETTINGS, epochs=1, encoder=dataclasses.replace(SETTINGS.encoder, frozen_stages=1)
+    )  # fmt: skip
+    found = train("ice", dataset, settings, options(tmp_path, start=str(trained.folder)))
+    start, end = (dict(e.backbone.network.named_parameters()) for e in (trained.encoder, found.encoder))
+    assert torch.equal(start["conv_stem.weight"], end["conv_stem.weight"])
+    assert not torch.equal(start["conv_head.weight"], end["conv_head.weight"])
+    thawed = train(
+        "ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "b", start=str(tmp_path))
+    )
+    assert not torch.equal(end["conv_stem.weight"], thawed.encoder.backbone.network.conv_stem.weight)
+    assert found.reports["before"].scores["mAP"] == pytest.approx(trained.reports["best"].scores["mAP"], abs=1e-6)
+
+
+def test_an_unknown_method_names_the_nearest(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'ice'") as error:
+        train("icee", dataset)
+    one_line(error)
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent.safetensors"):
+        with pytest.raises(WeightsError, match="no encoder") as error:
+            load_encoder(path)
+        one_line(error)
+
+
+# -- the best epoch ------------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A method that learns nothing and ends each epoch with the numbers it was given."""
+
+    parts: Mapping[str, Any] = {}
+
+    def __init__(self, lines: list[dict[str, float]]) -> None:
+        self.lines, self.epoch, self.steps = lines, -1, 0
+
+    @property
+    def encoder(self):
+        return self
+
+    def save(self, path: Path) -> None:
+        write_atomically(path, str(self.epoch))
+
+    def begin_epoch(self, epoch: int):
+        self.epoch = epoch
+        return [[0, 1], [2, 3]]
+
+    def step(self, batch):
+        self.steps += 1
+        return {"loss/a": torch.tensor(float(self.steps))}
+
+    def end_epoch(self):
+        return dict(self.lines[self.epoch])
+
+
+def best_epoch(folder: Path, select: str, lines: list[dict[str, float]]) -> int:
+    fit(Scripted(lines), Run(folder), epochs=len(lines), select=SELECT[select])
+    assert (folder / "encoder-last.safetensors").read_text() == str(len(lines) - 1)
+    return int((folder / "encoder-best.safetensors").read_text())
+
+
+def stable(*pairs: tuple[float | None, float]) -> list[dict[str, float]]:
+    return [{"outlier_share": share} | ({} if s is None else {"stability": s}) for s, share in pairs]
+
+
+@pytest.mark.parametrize(
+    ("select", "lines", "best"),
+    [
+        ("last", [{"mAP": 0.9}, {"mAP": 0.1}, {"mAP": 0.5}], 2),
+        ("test", [{"mAP": 0.2}, {"mAP": 0.7}, {"mAP": 0.5}], 1),
+        ("validation", [{"mAP": 0.7}, {"mAP": 0.7}, {"mAP": 0.5}], 1),  # the later of equals
+        ("stability", stable((None, 0.0), (0.9, 0.1), (0.8, 0.1)), 1),
+        ("stability", stable((None, 0.0), (0.9, 0.5), (0.8, 0.1)), 2),  # outliers count against an epoch
+        ("stability", stable((None, 0.0), (None, 0.0), (None, 0.0)), 2),  # nothing to choose by: the last
+    ],
+)
+def test_the_best_epoch_is_chosen_by_the_rule(
+    select: str, lines: list[dict[str, float]], best: int, tmp_path: Path
+) -> None:
+    assert best_epoch(tmp_path, select, lines) == best
+
+
+def test_the_best_epoch_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    lines = [{"mAP": 0.9}, {"mAP": 0.4}, {"mAP": 0.5}]
+    for epochs in (1, 2, 3):
+        fit(Scripted(lines), Run(tmp_path), epochs=epochs, select=SELECT["test"])
+    assert (tmp_path / "encoder-best.safetensors").read_text() == "0"
+    assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0, 1, 2]
+
+
+def test_a_loss_that_is_nan_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    class Broken(Scripted):
+        def step(self, batch):
+            return {"loss/a": torch.tensor(float("nan") if self.epoch == 1 else 1.0)}
+
+    with pytest.raises(RunError, match="loss/a became nan") as error:
+        fit(Broken([{}] * 3), Run(tmp_path), epochs=3)
+    one_line(error)
+    assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0]
+    assert Run(tmp_path).resume(Scripted([])) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"validation_people": -1}, "0 or more"),
+        ({"select": "validation"}, "set validation_people"),
+        ({"select": "test", "validation_people": 3}, "exclude each other"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as error:
+        TrainSettings(**changes)
+    one_line(error)
