@@ -57,7 +57,7 @@ def crops(root: Path) -> Crops:
     return load_crops(load_dataset("market1501", root).train, ENCODER.size)
 
 
-def ice(images: Crops, variant: str = "code", *, device: DeviceSettings = DEVICE, **changes: Any) -> ICE:
+def ice(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> ICE:
     """Build the method with some settings changed."""
     settings = dataclasses.replace(SETTINGS, **{**VARIANTS[variant], **changes})
     return ICE(settings, images, devices=Devices(device), seed=3, encoder=encoder(settings.encoder))

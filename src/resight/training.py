@@ -300,5 +300,12 @@ def _claim(run: Run, settings: str) -> None:
 
 
 def _summary(line: Mapping[str, Any]) -> str:
-    shown = ((name, value) for name, value in line.items() if name != "epoch")
-    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)
+    """Say in a line what happened in an epoch; the whole of it is in metrics.jsonl."""
+    losses = {name.removeprefix("loss/"): f"{value:.2f}" for name, value in line.items() if name.startswith("loss/")}
+    parts = [f"{name} {value}" for name, value in losses.items()]
+    if "clusters" in line:
+        parts.insert(0, f"{line['clusters']:.0f} clusters, {100 * line.get('outlier_share', 0):.0f} % in none")
+    parts += [f"{name} {100 * line[name]:.1f}" for name in ("mAP", "rank-1") if name in line]
+    if "images_per_second" in line:
+        parts.append(f"{line['images_per_second']:.0f} images/s")
+    return ", ".join([*parts, f"{line['seconds']:.0f} s"])

@@ -26,7 +26,6 @@ import tiny
 from resight import runs
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
-from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.ice import ICE, VARIANTS, ICESettings
@@ -396,9 +395,7 @@ def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, t
 def test_fewer_clusters_than_a_batch_asks_for(images: Crops) -> None:
     """Two people, two images each: a batch of 4, less than the chunks of batch norm were made for."""
     two = images[np.isin(images.table.people, [1, 2])]
-    settings = dataclasses.replace(tiny.SETTINGS, supervised=True, images=2)
-    method = ICE(settings, two, devices=Devices(tiny.DEVICE), encoder=tiny.encoder())
-    for losses in steps(method):
+    for losses in steps(tiny.ice(two, supervised=True, images=2)):
         assert np.isfinite(list(losses.values())).all()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from resight.training import read_recipe
 
 logger = logging.getLogger(__name__)
 
-PEOPLE = SyntheticSettings(people_train=150, people_test=60, cameras=6, crops=4, seed=1)
+PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4, seed=1)
 """The people of the demo."""
 
 
@@ -44,7 +44,7 @@ class DemoSettings:
 
     folder: str = "demo"
     seed: int = 1
-    epochs: int = 8
+    epochs: int = 6
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     _clear(folder)
     console.print("[bold]1[/] drawing people: nobody in this demo exists")
     people = synthesize(folder / "people", settings=PEOPLE)
-    dataset = load_dataset("market1501", people.root)
+    dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
     console.print(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
     colours = _histogram(dataset)
 

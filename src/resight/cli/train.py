@@ -22,6 +22,8 @@ from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
 from resight.training import Trained, TrainSettings, read_recipe, train
 
+logger = logging.getLogger(__name__)
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight train`."""
@@ -53,7 +55,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         library.addHandler(handler)
     try:
         for note in dataset.notes:
-            logging.getLogger(__name__).info(note)
+            logger.info(note)
         trained = train(name, dataset, settings, options)
     finally:
         for handler in handlers:

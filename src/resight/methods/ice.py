@@ -18,7 +18,6 @@ released runs, with shuffled momentum batches.
 from __future__ import annotations
 
 import copy
-import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
 from resight.data.crops import Crops
@@ -39,14 +37,13 @@ from resight.errors import ConfigError
 from resight.extraction import embed_crops
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
+from resight.methods.labelling import Labelling
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.numerics.clustering import ClusterSettings, camera_proxies, centroids, cluster, cluster_warnings
-from resight.numerics.distances import normalise
-from resight.records import Floats, Ints, PseudoLabels
+from resight.models.memory import ProxyMemory
+from resight.numerics.clustering import ClusterSettings
+from resight.records import Floats, Ints
 from resight.runs import Stateful
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -201,8 +198,12 @@ class ICE:
             weight_decay=settings.weight_decay,
         )
         self.forward = self.devices.wrap(self.online)
-        self.labels = PseudoLabels(np.full(len(images), -1), 0.0)
-        self._stability: float | None = None
+        self.labelling = Labelling(
+            images.table,
+            settings.cluster,
+            supervised=settings.supervised,
+            centre_cameras=settings.centre_cameras,
+        )
         self._recent: deque[Ints] = deque(maxlen=8)
 
     @property
@@ -217,7 +218,7 @@ class ICE:
             "online": self.online,
             "momentum": self.momentum,
             "optimiser": self.optimiser,
-            "labels": _Labels(self),
+            "labels": self.labelling,
         }
 
     # -- an epoch ----------------------------------------------------------------------------------------------
@@ -228,12 +229,14 @@ class ICE:
         for group in self.optimiser.param_groups:
             group["lr"] = s.learning_rate * _warmup(epoch, s.warmup_epochs)
         vectors = self._embed_all()
-        self._assign(vectors)
-        labels, cameras = self.labels.labels, self.images.table.cameras
-        self.centres = self._tensor(centroids(vectors, labels, normalise=s.agnostic_feature == "cosine"))
-        if s.camera_aware:
-            proxies, proxy_labels, proxy_cameras = camera_proxies(vectors, labels, cameras)
-            self.proxies = self._tensor(proxies), self._tensor(proxy_labels), self._tensor(proxy_cameras)
+        labels, cameras = self.labelling.update(vectors, self.devices).labels, self.images.table.cameras
+        self.memory = ProxyMemory(
+            vectors,
+            labels,
+            cameras if s.camera_aware else None,
+            normalise=s.agnostic_feature == "cosine",
+            device=self.devices.device,
+        )
         self.online.train()
         self.momentum.train()
         numbers = np.random.default_rng([self.seed, epoch])
@@ -252,40 +255,10 @@ class ICE:
             self.momentum.eval()
             return F.normalize(self.momentum.neck(features)).cpu().numpy()
 
-    def _assign(self, vectors: Floats) -> None:
-        """Give every image a pseudo label."""
-        table = self.images.table
-        if self.settings.supervised:
-            people = np.unique(table.people, return_inverse=True)[1]
-            self.labels = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1)})
-            return
-        if self.settings.centre_cameras:
-            vectors = _centre(vectors, table.cameras)
-        previous = self.labels
-        known = table.people if table.has_people else None
-        found: PseudoLabels | None = None
-        if self.devices.rank == 0:
-            found = cluster(
-                vectors,
-                self.settings.cluster,
-                people=known,
-                cameras=table.cameras if table.has_cameras else None,
-            )
-        found = self.devices.broadcast(found)
-        assert found is not None
-        self.labels = found
-        if previous.clusters:
-            self._stability = float(adjusted_rand_score(previous.labels, found.labels))
-        for warning in cluster_warnings(found.quality):
-            logger.warning(warning)
-
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""
-        values: dict[str, float] = dict(self.labels.quality)
-        if self._stability is not None:
-            values["stability"] = self._stability
-        rate = self.optimiser.param_groups[0]["lr"]
-        return {**values, "eps": self.labels.eps, "learning_rate": rate, "kl": self._divergence()}
+        found, rate = self.labelling.current, self.optimiser.param_groups[0]["lr"]
+        return {**found.quality, "eps": found.eps, "learning_rate": rate, "kl": self._divergence()}
 
     @torch.no_grad()
     def _divergence(self) -> float:
@@ -317,8 +290,8 @@ class ICE:
         rows = batch[share]
         pixels = self.images.pixels(rows).to(self.devices.device)
         strong = self._strong(pixels, views[0], share)
-        labels, cameras = self._tensor(self.labels.labels[rows]), self._tensor(table.cameras[rows])
-        all_labels = self._tensor(self.labels.labels[batch])
+        labels, cameras = self._tensor(self.labelling.current.labels[rows]), self._tensor(table.cameras[rows])
+        all_labels = self._tensor(self.labelling.current.labels[batch])
 
         with self.devices.autocast("training"):
             features = self.forward(strong).float()
@@ -329,7 +302,7 @@ class ICE:
                     features,
                     labels,
                     cameras,
-                    proxies=self.proxies,
+                    proxies=self.memory.proxies,
                     temperature=s.cross_temperature,
                     negatives=s.cross_negatives,
                     own_camera=s.cross_own_camera,
@@ -348,7 +321,8 @@ class ICE:
         self.optimiser.step()
         update_average(self.momentum, self.online, momentum=s.momentum)
         if s.proxy_momentum < 1:
-            self._move_proxies(self.devices.gather(features), batch)
+            all_cameras = self._tensor(table.cameras[batch])
+            self.memory.update(self.devices.gather(features), all_labels, all_cameras, momentum=s.proxy_momentum)
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
 
     def _agnostic(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -356,7 +330,7 @@ class ICE:
         return proxy_contrast(
             F.normalize(features) if s.agnostic_feature == "cosine" else features,
             labels,
-            self.centres,
+            self.memory.centres,
             temperature=s.agnostic_temperature,
             label_smoothing=s.label_smoothing,
         )
@@ -391,16 +365,13 @@ class ICE:
     @torch.no_grad()
     def _keys(self, images: Tensor) -> Tensor:
         """Embed images with the momentum encoder, shuffled where batch norm sees parts of the batch."""
+        order = torch.arange(len(images))
+        if self.settings.shuffle and self.momentum.chunks > 1:
+            order = torch.randperm(len(images), generator=self.generator)
+        order = order.to(images.device)
         with self.devices.autocast("inference"):
-            return self._keys_of(images)
-
-    def _keys_of(self, images: Tensor) -> Tensor:
-        if not self.settings.shuffle or self.momentum.chunks == 1:
-            return F.normalize(self.momentum(images).float())
-        order = torch.randperm(len(images), generator=self.generator).to(images.device)
-        keys = torch.empty((len(images), self.momentum.dim), device=images.device)
-        keys[order] = self.momentum(images[order]).float()
-        return F.normalize(keys)
+            shuffled = F.normalize(self.momentum(images[order]).float())
+        return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def _strong(self, pixels: Tensor, draws: Draws, share: slice) -> Tensor:
         return augment(pixels, draws.rows(share.start, share.stop), colour=self.settings.augment.erase_colour)
@@ -412,51 +383,10 @@ class ICE:
         _, camera, counts = np.unique(self.images.table.cameras[batch], return_inverse=True, return_counts=True)
         return (1 / counts[camera]).astype(np.float32)
 
-    @torch.no_grad()
-    def _move_proxies(self, features: Tensor, batch: Ints) -> None:
-        """Move the proxies of the batch's clusters towards its images, one after another."""
-        s = self.settings
-        unit = F.normalize(features)
-        labels, cameras = self.labels.labels[batch], self.images.table.cameras[batch]
-        for vector, label, camera in zip(unit, labels.tolist(), cameras.tolist(), strict=True):
-            moved = [self.centres[label]]
-            if s.camera_aware:
-                vectors, proxy_labels, proxy_cameras = self.proxies
-                moved.append(vectors[(proxy_labels == label) & (proxy_cameras == camera)][0])
-            for proxy in moved:
-                proxy.mul_(s.proxy_momentum).add_(vector, alpha=1 - s.proxy_momentum)
-                proxy.div_(proxy.norm().clamp(min=1e-12))
-
     def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.devices.device)
-
-
-class _Labels:
-    """The labels of the last epoch, for a checkpoint: the next epoch's stability is measured against them."""
-
-    def __init__(self, method: ICE) -> None:
-        self._method = method
-
-    def state_dict(self) -> dict[str, Any]:
-        labels = self._method.labels
-        return {
-            "labels": torch.from_numpy(labels.labels.copy()),
-            "eps": labels.eps,
-            "quality": dict(labels.quality),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._method.labels = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
 
 
 def _warmup(epoch: int, epochs: int) -> float:
     """Give the factor of the learning rate: a tenth at first, then linearly up to 1."""
     return min(1.0, 0.1 + 0.9 * epoch / epochs) if epochs else 1.0
-
-
-def _centre(vectors: Floats, cameras: Ints) -> Floats:
-    """Take each camera's mean away and normalise again."""
-    centred = vectors.copy()
-    for camera in np.unique(cameras):
-        centred[cameras == camera] -= vectors[cameras == camera].mean(0)
-    return normalise(centred)

@@ -1,0 +1,82 @@
+"""Pseudo labels from epoch to epoch: what stands in for people while a method trains."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from resight.devices import Devices
+from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
+from resight.numerics.distances import normalise
+from resight.records import Floats, ImageTable, PseudoLabels
+
+logger = logging.getLogger(__name__)
+
+
+class Labelling:
+    """The labels of the epoch in hand.
+
+    Args:
+        table: The ``N`` training images.
+        settings: How they are clustered.
+        supervised: Take true people in place of clusters.
+        centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
+
+    Attributes:
+        current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before, from the
+            second epoch on.
+    """
+
+    def __init__(
+        self, table: ImageTable, settings: ClusterSettings, *, supervised: bool = False, centre_cameras: bool = False
+    ) -> None:
+        self.table, self.settings = table, settings
+        self.supervised, self.centre_cameras = supervised, centre_cameras
+        self.current = PseudoLabels(np.full(len(table), -1), 0.0)
+
+    def update(self, vectors: Floats, devices: Devices) -> PseudoLabels:
+        """Cluster ``(N, D)`` unit vectors anew; the first process does it and tells the others."""
+        if self.supervised:
+            people = np.unique(self.table.people, return_inverse=True)[1]
+            self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
+            return self.current
+        found = self._cluster(vectors) if devices.rank == 0 else None
+        found = devices.broadcast(found)
+        assert found is not None
+        for warning in cluster_warnings(found.quality):
+            logger.warning(warning)
+        self.current = found
+        return found
+
+    def _cluster(self, vectors: Floats) -> PseudoLabels:
+        people = self.table.people if self.table.has_people else None
+        cameras = self.table.cameras if self.table.has_cameras else None
+        if self.centre_cameras:
+            vectors = centred(vectors, self.table)
+        found = cluster(vectors, self.settings, people=people, cameras=cameras)
+        if not self.current.clusters:
+            return found
+        stability = float(adjusted_rand_score(self.current.labels, found.labels))
+        return PseudoLabels(found.labels, found.eps, {**found.quality, "stability": stability})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the labels; the next epoch's stability is measured against them."""
+        labels = self.current
+        return {"labels": torch.from_numpy(labels.labels.copy()), "eps": labels.eps, "quality": dict(labels.quality)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put labels back."""
+        self.current = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
+
+
+def centred(vectors: Floats, table: ImageTable) -> Floats:
+    """Take each camera's mean away from ``(N, D)`` vectors and normalise again."""
+    moved = vectors.copy()
+    for camera in np.unique(table.cameras):
+        rows = table.cameras == camera
+        moved[rows] -= vectors[rows].mean(0)
+    return normalise(moved)
