@@ -108,7 +108,7 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str) -> 
     unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     found = method.step(batch)
 
-    labels, cameras = method.labels.labels, images.table.cameras
+    labels, cameras = method.labelling.current.labels, images.table.cameras
     clusters = range(labels.max() + 1)
     centres = [unit[labels == a].mean(0) for a in clusters]
     pairs = [(a, b) for a in clusters for b in np.unique(cameras[labels == a])]
@@ -212,12 +212,12 @@ def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dic
 def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops) -> None:
     method = tiny.ice(images, proxy_momentum=0.5, agnostic_feature="cosine")
     batch = next(iter(method.begin_epoch(0)))
-    before = method.centres.clone()
+    before = method.memory.centres.clone()
     method.step(batch)
-    seen = torch.from_numpy(np.unique(method.labels.labels[batch]))
-    moved = (method.centres != before).any(1)
+    seen = torch.from_numpy(np.unique(method.labelling.current.labels[batch]))
+    moved = (method.memory.centres != before).any(1)
     assert set(moved.nonzero()[:, 0].tolist()) == set(seen.tolist())
-    torch.testing.assert_close(method.centres[seen].norm(dim=1), torch.ones(len(seen)))
+    torch.testing.assert_close(method.memory.centres[seen].norm(dim=1), torch.ones(len(seen)))
 
 
 # -- labels --------------------------------------------------------------------------------------------------------
@@ -226,7 +226,9 @@ def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops)
 def test_supervised_training_takes_the_true_people(images: Crops) -> None:
     method = tiny.ice(images, supervised=True)
     assert len(steps(method)) == 2
-    np.testing.assert_array_equal(method.labels.labels, np.unique(images.table.people, return_inverse=True)[1])
+    np.testing.assert_array_equal(
+        method.labelling.current.labels, np.unique(images.table.people, return_inverse=True)[1]
+    )
     values = method.end_epoch()
     assert values["clusters"] == 8
     assert all(isinstance(value, float) for value in values.values())
