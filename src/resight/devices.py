@@ -13,7 +13,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from resight.errors import ConfigError
+from resight.errors import ConfigError, RunError
+from resight.records import Ints
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Value = TypeVar("Value")
@@ -93,6 +94,16 @@ class Devices:
         """Give the part of ``count`` rows that this process works on; the parts are equal, the last may be short."""
         size = -(-count // self.world)
         return slice(min(self.rank * size, count), min((self.rank + 1) * size, count))
+
+    def even(self, rows: Ints) -> Ints:
+        """Leave out the last rows of a batch that processes cannot share equally.
+
+        Raises:
+            RunError: There are fewer rows than processes.
+        """
+        if len(rows) < self.world:
+            raise RunError(f"a batch of {len(rows)} images cannot be shared by {self.world} processes: use fewer")
+        return rows[: len(rows) - len(rows) % self.world]
 
     def precision(self, purpose: Literal["training", "inference"]) -> Literal["float32", "bfloat16"]:
         """Say which precision a purpose runs in here."""

@@ -87,6 +87,9 @@ class Run:
         self._start = time.monotonic()
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
+            # What a kill left half written beside the files it was to replace.
+            for rest in folder.glob(".*.*.????????"):
+                rest.unlink()
 
     @property
     def checkpoint_path(self) -> Path:

@@ -66,6 +66,8 @@ class TrainSettings:
             raise ConfigError("validation_people and eval_every must be 0 or more")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
+        if self.select in ("validation", "test") and not self.eval_every:
+            raise ConfigError(f"select {self.select} needs scores of epochs: set eval_every, 1 for every epoch")
         if self.select == "test" and self.validation_people:
             raise ConfigError("select test and validation_people exclude each other: the held-out people are scored")
 
@@ -201,8 +203,8 @@ def fit(
         method: What trains.
         run: Where it is written down.
         epochs: How many epochs in all.
-        evaluate: Scores the method every ``eval_every`` epochs and after the last.
-        eval_every: How often; 0 only after the last.
+        evaluate: Scores the method every ``eval_every`` epochs.
+        eval_every: How often; 0 never.
         select: Gives the number by which the best epoch is chosen, from an epoch's line of metrics; the
             highest wins, the later of equals. Where it is absent or gives None, the last epoch is the best.
     """
@@ -286,16 +288,15 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
 def _claim(run: Run, settings: str) -> None:
     """Write the settings into the folder, or make sure that they are those of the run that lies there."""
     path = run.folder / "config.yaml"
-    if path.is_file() and run.checkpoint_path.is_file() and path.read_text() != settings:
-        changed = [
-            new.split("#")[0].strip()
-            for old, new in zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
-            if old != new
-        ]
-        raise RunError(
-            f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings to "
-            "continue it, or another folder with --run"
-        )
+    if path.is_file() and run.checkpoint_path.is_file():
+        pairs = zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
+        # More epochs only make a run longer; everything else would make it another run.
+        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith("epochs:")]
+        if changed:
+            raise RunError(
+                f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings "
+                "to continue it, or another folder with --run"
+            )
     run.write("config.yaml", settings)
 
 

@@ -12,9 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FAR = -1e4
-"""Added to a logit that must not count: exp underflows to 0, and no nan arises."""
-
 
 def proxy_contrast(
     features: Tensor, labels: Tensor, proxies: Tensor, *, temperature: float, label_smoothing: float = 0.0
@@ -74,9 +71,9 @@ def camera_contrast(
     logits = F.normalize(features) @ vectors.T / temperature
     same = labels[:, None] == proxy_labels
     positive = same if own_camera else same & (cameras[:, None] != proxy_cameras)
-    hardest = logits.masked_fill(same, FAR).topk(min(negatives, logits.shape[1]), dim=1).values
+    hardest = logits.masked_fill(same, _far(logits)).topk(min(negatives, logits.shape[1]), dim=1).values
     if softmax == "joint":
-        own = logits.masked_fill(~positive, FAR)
+        own = logits.masked_fill(~positive, _far(logits))
         normaliser = torch.logsumexp(torch.cat([own, hardest], 1), 1, keepdim=True)
     else:
         against = torch.logsumexp(hardest, 1, keepdim=True)
@@ -113,7 +110,12 @@ def hard_instance_contrast(
     """
     logits = F.normalize(anchors) @ F.normalize(keys.detach()).T / temperature
     same = labels[:, None] == key_labels
-    hardest_positive = logits.masked_fill(~same, -FAR).amin(1)
-    others = logits.masked_fill(same, FAR)
+    hardest_positive = logits.masked_fill(~same, -_far(logits)).amin(1)
+    others = logits.masked_fill(same, _far(logits))
     against = torch.logsumexp(others, 1) if negatives == "all" else others.amax(1)
     return F.softplus(against - hardest_positive)
+
+
+def _far(logits: Tensor) -> float:
+    """Give what a logit that must not count is set to: exp makes it 0, and unlike -inf it never makes nan."""
+    return torch.finfo(logits.dtype).min

@@ -284,6 +284,7 @@ class ICE:
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; every process takes its share of them."""
         s, table = self.settings, self.images.table
+        batch = self.devices.even(batch)
         self._recent.append(batch)
         views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
         share = self.devices.share(len(batch))
