@@ -295,23 +295,24 @@ class ICE:
         all_labels = self._tensor(self.labelling.current.labels[batch])
 
         with self.devices.autocast("training"):
-            features = self.forward(strong).float()
-            losses = {"agnostic": s.agnostic_weight * self._agnostic(features, labels).mean()}
-            if s.camera_aware:
-                weights = self._tensor(self._camera_weights(batch)[share])
-                cross = camera_contrast(
-                    features,
-                    labels,
-                    cameras,
-                    proxies=self.memory.proxies,
-                    temperature=s.cross_temperature,
-                    negatives=s.cross_negatives,
-                    own_camera=s.cross_own_camera,
-                    softmax=s.cross_softmax,
-                )
-                losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
-            if s.hard_weight or s.soft_weight:
-                losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
+            features = self.forward(strong)
+        features = features.float()  # losses are float32, whatever the forward pass computed in
+        losses = {"agnostic": s.agnostic_weight * self._agnostic(features, labels).mean()}
+        if s.camera_aware:
+            weights = self._tensor(self._camera_weights(batch)[share])
+            cross = camera_contrast(
+                features,
+                labels,
+                cameras,
+                proxies=self.memory.proxies,
+                temperature=s.cross_temperature,
+                negatives=s.cross_negatives,
+                own_camera=s.cross_own_camera,
+                softmax=s.cross_softmax,
+            )
+            losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
+        if s.hard_weight or s.soft_weight:
+            losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
         if s.extra_forward:
             with torch.no_grad(), self.devices.autocast("training"):
                 self.online(self._strong(pixels, views[1], share))
