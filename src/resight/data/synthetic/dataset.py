@@ -11,7 +11,6 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from resight.data.synthetic.body import Build
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.data.synthetic.studio import Studio
 from resight.errors import DataError
+from resight.progress import progress
 
 VERSION = 1
 """Raised when the same settings begin to give other images."""
@@ -43,9 +43,7 @@ class SyntheticSet:
     gallery: int
 
 
-def synthesize(
-    root: Path, *, settings: SyntheticSettings, progress: Callable[[int, int], None] | None = None
-) -> SyntheticSet:
+def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     """Draw a set of synthetic people into a folder.
 
     Everything is first written beside the folder and then renamed: an interrupted call leaves no half set.
@@ -53,7 +51,6 @@ def synthesize(
     Args:
         root: The folder to make; may exist if it is empty.
         settings: What to draw.
-        progress: Called with the images done and all images, after each.
 
     Returns:
         The counts.
@@ -70,7 +67,7 @@ def synthesize(
     draft = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         draft.chmod(0o755)
-        _write(draft, studio, planned, progress)
+        _write(draft, studio, planned)
         if root.exists():
             root.rmdir()
         draft.rename(root)
@@ -81,7 +78,7 @@ def synthesize(
     return SyntheticSet(root, folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY))
 
 
-def _write(draft: Path, studio: Studio, planned: list[Planned], progress: Callable[[int, int], None] | None) -> None:
+def _write(draft: Path, studio: Studio, planned: list[Planned]) -> None:
     settings = studio.settings
     for folder in (TRAIN, QUERY, GALLERY):
         (draft / folder).mkdir()
@@ -94,7 +91,7 @@ def _write(draft: Path, studio: Studio, planned: list[Planned], progress: Callab
             *("path", "label", "person", "camera", "visit", "tracklet", "frame", "shift_right", "shift_down"),
             *("scale_width", "scale_height", "yaw", "phase", "occluded"), *builds,
         ])  # fmt: skip
-        for row, image in enumerate(planned):
+        for image in progress(planned, "drawing people"):
             crop, shot = studio.draw(image)
             quality = studio.cameras[image.camera - 1].quality
             Image.fromarray(crop.pixels).save(draft / image.path, quality=quality)
@@ -107,8 +104,6 @@ def _write(draft: Path, studio: Studio, planned: list[Planned], progress: Callab
                 image.path, image.label, image.person, image.camera, image.visit, image.tracklet, image.frame,
                 *(f"{number:.4f}" for number in numbers),
             ])  # fmt: skip
-            if progress is not None:
-                progress(row + 1, len(planned))
     people = sorted({image.person for image in planned})
     _write_json(draft / "people.json", {str(person): asdict(studio.person(person)) for person in people})
     _write_json(draft / "cameras.json", {str(row + 1): asdict(camera) for row, camera in enumerate(studio.cameras)})
