@@ -205,6 +205,7 @@ def test_written_settings_read_back_the_same(tmp_path: Path) -> None:
         run="läuft/0123",
         start="null",
         validation_people=3,
+        eval_every=2,
         select="validation",
         device=DeviceSettings(threads=3, inference="bfloat16"),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,6 +18,7 @@ from resight.config import read_settings
 from resight.data.dataset import load_dataset
 from resight.data.splits import Dataset
 from resight.data.transforms import AugmentSettings
+from resight.devices import Devices
 from resight.errors import ConfigError, ResightError, RunError, WeightsError
 from resight.files import write_atomically
 from resight.methods.ice import VARIANTS, ICESettings
@@ -266,12 +268,37 @@ def test_a_loss_that_is_nan_stops_and_keeps_the_last_checkpoint(tmp_path: Path) 
     assert Run(tmp_path).resume(Scripted([])) == 1
 
 
+def test_a_finished_run_can_be_made_longer(tiny_market: Path, tmp_path: Path) -> None:
+    dataset = load_dataset("market1501", tiny_market)
+    where = TrainSettings(run=str(tmp_path / "run"))
+    assert len(train("ice", dataset, SETTINGS, where).metrics) == 2
+    longer = train("ice", dataset, dataclasses.replace(SETTINGS, epochs=3), where)
+    assert [line["epoch"] for line in longer.metrics] == [0, 1, 2]
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".last.safetensors.ab12cd34").write_bytes(b"half")
+    (tmp_path / "notes.txt").write_text("mine")
+    Run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = Devices()
+    assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(Devices, "world", 2)
+    assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3]
+    with pytest.raises(RunError, match="2 processes"):
+        devices.even(np.arange(1))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"validation_people": -1}, "0 or more"),
         ({"select": "validation"}, "set validation_people"),
-        ({"select": "test", "validation_people": 3}, "exclude each other"),
+        ({"select": "test"}, "set eval_every"),
+        ({"select": "test", "eval_every": 1, "validation_people": 3}, "exclude each other"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(changes: dict[str, Any], words: str) -> None:
