@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from resight.config import read_settings
 from resight.data.dataset import DATASETS, load_dataset, parse_spec
@@ -80,11 +81,14 @@ def _synthesize(folder: Path, flags: Sequence[str]) -> int:
 
 
 def _print_description(description: Description) -> None:
-    official = "" if description.official else " (in brackets: as published)"
-    table = Table(title=f"{description.name}: {description.root}{official}", title_justify="left")
-    for column in ("split", "images", "people", "cameras", "images/person", "junk", "distractors"):
+    published = any(facts.published for facts in description.splits.values())
+    official = " (in brackets: as published)" if published and not description.official else ""
+    table = Table(title=Text(f"{description.name}: {description.root}{official}"), title_justify="left")
+    for column in ("split", "images", "people", "cameras", "per person", "unlabelled", "distractors"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, facts in description.splits.items():
+        if not facts.images:
+            continue
         low, middle, high = facts.images_per_person
         images, people = facts.published or (facts.images, facts.people)
         table.add_row(
@@ -92,7 +96,7 @@ def _print_description(description: Description) -> None:
             _beside(facts.images, images),
             _beside(facts.people, people),
             str(len(facts.cameras)),
-            f"{low} to {high}, median {middle:g}",
+            f"{low}–{high}, median {middle:g}" if facts.people else "–",
             f"{facts.unlabelled:,}",
             f"{facts.distractors:,}",
         )

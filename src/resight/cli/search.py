@@ -98,10 +98,17 @@ def run(arguments: Sequence[str]) -> int:
     table = Table(title="Probable matches, most similar first", title_justify="left")
     for column in ("rank", "similarity", "camera", "image"):
         table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
+    names = dataset.names.get("cameras", ())
     for place, (path, similarity, camera) in enumerate(
         zip(found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), strict=True), 1
     ):
-        table.add_row(str(place), f"{similarity:.3f}", "–" if camera < 0 else str(camera), Text(path))
+        table.add_row(str(place), f"{similarity:.3f}", _name(camera, names), Text(path))
     Console().print(table)
     print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
     return 0
+
+
+def _name(camera: int, names: Sequence[str]) -> str:
+    if camera < 0:
+        return "–"
+    return names[camera] if names else str(camera)
