@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# Kernels compile within the first example, and machines are shared: time says nothing about right or wrong.
+hypothesis.settings.register_profile("resight", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("resight")
 
 
 @pytest.fixture(scope="session")
