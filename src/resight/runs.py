@@ -259,7 +259,6 @@ def environment() -> dict[str, Any]:
     )
     return {
         "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "platform": f"{platform.system()} {platform.machine()}",
         **{name: version(name) for name in packages},
     }

@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     console.print("[bold]2[/] training without labels (ICE, recipe `site`)")
     name = "ice"
     flags = [f"--data=market1501={people.root}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
-    flags += [f"--epochs={demo.epochs}", "--iterations=40"]
+    flags += [f"--epochs={demo.epochs}", "--iterations=30"]
     settings, options = read_recipe(name, "site", *flags)
     trained = train_and_report(name, dataset, settings, options)
 
