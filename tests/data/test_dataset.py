@@ -233,7 +233,7 @@ def test_a_path_alone_is_recognised(
 def people_table(sizes: dict[int, dict[int, int]]) -> ImageTable:
     """A table from the number of images for each person and camera."""
     rows = [
-        (f"/root/{person:04}_c{camera}_{i:03}.jpg", person, camera)
+        (f"/crops/{person:04}_c{camera}_{i:03}.jpg", person, camera)
         for person, cameras in sizes.items()
         for camera, images in cameras.items()
         for i in range(images)

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for an error that one line explains, 130 for an interrupt.
     """
     # Idle OpenMP threads spin for milliseconds by default; beside other load on the machine that made training several
-    # times slower. A shorter spin costs nothing on a quiet one. It must be set before torch is loaded.
+    # times slower. A shorter spin costs little on a quiet one. It must be set before torch is loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     words = list(sys.argv[1:] if arguments is None else arguments)
