@@ -1,26 +1,16 @@
-"""Scores beside a table worked out by hand, and vectors that are kept between calls."""
+"""Scores beside a table worked out by hand."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 import reference
-import tiny
-from resight import extraction
-from resight.data.crops import Crops, load_crops
-from resight.devices import Devices
 from resight.errors import DataError, ResightError
 from resight.evaluation import evaluate
-from resight.extraction import extract
 from resight.records import Features, ImageTable
 
 
@@ -51,9 +41,6 @@ QUERIES = features((0, 1, 0), (12, 2, 0), (52, 2, 1), (0, 9, 0))
 def one_line(error: pytest.ExceptionInfo[ResightError]) -> str:
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-# -- scores --------------------------------------------------------------------------------------------------------
 
 
 def test_scores_are_those_of_the_hand_table() -> None:
@@ -130,7 +117,9 @@ def test_what_cannot_be_compared_or_scored_is_refused() -> None:
         (QUERIES, other, "different encoders"),
         (QUERIES[:0], GALLERY, "found 0 and 7"),
         (QUERIES, GALLERY[:0], "found 4 and 0"),
-        (QUERIES[3:], GALLERY, "possible match"),
+        (QUERIES, Features(GALLERY.table, np.eye(7, 3), "e"), "lengths 2 and 3"),
+        (QUERIES[3:], GALLERY, "the gallery holds none of their people"),
+        (QUERIES[:1], GALLERY[6:], "the gallery holds none of their people"),  # junk alone
         (QUERIES[:1], GALLERY[5:6], "one camera only"),
     ):
         with pytest.raises(DataError, match=words) as error:
@@ -138,118 +127,7 @@ def test_what_cannot_be_compared_or_scored_is_refused() -> None:
         one_line(error)
 
 
-# -- vectors that are kept -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    threads = torch.get_num_threads()
-    yield Devices(tiny.DEVICE)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def table(draw, tmp_path: Path) -> ImageTable:
-    folder = draw(tmp_path / "images", "a.png", "b.png", "c.png", "d.png")
-    (folder / "c.png").write_bytes(b"broken")  # left out of the result, from the cache too
-    return ImageTable(np.array([str(folder / f"{name}.png") for name in "abcd"]), np.arange(4), np.arange(4))
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each time that images are decoded."""
-    calls: list[int] = []
-
-    def counting(table: ImageTable, size: tuple[int, int]) -> Crops:
-        calls.append(len(table))
-        return load_crops(table, size)
-
-    monkeypatch.setattr(extraction, "load_crops", counting)
-    return calls
-
-
-def same(left: Features, right: Features) -> bool:
-    return (
-        np.array_equal(left.vectors, right.vectors)
-        and left.table.paths.tolist() == right.table.paths.tolist()
-        and left.table.people.tolist() == right.table.people.tolist()
-        and left.encoder == right.encoder
-    )
-
-
-def test_vectors_are_those_of_the_encoder(table: ImageTable, devices: Devices) -> None:
-    encoder = tiny.encoder().train()
-    found = extract(encoder, table, devices=devices)
-    assert found.table.people.tolist() == [0, 1, 3]
-    assert encoder.training
-    pixels = load_crops(table, tiny.ENCODER.size).pixels(slice(None))
-    with torch.no_grad():
-        expected = encoder.eval().embed(pixels.permute(0, 3, 1, 2) / 255)
-    np.testing.assert_allclose(found.vectors, expected.numpy(), atol=1e-6)
-    assert found.encoder == encoder.digest()
-
-
-def test_a_second_call_reads_the_kept_vectors(
-    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
-) -> None:
-    encoder, cache = tiny.encoder(), tmp_path / "cache"
-    first = extract(encoder, table, devices=devices, cache=cache)
-    again = extract(encoder, table, devices=devices, cache=cache)
-    assert decoded == [4]
-    assert same(first, again)
-    assert len(first) == 3
-    assert len(list(cache.iterdir())) == 1
-
-
-def test_another_encoder_flip_or_set_of_images_is_another_file(
-    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
-) -> None:
-    cache, other = tmp_path / "cache", tiny.encoder()
-    with torch.no_grad():
-        other.backbone.network[0].weight[0, 0, 0, 0] += 1
-    for encoder, images, flip in (
-        (tiny.encoder(), table, False),
-        (other, table, False),
-        (tiny.encoder(), table, True),
-        (tiny.encoder(), table[:2], False),
-    ):
-        kept = extract(encoder, images, devices=devices, flip=flip, cache=cache)
-        assert same(kept, extract(encoder, images, devices=devices, flip=flip))
-    assert len(list(cache.iterdir())) == 4
-    assert len(decoded) == 8
-
-
-def test_a_changed_image_is_embedded_again(
-    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
-) -> None:
-    cache = tmp_path / "cache"
-    before = extract(tiny.encoder(), table, devices=devices, cache=cache)
-    path = Path(table.paths[1])
-    status = path.stat()
-    Image.new("RGB", (16, 32), (200, 0, 0)).save(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**6))
-    after = extract(tiny.encoder(), table, devices=devices, cache=cache)
-    assert decoded == [4, 4]
-    assert np.array_equal(before.vectors[0], after.vectors[0])
-    assert not np.array_equal(before.vectors[1], after.vectors[1])
-
-
-@pytest.mark.parametrize("damage", [b"", b"not vectors", None])
-def test_a_damaged_file_of_kept_vectors_is_ignored(
-    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path, damage: bytes | None
-) -> None:
-    cache = tmp_path / "cache"
-    first = extract(tiny.encoder(), table, devices=devices, cache=cache)
-    (path,) = cache.iterdir()
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2] if damage is None else damage)
-    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
-    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
-    assert decoded == [4, 4], "damaged once, then kept anew"
-
-
-def test_an_image_that_is_listed_twice_keeps_both_its_rows(table: ImageTable, devices: Devices, tmp_path: Path) -> None:
-    twice = ImageTable(table.paths[[0, 1, 0]], np.array([5, 6, 7]), np.array([0, 0, 1]))
-    first, again = (extract(tiny.encoder(), twice, devices=devices, cache=tmp_path / "cache") for _ in range(2))
-    assert first.table.people.tolist() == [5, 6, 7]
-    assert same(first, again)
+def test_a_distractor_is_nobodys_match() -> None:
+    assert evaluate(QUERIES, GALLERY, distractor=1).scores["queries_without_match"] == 2
+    with pytest.raises(DataError, match="the gallery holds none of their people"):
+        evaluate(QUERIES[:1], GALLERY, distractor=1)

@@ -18,7 +18,7 @@ from resight.numerics.metrics import (
     join_ranks,
     positive_ranks,
 )
-from resight.records import Features, Report
+from resight.records import UNKNOWN, Features, Report
 
 BLOCK = 512
 """Queries whose distances are held at once."""
@@ -49,9 +49,9 @@ def evaluate(
 
     Raises:
         DataError: No query has a possible match, or the two were made by different encoders.
+        ConfigError: The rule is not known, or there are too few images to re-rank.
     """
-    if queries.encoder != gallery.encoder:
-        raise DataError("queries and gallery were embedded by different encoders: extract one of them again")
+    queries.check_comparable(gallery)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
     whole = rerank(queries.vectors, gallery.vectors) if re_ranking else None
@@ -73,9 +73,11 @@ def evaluate(
     ranks, offsets = join_ranks(parts)
     matches = np.diff(offsets)
     if not matches.any():
+        nobody = [UNKNOWN] if distractor is None else [UNKNOWN, distractor]
+        shown = np.isin(queries.table.people, np.setdiff1d(gallery.table.people, nobody)).any()
         raise DataError(
-            f"none of the {len(queries)} queries has a possible match in the gallery"
-            + (": each person was seen by one camera only" if rule == "same-camera" else "")
+            f"none of the {len(queries)} queries has a possible match: "
+            + ("each person was seen by one camera only" if shown else "the gallery holds none of their people")
         )
     precision = average_precision(ranks, offsets)
     penalty = inverse_negative_penalty(ranks, offsets)

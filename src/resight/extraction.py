@@ -17,11 +17,12 @@ from resight.devices import Devices
 from resight.files import write_atomically
 from resight.models.encoder import Encoder
 from resight.progress import progress
-from resight.records import Features, Floats, ImageTable
+from resight.records import Features, Floats, ImageTable, Ints
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256
+"""Images that are embedded at once."""
 
 
 def extract(
@@ -35,30 +36,46 @@ def extract(
     """Turn images into unit vectors.
 
     Args:
-        encoder: What embeds them; put in evaluation mode for the time.
+        encoder: What embeds them; moved to the device, and put in evaluation mode for the time.
         images: Decoded crops, or a table whose images are decoded first. Images that cannot be read are
-            left out of the result.
+            left out of the result, and the log says how many.
         devices: Where to compute; each process does its share.
         flip: Whether to add the features of the mirrored images.
         cache: A folder where vectors are kept, keyed by encoder, images and how they are computed.
 
     Returns:
         ``(N, D)`` float32 unit vectors.
+
+    Raises:
+        DataError: No image can be read.
     """
     devices = devices or Devices()
+    devices.place(encoder)
     identity = encoder.digest()
+    if isinstance(images, ImageTable):
+        table, size = images, encoder.settings.size
+    else:
+        table, size = images.table, images.size
     path = None
     if cache is not None:
-        table = images if isinstance(images, ImageTable) else images.table
-        path = cache / f"{_key(table, identity, flip, devices.precision('inference'))}.safetensors"
-        kept = _read(path, table)
+        path = cache / f"{_key(table, identity, size, flip, devices.precision('inference'))}.safetensors"
+        # The first process looks for all: where it found the file and another did not, that one would wait for ever.
+        kept = devices.broadcast(_read(path) if devices.rank == 0 else None)
         if kept is not None:
-            return Features(table[kept[1]], kept[0], identity)
-    crops = load_crops(images, encoder.settings.size) if isinstance(images, ImageTable) else images
+            vectors, rows = kept
+            if len(rows) < len(table):
+                logger.warning(
+                    "%d of %d images could not be read when %s was made", len(table) - len(rows), len(table), path
+                )
+            return Features(table[rows], vectors, identity)
+    crops = load_crops(images, size) if isinstance(images, ImageTable) else images
     vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
         rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))
-        write_atomically(path, save({"vectors": vectors, "rows": rows}))
+        try:
+            write_atomically(path, save({"vectors": vectors, "rows": rows}))
+        except OSError as error:  # a full disk: the vectors are here all the same
+            logger.warning("the vectors are not kept: cannot write %s (%s)", path, error.strerror)
     return Features(crops.table, vectors, identity)
 
 
@@ -80,34 +97,40 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     share = devices.share(len(crops))
     starts = range(share.start, share.stop, BATCH)
     parts = [torch.empty((0, encoder.dim))]
-    with torch.inference_mode(), devices.autocast("inference"):
-        for start in progress(starts, "embedding"):
-            rows = slice(start, min(start + BATCH, share.stop))
-            images = to_float(crops.pixels(rows).to(devices.device))
-            vectors = encoder.pool(images) if raw else encoder.embed(images, flip=flip)
-            parts.append(vectors.float().cpu())
-    encoder.train(training)
-    joined = torch.cat(parts).to(devices.device)
-    return devices.gather_rows(joined, len(crops)).cpu().numpy()
+    try:
+        with torch.inference_mode(), devices.autocast("inference"):
+            for start in progress(starts, "embedding"):
+                rows = slice(start, min(start + BATCH, share.stop))
+                images = to_float(crops.pixels(rows).to(devices.device))
+                vectors = encoder.pool(images) if raw else encoder.embed(images, flip=flip)
+                parts.append(vectors.float().cpu())
+    finally:
+        encoder.train(training)
+    joined = torch.cat(parts)
+    if devices.world > 1:  # a process alone spares its GPU the memory
+        joined = devices.gather_rows(joined.to(devices.device), len(crops)).cpu()
+    return joined.numpy()
 
 
-def _key(table: ImageTable, encoder: str, flip: bool, precision: str) -> str:
-    digest = hashlib.sha256(f"{encoder} {flip} {precision}".encode())
+def _key(table: ImageTable, encoder: str, size: tuple[int, int], flip: bool, precision: str) -> str:
+    digest = hashlib.sha256(f"{encoder} {size} {flip} {precision}".encode())
     for name in table.paths.tolist():
         try:
             status = Path(name).stat()
-            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            state = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:
-            digest.update(f"{name} absent\n".encode())
+            state = "absent"
+        # The repr, because a name may hold bytes that are no UTF-8, or a line's end.
+        digest.update(f"{name!r} {state}\n".encode())
     return digest.hexdigest()[:32]
 
 
-def _read(path: Path, table: ImageTable) -> tuple[Floats, np.ndarray] | None:
-    if not path.is_file():
-        return None
+def _read(path: Path) -> tuple[Floats, Ints] | None:
     try:
         kept = load_file(path)
         return kept["vectors"], kept["rows"]
-    except (SafetensorError, KeyError) as error:
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, KeyError) as error:
         logger.warning("ignoring a damaged file of cached vectors, %s (%s)", path, error)
         return None

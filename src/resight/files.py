@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -12,24 +12,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
     Args:
         path: Where it goes; its folder is made.
-        content: Bytes, or text that is written as UTF-8.
+        content: Bytes, or text that is written as UTF-8; what is no Unicode in it (a byte of an odd file name)
+            is written as an escape.
 
     Raises:
         OSError: The disk is full or the folder cannot be written; an older file at `path` is still whole.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    # Not from `tempfile`, whose files only their owner can read: a run folder is shared as the user's umask says.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; a run folder is shared as the user's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ def rank(queries: Features, gallery: Features, *, k: int = 10) -> Ranking:
     Raises:
         DataError: The two were made by different encoders, or the gallery is empty.
     """
-    _check_encoders(queries, gallery)
+    queries.check_comparable(gallery)
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     distances, ids = k_nearest(gallery.vectors, min(k, len(gallery)), queries=queries.vectors)
@@ -43,13 +43,6 @@ def compare(first: Features, second: Features) -> Floats:
     Raises:
         DataError: The two were made by different encoders.
     """
-    _check_encoders(first, second)
-    similarities: Floats = np.clip(first.vectors @ second.vectors.T, -1, 1)
-    return similarities
-
-
-def _check_encoders(first: Features, second: Features) -> None:
-    if first.encoder and second.encoder and first.encoder != second.encoder:
-        raise DataError(
-            f"vectors of encoders {first.encoder} and {second.encoder} cannot be compared: extract one of them again"
-        )
+    first.check_comparable(second)
+    similarities: Floats = first.vectors @ second.vectors.T
+    return np.clip(similarities, -1, 1, out=similarities)

@@ -6,6 +6,7 @@ record over the same memory or a copy of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,8 +84,12 @@ class ImageTable:
         return len(self) > 0 and bool((self.cameras != UNKNOWN).all())
 
     def relabel(self, people: npt.ArrayLike) -> ImageTable:
-        """Give the same images with other person ids, ``(N,)``."""
-        return replace(self, people=np.asarray(people))
+        """Give the same images with other person ids, ``(N,)``.
+
+        Raises:
+            DataError: There are not as many ids as images.
+        """
+        return replace(self, people=_column(people, np.int64, len(self), "people"))
 
     @staticmethod
     def concatenate(*tables: ImageTable) -> ImageTable:
@@ -130,6 +135,24 @@ class Features:
         """Give the features of the chosen rows."""
         return Features(self.table[rows], self.vectors[rows], self.encoder)
 
+    def check_comparable(self, other: Features) -> None:
+        """Make sure that distances between these vectors and others mean something.
+
+        Raises:
+            DataError: The two were made by different encoders (an unnamed one is taken at its word), or are of
+                different lengths.
+        """
+        if self.encoder and other.encoder and self.encoder != other.encoder:
+            raise DataError(
+                f"vectors of the different encoders {self.encoder} and {other.encoder} cannot be compared: extract "
+                "one of them again"
+            )
+        sizes = self.vectors.shape[1], other.vectors.shape[1]
+        if sizes[0] != sizes[1]:
+            raise DataError(
+                f"vectors of lengths {sizes[0]} and {sizes[1]} cannot be compared: extract one of them again"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
@@ -139,6 +162,9 @@ class PseudoLabels:
         labels: ``(N,)`` int64 in ``0..C-1``, or ``-1`` for an image outside every cluster.
         eps: The distance threshold that was used.
         quality: Named numbers: clusters, outlier share, and against true people where they are known.
+
+    Raises:
+        DataError: The labels are not one column.
     """
 
     labels: Ints
@@ -177,7 +203,7 @@ class Ranking:
         distances = np.array(self.distances, dtype=np.float32)
         if ids.ndim != 2 or ids.shape != distances.shape:
             raise DataError(f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}")
-        if (distances[:, 1:] < distances[:, :-1]).any():
+        if np.isnan(distances).any() or (distances[:, 1:] < distances[:, :-1]).any():
             raise DataError("the distances of a ranking must ascend along each row")
         for name, array in (("ids", ids), ("distances", distances)):
             array.setflags(write=False)
@@ -204,14 +230,18 @@ class Report:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as plain data that `json.dumps` takes; nan becomes None."""
-        return {
-            "scores": {name: float(value) for name, value in self.scores.items()},
-            "per_query": {
-                name: [None if isinstance(v, float) and v != v else v for v in column.tolist()]
-                for name, column in self.per_query.items()
-            },
-            "provenance": {
-                name: str(value) if isinstance(value, Path) else value for name, value in self.provenance.items()
-            },
-        }
+        """Give the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""
+        columns = {"scores": self.scores, "per_query": self.per_query, "provenance": self.provenance}
+        return {name: _plain(column) for name, column in columns.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -79,6 +82,15 @@ def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: st
     assert f"those of the {read} boxes" in data.notes[0]
 
 
+def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path / "disk" / "labeled", *CUHK)
+    draw(tmp_path / "disk" / "x", *CUHK)
+    (tmp_path / "now").symlink_to(tmp_path / "disk" / "labeled", target_is_directory=True)
+    (tmp_path / "labeled").symlink_to(tmp_path / "disk" / "x", target_is_directory=True)
+    for name in ("now", "labeled"):
+        assert "labeled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
+
+
 def test_cuhk03np_reads_detected_where_both_are_there(tmp_path: Path, draw: Draw) -> None:
     for boxes in ("labeled", "detected"):
         draw(tmp_path / "cuhk03-np" / boxes, *CUHK)
@@ -128,8 +140,16 @@ def test_msmt17_says_what_is_missing(tmp_path: Path, draw: Draw) -> None:
         load_dataset("msmt17", tmp_path)
 
 
+def test_msmt17s_lists_may_start_with_a_byte_order_mark(tmp_path: Path, draw: Draw) -> None:
+    write_msmt17(tmp_path, draw, "train", "test")
+    path = tmp_path / "list_query.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(load_dataset("msmt17", tmp_path).query) == 1
+
+
 def test_the_well_known_folder_is_found(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path / "Market-1501-v15.09.15", *MARKET)
+    (tmp_path / "query").mkdir()  # of something else: the place that holds most of the parts counts
     assert load_dataset("market1501", str(tmp_path)).root == tmp_path / "Market-1501-v15.09.15"
 
 
@@ -141,6 +161,29 @@ def test_files_that_do_not_fit_are_skipped_and_reported(tmp_path: Path, draw: Dr
     assert len(data.query) == 2
     assert "query: 2 images whose names are not like PPPP_cCsS_FFFFFF_NN.jpg are skipped" in "\n".join(data.notes)
     assert "query: 1 files that are no images are skipped" in data.notes
+
+
+def test_links_that_lead_nowhere_are_kept_to_be_reported(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, *MARKET)
+    (tmp_path / "query" / "0001_c3s1_000301_00.jpg").symlink_to(tmp_path / "absent.jpg")
+    (tmp_path / "query" / "0001_c4s1_000301_00.jpg").symlink_to("0001_c4s1_000301_00.jpg")
+    (tmp_path / "loop").symlink_to("loop")
+    data = load_dataset("market1501", tmp_path)
+    assert data.query.cameras.tolist() == [1, 2, 3, 4]
+    (tmp_path / "query").rename(tmp_path / "query_old")
+    with pytest.raises(DataError, match="did you mean 'query_old'"):
+        load_dataset("market1501", tmp_path)
+
+
+def test_a_closed_folder_is_one_clear_line(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path, *MARKET)
+
+    def closed(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(DataError, match=r"market1501: cannot read .*bounding_box_train \(Permission denied\)"):
+        load_dataset("market1501", tmp_path)
 
 
 def test_what_is_missing_is_one_clear_line(tmp_path: Path, draw: Draw) -> None:
@@ -192,11 +235,13 @@ def test_cuhk_and_msmt_names_round_trip(person: int, camera: int, rest: str) -> 
     assert (int(match["person"]), int(match["camera"])) == (person, camera)
 
 
-@given(st.text(max_size=30))
-def test_any_name_parses_or_does_not(name: str) -> None:
-    for module in (market1501, dukemtmc, cuhk03np, msmt17):
-        match = module.PATTERN.match(name)
-        assert match is None or all(-1 <= int(value) < 2**63 for value in match.groupdict().values())
+@pytest.mark.parametrize("module", [market1501, dukemtmc, cuhk03np, msmt17])
+@given(data=st.data())
+def test_what_a_pattern_takes_fits_the_table(module: ModuleType, data: st.DataObject) -> None:
+    match = module.PATTERN.match(data.draw(st.from_regex(module.PATTERN, fullmatch=True)))
+    assert match
+    assert {"person", "camera"} <= set(match.groupdict()) <= {"person", "camera", "frame"}
+    assert all(-1 <= int(value) < 2**63 for value in match.groupdict().values())
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest() -> None:
@@ -212,6 +257,9 @@ def test_a_specification_names_a_set_and_a_path(tmp_path: Path) -> None:
     assert parse_spec(str(tmp_path)) == ("folder", tmp_path)
     assert parse_spec("./a=b") == ("folder", Path("a=b"))
     assert parse_spec("cuhk03np=~/x")[1] == Path.home() / "x"
+    assert parse_spec("~no-such-user/x") == ("folder", Path("~no-such-user/x"))
+    with pytest.raises(DataError, match="there is no folder ~no-such-user/x"):
+        load_dataset("folder", "~no-such-user/x")
     odd = tmp_path / "x=y"
     odd.mkdir()
     assert parse_spec(str(odd)) == ("folder", odd)
@@ -228,6 +276,11 @@ def test_a_path_alone_is_recognised(
     with caplog.at_level(logging.WARNING):
         assert parse_spec(str(tmp_path)) == (name, tmp_path)
     assert f"has the layout of {name}" in caplog.text
+
+
+def test_one_odd_name_does_not_hide_a_known_set(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, *MARKET, "query/0000.jpg")
+    assert parse_spec(str(tmp_path)) == ("market1501", tmp_path)
 
 
 def people_table(sizes: dict[int, dict[int, int]]) -> ImageTable:
@@ -300,6 +353,26 @@ def test_validation_by_hand() -> None:
         split_validation(data, 0)
     with pytest.raises(DataError, match="leaves no image to train on"):
         split_validation(dataset_of({1: {1: 2, 2: 2}}), 1)
+
+
+def test_distractors_are_not_held_out() -> None:
+    data = replace(dataset_of({0: {1: 3, 2: 3}, 1: {1: 2, 2: 2}, 2: {1: 2, 2: 2}}), distractor=0)
+    for seed in range(5):
+        assert split_validation(data, 2, seed=seed).train.people.tolist() == [0] * 6
+    with pytest.raises(DataError, match="2 of its 2 people are seen by two cameras"):
+        split_validation(data, 3)
+
+
+def test_a_set_is_official_by_all_of_its_published_counts() -> None:
+    data = dataset_of({1: {1: 3}, 2: {1: 4}, -1: {2: 5}})
+    for published, official in (
+        ({}, False),
+        ({"train": (7, 2)}, True),
+        ({"train": (7, 2), "query": (0, 0), "gallery": (0, 0)}, True),
+        ({"train": (7, 2), "query": (1, 1)}, False),
+        ({"train": (12, 3)}, False),
+    ):
+        assert replace(data, published=published).official == official
 
 
 def test_seeds_differ() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -76,6 +77,13 @@ READABLE: dict[str, tuple[Callable[[], bytes], tuple[int, int, int], tuple[int, 
     "grey with alpha": (lambda: encoded(Image.new("LA", (20, 40), (255, 0)), "PNG"), (128,) * 3, (128,) * 3),
     "alpha": (lambda: encoded(Image.new("RGBA", (20, 40), (*RED, 0)), "PNG"), (128,) * 3, (128,) * 3),
     "animation": (animation, RED, RED),
+    "many pages": (
+        lambda: encoded(
+            Image.new("RGB", (20, 40), RED), "TIFF", save_all=True, append_images=[Image.new("RGB", (20, 40))]
+        ),
+        RED,
+        RED,
+    ),
     "webp": (lambda: encoded(Image.new("RGB", (20, 40), RED), "WEBP", lossless=True), RED, RED),
 }
 
@@ -100,10 +108,11 @@ def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_image(path, (16, 16))[8, 8], (255, 0, 0), atol=4)
 
 
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "RGB"), ("WEBP", "RGB"), ("TIFF", "RGB"), ("TIFF", "L")])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_the_exif_orientation_is_applied_once(tmp_path: Path, orientation: int, form: str, mode: str) -> None:
     upright = np.zeros((40, 20, 3), np.uint8)
-    upright[:20, :10] = RED  # the upper left quarter
+    upright[:20, :10] = 200 if mode == "L" else RED  # the upper left quarter
     # Where a camera that is held so stores the picture: the inverse of what a viewer does.
     stored = {
         1: upright,
@@ -117,8 +126,9 @@ def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> No
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "image.png"
-    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    path = tmp_path / "image"
+    picture = Image.fromarray(np.ascontiguousarray(stored)).convert(mode)
+    path.write_bytes(encoded(picture, form, exif=exif, lossless=True))
     np.testing.assert_array_equal(read_image(path, (40, 20)), upright)
 
 
@@ -191,6 +201,13 @@ def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
         read_image(tmp_path / "pipe.jpg", (4, 4))
     with pytest.raises(DataError, match="broken"):
         read_image("a\0b.jpg", (4, 4))
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    with pytest.raises(DataError) as caught:
+        read_image(tmp_path / "loop.jpg", (4, 4))
+    assert str(caught.value).count("loop.jpg") == 1, "the path stands in it once"
+    noise().save(tmp_path / "file.png")
+    with pytest.raises(DataError, match="no such file"):
+        read_image(tmp_path / "file.png" / "inside.jpg", (4, 4))
 
 
 @pytest.mark.parametrize(
@@ -263,9 +280,7 @@ def test_the_store_keeps_the_order_and_the_problems(
         store.pixels[0] = 1
     assert isinstance(store.pixels, np.memmap) == (limit == 0)
     if limit == 0:
-        assert len(list(cache.iterdir())) == 1
-        del store
-        assert not list(cache.iterdir())
+        assert not list(cache.iterdir()), "the file has no name, so that a killed process leaves none"
 
 
 def test_each_image_is_decoded_once(mixed: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,8 +315,26 @@ def test_an_empty_table_gives_an_empty_store() -> None:
 
 
 def test_a_full_disk_is_an_error_before_the_work(mixed: ImageTable, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="GB free: name another folder as cache"):
+    with pytest.raises(DataError, match=r"240000.0 GB .* \(.* GB are free\): name another folder as cache"):
         load_images(mixed, (10**6, 10**6), memory_limit=0, cache=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to take room on a disk beforehand")
+def test_a_disk_that_another_process_fills_is_an_error_before_the_work(
+    mixed: ImageTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=r"\(No space left on device\): name another folder as cache"):
+        load_images(mixed, (16, 8), memory_limit=0, cache=tmp_path)
+
+
+def test_a_cache_that_is_no_folder_is_an_error(mixed: ImageTable, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(DataError, match=r"cannot be kept in .*taken"):
+        load_images(mixed, (16, 8), memory_limit=0, cache=tmp_path / "taken")
 
 
 def test_nothing_is_printed_where_there_is_no_terminal(mixed: ImageTable, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,6 +197,7 @@ def test_the_generator_alone_decides() -> None:
         ("erase_area", (0.4, 0.02)),
         ("erase_area", (0.1, 1.0)),
         ("erase_aspect", 0.0),
+        ("erase_colour", (0.5, 124.0, 0.5)),
         ("tint", 2.0),
     ],
 )

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from resight.data.dataset import load_dataset
 from resight.data.folder import FolderSettings, load_folder
+from resight.data.splits import RULES, Dataset
 from resight.data.verify import describe, verify
+from resight.numerics.metrics import positive_ranks
+from resight.records import ImageTable
 
 Draw = Callable[..., Path]
 
@@ -49,6 +55,24 @@ def test_without_a_rule_the_same_camera_matches(tmp_path: Path, draw: Draw) -> N
     draw(tmp_path, "1_a.jpg", "1_b.jpg", "2_a.jpg", "2_b.jpg")
     data = load_folder(tmp_path, FolderSettings(r"(?P<person>\d)_", test_people=1))
     assert describe(data).unmatched == ()
+
+
+rows = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), min_size=1, max_size=12)
+
+
+@given(query=rows, gallery=rows, rule=st.sampled_from(RULES), distractor=st.sampled_from([None, 0]))
+def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, rule, distractor) -> None:
+    def table(name: str, pairs: list[tuple[int, int]]) -> ImageTable:
+        people, cameras = zip(*pairs, strict=True)
+        return ImageTable(np.array([f"{name}{i}" for i in range(len(pairs))]), np.array(people), np.array(cameras))
+
+    asked, held = table("q", query), table("g", gallery)
+    data = Dataset("made", Path("/root"), asked[:0], asked, held, rule, distractor=distractor)
+    distances = np.zeros((len(asked), len(held)), np.float32)
+    _, offsets = positive_ranks(
+        distances, asked.people, asked.cameras, held.people, held.cameras, rule=rule, distractor=distractor
+    )
+    assert describe(data).unmatched == tuple(np.flatnonzero(np.diff(offsets) == 0))
 
 
 def test_what_is_wrong_is_found(tmp_path: Path, draw: Draw) -> None:

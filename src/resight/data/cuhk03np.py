@@ -42,7 +42,8 @@ def load_cuhk03np(root: Path) -> Dataset:
     above = ("", "cuhk03-np", "cuhk03np", "CUHK03-NP")
     inside = [f"{top}/{boxes}".lstrip("/") for top in above for boxes in ("detected", "labeled", "")]
     found = find_root("cuhk03np", root, tuple(MARKET_FOLDERS.values()), inside=[name for name in inside if name])
-    boxes = "labeled" if found.resolve().name.lower() in ("labeled", "labelled") else "detected"
+    names = {folder.name.lower() for folder in (found.absolute(), found.resolve())}  # either may be a link's
+    boxes = "labeled" if names & {"labeled", "labelled"} else "detected"
     published = PUBLISHED_LABELED if boxes == "labeled" else PUBLISHED_DETECTED
-    dataset = read_market_style("cuhk03np", found, PATTERN, FORM, published)
+    dataset = read_market_style("cuhk03np", found, pattern=PATTERN, form=FORM, published=published)
     return replace(dataset, notes=(f"counts are compared with those of the {boxes} boxes", *dataset.notes))

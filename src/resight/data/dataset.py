@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from resight.data import cuhk03np, dukemtmc, market1501
 from resight.data.cuhk03np import load_cuhk03np
 from resight.data.dukemtmc import load_dukemtmc
 from resight.data.folder import load_folder
-from resight.data.layout import MARKET_FOLDERS, is_image_name
+from resight.data.layout import MARKET_FOLDERS, is_image_name, list_folder
 from resight.data.market1501 import load_market1501
 from resight.data.msmt17 import load_msmt17
 from resight.data.splits import Dataset, split_validation
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, DataError, nearest
 
 __all__ = ["DATASETS", "Dataset", "load_dataset", "parse_spec", "split_validation"]
 
@@ -49,9 +50,14 @@ def load_dataset(name: str, root: str | Path) -> Dataset:
 
     Raises:
         ConfigError: There is no such set.
-        DataError: The folder is not what the set's publisher hands out.
+        DataError: The folder is not what the set's publisher hands out, or cannot be read.
     """
-    return DATASETS[_known(name)](Path(root).expanduser())
+    load = DATASETS[_known(name)]
+    try:
+        return load(_expanded(root))
+    except OSError as error:
+        where, why = error.filename or root, error.strerror or error
+        raise DataError(f"{name}: cannot read {where} ({why}): check its rights and its disk") from error
 
 
 def parse_spec(spec: str) -> tuple[str, Path]:
@@ -69,13 +75,13 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     """
     name, equals, path = spec.partition("=")
     # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
-    if equals and not Path(spec).expanduser().exists() and not set(name) & set("/\\.~"):
+    if equals and not _expanded(spec).exists() and not set(name) & set("/\\.~"):
         if not path.strip():
             raise ConfigError(f"'{spec}' names no folder: write {name}=PATH")
-        return _known(name.strip()), Path(path.strip()).expanduser()
+        return _known(name.strip()), _expanded(path.strip())
     if not spec.strip() or spec in DATASETS:
         raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
-    root = Path(spec).expanduser()
+    root = _expanded(spec)
     style = _market_style(root)
     if style is None:
         return "folder", root
@@ -89,10 +95,14 @@ def _known(name: str) -> str:
     return name
 
 
+def _expanded(path: str | Path) -> Path:
+    # Path.expanduser raises where there is no such user; this leaves the path as it is, and it is not found.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def _market_style(root: Path) -> str | None:
-    folders = [root / folder for folder in MARKET_FOLDERS.values()]
-    if not all(folder.is_dir() for folder in folders):
+    if not all((root / folder).is_dir() for folder in MARKET_FOLDERS.values()):
         return None
-    images = (file.name for file in folders[1].iterdir() if is_image_name(file.name))
-    first = next(images, "")
-    return next((name for name, pattern in _MARKET_STYLE.items() if pattern.match(first)), None)
+    _, files = list_folder(root / MARKET_FOLDERS["query"])
+    images = [file for file in files if is_image_name(file)]
+    return next((name for file in images for name, pattern in _MARKET_STYLE.items() if pattern.match(file)), None)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from resight.data.layout import MARKET_FOLDERS, find_root, read_market_style
+from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_c(?P<camera>[0-9]{1,4})_f(?P<frame>[0-9]{1,18})\.")
@@ -39,5 +39,4 @@ def load_dukemtmc(root: Path) -> Dataset:
         DataError: A folder is missing or has no image of the set's names.
     """
     inside = ("DukeMTMC-reID", "dukemtmc-reid", "DukeMTMC", "dukemtmc")
-    found = find_root("dukemtmc", root, tuple(MARKET_FOLDERS.values()), inside=inside)
-    return read_market_style("dukemtmc", found, PATTERN, FORM, PUBLISHED)
+    return read_market_style("dukemtmc", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside)

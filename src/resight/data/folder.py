@@ -15,7 +15,8 @@ A cell or group that is empty or ``-1`` is unknown. Names of people, cameras and
 numbers are kept as they are (``0007`` is 7), others are numbered from 0 in sorted order and kept in
 `Dataset.names`. Tracklet names that two cameras share are told apart. Frames are whole numbers.
 
-Hidden files and folders are left out. Links to folders are followed, each folder once.
+Hidden files and folders are left out. Links to folders are followed, each folder once; a folder that lies below
+the root itself counts where it lies.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from resight.data.layout import find_root, is_image_name
 from resight.data.sheet import COLUMNS, read_sheet
 from resight.data.splits import Dataset, Rule, split_validation
 from resight.errors import ConfigError, DataError, nearest
-from resight.records import UNKNOWN, ImageTable
+from resight.records import UNKNOWN, ImageTable, Ints
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
 
@@ -63,7 +64,7 @@ class FolderSettings:
             return
         try:
             groups = set(re.compile(self.pattern).groupindex)
-        except re.error as error:
+        except (re.error, OverflowError) as error:
             raise ConfigError(f"the pattern '{self.pattern}' is no regular expression: {error}") from None
         known = COLUMNS[1:]
         for group in sorted(groups - set(known)):
@@ -117,17 +118,9 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
-    """Find the images below a folder, in sorted order; the first sub-folder's name is the camera."""
+    """Find the images below a folder, always in the same order; the first sub-folder's name is the camera."""
     others, closed = 0, list[str]()
-    seen = {os.path.realpath(root)}
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda e: closed.append(str(e.filename))):
-        # In place, so that the walk goes on below these only. A link to a folder that was seen may be a loop.
-        names, folders[:] = sorted(folders), []
-        for name in names:
-            target = os.path.realpath(os.path.join(folder, name))  # noqa: PTH118
-            if not name.startswith(".") and target not in seen:
-                seen.add(target)
-                folders.append(name)
+    for folder, files in _folders(root, closed):
         below = Path(folder).relative_to(root).parts
         for name in sorted(files):
             if name.startswith("."):
@@ -140,6 +133,21 @@ def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
         notes.append(f"{others:,} files that are no images are skipped")
     if closed:
         notes.append(f"{len(closed):,} folders cannot be opened and are skipped, such as {closed[0]}")
+
+
+def _folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Give each folder below the root once, with its files; those that cannot be opened join ``closed``."""
+    seen = set[str]()
+    starts = [root]
+    for start in starts:  # it grows: links wait until all that lies below the root has been seen
+        for folder, folders, files in os.walk(start, onerror=lambda e: closed.append(str(e.filename))):
+            target = os.path.realpath(folder)
+            # In place, so that the walk goes on below these only.
+            folders[:] = [] if target in seen else sorted(name for name in folders if not name.startswith("."))
+            if target not in seen:
+                seen.add(target)
+                starts += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+                yield folder, files
 
 
 def _matched(
@@ -173,29 +181,20 @@ def _matched(
 
 def _table(rows: list[dict[str, str]], names: dict[str, tuple[str, ...]]) -> ImageTable:
     """Number what the rows name; names that are no numbers join ``names``."""
-    columns = {column: [row.get(column, "") for row in rows] for column in COLUMNS}
-    owners: dict[str, set[str]] = {}
-    for camera, tracklet in zip(columns["camera"], columns["tracklet"], strict=True):
-        owners.setdefault(tracklet, set()).add(camera)
-    if any(len(cameras) > 1 for tracklet, cameras in owners.items() if tracklet not in ("", "-1")):
-        columns["tracklet"] = [
-            tracklet if tracklet in ("", "-1") else f"{camera}/{tracklet}"
-            for camera, tracklet in zip(columns["camera"], columns["tracklet"], strict=True)
-        ]
-    numbers: dict[str, list[int]] = {}
-    for column, kind in (("person", "people"), ("camera", "cameras"), ("tracklet", "tracklets")):
-        numbering, known = _numbering(set(columns[column]) - {"", "-1"})
-        numbers[kind] = [numbering.get(name, UNKNOWN) for name in columns[column]]
+    people, cameras, tracklets, frames = (
+        ["" if row.get(column) == "-1" else row.get(column, "") for row in rows] for column in COLUMNS[1:]
+    )
+    owned = list(zip(cameras, tracklets, strict=True))
+    if len({(camera, tracklet) for camera, tracklet in owned if tracklet}) > len(set(tracklets) - {""}):
+        tracklets = [f"{camera}/{tracklet}" if tracklet else "" for camera, tracklet in owned]
+    numbers: dict[str, Ints] = {}
+    for kind, column in (("people", people), ("cameras", cameras), ("tracklets", tracklets)):
+        numbering, known = _numbering(set(column) - {""})
+        numbers[kind] = np.array([numbering.get(name, UNKNOWN) for name in column])
         if known:
             names[kind] = known
-    frames = [int(frame or UNKNOWN) for frame in columns["frame"]]
-    return ImageTable(
-        np.array(columns["path"]),
-        np.array(numbers["people"]),
-        np.array(numbers["cameras"]),
-        np.array(numbers["tracklets"]),
-        np.array(frames),
-    )
+    paths = np.array([row["path"] for row in rows])
+    return ImageTable(paths, **numbers, frames=np.array([int(frame or UNKNOWN) for frame in frames]))
 
 
 def _numbering(names: set[str]) -> tuple[Mapping[str, int], tuple[str, ...]]:

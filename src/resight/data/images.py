@@ -15,18 +15,18 @@ What happens to each kind of file:
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
 import tempfile
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import disk_usage, rmtree
+from shutil import disk_usage
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,9 @@ Pixels = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 """The formats that are tried, by content and not by name; some of Pillow's others start programs (EPS)."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".jp2"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".jp2"}
+)
 """The file-name endings, in lower case, that a folder is searched for."""
 
 PIXEL_LIMIT = 64_000_000
@@ -104,14 +106,16 @@ def open_image(path: str | Path) -> Image.Image:
             raise DataError(f"{path}: not a file: give the path of an image")
         if status.st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes): copy it again or remove it")
-        with _quiet_pillow(), Image.open(path, formats=FORMATS) as image:
+        # Opened here, because Pillow maps a file that it opens itself into memory: a file that shrinks meanwhile then
+        # ends the process, and turned TIFFs come out scrambled (Pillow 13.0 maps them at the wrong width).
+        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise _too_large(path, f"{image.width} x {image.height} pixels")
             image.load()
             return _rgb(_upright(image), path)
     except DataError:
         raise
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file: check the path") from None
     except PermissionError:
         raise DataError(f"{path}: no permission to read the file: change its rights") from None
@@ -126,7 +130,8 @@ def open_image(path: str | Path) -> Image.Image:
     # Pillow's readers raise whatever their parsing stumbles on (OSError, SyntaxError, ValueError,
     # struct.error, IndexError, ...); to the caller each of them means that this one file is broken.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # The system's errors name the path again after their reason.
+        reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
         raise DataError(f"{path}: the image is broken ({reason}): copy it again or remove it") from None
 
 
@@ -162,15 +167,15 @@ def load_images(
         table: The ``N`` images.
         size: Height and width in pixels.
         memory_limit: Above so many bytes of pixels, they are kept in a memory-mapped file.
-        cache: The folder for that file, which is removed with the pixels; by default the system's temporary
-            folder.
+        cache: The folder for that file, which has no name in it and is gone with the pixels, however the
+            process ends; by default the system's temporary folder.
         progress: Whether to show a bar on a terminal, where the work takes over 2 seconds.
 
     Returns:
         The store, its rows in the table's order.
 
     Raises:
-        DataError: No image can be read, or the folder has no room for the pixels.
+        DataError: No image can be read, or the folder has no room for the pixels or cannot be written.
         ConfigError: The size is not two positive numbers.
     """
     height, width = _checked(size)
@@ -269,10 +274,10 @@ def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image, path: str | Path) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"{path}: pixels outside 0..65535 have no known range: convert it to 8 bit")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 _quiet_lock = threading.Lock()
@@ -303,17 +308,20 @@ def _quiet_pillow() -> Iterator[None]:
 
 
 def _mapped(shape: tuple[int, int, int, int], needed: int, cache: Path | None) -> Pixels:
-    if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
     parent = Path(cache or tempfile.gettempdir())
-    free = disk_usage(parent).free
-    # A mapped file that outgrows its disk ends the process with SIGBUS, so the room is asked for beforehand.
-    if free < needed:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        free = disk_usage(parent).free
+        if free < needed:
+            raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
+        with tempfile.TemporaryFile(dir=parent) as file:
+            # A mapped file that outgrows its disk ends the process with SIGBUS, so the room is taken beforehand:
+            # other processes (those of one run, say) may be asking for it at the same time.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, needed)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
         raise DataError(
-            f"the decoded images need {needed / 1e9:.1f} GB and {parent} has {free / 1e9:.1f} GB free: name "
+            f"the decoded images need {needed / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): name "
             "another folder as cache, raise the memory limit or choose a smaller image size"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="resight-", dir=parent))
-    pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="w+", shape=shape)
-    weakref.finalize(pixels, rmtree, folder, ignore_errors=True)
-    return pixels
+        ) from None

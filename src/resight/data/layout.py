@@ -39,13 +39,13 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
         DataError: There is no such folder, or a part is missing.
     """
     if not root.is_dir():
-        siblings = sub_folders(root.parent) if root.parent.is_dir() else []
+        siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
         raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
     places = [root, *(root / folder for folder in inside)]
-    found = next((place for place in places if any((place / part).exists() for part in needed)), root)
+    found = max(places, key=lambda place: sum((place / part).exists() for part in needed))
     missing = [part for part in needed if not (found / part).exists()]
     if missing:
-        there = sub_folders(found)
+        there, _ = list_folder(found)
         raise DataError(
             f"{name}: expected {', '.join(needed)} in {found}; missing {', '.join(missing)}; found "
             f"{_sample(there) if there else 'no folder'}{nearest(missing[0], there)}"
@@ -53,10 +53,29 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
     return found
 
 
-def sub_folders(folder: Path) -> list[str]:
-    """List the names of the folders in a folder, sorted, without hidden ones."""
+def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """List what is in a folder, without what is hidden.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The names of its sub-folders and of its files, each sorted; a link that leads nowhere counts as a file.
+    """
+    folders: list[str] = []
+    files: list[str] = []
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (folders if _is_folder(entry) else files).append(entry.name)
+    return sorted(folders), sorted(files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> tuple[ImageTable, list[str]]:
@@ -75,8 +94,7 @@ def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> 
     Raises:
         DataError: No file in the folder is such an image.
     """
-    with os.scandir(folder) as entries:
-        files = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    _, files = list_folder(folder)
     images = [file for file in files if is_image_name(file)]
     matches = [(file, pattern.match(file)) for file in images]
     labels = [(file, match.groupdict()) for file, match in matches if match]
@@ -110,18 +128,21 @@ def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> 
 def read_market_style(
     name: str,
     root: Path,
+    *,
     pattern: re.Pattern[str],
     form: str,
     published: Mapping[str, tuple[int, int]],
+    inside: Sequence[str] = (),
 ) -> Dataset:
-    """Read a set in Market-1501's layout from the folder that holds its three parts.
+    """Read a set in Market-1501's layout.
 
     Args:
         name: The set's name.
-        root: The folder that holds the parts.
+        root: The folder that holds the three parts, or the one above it.
         pattern: As in `read_split`.
         form: As in `read_split`.
         published: The images and people of each split, as published.
+        inside: As in `find_root`.
 
     Returns:
         The data set, with a note where its counts are not the published ones.
@@ -129,11 +150,12 @@ def read_market_style(
     Raises:
         DataError: A part is missing or has no image.
     """
-    parts = {split: read_split(name, root / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()}
+    found = find_root(name, root, tuple(MARKET_FOLDERS.values()), inside=inside)
+    parts = {split: read_split(name, found / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()}
     return with_note_on_counts(
         Dataset(
             name,
-            root,
+            found,
             train=parts["train"][0],
             query=parts["query"][0],
             gallery=parts["gallery"][0],

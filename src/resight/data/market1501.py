@@ -16,7 +16,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from resight.data.layout import MARKET_FOLDERS, find_root, read_market_style
+from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
 PATTERN = re.compile(r"(?P<person>-1|[0-9]{1,9})_c(?P<camera>[0-9]{1,4})s[0-9]+_(?P<frame>[0-9]{1,18})_[0-9]+\.")
@@ -38,5 +38,5 @@ def load_market1501(root: Path) -> Dataset:
         DataError: A folder is missing or has no image of the set's names.
     """
     inside = ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501")
-    found = find_root("market1501", root, tuple(MARKET_FOLDERS.values()), inside=inside)
-    return replace(read_market_style("market1501", found, PATTERN, FORM, PUBLISHED), distractor=0)
+    dataset = read_market_style("market1501", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside)
+    return replace(dataset, distractor=0)

@@ -79,7 +79,7 @@ def _read_lists(root: Path, folder: Path, lists: tuple[str, ...], notes: list[st
     paths, people, cameras = [], [], []
     missing, strangers = [], []
     for name in lists:
-        for line in (root / name).read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in (root / name).read_text(encoding="utf-8-sig", errors="replace").splitlines():
             if not line.strip():
                 continue
             path = folder / line.split()[0]

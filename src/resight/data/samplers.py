@@ -59,7 +59,9 @@ def identity_batches(
     *,
     pick: Pick = pick_camera_diverse,
 ) -> Iterator[Ints]:
-    """Give batches without end: each identity once, in random order, then again in a new order.
+    """Give batches without end, pass after pass, each in a new random order of the identities.
+
+    In a pass an identity comes once at most: those that do not fill a last batch are left out of it.
 
     Args:
         labels: ``(N,)`` identities; rows with -1 are left out.

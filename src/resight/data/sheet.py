@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
         ``root``.
 
     Raises:
-        DataError: The table is missing, empty or no CSV; a line has no path, a path that is not there or was
-            given before, or a frame that is no whole number.
+        DataError: The table is missing, empty or no CSV; a column stands twice; a line has no path, a path that
+            is not there or was given before, or a frame that is no whole number.
     """
     sheet = root / table
     try:
@@ -45,6 +46,9 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
     header = [cell.strip() for cell in lines[0][1]]
     if "path" not in header:
         raise DataError(f"folder: {sheet} line 1: no column 'path'; found {', '.join(header)}{nearest('path', header)}")
+    twice = [name for name in COLUMNS if header.count(name) > 1]
+    if twice:
+        raise DataError(f"folder: {sheet} line 1: the column '{twice[0]}' stands twice: remove one")
     ignored = [name for name in header if name not in COLUMNS]
     if ignored:
         notes.append(f"{sheet.name}: columns {', '.join(ignored)} are ignored; known are {', '.join(COLUMNS)}")
@@ -59,7 +63,8 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
             raise DataError(f"{where}: expected {len(header)} cells, found {len(cells)}")
         values = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
         path = root / values["path"]
-        if not values["path"] or not path.is_file():
+        # Path.is_file raises where a folder is closed or a name is too long.
+        if not values["path"] or not os.path.isfile(path):  # noqa: PTH113
             raise DataError(f"{where}: there is no image '{values['path']}' in {root}")
         if path in first:
             raise DataError(f"{where}: '{values['path']}' stands in line {first[path]} already: remove one")

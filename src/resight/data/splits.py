@@ -12,8 +12,6 @@ import numpy as np
 from resight.errors import ConfigError, DataError
 from resight.records import UNKNOWN, ImageTable, Ints
 
-SPLITS = ("train", "query", "gallery")
-
 Rule = Literal["same-camera", "none"]
 
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -39,10 +37,10 @@ class Dataset:
             empty where nobody did.
         notes: What its user should know: skipped files, a split that is not the official one, how ids were
             made.
-        distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
-            is a person.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
+        distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
+            is a person.
 
     Raises:
         ConfigError: The rule is not one of `RULES`.
@@ -64,15 +62,24 @@ class Dataset:
             raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
 
     @property
+    def tables(self) -> dict[str, ImageTable]:
+        """The splits by name: ``train``, ``query`` and ``gallery``."""
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}
+
+    @property
+    def nobody(self) -> tuple[int, ...]:
+        """The person ids that are no one person: unknown or junk, and the distractor."""
+        return (UNKNOWN,) if self.distractor is None else (UNKNOWN, self.distractor)
+
+    @property
     def counts(self) -> dict[str, tuple[int, int]]:
         """For each split, the images without those of person -1, and the person ids."""
-        tables = {"train": self.train, "query": self.query, "gallery": self.gallery}
-        return {name: count(table) for name, table in tables.items()}
+        return {split: count(table) for split, table in self.tables.items()}
 
     @property
     def official(self) -> bool:
         """Whether every count is the published one; False where none is published."""
-        return bool(self.published) and all(self.counts[split] == numbers for split, numbers in self.published.items())
+        return bool(self.published) and self.published.items() <= self.counts.items()
 
 
 def count(table: ImageTable) -> tuple[int, int]:
@@ -109,7 +116,7 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
     cameras = train.cameras if dataset.rule == "same-camera" else np.zeros(len(train), np.int64)
     # Rows by person, camera and path: from here on nothing depends on the order of the files.
     rows = np.lexsort((train.paths, cameras, train.people))
-    rows = rows[train.people[rows] != UNKNOWN]
+    rows = rows[~np.isin(train.people[rows], dataset.nobody)]
     by_person = {int(train.people[group[0]]): group for group in _runs(rows, train.people)}
     if dataset.rule == "same-camera":
         able = [person for person, own in by_person.items() if len(np.unique(cameras[own])) > 1]

@@ -62,6 +62,8 @@ class AugmentSettings:
             raise ConfigError(f"augment.erase_area must ascend within 0..1, found {self.erase_area}")
         if not 0 < self.erase_aspect <= 1:
             raise ConfigError(f"augment.erase_aspect must be in 0..1, found {self.erase_aspect}")
+        if not all(0 <= value <= 1 for value in self.erase_colour):
+            raise ConfigError(f"augment.erase_colour must be in 0..1, found {self.erase_colour}")
 
 
 class Draws(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.images import in_threads, open_image
-from resight.data.splits import SPLITS, Dataset
+from resight.data.splits import Dataset
 from resight.errors import DataError
 from resight.records import UNKNOWN, ImageTable
 
@@ -111,7 +111,7 @@ def describe(dataset: Dataset) -> Description:
         official=dataset.official,
         splits={
             split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
-            for split, table in _tables(dataset).items()
+            for split, table in dataset.tables.items()
         },
         unmatched=_unmatched(dataset),
         notes=dataset.notes,
@@ -128,8 +128,7 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     Returns:
         What was found; paths come in the tables' order.
     """
-    tables = _tables(dataset)
-    paths = list(dict.fromkeys(str(path) for table in tables.values() for path in table.paths))
+    paths = list(dict.fromkeys(path for table in dataset.tables.values() for path in table.paths.tolist()))
     missing: dict[int, str] = {}
     broken: dict[int, tuple[str, str]] = {}
     small: dict[int, tuple[str, int, int]] = {}
@@ -147,7 +146,8 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
             return
         if min(image.size) < SMALLEST_SIDE:
             small[row] = (path, image.width, image.height)
-        digests[row] = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        with Path(path).open("rb") as file:
+            digests[row] = hashlib.file_digest(file, "blake2b").hexdigest()
 
     in_threads(check, len(paths), what="checking images", progress=progress)
 
@@ -172,10 +172,6 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     )
 
 
-def _tables(dataset: Dataset) -> dict[str, ImageTable]:
-    return dict(zip(SPLITS, (dataset.train, dataset.query, dataset.gallery), strict=True))
-
-
 def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int] | None) -> SplitFacts:
     known = table.people[table.people != UNKNOWN]
     people, sizes = np.unique(known, return_counts=True)
@@ -194,7 +190,7 @@ def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int]
 
 
 def _unmatched(dataset: Dataset) -> tuple[int, ...]:
-    """Give the query rows whose person is in no gallery image that the rule leaves."""
+    """Give the query rows whose person is in no gallery image that the rule leaves; an unknown camera is no camera."""
     gallery = dataset.gallery
     by_person = Counter(gallery.people.tolist())
     by_camera = Counter(zip(gallery.people.tolist(), gallery.cameras.tolist(), strict=True))
@@ -202,8 +198,8 @@ def _unmatched(dataset: Dataset) -> tuple[int, ...]:
     for row, (person, camera) in enumerate(
         zip(dataset.query.people.tolist(), dataset.query.cameras.tolist(), strict=True)
     ):
-        removed = by_camera[person, camera] if dataset.rule == "same-camera" else 0
-        if person == UNKNOWN or by_person[person] == removed:
+        removed = by_camera[person, camera] if dataset.rule == "same-camera" and camera != UNKNOWN else 0
+        if person in dataset.nobody or by_person[person] == removed:
             rows.append(row)
     return tuple(rows)
 
@@ -222,8 +218,8 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
         facts = description.splits[split]
         smallest, _, largest = facts.images_per_person
         if facts.people and smallest == 1:
-            table = _tables(dataset)[split]
-            sizes = np.unique(table.people[table.people != UNKNOWN], return_counts=True)[1]
+            people = dataset.tables[split].people
+            sizes = np.unique(people[people != UNKNOWN], return_counts=True)[1]
             single = int((sizes == 1).sum())
             every = "every person has" if largest == 1 else f"{single:,} of {facts.people:,} people have"
             found.append(f"{split}: {every} a single image")
@@ -234,7 +230,7 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
             "not count in an evaluation"
         )
     # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.
-    both = set(dataset.train.people.tolist()) & set(dataset.gallery.people.tolist()) - {UNKNOWN}
+    both = set(dataset.train.people.tolist()) & set(dataset.gallery.people.tolist()) - set(dataset.nobody)
     if both and not dataset.published:
         found.append(f"{len(both):,} people are in the training part and in the gallery; scores will look too good")
     return tuple(found)

@@ -1,0 +1,203 @@
+"""Vectors that are made, and vectors that are kept between calls."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tiny
+from resight import extraction
+from resight.data.crops import Crops, load_crops
+from resight.devices import Devices
+from resight.extraction import extract
+from resight.records import Features, ImageTable
+
+
+@pytest.fixture
+def devices() -> Iterator[Devices]:
+    threads = torch.get_num_threads()
+    yield Devices(tiny.DEVICE)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def table(draw, tmp_path: Path) -> ImageTable:
+    folder = draw(tmp_path / "images", "a.png", "b.png", "c.png", "d.png")
+    (folder / "c.png").write_bytes(b"broken")  # left out of the result, from the cache too
+    return ImageTable(np.array([str(folder / f"{name}.png") for name in "abcd"]), np.arange(4), np.arange(4))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that images are decoded."""
+    calls: list[int] = []
+
+    def counting(table: ImageTable, size: tuple[int, int]) -> Crops:
+        calls.append(len(table))
+        return load_crops(table, size)
+
+    monkeypatch.setattr(extraction, "load_crops", counting)
+    return calls
+
+
+def same(left: Features, right: Features) -> bool:
+    return (
+        np.array_equal(left.vectors, right.vectors)
+        and left.table.paths.tolist() == right.table.paths.tolist()
+        and left.table.people.tolist() == right.table.people.tolist()
+        and left.encoder == right.encoder
+    )
+
+
+def test_vectors_are_those_of_the_encoder(table: ImageTable, devices: Devices) -> None:
+    encoder = tiny.encoder().train()
+    found = extract(encoder, table, devices=devices)
+    assert found.table.people.tolist() == [0, 1, 3]
+    assert encoder.training
+    pixels = load_crops(table, tiny.ENCODER.size).pixels(slice(None))
+    with torch.no_grad():
+        expected = encoder.eval().embed(pixels.permute(0, 3, 1, 2) / 255)
+    np.testing.assert_allclose(found.vectors, expected.numpy(), atol=1e-6)
+    assert found.encoder == encoder.digest()
+
+
+def test_the_encoder_is_moved_to_where_the_images_are(
+    table: ImageTable, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the default devices work on a machine with a GPU, whose owner has not moved the encoder."""
+    placed: list[object] = []
+    monkeypatch.setattr(devices, "place", placed.append)
+    encoder = tiny.encoder()
+    extract(encoder, table, devices=devices)
+    assert placed == [encoder]
+
+
+def test_an_encoder_goes_on_training_after_an_error(
+    table: ImageTable, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    encoder = tiny.encoder().train()
+    monkeypatch.setattr(encoder, "embed", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extract(encoder, table, devices=devices)
+    assert encoder.training
+
+
+def test_no_image_gives_no_vector(devices: Devices, tmp_path: Path) -> None:
+    found = extract(tiny.encoder(), ImageTable(np.array([], np.str_)), devices=devices, cache=tmp_path)
+    assert found.vectors.shape == (0, tiny.encoder().dim)
+
+
+def test_a_second_call_reads_the_kept_vectors(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder, cache = tiny.encoder(), tmp_path / "cache"
+    first = extract(encoder, table, devices=devices, cache=cache)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        again = extract(encoder, table, devices=devices, cache=cache)
+    assert "1 of 4 images could not be read" in caplog.text
+    assert decoded == [4]
+    assert same(first, again)
+    assert len(first) == 3
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_encoder_flip_or_set_of_images_is_another_file(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
+) -> None:
+    cache, other = tmp_path / "cache", tiny.encoder()
+    with torch.no_grad():
+        other.backbone.network[0].weight[0, 0, 0, 0] += 1
+    for encoder, images, flip in (
+        (tiny.encoder(), table, False),
+        (other, table, False),
+        (tiny.encoder(), table, True),
+        (tiny.encoder(), table[:2], False),
+    ):
+        kept = extract(encoder, images, devices=devices, flip=flip, cache=cache)
+        assert same(kept, extract(encoder, images, devices=devices, flip=flip))
+    assert len(list(cache.iterdir())) == 4
+    assert len(decoded) == 8
+
+
+def test_a_changed_image_is_embedded_again(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    before = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    path = Path(table.paths[1])
+    status = path.stat()
+    Image.new("RGB", (16, 32), (200, 0, 0)).save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**6))
+    after = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    assert decoded == [4, 4]
+    assert np.array_equal(before.vectors[0], after.vectors[0])
+    assert not np.array_equal(before.vectors[1], after.vectors[1])
+
+
+@pytest.mark.parametrize("damage", [b"", b"not vectors", None])
+def test_a_damaged_file_of_kept_vectors_is_ignored(
+    table: ImageTable, devices: Devices, decoded: list[int], tmp_path: Path, damage: bytes | None
+) -> None:
+    cache = tmp_path / "cache"
+    first = extract(tiny.encoder(), table, devices=devices, cache=cache)
+    (path,) = cache.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage is None else damage)
+    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
+    assert same(first, extract(tiny.encoder(), table, devices=devices, cache=cache))
+    assert decoded == [4, 4], "damaged once, then kept anew"
+
+
+def test_an_image_that_is_listed_twice_keeps_both_its_rows(table: ImageTable, devices: Devices, tmp_path: Path) -> None:
+    twice = ImageTable(table.paths[[0, 1, 0]], np.array([5, 6, 7]), np.array([0, 0, 1]))
+    first, again = (extract(tiny.encoder(), twice, devices=devices, cache=tmp_path / "cache") for _ in range(2))
+    assert first.table.people.tolist() == [5, 6, 7]
+    assert same(first, again)
+
+
+def test_crops_of_another_size_are_another_file(table: ImageTable, devices: Devices, tmp_path: Path) -> None:
+    height, width = tiny.ENCODER.size
+    small = load_crops(table[:2], (height // 2, width // 2))
+    extract(tiny.encoder(), small, devices=devices, cache=tmp_path / "cache")
+    found = extract(tiny.encoder(), table[:2], devices=devices, cache=tmp_path / "cache")
+    assert same(found, extract(tiny.encoder(), table[:2], devices=devices))
+
+
+def test_names_that_are_no_unicode_are_kept_too(draw, devices: Devices, tmp_path: Path) -> None:
+    name = os.fsdecode(b"door-\xe9.png")
+    folder = draw(tmp_path / "images", name)
+    odd = ImageTable(np.array([str(folder / name)]))
+    first, again = (extract(tiny.encoder(), odd, devices=devices, cache=tmp_path / "cache") for _ in range(2))
+    assert same(first, again)
+
+
+def test_vectors_that_cannot_be_kept_are_not_lost(
+    table: ImageTable, devices: Devices, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with caplog.at_level(logging.WARNING):
+        found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "taken")
+    assert len(found) == 3
+    assert "the vectors are not kept" in caplog.text
+
+
+def test_the_first_process_alone_looks_for_kept_vectors(
+    table: ImageTable, devices: Devices, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Processes that found different things would wait for each other for ever."""
+    sent = (np.ones((4, 2), np.float32), np.arange(4))
+    monkeypatch.setattr(Devices, "rank", 1)
+    monkeypatch.setattr(devices, "broadcast", lambda value: sent if value is None else pytest.fail("looked itself"))
+    found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "absent")
+    assert found.vectors.tolist() == sent[0].tolist()

@@ -1,0 +1,51 @@
+"""Ranked lists beside a naive sort."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import reference
+from resight.errors import DataError
+from resight.ranking import compare, rank
+from resight.records import Features, ImageTable
+
+
+def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> Features:
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Features(ImageTable(np.arange(count).astype(str)), vectors, encoder)
+
+
+@pytest.mark.parametrize("k", [1, 7, 20, 100])
+def test_the_nearest_come_first(k: int) -> None:
+    queries, gallery = features(4, seed=1), features(20)
+    found = rank(queries, gallery, k=k)
+    distances, ids = reference.k_nearest(gallery.vectors, min(k, 20), queries.vectors)
+    assert found.ids.tolist() == ids.tolist()
+    np.testing.assert_allclose(found.distances, distances, atol=1e-6)
+
+
+def test_no_query_gives_an_empty_ranking() -> None:
+    assert rank(features(0), features(5), k=3).ids.shape == (0, 3)
+
+
+def test_similarities_are_cosines_and_never_beyond_one() -> None:
+    first, second = features(3), features(40, seed=2)
+    np.testing.assert_allclose(
+        compare(first, second), 1 - reference.squared_distances(first.vectors, second.vectors) / 2, atol=1e-6
+    )
+    same = compare(second, second)
+    assert same.dtype == np.float32
+    assert same.max() <= 1
+    np.testing.assert_allclose(np.diag(same), 1, atol=1e-6)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(DataError, match="the gallery is empty"):
+        rank(features(2), features(0))
+    for verb in (rank, compare):
+        with pytest.raises(DataError, match="different encoders"):
+            verb(features(2), features(3, encoder="f"))
+        with pytest.raises(DataError, match="lengths 5 and 4"):
+            verb(features(2), features(3, dim=4))
