@@ -151,31 +151,32 @@ def _log_sum_exp(values):
     return top + math.log(sum(math.exp(value - top) for value in values))
 
 
-def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0):
-    """Eq. 6.5 for each image, against a target of 1 - s + s/C on its cluster and s/C on every other."""
+def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0, spared=None):
+    """Eq. 6.5 for each image, against a target of 1 - s + s/C on its cluster and s/C on every other that counts."""
     losses = []
-    for feature, label in zip(features, labels, strict=True):
-        logits = [_dot(feature, proxy) / temperature for proxy in proxies]
-        normaliser = _log_sum_exp(logits)
+    for i, (feature, label) in enumerate(zip(features, labels, strict=True)):
+        counted = [c for c in range(len(proxies)) if spared is None or not spared[i][c]]
+        logits = {c: _dot(feature, proxies[c]) / temperature for c in counted}
+        normaliser = _log_sum_exp(list(logits.values()))
         losses.append(
             -sum(
-                ((1 - smoothing) * (i == int(label)) + smoothing / len(proxies)) * (logit - normaliser)
-                for i, logit in enumerate(logits)
+                ((1 - smoothing) * (c == int(label)) + smoothing / len(counted)) * (logit - normaliser)
+                for c, logit in logits.items()
             )
         )
     return losses
 
 
-def camera_contrast(features, labels, cameras, proxies, temperature, negatives, own_camera, softmax):
+def camera_contrast(features, labels, cameras, proxies, temperature, negatives, own_camera, softmax, spared=None):
     """Eq. 6.7 for each image: the mean over its positives of -log of a share of a softmax."""
     losses = []
-    for feature, label, camera in zip(features, labels, cameras, strict=True):
+    for i, (feature, label, camera) in enumerate(zip(features, labels, cameras, strict=True)):
         similar = [
-            (_cosine(feature, vector) / temperature, a, b)
-            for vector, a, b in zip(*(list(column) for column in proxies), strict=True)
+            (_cosine(feature, vector) / temperature, a, b, spared is not None and bool(spared[i][j]))
+            for j, (vector, a, b) in enumerate(zip(*(list(column) for column in proxies), strict=True))
         ]
-        positives = [s for s, a, b in similar if a == label and (own_camera or b != camera)]
-        nearest = sorted((s for s, a, _ in similar if a != label), reverse=True)[:negatives]
+        positives = [s for s, a, b, _ in similar if a == label and (own_camera or b != camera)]
+        nearest = sorted((s for s, a, _, out in similar if a != label and not out), reverse=True)[:negatives]
         terms = []
         for positive in positives:
             denominator = (positives if softmax == "joint" else [positive]) + nearest
@@ -184,14 +185,14 @@ def camera_contrast(features, labels, cameras, proxies, temperature, negatives, 
     return losses
 
 
-def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negatives):
+def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negatives, spared=None):
     """Eq. 6.9 for each anchor: its least similar positive key against the keys of other clusters."""
     losses = []
-    for anchor, label in zip(anchors, labels, strict=True):
+    for i, (anchor, label) in enumerate(zip(anchors, labels, strict=True)):
         pairs = zip(keys, key_labels, strict=True)
         similar = [(_cosine(anchor, key) / temperature, own == label) for key, own in pairs]
         positive = min(s for s, same in similar if same)
-        others = [s for s, same in similar if not same]
+        others = [s for j, (s, same) in enumerate(similar) if not same and not (spared is not None and spared[i][j])]
         if negatives == "hardest" and others:
             others = [max(others)]
         losses.append(_log_sum_exp([positive, *others]) - positive)

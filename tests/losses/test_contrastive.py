@@ -37,6 +37,10 @@ def camera_case(seed: int, batch: int = 6, clusters: int = 4, cameras: int = 3, 
     return vectors(seed + 2, batch, dim), numbers(seed + 3, batch, clusters), numbers(seed + 4, batch, cameras), proxies
 
 
+def spare(seed: int, batch: int, others: int) -> torch.Tensor:
+    return torch.rand(batch, others, generator=torch.Generator().manual_seed(seed)) < 0.4
+
+
 def near(found: torch.Tensor, expected: list[float], tolerance: float = 1e-9) -> None:
     torch.testing.assert_close(found, torch.tensor(expected, dtype=found.dtype), rtol=tolerance, atol=tolerance)
 
@@ -74,6 +78,28 @@ def test_proxy_contrast_with_equal_proxies_is_the_log_of_their_number() -> None:
     near(proxy_contrast(vectors(0, 2, 4), torch.tensor([0, 3]), proxies, temperature=0.5), [math.log(5)] * 2)
 
 
+@few
+@given(seed=seeds, clusters=st.integers(1, 6), smoothing=st.sampled_from([0.0, 0.1]))
+def test_proxy_contrast_leaves_spared_proxies_out_of_the_softmax(seed: int, clusters: int, smoothing: float) -> None:
+    features, proxies = vectors(seed, 5, 4).requires_grad_(), vectors(seed + 1, clusters, 4).requires_grad_()
+    labels, spared = numbers(seed + 2, 5, clusters), spare(seed + 3, 5, clusters)
+    spared[torch.arange(5), labels] = False
+    found = proxy_contrast(features, labels, proxies, temperature=0.5, label_smoothing=smoothing, spared=spared)
+    near(found, reference.proxy_contrast(features.detach(), labels, proxies.detach(), 0.5, smoothing, spared))
+    found.sum().backward()
+    assert proxies.grad is not None
+    assert not proxies.grad[spared.all(0)].any()
+
+
+def test_sparing_nothing_changes_nothing() -> None:
+    features, proxies, labels = vectors(0, 5, 4), vectors(1, 6, 4), numbers(2, 5, 6)
+    how = {"temperature": 0.5, "label_smoothing": 0.1}
+    none = torch.zeros(5, 6, dtype=torch.bool)
+    torch.testing.assert_close(
+        proxy_contrast(features, labels, proxies, spared=none, **how), proxy_contrast(features, labels, proxies, **how)
+    )
+
+
 # -- L_cross, eq. 6.7 ----------------------------------------------------------------------------------------------
 
 
@@ -85,6 +111,9 @@ def test_camera_contrast_equals_the_equation(own_camera: bool, softmax, seed: in
     reading = {"temperature": 0.07, "negatives": negatives, "own_camera": own_camera, "softmax": softmax}
     found = camera_contrast(features, labels, cameras, proxies=proxies, **reading)
     near(found, reference.camera_contrast(features, labels, cameras, proxies, **reading))
+    spared = spare(seed, len(features), len(proxies[0]))
+    found = camera_contrast(features, labels, cameras, proxies=proxies, spared=spared, **reading)
+    near(found, reference.camera_contrast(features, labels, cameras, proxies, **reading, spared=spared))
 
 
 @pytest.mark.parametrize(("own_camera", "softmax"), CAMERA_READINGS)
@@ -154,6 +183,11 @@ def test_hard_instance_contrast_equals_the_equation(negatives, seed: int, people
     anchors, keys = vectors(seed, len(labels), 5), vectors(seed + 1, len(labels), 5)
     found = hard_instance_contrast(anchors, labels, keys, labels, temperature=0.1, negatives=negatives)
     near(found, reference.hard_instance_contrast(anchors, labels, keys, labels, 0.1, negatives))
+    spared = spare(seed, len(anchors), len(keys))
+    found = hard_instance_contrast(
+        anchors, labels, keys, labels, temperature=0.1, negatives=negatives, spared=spared
+    )  # fmt: skip
+    near(found, reference.hard_instance_contrast(anchors, labels, keys, labels, 0.1, negatives, spared))
 
 
 def test_a_part_of_the_batch_against_all_keys_gives_that_part_of_the_losses() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
 from resight.errors import ConfigError
 from resight.files import write_atomically
-from resight.methods.ice import ICE, VARIANTS, ICESettings
+from resight.methods.ice import ICE, VARIANTS, ICESettings, rate_factor
 from resight.records import ImageTable
 from resight.runs import Run, load_state
 from resight.training import fit
@@ -96,11 +97,12 @@ def assert_same_run(left: Path, right: Path) -> None:
 # -- what a step computes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", ["code", "thesis"])
-def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str) -> None:
+@pytest.mark.parametrize(("variant", "negatives"), [("code", "all"), ("thesis", "all"), ("code", "shared-camera")])
+def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, negatives: str) -> None:
     """Without augmentation and with fixed statistics, features are those of each image alone."""
     plain = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
-    method = tiny.ice(images, variant, **{**tiny.SPLITS_CLEANLY, "augment": plain, "cross_negatives": 3})
+    changed = {"augment": plain, "cross_negatives": 3, "negatives": negatives}
+    method = tiny.ice(images, variant, **{**tiny.SPLITS_CLEANLY, **changed})
     batch = next(iter(method.begin_epoch(0)))
     with torch.no_grad():
         everything = to_float(images.pixels(slice(None)))
@@ -116,14 +118,21 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str) -> 
     proxies /= np.linalg.norm(proxies, axis=1, keepdims=True)
     s = method.settings
     f, own, seen = raw[batch], labels[batch], cameras[batch]
-    agnostic = np.mean(reference.proxy_contrast(f, own, centres, 0.5, s.label_smoothing))
+
+    def spared(others):
+        """Clusters without a common camera are not pushed apart."""
+        views = [set(cameras[labels == a]) for a in clusters]
+        return None if negatives == "all" else [[not views[a] & views[b] for b in others] for a in own]
+
+    if negatives == "shared-camera":
+        assert np.any(spared(clusters)), "the toy images must have clusters without a common camera"
+    agnostic = np.mean(reference.proxy_contrast(f, own, centres, 0.5, s.label_smoothing, spared(clusters)))
     columns = (proxies, [a for a, _ in pairs], [b for _, b in pairs])
-    each = np.array(
-        reference.camera_contrast(f, own, seen, columns, 0.07, 3, s.cross_own_camera, s.cross_softmax)
-    )  # fmt: skip
+    reading = (0.07, 3, s.cross_own_camera, s.cross_softmax, spared(columns[1]))
+    each = np.array(reference.camera_contrast(f, own, seen, columns, *reading))
     by_camera = sum(each[seen == b].mean() for b in np.unique(seen))
     cross = 0.5 * (by_camera if variant == "code" else each.mean())
-    hard = np.mean(reference.hard_instance_contrast(f, own, f, own, 0.1, "all"))
+    hard = np.mean(reference.hard_instance_contrast(f, own, f, own, 0.1, "all", spared(own)))
     soft = 10 * np.mean(reference.soft_instance_consistency(f, f, f, f, 0.4, s.soft_divergence))
     for name, expected in (("agnostic", agnostic), ("cross", cross), ("hard", hard), ("soft", soft)):
         assert float(found[f"loss/{name}"]) == pytest.approx(expected, rel=1e-4, abs=1e-5), name
@@ -190,6 +199,24 @@ def test_the_learning_rate_warms_up_from_a_tenth(images: Crops) -> None:
             method.step(batch)
         rates.append(method.end_epoch()["learning_rate"])
     assert rates == pytest.approx([1e-3, 5.5e-3, 1e-2, 1e-2])
+
+
+def test_the_cosine_schedule_falls_from_the_end_of_the_warmup_to_0() -> None:
+    factors = [rate_factor(epoch, 6, warmup=2, schedule="cosine") for epoch in range(7)]
+    root = math.sqrt(0.5)
+    assert factors == pytest.approx([0.1, 0.55, 1, (1 + root) / 2, 0.5, (1 - root) / 2, 0])
+    assert rate_factor(0, 3, warmup=0, schedule="cosine") == 1
+
+
+def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:
+    lengths = []
+    for clip in (0.0, 0.5):
+        method = tiny.ice(images, clip=clip)
+        method.step(next(iter(method.begin_epoch(0))))
+        gradients = [p.grad for p in method.online.parameters() if p.grad is not None]
+        lengths.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+    assert lengths[0] > 1
+    assert lengths[1] == pytest.approx(0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize(

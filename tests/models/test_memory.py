@@ -45,6 +45,16 @@ def test_without_cameras_there_are_only_centres(vectors: np.ndarray) -> None:
     np.testing.assert_allclose(made.centres[0].numpy(), unit(0.5 * vectors[:3].mean(0) + 0.25), atol=1e-6)
 
 
+def test_clusters_are_apart_where_no_camera_has_seen_both() -> None:
+    labels, cameras = np.array([0, 0, 1, 2, 2, -1]), np.array([3, 7, 7, 5, 9, 5])
+    vectors = np.eye(6, dtype=np.float32)
+    made = ProxyMemory(vectors, labels, cameras, normalise=True, device=torch.device("cpu"))
+    every = torch.arange(3)
+    expected = [[False, False, True], [False, False, True], [True, True, False]]
+    assert made.apart(every, every).tolist() == expected
+    assert made.apart(every[1:2], every[[2, 0]]).tolist() == [[True, False]]
+
+
 def test_an_update_moves_the_own_centre_and_proxy_image_after_image(vectors: np.ndarray) -> None:
     made = memory(vectors)
     before = made.centres[1].clone(), made.proxies[0][[0, 2, 3]].clone()

@@ -18,6 +18,7 @@ released runs, with shuffled momentum batches.
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,10 +62,14 @@ class ICESettings:
         learning_rate: Of Adam.
         weight_decay: Of Adam.
         warmup_epochs: Epochs over which the learning rate climbs linearly from a tenth.
+        schedule: The learning rate after that: `constant`, or `cosine`: falling to 0 over the epochs that are left.
+        clip: Largest norm of the gradient of a step; 0 for no limit.
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
         camera_aware: Use camera proxies (eq. 6.7); off for images whose cameras are unknown.
         centre_cameras: Take each camera's mean away from the features before clustering.
+        negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
+            both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
         agnostic_weight: Weight of eq. 6.5.
         agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalises.
         agnostic_temperature: τ_a.
@@ -98,10 +103,13 @@ class ICESettings:
     learning_rate: float = 3.5e-4
     weight_decay: float = 5e-4
     warmup_epochs: int = 10
+    schedule: Literal["constant", "cosine"] = "constant"
+    clip: float = 0.0
     momentum: float = 0.999
     supervised: bool = False
     camera_aware: bool = True
     centre_cameras: bool = False
+    negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0
     agnostic_feature: Literal["raw", "cosine"] = "raw"
     agnostic_temperature: float = 0.5
@@ -130,10 +138,12 @@ class ICESettings:
                 raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.identities < 2:
             raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        if self.negatives == "shared-camera" and not self.camera_aware:
+            raise ConfigError("negatives shared-camera needs cameras: set camera_aware true, or negatives all")
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
+        for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         for name in ("momentum", "proxy_momentum", "label_smoothing"):
@@ -227,7 +237,7 @@ class ICE:
         """Embed all images, cluster them, make the proxies, and give the batches."""
         s = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = s.learning_rate * _warmup(epoch, s.warmup_epochs)
+            group["lr"] = s.learning_rate * rate_factor(epoch, s.epochs, warmup=s.warmup_epochs, schedule=s.schedule)
         vectors = self._embed_all()
         labels, cameras = self.labelling.update(vectors, self.devices).labels, self.images.table.cameras
         self.memory = ProxyMemory(
@@ -309,6 +319,7 @@ class ICE:
                 negatives=s.cross_negatives,
                 own_camera=s.cross_own_camera,
                 softmax=s.cross_softmax,
+                spared=self._spared(labels, self.memory.proxies[1]),
             )
             losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
         if s.hard_weight or s.soft_weight:
@@ -320,6 +331,8 @@ class ICE:
         total = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         self.devices.backward(total)
+        if s.clip:
+            torch.nn.utils.clip_grad_norm_(self.online.parameters(), s.clip)
         self.optimiser.step()
         update_average(self.momentum, self.online, momentum=s.momentum)
         if s.proxy_momentum < 1:
@@ -335,7 +348,12 @@ class ICE:
             self.memory.centres,
             temperature=s.agnostic_temperature,
             label_smoothing=s.label_smoothing,
+            spared=self._spared(labels, torch.arange(len(self.memory.centres), device=labels.device)),
         )
+
+    def _spared(self, labels: Tensor, others: Tensor) -> Tensor | None:
+        """Give which of the other clusters each label is not pushed away from."""
+        return self.memory.apart(labels, others) if self.settings.negatives == "shared-camera" else None
 
     def _instance_losses(
         self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]
@@ -348,7 +366,13 @@ class ICE:
         losses = {}
         if s.hard_weight:
             hard = hard_instance_contrast(
-                features, own, keys, everyone, temperature=s.hard_temperature, negatives=s.hard_negatives
+                features,
+                own,
+                keys,
+                everyone,
+                temperature=s.hard_temperature,
+                negatives=s.hard_negatives,
+                spared=self._spared(own, everyone),
             )
             losses["hard"] = s.hard_weight * hard.mean()
         if s.soft_weight:
@@ -389,6 +413,10 @@ class ICE:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.devices.device)
 
 
-def _warmup(epoch: int, epochs: int) -> float:
-    """Give the factor of the learning rate: a tenth at first, then linearly up to 1."""
-    return min(1.0, 0.1 + 0.9 * epoch / epochs) if epochs else 1.0
+def rate_factor(epoch: int, epochs: int, *, warmup: int, schedule: Literal["constant", "cosine"]) -> float:
+    """Give the factor of the learning rate in an epoch: linearly from a tenth up to 1, then as scheduled."""
+    if epoch < warmup:
+        return 0.1 + 0.9 * epoch / warmup
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))

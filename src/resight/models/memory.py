@@ -35,6 +35,21 @@ class ProxyMemory:
         )
         first, second, third = (torch.from_numpy(np.array(column)).to(device) for column in columns)
         self.proxies: tuple[Tensor, Tensor, Tensor] = first, second, third
+        seen, camera = torch.unique(third, return_inverse=True)
+        self._seen = torch.zeros(len(self.centres), len(seen), device=device)
+        self._seen[second, camera] = 1
+
+    def apart(self, labels: Tensor, others: Tensor) -> Tensor:
+        """Tell which pairs of clusters no camera has seen both of: they may be one person.
+
+        Args:
+            labels: ``(B,)`` clusters.
+            others: ``(M,)`` clusters.
+
+        Returns:
+            ``(B, M)`` bool; never a cluster and itself. All true where cameras were not given.
+        """
+        return self._seen[labels] @ self._seen[others].T == 0
 
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor, cameras: Tensor, *, momentum: float) -> None:
