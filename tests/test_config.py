@@ -90,6 +90,30 @@ def test_numbers_in_scientific_notation_none_and_switches(tmp_path: Path) -> Non
     assert (settings.cluster.rho, settings.camera_aware) == (None, True)
 
 
+def test_a_switch_alone_is_on() -> None:
+    assert read("--flip")[0].flip
+    assert read("--flip", "--epochs=3")[0].flip
+    assert not read("--flip", "false")[0].flip
+    assert read("--data", "flip", "--run=x")[0].data == "flip"
+    assert "expected one argument" in refused("--data")
+
+
+def test_what_yaml_takes_for_a_date_stays_text(tmp_path: Path) -> None:
+    options, _ = read("--config", recipe(tmp_path, "run: 2024-05-01\n"))
+    assert options.run == "2024-05-01"
+
+
+def test_the_settings_are_printed_and_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--epochs=3", "--data=folder=Straße", "--cluster.eps=0.4")
+    for flag in ("--print_config", "--print-config"):
+        with pytest.raises(SystemExit) as stop:
+            read(*asked, flag)
+        assert not stop.value.code
+    first, second = (text for text in capsys.readouterr().out.split("data:") if text)
+    assert first == second
+    assert read("--config", recipe(tmp_path, f"data:{first}")) == read(*asked)
+
+
 # -- variants ------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +210,16 @@ def test_a_recipe_that_is_none(tmp_path: Path) -> None:
     assert "no recipe" in refused("--config", str(tmp_path / "absent.yaml"))
     assert "needs a recipe" in refused("--config")
     assert read("--config", recipe(tmp_path, "", "empty.yaml")) == read()
+
+
+def test_a_recipe_that_comes_along_is_found_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("site", "site.yaml", "recipes/site.yaml")
+    assert len({find_recipe(name) for name in names}) == 1
+    for other in (tmp_path / "site.yaml", Path("mine/site.yaml"), Path("site.yml")):
+        assert "no recipe" in refused("--config", str(other))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe(tmp_path, "epochs: 3\n", "own.yaml")
+    assert read("--config=~/own.yaml")[1].epochs == 3
 
 
 def test_a_mistyped_recipe_names_the_nearest() -> None:

@@ -227,6 +227,38 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
     assert not (folder / "metrics.jsonl").exists()
 
 
+def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
+    class Linear(Method):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.parts = {"part": nn.Linear(size, 1)}
+
+    Run(tmp_path).checkpoint(0, Linear(3), best=False)
+    with pytest.raises(RunError, match=r"'part' of the checkpoint .* new folder") as error:
+        Run(tmp_path).resume(Linear(4))
+    one_line(error)
+
+
+def test_what_a_kill_left_half_written_goes_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = {".notes.txt.original", ".gitignore", ".env.part", "config.yaml"}
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process tidies nothing up
+        with pytest.raises(OSError, match="No space left"):
+            write_atomically(tmp_path / "last.safetensors", "half")
+    assert len(files(tmp_path)) == len(mine) + 1
+    Run(tmp_path)
+    assert files(tmp_path) == mine
+
+
+def test_a_folder_below_the_home_is_meant_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Run(Path("~/läufe/eins")).log(0, {})
+    assert (tmp_path / "läufe" / "eins" / "metrics.jsonl").is_file()
+
+
 # -- metrics -------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +272,14 @@ def test_an_epochs_line_holds_the_means_of_its_steps(tmp_path: Path) -> None:
     run.meter({"loss/a": torch.tensor(4.0)}, images=8)
     assert run.log(1, {})["loss/a"] == 4.0, "an epoch starts from nothing"
     assert [json.loads(text)["epoch"] for text in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [0, 1]
+
+
+def test_the_speed_is_that_of_all_steps_but_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, clock = Run(tmp_path), iter([50.0, 51.0, 53.0, 99.0])
+    monkeypatch.setattr("resight.runs.time.monotonic", lambda: next(clock))
+    for images in (32, 32, 8):
+        run.meter({"loss": torch.tensor(1.0)}, images=images)
+    assert run.log(0, {})["images_per_second"] == pytest.approx((32 + 8) / 3, abs=0.01)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import json
+import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,8 @@ def read_settings(
     """Turn a recipe and flags into settings.
 
     Args:
-        arguments: Flags; ``--config RECIPE`` names a YAML file or a recipe of the installation, later flags win.
+        arguments: Flags; ``--config RECIPE`` names a YAML file or a recipe of the installation, later flags win. A
+            switch alone, ``--flip``, means ``--flip true``.
         classes: The settings dataclasses whose fields stand at the top level of a recipe; no name twice.
         program: What the help calls the command.
         variants: For each value of ``variant``, the defaults that it changes.
@@ -47,11 +49,12 @@ def read_settings(
 
     Raises:
         ConfigError: A key is unknown (the nearest is named), or a value is of the wrong kind or out of range.
-        SystemExit: Help was asked for.
+        SystemExit: Help or the settings were asked for; they are on standard output.
     """
     known = _keys(classes)
     arguments = [_underscored(argument) for argument in arguments]
     recipes, flags = _split_recipes(arguments)
+    flags = _switched(flags, known)
     for flag in flags:
         if flag.startswith("--"):
             _check(flag[2:].partition("=")[0], known, "flag --")
@@ -74,12 +77,11 @@ def read_settings(
         raise
     except Exception as error:  # jsonargparse wraps what a dataclass raises in errors of several kinds
         raise ConfigError(_one_line(error)) from error
-    return [kind(**{f.name: namespace[f.name] for f in dataclasses.fields(kind)}) for kind in classes]
-
-
-def wants_config(arguments: Sequence[str]) -> bool:
-    """Say whether the settings are to be printed and nothing is to be done."""
-    return PRINT_CONFIG in map(_underscored, arguments)
+    settings = [kind(**{f.name: namespace[f.name] for f in dataclasses.fields(kind)}) for kind in classes]
+    if PRINT_CONFIG in arguments:
+        sys.stdout.write(write_settings(settings))
+        raise SystemExit
+    return settings
 
 
 def write_settings(settings: Sequence[Any], *, heading: str = "") -> str:
@@ -99,19 +101,20 @@ def write_settings(settings: Sequence[Any], *, heading: str = "") -> str:
 
 
 def find_recipe(name: str) -> Path:
-    """Find a recipe: a file, or the name of one that comes with the installation.
+    """Find a recipe: a file, or one that comes with the installation: ``site``, ``site.yaml`` or ``recipes/site.yaml``.
 
     Raises:
         ConfigError: There is none; the nearest is named.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.is_file():
         return path
-    shipped = Path(str(RECIPES)) / f"{path.stem}.yaml"
-    if shipped.is_file():
-        return shipped
-    known = sorted(item.stem for item in Path(str(RECIPES)).glob("*.yaml"))
-    raise ConfigError(f"no recipe '{name}'{nearest(path.stem, known)} Known: {', '.join(known)}; or give a YAML file")
+    shipped = {item.stem: item for item in Path(str(RECIPES)).glob("*.yaml")}
+    # A file of another folder that is not there must not become one of ours of the same name.
+    if path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml") and path.stem in shipped:
+        return shipped[path.stem]
+    known = sorted(shipped)
+    raise ConfigError(f"no recipe '{name}'{nearest(path.stem, known)} (known: {', '.join(known)}; or give a YAML file)")
 
 
 def _underscored(argument: str) -> str:
@@ -132,17 +135,26 @@ def _split_recipes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             waiting = True
         elif argument.startswith("--config="):
             recipes.append(argument.removeprefix("--config="))
-        elif argument != PRINT_CONFIG:  # the caller looks for it; here it would only want a value
+        elif argument != PRINT_CONFIG:
             flags.append(argument)
     if waiting:
         raise ConfigError("--config needs a recipe: a YAML file, or the name of one that comes along")
     return recipes, flags
 
 
-def _read_recipe(name: str, known: Sequence[str]) -> dict[str, Any]:
+def _switched(flags: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+    """Give a switch that stands alone its value."""
+    following = [*flags[1:], "--"]
+    return [
+        f"{flag}=true" if flag.startswith("--") and known.get(flag[2:]) is bool and after.startswith("-") else flag
+        for flag, after in zip(flags, following, strict=False)
+    ]
+
+
+def _read_recipe(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     path = find_recipe(name)
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
@@ -152,8 +164,8 @@ def _read_recipe(name: str, known: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _check(key: str, known: Sequence[str], where: str) -> None:
-    if key in known or key in ("help", "print_config"):
+def _check(key: str, known: Mapping[str, Any], where: str) -> None:
+    if key in known or key == "help":
         return
     groups = {name.rpartition(".")[0] for name in known}
     if key not in groups:
@@ -165,17 +177,20 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+            # YAML makes more kinds of a value than a flag can say: a run called 2024-05-01 is a date to it.
+            plain = value is None or isinstance(value, bool | int | float | list)
+            yield f"{prefix}{key}", json.dumps(value, default=str) if plain else str(value)
 
 
-def _keys(classes: Sequence[type], prefix: str = "") -> list[str]:
-    keys = []
+def _keys(classes: Sequence[type], prefix: str = "") -> dict[str, Any]:
+    """Give the dotted name and the type of every setting."""
+    keys: dict[str, Any] = {}
     for kind in classes:
         hints = typing.get_type_hints(kind)
         for f in dataclasses.fields(kind):
             inner = hints[f.name]
             nested = dataclasses.is_dataclass(inner) and isinstance(inner, type)
-            keys += _keys([inner], f"{prefix}{f.name}.") if nested else [prefix + f.name]
+            keys |= _keys([inner], f"{prefix}{f.name}.") if nested else {prefix + f.name: inner}
     return keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
@@ -12,11 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 PATIENCE = 2.0
-"""Seconds of expected work below which nothing is shown."""
+"""Seconds of work below which nothing is shown."""
 
 
 def progress(items: Iterable[Item], what: str, *, total: int | None = None) -> Iterator[Item]:
-    """Go through items, with a bar and an estimate of what is left once it is clear that it takes a while.
+    """Go through items, with a bar and an estimate of what is left.
+
+    The bar comes as soon as the items so far say that all will take longer than `PATIENCE`, or when so long has passed.
 
     Args:
         items: What is gone through.
@@ -36,13 +39,18 @@ def progress(items: Iterable[Item], what: str, *, total: int | None = None) -> I
     bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task(what, total=total)
     start = time.monotonic()
+    # One item may take long in itself, the first where code is compiled for it, and nothing comes by here meanwhile.
+    late = threading.Timer(PATIENCE, bar.start)
+    late.daemon = True
+    late.start()
     try:
         for done, item in enumerate(items, 1):
             yield item
             elapsed = time.monotonic() - start
-            slow = elapsed > 0.3 and (total is None or elapsed / done * total > PATIENCE)
-            if slow and not bar.live.is_started:
-                bar.start()
+            if elapsed > 0.3 and total is not None and elapsed / done * total > PATIENCE:
+                bar.start()  # does nothing once it has started
             bar.update(task, completed=done)
     finally:
+        late.cancel()
+        late.join()  # it may be starting the bar right now
         bar.stop()

@@ -79,16 +79,17 @@ class Run:
     """
 
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
-        self.folder, self.seed, self.writes = folder, seed, writes
+        self.folder, self.seed, self.writes = folder.expanduser(), seed, writes
         self._sums: dict[str, float] = {}
-        self._marks: tuple[float, float, int] | None = None
+        self._first: tuple[float, int] | None = None  # when the epoch's first step was done, and its images
+        self._last = 0.0
         self._steps = 0
         self._images = 0
         self._start = time.monotonic()
         if writes:
-            folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             # What a kill left half written beside the files it was to replace.
-            for rest in folder.glob(".*.*.????????"):
+            for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
                 rest.unlink()
 
     @property
@@ -100,7 +101,7 @@ class Run:
         """Read the epochs so far; a last line that a kill cut short is left out."""
         path = self.folder / "metrics.jsonl"
         lines = []
-        for line in path.read_text().splitlines() if path.is_file() else []:
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
             try:
                 lines.append(json.loads(line))
             except json.JSONDecodeError:
@@ -114,19 +115,25 @@ class Run:
             The epoch to go on with; 0 for a new run.
 
         Raises:
-            RunError: The checkpoint is damaged or of another method.
+            RunError: The checkpoint is damaged, or of another method or other images.
         """
         if not self.checkpoint_path.is_file():
             return 0
         state = load_state(self.checkpoint_path)
-        missing = set(method.parts) ^ set(state) - {"epoch", "best"}
+        missing = set(method.parts) ^ set(state) - {"epoch"}
         if missing:
             raise RunError(
                 f"the checkpoint in {self.folder} is of another method or version ({', '.join(sorted(missing))} "
                 "differ): start in a new folder"
             )
         for name, part in method.parts.items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise RunError(
+                    f"'{name}' of the checkpoint in {self.folder} does not fit ({' '.join(str(error).split())}): it is "
+                    "of other settings or images; start in a new folder"
+                ) from error
         epoch = int(state["epoch"]) + 1
         # An epoch that was logged but not saved is done again, so its line goes.
         kept = [line for line in self.metrics() if line["epoch"] < epoch]
@@ -151,25 +158,25 @@ class Run:
             self._sums[name] = self._sums.get(name, 0.0) + number
         self._steps += 1
         self._images += images
-        now = time.monotonic()
-        self._marks = (self._marks[0] if self._marks else now, now, images)
+        self._last = time.monotonic()
+        self._first = self._first or (self._last, images)
 
     def log(self, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
         """Close the epoch: its mean losses, its speed and the given values become a line of metrics."""
         means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
         now = time.monotonic()
         line = {"epoch": epoch, **means, **values, **self._speed(), "seconds": round(now - self._start, 3)}
-        self._sums, self._steps, self._images, self._marks, self._start = {}, 0, 0, None, now
+        self._sums, self._steps, self._images, self._first, self._start = {}, 0, 0, None, now
         if self.writes:
             self._write_metrics([*self.metrics(), line])
         return line
 
     def _speed(self) -> dict[str, float]:
         """Give the images a second of training; the first step, which warms up, does not count."""
-        if self._marks is None or self._steps < 2:
+        if self._first is None or self._steps < 2:
             return {}
-        first, last, size = self._marks
-        return {"images_per_second": round((self._images - size) / max(last - first, 1e-9), 2)}
+        start, size = self._first
+        return {"images_per_second": round((self._images - size) / max(self._last - start, 1e-9), 2)}
 
     def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
         """Save all that is needed to go on after this epoch, and the encoder."""

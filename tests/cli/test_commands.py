@@ -2,13 +2,21 @@
 
 import json
 import re
+import shlex
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from resight.cli.evaluate import ranking
 from resight.cli.main import main
+from resight.devices import Devices
+from resight.errors import ResightError
+from resight.evaluation import evaluate
+from resight.records import Features, ImageTable
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -72,12 +80,34 @@ def test_other_settings_in_the_same_folder_are_refused(run, capsys):
 def test_evaluate_prints_json_and_writes_a_page(run, people, tmp_path, capsys):
     folder, _ = run
     capsys.readouterr()
-    page = tmp_path / "page.html"
+    page = tmp_path / "eine Seite, ü.html"
     assert main(["evaluate", str(folder), f"--data=market1501={people}", "--json", f"--page={page}"]) == 0
     found = json.loads(capsys.readouterr().out)
     expected = json.loads((folder / "report.json").read_text())["best"]["scores"]["mAP"]
     assert found["scores"]["mAP"] == pytest.approx(expected, abs=1e-6)
-    assert "Hardest" in page.read_text() or "Ranked strips" in page.read_text()
+    html = page.read_text()
+    assert "Ranked strips" in html
+    assert f">{100 * expected:.1f}<" in html
+
+
+def test_the_page_ranks_as_the_scores_do():
+    """Without junk, the first right result of a strip stands where the evaluation found it."""
+    random = np.random.default_rng(0)
+
+    def side(count, camera):
+        table = ImageTable(np.full(count, "x.jpg"), np.arange(count) % 9, np.full(count, camera))
+        vectors = random.normal(size=(count, 8)) + 2 * np.eye(9, 8)[table.people]
+        return Features(table, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    queries, gallery = side(18, 1), side(60, 2)
+    first = {}
+    for re_ranking in (False, True):
+        found = ranking(queries, gallery, re_ranking=re_ranking, k=60)
+        right = gallery.table.people[found.ids] == queries.table.people[:, None]
+        report = evaluate(queries, gallery, re_ranking=re_ranking)
+        np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
+        first[re_ranking] = right.argmax(1).tolist()
+    assert first[False] != first[True]
 
 
 def test_search_finds_the_image_itself_first(run, people, tmp_path, capsys):
@@ -94,6 +124,150 @@ def test_search_finds_the_image_itself_first(run, people, tmp_path, capsys):
     assert Image.open(strip).width > 100
     assert main([*words]) == 0
     assert "never proof" in capsys.readouterr().out
+
+
+def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
+    crops = tmp_path / "crops"
+    for name, image in zip(("[/red]hall", "[bold]ein gang"), sorted((people / "query").iterdir()), strict=False):
+        (crops / name).mkdir(parents=True)
+        shutil.copy(image, crops / name)
+    assert main(["search", str(image), f"--data=folder={crops}", f"--encoder={run[0]}"]) == 0
+    shown = capsys.readouterr().out
+    assert "[/red]hall" in shown
+    assert "[bold]ein gang" in shown
+
+
+def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
+    image = next((people / "query").iterdir())
+    monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
+    for command, word in (("evaluate", str(run[0])), ("search", str(image))):
+        monkeypatch.setattr(f"resight.cli.{command}.extract", lambda *_, **__: None)
+        assert main([command, word, f"--data=market1501={people}"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train"], ["train", "ice"], ["evaluate"], ["search"], ["demo"],
+        ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
+    ],
+)  # fmt: skip
+def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--help"]) == 0
+    assert "usage" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["train", "ice"], "cluster"),
+        (["evaluate"], "rerank"),
+        (["search", "x.jpg"], "strip"),
+        (["demo"], "epochs"),
+        (["data", "info", "x"], "json"),
+        (["data", "synthesize", "x"], "crops"),
+    ],
+)
+def test_every_command_prints_its_settings_and_does_nothing(words, key, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--print_config"]) == 0
+    assert key in yaml.safe_load(capsys.readouterr().out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawn_people_can_be_read_as_the_command_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = ["--people_train=1", "--cameras=2", "--crops=2", "--silhouettes=false"]
+    assert main(["data", "synthesize", "nur Training", *few, "--people_test=0"]) == 0
+    assert "read it as" not in capsys.readouterr().out
+    assert main(["data", "synthesize", "meine Leute", *few, "--people_test=1"]) == 0
+    (spec,) = shlex.split(capsys.readouterr().out.rpartition(" as ")[2])
+    assert main(["data", "info", spec, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["train"]["people"] == 1
+
+
+# -- the demo ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def earlier_demo(tmp_path):
+    folder = tmp_path / "demo"
+    (folder / "people").mkdir(parents=True)
+    (folder / "people" / "dataset.json").write_text("{}")
+    (folder / "run").mkdir()
+    (folder / "search.png").write_text("old")
+    return folder
+
+
+class StoppedError(ResightError):
+    """Ends a demo where the drawing would begin."""
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The settings that a demo would draw people by."""
+    seen = []
+
+    def synthesize(root, *, settings):
+        seen.append(settings)
+        raise StoppedError("stopped")
+
+    monkeypatch.setattr("resight.cli.demo.synthesize", synthesize)
+    return seen
+
+
+def test_a_demo_replaces_an_earlier_one_and_draws_by_its_seed(earlier_demo, drawn):
+    assert main(["demo", f"--folder={earlier_demo}", "--seed=7"]) == 2
+    assert [settings.seed for settings in drawn] == [7]
+    assert list(earlier_demo.iterdir()) == []
+
+
+@pytest.mark.parametrize("mistake", ["--epochs=0", "--seed=-1", "--epoch=3"])
+def test_a_mistake_costs_no_earlier_demo(mistake, earlier_demo, drawn):
+    assert main(["demo", f"--folder={earlier_demo}", mistake]) == 2
+    assert len(list(earlier_demo.iterdir())) == 3
+    assert drawn == []
+
+
+def test_a_demo_removes_nothing_of_yours(earlier_demo, drawn, monkeypatch, capsys):
+    (earlier_demo / "thesis.tex").write_text("mine")
+    monkeypatch.chdir(earlier_demo)
+    for folder in (".", str(earlier_demo)):
+        assert main(["demo", f"--folder={folder}"]) == 2
+        assert "--folder" in capsys.readouterr().err
+    assert len(list(earlier_demo.iterdir())) == 4
+    assert drawn == []
+
+
+# -- mistakes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "function", "goes_on"),
+    [
+        (["demo", "--folder=x"], "resight.cli.demo.synthesize", False),
+        (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.load_dataset", True),
+    ],
+)
+def test_an_interrupt_promises_only_what_is_so(words, function, goes_on, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(function, interrupt)
+    assert main(words) == 130
+    assert ("goes on" in capsys.readouterr().err) == goes_on
+
+
+def test_an_encoder_that_is_named_takes_no_settings(run, capsys):
+    folder = str(run[0])
+    assert main(["evaluate", folder, "--data=/nowhere", "--encoder.height=64"]) == 2
+    assert "--encoder" in capsys.readouterr().err
+    assert main(["search", "x.jpg", "--data=/nowhere", f"--encoder={folder}", "--backbone.height=64"]) == 2
+    assert "--backbone" in capsys.readouterr().err
 
 
 def test_data_info_and_verify(people, capsys):
@@ -131,6 +305,11 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["data", "look", "x"], "info, verify, synthesize"),
         (["data", "info"], "needs a folder"),
+        (["data", "synthesize"], "a folder to draw into"),
+        (["data", "synthesize", "x", "--crops=1"], "people_test"),
+        (["quux"], "'quux' (known: "),
+        (["train", "quux"], "'quux' (known: "),
+        (["train", "ice", "--config=/nowhere/site.yaml"], "no recipe"),
     ],
 )
 def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):

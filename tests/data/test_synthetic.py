@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
+import os
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter1d
 
 from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.data.synthetic.appearance import BAGS, HAIR_STYLES, HATS, LOWERS, sample_person, sample_wardrobe
@@ -17,9 +21,10 @@ from resight.data.synthetic.body import Build, joint_transforms, load_body, shap
 from resight.data.synthetic.cameras import look, soften
 from resight.data.synthetic.gait import Gait, walk
 from resight.data.synthetic.outfit import dress, pose
-from resight.data.synthetic.paint import Surface, shade, surface_colour
+from resight.data.synthetic.paint import SECOND, Surface, shade, surface_colour
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, plan
 from resight.data.synthetic.raster import EMPTY, rasterise
+from resight.data.synthetic.render import Shot
 from resight.data.synthetic.studio import Studio
 from resight.errors import ConfigError, DataError
 
@@ -64,6 +69,53 @@ def test_an_image_does_not_depend_on_what_else_is_drawn() -> None:
     forwards, alone = Studio(SMALL), Studio(SMALL)
     drawn = [forwards.draw(image)[0].pixels for image in images[:8]]
     np.testing.assert_array_equal(alone.draw(images[7])[0].pixels, drawn[7])
+
+
+def test_no_image_is_drawn_twice() -> None:
+    """Many distractors and junk boxes lie about few images: each must still have a chance of its own."""
+    settings = replace(SMALL, distractors=1.0, junk=1.0, height=32, width=16)
+    images, studio = plan(settings), Studio(settings)
+    assert sum(image.label <= 0 for image in images) > 20
+    assert len({image.path for image in images}) == len(images)
+    assert len({studio.draw(image)[0].pixels.tobytes() for image in images}) == len(images)
+
+
+def long_visits(occluders: float) -> list[list[Shot]]:
+    settings = SyntheticSettings(
+        people_train=8, people_test=0, cameras=2, crops=12, seed=3, occluders=occluders, height=16, width=8
+    )
+    studio, visits = Studio(settings), {}
+    for image in plan(settings):
+        visits.setdefault(image.tracklet, []).append(studio.draw(image)[1])
+    return list(visits.values())
+
+
+def in_front(shot: Shot) -> list[object]:
+    """Who passes in front, and the colours of what stands there."""
+    return [p.figure.person for p in shot.passers if p.stance.away < 0] + [b.colour for b in shot.barriers]
+
+
+def test_an_occluder_stays_for_some_images_and_passes_across() -> None:
+    moved = 0
+    for visit in long_visits(1.0):
+        runs = [len(list(group)) for _, group in itertools.groupby(visit, in_front)]
+        assert min(runs[1:-1]) >= 3, "something came and went in a moment"
+        for before, after in itertools.pairwise(visit):
+            if before.barriers and in_front(before) == in_front(after):
+                walk = math.sin(before.stance.yaw)
+                if abs(walk) > 0.5:  # what stands still falls behind who walks
+                    assert (after.barriers[0].left - before.barriers[0].left) * walk < 0
+                    moved += 1
+    assert moved > 20
+
+
+def test_occluders_are_as_many_as_asked_for() -> None:
+    def share(occluders: float) -> float:
+        return float(np.mean([bool(in_front(shot)) for visit in long_visits(occluders) for shot in visit]))
+
+    assert share(0.0) == 0
+    assert share(1.0) == 1
+    assert 0.3 < share(0.5) < 0.7
 
 
 def test_other_cameras_keep_the_people_and_other_clothes_the_site() -> None:
@@ -151,6 +203,31 @@ def test_a_folder_with_content_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_the_folder_may_be_there_as_long_as_it_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = SyntheticSettings(people_train=1, people_test=0, cameras=2, crops=1)
+    empty = tmp_path / "leer und mit ü"
+    empty.mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    made = synthesize(tmp_path / "link", settings=one)
+    assert made.root == empty
+    assert len(list(empty.glob("*/*.jpg"))) == made.train == 2
+    assert {path.name for path in tmp_path.iterdir()} == {empty.name, "link"}
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match="current folder"):
+        synthesize(Path(), settings=one)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_set_is_as_readable_as_the_user_lets_new_folders_be(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        synthesize(tmp_path / "set", settings=SyntheticSettings(people_train=1, people_test=0, cameras=2, crops=1))
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "set").stat().st_mode) == 0o750
+
+
 def test_an_interrupted_call_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(path: Path, content: object) -> None:
         raise KeyboardInterrupt
@@ -179,6 +256,14 @@ def test_nobody_to_draw_and_too_many_ids() -> None:
         SyntheticSettings(people_train=0, people_test=0)
     with pytest.raises(ConfigError, match="first_person"):
         SyntheticSettings(first_person=9990)
+
+
+def test_queries_need_a_gallery() -> None:
+    with pytest.raises(ConfigError, match="raise one of them, or set people_test to 0"):
+        SyntheticSettings(crops=1)
+    for settings in (SyntheticSettings(crops=1, visits=2), SyntheticSettings(crops=2)):
+        folders = {image.path.split("/")[0] for image in plan(settings)}
+        assert folders == {TRAIN, QUERY, GALLERY}
 
 
 # --- the body --------------------------------------------------------------------------------------------------
@@ -370,18 +455,54 @@ def test_surfaces_are_worn_where_they_belong() -> None:
     assert len({upper, lower, hand}) == 3
 
 
-def test_look_and_soften_equal_their_plain_texts() -> None:
+@pytest.mark.parametrize("height", [0.75, 0.6, 0.3])
+def test_a_side_stripe_runs_down_the_outside_of_a_leg(height: float) -> None:
+    """What of the leg's surface has the stripe's colour: a narrow band on the outside, on both legs alike."""
+    body, rng = load_body(), np.random.default_rng(0)
+    person = replace(
+        sample_person(rng, sample_wardrobe(rng)), lower="trousers", lower_pattern=1, hem=0.95, boot=0.09, bag="none"
+    )
+    figure = dress(body, person)
+    legs = figure.triangles[figure.surfaces == Surface.LEG]
+    shares = rng.dirichlet(np.ones(3), (len(legs), 40))  # places all over the triangles
+    places = np.einsum("tpc,tcx->tpx", shares, figure.coordinates[legs]).reshape(-1, 4)
+    places = places[np.abs(places[:, 2] - height) < 0.1]
+    striped = np.array([surface_colour(Surface.LEG, *place, figure.paint.numbers)[0] == SECOND for place in places])
+    assert 0.04 < striped.mean() < 0.2, "a stripe, not a two-coloured leg"
+    axis = np.array([np.median(np.abs(places[:, 0])), np.median(places[:, 1])])
+    assert (np.abs(places[striped, 0]) > axis[0]).all()
+    assert np.abs(places[striped, 1] - axis[1]).max() < 0.06
+    assert (places[striped, 0] > 0).any()
+    assert (places[striped, 0] < 0).any()
+
+
+def test_checked_trousers_are_checked() -> None:
+    rng = np.random.default_rng(0)
+    person = replace(
+        sample_person(rng, sample_wardrobe(rng)), lower="trousers", lower_pattern=3, hem=0.95, boot=0.09, bag="none"
+    )
+    numbers = dress(load_body(), person).paint.numbers
+
+    def dark(angle: float, z: float) -> bool:
+        x, y = 0.2 - 0.09 * z + 0.07 * math.sin(angle), -0.02 - 0.07 * math.cos(angle)
+        return bool(surface_colour(Surface.LEG, x, y, z, 0.0, numbers)[1] < 0.9)
+
+    around = [dark(angle, 0.5) for angle in np.linspace(-math.pi, math.pi, 120, endpoint=False)]
+    down = [dark(0.2, z) for z in np.linspace(0.3, 0.66, 120, endpoint=False)]
+    for cells in (around, down):
+        changes = sum(a != b for a, b in zip(cells, [*cells[1:], cells[0]], strict=True))
+        assert changes >= 6
+        assert 0.4 < np.mean(cells) < 0.6
+
+
+@pytest.mark.parametrize("sigma", [0.8, 2.5])
+def test_look_and_soften_equal_their_plain_texts(sigma: float) -> None:
     scene = np.random.default_rng(1).random((12, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(look(scene, np.array([2, 3, 10, 9], np.float32), 6, 8), scene[3:9, 2:10], atol=2e-3)
-    taps = np.exp(-0.5 * (np.arange(-4, 5) / 0.8) ** 2)
-    taps /= taps.sum()
-    blurred = scene.astype(float)
+    blurred = scene
     for axis in (0, 1):
-        padded = np.pad(blurred, [(4, 4) if a == axis else (0, 0) for a in range(3)], mode="edge")
-        blurred = sum(
-            tap * np.roll(padded, -k, axis).take(range(scene.shape[axis]), axis) for k, tap in enumerate(taps)
-        )
-    np.testing.assert_allclose(soften(scene, 0.8), blurred, atol=1e-5)
+        blurred = gaussian_filter1d(blurred, sigma, axis, mode="nearest", radius=max(4, math.ceil(3 * sigma)))
+    np.testing.assert_allclose(soften(scene, sigma), blurred, atol=1e-5)
 
 
 # --- the baseline ----------------------------------------------------------------------------------------------
@@ -397,3 +518,5 @@ def test_histograms_are_unit_vectors_that_see_stripes_and_colours() -> None:
     assert vectors.dtype == np.float32
     expected = [[1, 0, 0.5, 0.5], [0, 1, 0.5, 0.5], [0.5, 0.5, 1, 0], [0.5, 0.5, 0, 1]]
     np.testing.assert_allclose(vectors @ vectors.T, expected, atol=1e-5)
+    with pytest.raises(DataError, match="6 stripes"):
+        stripe_histogram(red[None, :5])

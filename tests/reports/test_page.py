@@ -76,7 +76,7 @@ def report_of(precision: list[float]) -> Report:
             "first_rank": np.where(np.isnan(values), -1, 0),
             "matches": np.where(np.isnan(values), 0, 2),
         },
-        {"data set": "made up", "versions": {"numpy": "2"}},
+        {"data set": "made up", "versions": {"numpy": "2"}, "cmc": [0.125] * 50},
     )
 
 
@@ -99,6 +99,7 @@ def test_evaluation_page(tmp_path: Path) -> None:
     assert "probable match" in html
     assert "never proof of identity" in " ".join(html.split())
     assert "versions.numpy" in html
+    assert "0.125" not in html, "a curve is drawn, and not listed"
     sample = html[html.index("<h2>Ranked strips") : html.index("<h2>Hardest")]
     shown = [float(value) for value in re.findall(r"average precision ([\d.]+) %", sample)]
     assert shown == sorted(shown, reverse=True)

@@ -132,6 +132,15 @@ def test_verdicts_by_hand() -> None:
     assert strips.verdicts(7, 1, people[:0], cameras[:0]) == []
 
 
+def test_the_strips_judge_by_the_rule_of_the_report(pictures: list[str]) -> None:
+    query = ImageTable(np.array(pictures[:1]), people=np.array([7]), cameras=np.array([1]))
+    gallery = ImageTable(np.array(pictures[1:3]), people=np.array([7, 7]), cameras=np.array([1, 2]))
+    ranking = Ranking(np.array([[0, 1]]), np.array([[0.1, 0.2]]))
+    for rule, first in (("same-camera", "junk"), ("none", "right")):
+        (strip,) = strips.query_strips(query, gallery, ranking, rows=[0], report=Report({}, provenance={"rule": rule}))
+        assert strip.verdicts == (first, "right")
+
+
 def test_query_strips_say_what_they_show(pictures: list[str]) -> None:
     query = ImageTable(np.array(pictures[:2]), people=np.array([7, -1]), cameras=np.array([1, -1]))
     gallery = ImageTable(np.array(pictures[2:]), people=np.array([7, 7, 8, -1]), cameras=np.array([1, 2, 1, 1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from resight.config import read_settings
 from resight.data.dataset import DATASETS, load_dataset, parse_spec
-from resight.data.verify import Description, describe, verify
+from resight.data.verify import Description, VerifyReport, describe, verify
 from resight.errors import ConfigError, nearest
 
 ACTIONS = ("info", "verify", "synthesize")
@@ -33,7 +34,7 @@ class DataSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight data`."""
-    action = arguments[0] if arguments else ""
+    action, *words = arguments or ("",)
     if action in ("-h", "--help"):
         print(
             "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]\n"
@@ -42,24 +43,39 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if action not in ACTIONS:
         raise ConfigError(f"resight data needs one of {', '.join(ACTIONS)}, found '{action}'{nearest(action, ACTIONS)}")
-    if len(arguments) < 2 or arguments[1].startswith("-"):
-        raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH")
-    where, flags = arguments[1], [("--json=true" if flag == "--json" else flag) for flag in arguments[2:]]
+    where, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     if action == "synthesize":
-        return _synthesize(Path(where), flags)
+        return _synthesize(where, flags)
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
+    if not where:
+        raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
     dataset = load_dataset(*parse_spec(where))
-    if action == "info":
-        description = describe(dataset)
-        if settings.json:
-            print(json.dumps(dataclasses.asdict(description)))
-        else:
-            _print_description(description)
-        return 0
-    found = verify(dataset)
+    found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
         print(json.dumps(dataclasses.asdict(found)))
-        return 0 if found.sound else 1
+    elif isinstance(found, Description):
+        _print_description(found)
+    else:
+        _print_verified(found)
+    return 0 if isinstance(found, Description) or found.sound else 1
+
+
+def _synthesize(where: str, flags: Sequence[str]) -> int:
+    from resight.data.synthetic import SyntheticSettings, synthesize
+
+    (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
+    if not where:
+        raise ConfigError("resight data synthesize needs a folder to draw into: resight data synthesize people")
+    drawn = synthesize(Path(where), settings=settings)
+    print(
+        f"{drawn.root}: {drawn.train:,} images to train on, {drawn.query:,} queries, {drawn.gallery:,} in the gallery"
+    )
+    if drawn.train and drawn.query:  # the layout asks for both parts
+        print(f"read it as {shlex.quote(f'market1501={where}')}")
+    return 0
+
+
+def _print_verified(found: VerifyReport) -> None:
     _print_description(found.description)
     _print_list("not there", found.missing)
     _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
@@ -68,16 +84,6 @@ def run(arguments: Sequence[str]) -> int:
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
     _print_list("worth knowing", found.warnings)
     print("every image can be read" if found.sound else "some images cannot be used: see above")
-    return 0 if found.sound else 1
-
-
-def _synthesize(folder: Path, flags: Sequence[str]) -> int:
-    from resight.data.synthetic import SyntheticSettings, synthesize
-
-    (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
-    synthesize(folder, settings=settings)
-    print(f"{folder.resolve()}: read it as market1501={folder}")
-    return 0
 
 
 def _print_description(description: Description) -> None:

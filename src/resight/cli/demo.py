@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +25,11 @@ from resight.reports.strips import query_strips
 from resight.reports.tables import scores_table_text
 from resight.training import read_recipe
 
-logger = logging.getLogger(__name__)
+PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
+"""The people of the demo, but for their seed."""
 
-PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4, seed=1)
-"""The people of the demo."""
+PARTS = ("people", "run", "search.png")
+"""What a demo leaves in its folder."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class DemoSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight demo`."""
     (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
-    folder, console = Path(demo.folder), Console()
-    _clear(folder)
+    folder, console = Path(demo.folder).expanduser(), Console()
+    drawn = replace(PEOPLE, seed=demo.seed)
+    name = "ice"
+    flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
+    settings, options = read_recipe(name, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
+    _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
     console.print("[bold]1[/] drawing people: nobody in this demo exists")
-    people = synthesize(folder / "people", settings=PEOPLE)
+    people = synthesize(folder / "people", settings=drawn)
     dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
     console.print(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
     colours = _histogram(dataset)
 
     console.print("[bold]2[/] training without labels (ICE, recipe `site`)")
-    name = "ice"
-    flags = [f"--data=market1501={people.root}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
-    flags += [f"--epochs={demo.epochs}", "--iterations=30"]
-    settings, options = read_recipe(name, "site", *flags)
     trained = train_and_report(name, dataset, settings, options)
 
     console.print("[bold]3[/] before and after, beside a colour histogram")
@@ -77,9 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     buffer = BytesIO()
     first[0].image.save(buffer, format="PNG")
     write_atomically(folder / "search.png", buffer.getvalue())
-    console.print(f"a first search: {(folder / 'search.png').resolve()}", soft_wrap=True)
-    console.print(f"the report:     {(trained.folder / 'report.html').resolve()}", soft_wrap=True)
-    console.print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
+    print(f"a first search: {(folder / 'search.png').resolve()}")
+    print(f"the report:     {(trained.folder / 'report.html').resolve()}")
+    print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
     return 0
 
 
@@ -87,9 +87,14 @@ def _clear(folder: Path) -> None:
     """Remove an earlier demo, and nothing else."""
     if not folder.exists():
         return
-    if any(folder.iterdir()) and not (folder / "people" / "dataset.json").is_file():
-        raise DataError(f"{folder} exists and holds no earlier demo: name another folder with --folder")
-    shutil.rmtree(folder)
+    found = {path.name for path in folder.iterdir()}
+    if found and not (found <= set(PARTS) and (folder / "people" / "dataset.json").is_file()):
+        raise DataError(f"{folder} exists and holds more than an earlier demo: name another folder with --folder")
+    for part in (folder / name for name in reversed(PARTS)):  # the people, by which a demo is known, go last
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _histogram(dataset: Dataset) -> Report:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from resight.config import read_settings
@@ -17,7 +18,9 @@ from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.extraction import extract
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.numerics.jaccard import rerank
 from resight.ranking import rank
+from resight.records import Features, Ranking
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.tables import scores_table_text
 from resight.training import load_encoder
@@ -35,7 +38,7 @@ class EvaluateSettings:
         cache: A folder that keeps vectors, so that the same encoder on the same images is not run again.
         page: Where to write the HTML page; empty writes none.
         json: Print JSON instead of a table.
-        encoder: What to score where no encoder is named: a backbone as its weights are.
+        encoder: What to score where no run or encoder file is named: a backbone as its weights are.
         device: Where it runs.
     """
 
@@ -53,10 +56,11 @@ class EvaluateSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight evaluate`."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    flags = [("--json=true" if flag == "--json" else flag) for flag in arguments[named:]]
-    (settings,) = read_settings(flags, [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
+    (settings,) = read_settings(arguments[named:], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
+    if named and settings.encoder != EncoderSettings():
+        raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
     dataset = load_dataset(*parse_spec(settings.data))
     if settings.validation_people:
@@ -66,23 +70,44 @@ def run(arguments: Sequence[str]) -> int:
     devices = Devices(settings.device)
     cache = Path(settings.cache).expanduser() if settings.cache else None
     devices.place(encoder)
-    sides = [
+    queries, gallery = (
         extract(encoder, side, devices=devices, flip=settings.flip, cache=cache)
         for side in (dataset.query, dataset.gallery)
-    ]
+    )
+    if devices.rank > 0:  # of several processes one speaks
+        return 0
     known = {"data": dataset.name, "flip": settings.flip, **devices.describe()}
     report = evaluate(
-        *sides, rule=dataset.rule, distractor=dataset.distractor, re_ranking=settings.rerank, provenance=known
+        queries, gallery, rule=dataset.rule, distractor=dataset.distractor, re_ranking=settings.rerank, provenance=known
     )
-    if settings.page:
-        queries, gallery = sides
-        ranking = rank(queries, gallery, k=10)
-        title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
-        write_page(settings.page, evaluation_page(report, queries.table, gallery.table, ranking, title=title))
     if settings.json:
         print(json.dumps(report.to_json()))
     else:
         Console().print(scores_table_text({dataset.name: report}))
         for note in dataset.notes:
             print(note)
+    if settings.page:
+        found = ranking(queries, gallery, re_ranking=settings.rerank)
+        title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
+        page = evaluation_page(report, queries.table, gallery.table, found, title=title)
+        write_page(Path(settings.page).expanduser(), page)
     return 0
+
+
+def ranking(queries: Features, gallery: Features, *, re_ranking: bool, k: int = 10) -> Ranking:
+    """Rank as the evaluation did.
+
+    Args:
+        queries: ``Q`` vectors.
+        gallery: ``G`` vectors of the same encoder.
+        re_ranking: Whether distances are k-reciprocal re-ranked first.
+        k: How many results to give, at most ``G``.
+
+    Returns:
+        Gallery rows and distances ``(Q, k)``, nearest first.
+    """
+    if not re_ranking:
+        return rank(queries, gallery, k=k)
+    distances = rerank(queries.vectors, gallery.vectors)
+    ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return Ranking(ids, np.take_along_axis(distances, ids, axis=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from resight import __version__
 from resight.errors import ResightError, nearest
 
 COMMANDS = {
-    "demo": "train without labels on drawn people, measure, and open the report: under 5 minutes",
+    "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
     "search": "find who looks like a person: resight search QUERY.jpg --data folder=CROPS --encoder runs/mine",
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `resight`; those of the process where absent.
 
     Returns:
-        The exit status: 0, 2 for an error that one line explains, 130 for an interrupt.
+        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
+        interrupt.
     """
     # Idle OpenMP threads spin for milliseconds by default; beside other load on the machine that made training several
     # times slower. A shorter spin costs little on a quiet one. It must be set before torch is loaded.
@@ -43,22 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"resight {__version__}")
         return 0
     name, *rest = words
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold what the terminal cannot show, or what is no text at all.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("resight").setLevel(logging.INFO)
     # Fabric reports every process it starts; resight says what matters itself.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         if name not in COMMANDS:
-            raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} Known: {', '.join(COMMANDS)}")
+            raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
+        sys.stdout.flush()  # a reader that has gone is noticed here, and not at the exit
         return status
+    except SystemExit as asked:  # help or the settings were asked for, and are printed
+        return int(asked.code or 0)
     except ResightError as error:
         if debug:
             raise
         print(f"resight: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("resight: interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        goes_on = "; the same command goes on after the last finished epoch" if name == "train" else ""
+        print(f"resight: interrupted{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.

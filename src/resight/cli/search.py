@@ -35,7 +35,7 @@ class SearchSettings:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
         k: How many results.
-        strip: Where to write the picture of the results; empty writes none.
+        strip: Where to write the picture of the results, a PNG; empty writes none.
         cache: A folder that keeps vectors, so that the next search does not embed the same images again.
         json: Print JSON instead of a table.
         backbone: What to search with where no encoder is named.
@@ -59,13 +59,14 @@ class SearchSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    short = {"-k": "--k", "--json": "--json=true"}
-    flags = [short.get(flag, flag) for flag in arguments[named:]]
+    flags = ["--k" if flag == "-k" else flag for flag in arguments[named:]]
     (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
     if not named or not settings.data:
         raise ConfigError(
             "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS"
         )
+    if settings.encoder and settings.backbone != EncoderSettings():
+        raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
     query = arguments[0]
     encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
     read_image(query, encoder.settings.size)  # its errors name the file and the reason
@@ -75,6 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     cache = Path(settings.cache).expanduser() if settings.cache else None
     gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
     queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
+    if devices.rank > 0:  # of several processes one speaks
+        return 0
     ranking = rank(queries, gallery, k=settings.k)
     ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
     found = gallery.table[ids]
@@ -87,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
         )
         buffer = BytesIO()
         strip.save(buffer, format="PNG")
-        write_atomically(Path(settings.strip), buffer.getvalue())
+        write_atomically(Path(settings.strip).expanduser(), buffer.getvalue())
     if settings.json:
         rows = zip(
             found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
@@ -102,7 +105,7 @@ def run(arguments: Sequence[str]) -> int:
     for place, (path, similarity, camera) in enumerate(
         zip(found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), strict=True), 1
     ):
-        table.add_row(str(place), f"{similarity:.3f}", _name(camera, names), Text(path))
+        table.add_row(str(place), f"{similarity:.3f}", Text(_name(camera, names)), Text(path))
     Console().print(table)
     print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
     return 0

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from resight.config import wants_config, write_settings
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
@@ -27,17 +26,19 @@ logger = logging.getLogger(__name__)
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight train`."""
-    if not arguments or arguments[0] not in METHODS:
-        name = arguments[0] if arguments else ""
+    name, *flags = arguments or ("",)
+    if name in ("-h", "--help"):
+        print(
+            "usage: resight train METHOD --data SPEC [--config RECIPE] [--run FOLDER] [settings]\n"
+            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help lists its settings"
+        )
+        return 0
+    if name not in METHODS:
         raise ConfigError(
-            f"resight train needs a method, found '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}; "
+            f"resight train needs a method, found '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)}); "
             f"then settings: resight train {next(iter(METHODS))} --print_config"
         )
-    name, *flags = arguments
     settings, options = read_recipe(name, "", *flags)
-    if wants_config(flags):
-        print(write_settings([options, settings]), end="")
-        return 0
     if not options.data:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
@@ -49,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
     """Train, print the scores and write the page; with several processes only the first speaks."""
     log = _Log()
-    handlers = [log, *_file_handlers(Path(options.run))]
+    handlers = [log, *_file_handlers(Path(options.run).expanduser())]
     library = logging.getLogger("resight")
     for handler in handlers:
         library.addHandler(handler)
@@ -63,9 +64,8 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
             handler.close()
     if not trained.writes:
         return trained
-    console = Console()
     if trained.reports:
-        console.print(scores_table_text(trained.reports))
+        Console().print(scores_table_text(trained.reports))
     found = None
     if trained.queries is not None and trained.gallery is not None:
         found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10))
@@ -80,8 +80,8 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     )
     path = trained.folder / "report.html"
     write_page(path, page)
-    console.print(f"report: {path.resolve()}", soft_wrap=True)
-    console.print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}", soft_wrap=True)
+    print(f"report: {path.resolve()}")
+    print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
     return trained
 
 
@@ -90,7 +90,7 @@ def _file_handlers(folder: Path) -> list[logging.Handler]:
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "log.txt")
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     return [handler]
 

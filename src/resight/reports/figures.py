@@ -1,7 +1,7 @@
 """Figures of curves and scores, as matplotlib figures that share no global state.
 
 The training figures read these names from the rows of a run's metrics, and leave out what is not there:
-``epoch`` (else the row's number), ``clusters``, ``people`` (the true number, where known), ``outlier_share``,
+``epoch`` (else the row's number), ``clusters``, ``true_people`` (their number, where known), ``outlier_share``,
 ``loss`` and every ``loss_*``, ``loss/*`` and ``*_loss``, ``mAP``, ``rank-1``, ``kl`` and every ``kl_*``,
 ``kl/*`` and ``*_kl``, and ``images_per_second``.
 """
@@ -127,7 +127,7 @@ def cluster_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         metrics: A row of named numbers for each epoch (names: see the module).
 
     Returns:
-        The figure, with a dashed line at the true number of people where ``people`` is known.
+        The figure, with a dashed line at the true number of people where ``true_people`` is there.
     """
     figure, axes = _canvas("Epoch", "Clusters", size=(5.4, 3.5))
     _draw_clusters(axes, metrics)

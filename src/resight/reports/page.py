@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from resight.files import write_atomically
-from resight.records import ImageTable, Ranking, Report
+from resight.records import Doubles, ImageTable, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
 
@@ -25,9 +25,9 @@ _STRIP_HEIGHT = 160
 _HALF_INCHES = 7.0
 
 _VERDICTS = (
-    ("right", "✓", "right: the same person, from another camera"),
+    ("right", "✓", "right: the same person"),
     ("wrong", "✕", "wrong: another person"),
-    ("junk", "–", "not counted: the same person and camera, or nobody known"),
+    ("junk", "–", "not counted: the same person by the query's own camera, or nobody known"),
     ("unknown", "○", "not known: the query has no label"),
 )
 
@@ -103,6 +103,32 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
         for strip in drawn
     )
     return Section(title, f'<ul class="key">{key}</ul>{shown}', intro)
+
+
+def strips_sections(report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking) -> list[Section]:
+    """Show ranked strips of queries from the best found to the worst, and the hardest where there are more.
+
+    Args:
+        report: The evaluation; without scores, any queries are shown.
+        query: The queries.
+        gallery: The images they were ranked against.
+        ranking: The ranking, one row a query.
+
+    Returns:
+        The sections.
+    """
+    # Without scores, every query of the ranking is as good an example as any other.
+    ordered = _by_precision(report)[::-1] if len(_precision(report)) else list(range(len(ranking)))
+    spread = np.linspace(0, len(ordered) - 1, min(_SAMPLE, len(ordered))).round().astype(int)
+    sample = [ordered[place] for place in spread]
+    drawn = strips.query_strips(query, gallery, ranking, rows=sample, report=report, height=_STRIP_HEIGHT)
+    shown = strips_section(
+        "Ranked strips",
+        drawn,
+        "A sample of queries, spread evenly from the best found to the worst. Under each result: its distance (smaller "
+        "is closer) and its camera.",
+    )
+    return [shown, hardest_section(report, query, gallery, ranking)] if len(ordered) > len(sample) else [shown]
 
 
 def hardest_section(
@@ -201,14 +227,10 @@ def evaluation_page(
         The page: scores, curves, ranked strips from the best to the worst query, the hardest queries,
         provenance and limits.
     """
-    precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+    precision = _precision(report)
     unscored = int(np.isnan(precision).sum())
     queries = "1 query" if unscored == 1 else f"{unscored:,} queries"
     left_out = f" Left out: {queries} without a possible match." if unscored else ""
-    # Without scores, every query of the ranking is as good an example as any other.
-    ordered = _by_precision(report)[::-1] if len(precision) else list(range(len(ranking)))
-    spread = np.linspace(0, len(ordered) - 1, min(_SAMPLE, len(ordered))).round().astype(int)
-    sample = [ordered[place] for place in spread]
     scores = scores_table({"this evaluation": report})
     sections = [replace(scores, body_html=tables.headline_html(report, images=len(gallery)) + scores.body_html)]
     if len(precision):
@@ -224,18 +246,10 @@ def evaluation_page(
                 "The mean hides who is found and who is not: queries at the left fail." + left_out,
             ),
         ]
-    drawn = strips.query_strips(query, gallery, ranking, rows=sample, report=report, height=_STRIP_HEIGHT)
-    sections.append(
-        strips_section(
-            "Ranked strips",
-            drawn,
-            "A sample of queries, spread evenly from the best found to the worst. Under each result: its "
-            "distance (smaller is closer) and its camera.",
-        )
-    )
-    if len(ordered) > len(sample):
-        sections.append(hardest_section(report, query, gallery, ranking))
-    sections += [*more_sections, settings_section(report.provenance), limits_section()]
+    sections += strips_sections(report, query, gallery, ranking)
+    # The curve is drawn above.
+    provenance = {name: value for name, value in report.provenance.items() if name != "cmc"}
+    sections += [*more_sections, settings_section(provenance), limits_section()]
     subtitle = f"{len(query):,} queries against {len(gallery):,} gallery images"
     return render_page(title, sections, subtitle=subtitle)
 
@@ -294,9 +308,13 @@ def _empty(text: str) -> str:
     return f'<p class="empty">{escape(text)}</p>'
 
 
+def _precision(report: Report) -> Doubles:
+    return np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+
+
 def _by_precision(report: Report) -> list[int]:
     """Give the scored queries, as rows of the query table, the lowest average precision first."""
-    precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+    precision = _precision(report)
     order = np.argsort(precision, kind="stable")
     rows = np.asarray(report.per_query.get("query", np.arange(len(precision))))
     return [int(rows[i]) for i in order if np.isfinite(precision[i])]
@@ -306,8 +324,8 @@ _LIMITS = """<dl class="limits">
 <dt>What the numbers say</dt>
 <dd><b>Rank-k</b> is the share of queries with a right match among the first k results. <b>mAP</b>, mean
 average precision, asks that all right matches rank high, not only the first. <b>mINP</b> looks at the last:
-how far down one must read to find every right match. Results from the query's own camera do not count.
-Queries without a possible match are not scored.</dd>
+how far down one must read to find every right match. Pictures of the same person by the query's own camera
+do not count, unless the rule of the evaluation is "none". Queries without a possible match are not scored.</dd>
 <dt>What they do not say</dt>
 <dd>They hold for these cameras, these days and these people. Other cameras, seasons or clothes give other
 numbers; measure again there. A mean hides groups of people for whom it works less well.</dd>

@@ -92,19 +92,21 @@ def query_strips(
         gallery: The images they were ranked against.
         ranking: The ranking, one row a query.
         rows: The queries to draw, as rows of ``query``.
-        report: Where the queries' scores come from; no scores are told without it.
+        report: Where the queries' scores come from, and the rule they were made by; no scores are told without it.
         height: Height of the pictures in pixels.
 
     Returns:
         A strip for each of ``rows``, in their order.
     """
+    # Where the rule removes nothing, a result of the query's own camera counts like any other.
+    by_camera = report is None or report.provenance.get("rule") != "none"
     score_rows = {} if report is None else {int(q): i for i, q in enumerate(report.per_query.get("query", ()))}
     drawn = []
     for row in rows:
         found = np.flatnonzero(ranking.ids[row] >= 0)[:_RESULTS]
         ids = ranking.ids[row][found]
         person, camera = int(query.people[row]), int(query.cameras[row])
-        judged = verdicts(person, camera, gallery.people[ids], gallery.cameras[ids])
+        judged = verdicts(person, camera if by_camera else UNKNOWN, gallery.people[ids], gallery.cameras[ids])
         captions = [
             f"{distance:.3f}\n{_camera(int(seen_by))}"
             for distance, seen_by in zip(ranking.distances[row][found], gallery.cameras[ids], strict=True)

@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from resight.records import Features, Ranking, Report
-from resight.reports import figures, strips
+from resight.reports import figures
 from resight.reports.page import (
-    Section,
     figure_section,
-    hardest_section,
     limits_section,
     problems_section,
     render_page,
     scores_table,
     settings_section,
-    strips_section,
+    strips_sections,
     warnings_section,
 )
-
-STRIPS = 12
-"""How many ranked strips are shown, spread evenly from the best found query to the worst."""
 
 
 def training_page(
@@ -69,27 +62,11 @@ def training_page(
             figure_section("Training", figures.training_figure(metrics)),
         ]
     if found is not None and "best" in reports:
-        sections += _strips(reports["best"], found)
+        queries, gallery, ranking = found
+        sections += strips_sections(reports["best"], queries.table, gallery.table, ranking)
     if problems:
         sections.append(problems_section(list(problems)))
     if settings:
         sections.append(settings_section(settings))
     sections.append(limits_section())
-    return render_page(title, sections, subtitle=f"{len(metrics)} epochs")
-
-
-def _strips(report: Report, found: tuple[Features, Features, Ranking]) -> list[Section]:
-    queries, gallery, ranking = found
-    precision = report.per_query["average_precision"]
-    order = np.argsort(-np.nan_to_num(precision, nan=-1.0), kind="stable")
-    order = order[~np.isnan(precision[order])]
-    sample = [int(order[i]) for i in np.unique(np.linspace(0, len(order) - 1, STRIPS).round().astype(int))]
-    drawn = strips.query_strips(queries.table, gallery.table, ranking, rows=sample, report=report)
-    return [
-        strips_section(
-            "Ranked strips",
-            drawn,
-            "A sample of queries after training, spread evenly from the best found to the worst.",
-        ),
-        hardest_section(report, queries.table, gallery.table, ranking),
-    ]
+    return render_page(title, sections, subtitle="1 epoch" if len(metrics) == 1 else f"{len(metrics):,} epochs")

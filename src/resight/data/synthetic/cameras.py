@@ -74,7 +74,7 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     Args:
         rng: The source of chance; the same state gives the same camera.
         site_seed: The same for all cameras of a site.
-        variation: How far light and colours stray from the average, 0 (not at all) to about 2.
+        variation: How far light and colours stray from the average, 0 (not at all) to 3.
 
     Returns:
         The camera.
@@ -217,32 +217,33 @@ def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
 
 @njit(cache=True)
 def soften(image: Floats, sigma: float) -> Floats:
-    """Blur an image with a Gaussian of 9 taps a side, its edges repeated.
+    """Blur an image with a Gaussian of three standard deviations a side, its edges repeated.
 
     Args:
         image: ``(H, W, 3)`` float32.
-        sigma: Standard deviation in pixels, above 0 and at most about 2.
+        sigma: Standard deviation in pixels, above 0.
 
     Returns:
         ``(H, W, 3)`` float32.
     """
-    taps = np.exp(-0.5 * (np.arange(-4, 5) / sigma) ** 2).astype(np.float32)
+    reach = max(4, math.ceil(3 * sigma))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
     taps /= taps.sum()
     height, width = image.shape[0], image.shape[1]
     across = np.zeros_like(image)
     for i in range(height):
         for j in range(width):
-            for k in range(-4, 5):
+            for k in range(-reach, reach + 1):
                 source = min(max(j + k, 0), width - 1)
                 for channel in range(3):
-                    across[i, j, channel] += taps[k + 4] * image[i, source, channel]
+                    across[i, j, channel] += taps[k + reach] * image[i, source, channel]
     blurred = np.zeros_like(image)
     for i in range(height):
-        for k in range(-4, 5):
+        for k in range(-reach, reach + 1):
             source = min(max(i + k, 0), height - 1)
             for j in range(width):
                 for channel in range(3):
-                    blurred[i, j, channel] += taps[k + 4] * across[source, j, channel]
+                    blurred[i, j, channel] += taps[k + reach] * across[source, j, channel]
     return blurred
 
 

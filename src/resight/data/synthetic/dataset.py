@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,7 +21,7 @@ from resight.data.synthetic.studio import Studio
 from resight.errors import DataError
 from resight.progress import progress
 
-VERSION = 1
+VERSION = 2
 """Raised when the same settings begin to give other images."""
 
 
@@ -49,31 +48,30 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     Everything is first written beside the folder and then renamed: an interrupted call leaves no half set.
 
     Args:
-        root: The folder to make; may exist if it is empty.
+        root: The folder to make; may exist if it is empty and is not the one the process works in.
         settings: What to draw.
 
     Returns:
         The counts.
 
     Raises:
-        DataError: The folder is not empty, or a file is in its place.
+        DataError: The folder is not empty or is the current one, or a file is in its place.
     """
-    root = Path(root)
+    root = Path(root).expanduser().resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{root} exists and is not an empty folder: choose another, or remove it first")
+    if root == Path.cwd():
+        raise DataError(f"{root} is the current folder, which cannot be replaced: name a folder in it")
     root.parent.mkdir(parents=True, exist_ok=True)
     studio = Studio(settings)
     planned = plan(settings)
-    draft = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        draft.chmod(0o755)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
+        draft = Path(beside) / root.name
+        draft.mkdir()  # with the rights that the user gives new folders, unlike the temporary one around it
         _write(draft, studio, planned)
         if root.exists():
             root.rmdir()
         draft.rename(root)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     folders = [image.path.split("/")[0] for image in planned]
     return SyntheticSet(root, folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY))
 

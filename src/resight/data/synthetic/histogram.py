@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from resight.data.synthetic.cameras import Pixels
+from resight.errors import DataError
 from resight.records import Floats
 
 
@@ -19,8 +20,13 @@ def stripe_histogram(pixels: Pixels, *, stripes: int = 6, bins: tuple[int, int, 
     Returns:
         ``(N, D)`` float32, L2-normalised, ``D = stripes * product(bins)``: square roots of each stripe's shares, so
         that the dot product compares histograms by Bhattacharyya's coefficient.
+
+    Raises:
+        DataError: The images have fewer rows than stripes.
     """
     count, height = pixels.shape[:2]
+    if height < stripes:
+        raise DataError(f"{stripes} stripes need images of {stripes} rows or more, found {height}: ask for fewer")
     cells = int(np.prod(bins))
     vectors = np.zeros((count, stripes * cells), np.float32)
     edges = np.linspace(0, height, stripes + 1).round().astype(int)

@@ -97,6 +97,12 @@ def _around(x: float, y: float, arm: bool) -> float:
 
 
 @njit(cache=True)
+def _around_leg(x: float, y: float, z: float) -> float:
+    """Give the angle around a leg: 0 in front, pi / 2 at its outside, pi behind; negative at its inside."""
+    return math.atan2(abs(x) - (0.2 - 0.09 * z), -0.02 - y)  # at rest the legs lean outwards
+
+
+@njit(cache=True)
 def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
     """Give the light and shade of wrinkles in the cloth, a factor near 1."""
     return 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
@@ -182,12 +188,13 @@ def surface_colour(
         if z < n[LEG_END]:
             return SKIN, 1.0
         kind = int(n[LOWER_PATTERN])
-        if kind == 1 and abs(x) > 0.17 + 0.035 * min(1.0, max(0.0, (0.55 - z) / 0.15)):  # outside of the leg
+        if kind == 1 and abs(_around_leg(x, y, z) - 0.5 * math.pi) < 0.3:  # 4 cm at the thigh, 2 at the ankle
             return SECOND, 1.0
         if kind == 2:
             return LOWER, _fold(x, y, z, n) * (1 + 0.55 * math.exp(-(((z - 0.66) / 0.16) ** 2)) * (1 if y < 0 else 0.3))
         if kind == 3:
-            return LOWER, _fold(x, y, z, n) * (0.55 if (z / 0.09) % 1.0 < 0.5 else 1.25)
+            rows, columns = (z / 0.09) % 1.0 < 0.5, (_around_leg(x, y, z) / math.pi * 3) % 1.0 < 0.5
+            return LOWER, _fold(x, y, z, n) * (0.55 if rows != columns else 1.25)
         return LOWER, _fold(x, y, z, n)
     if surface == Surface.FOOT:
         return (SOLES, 1.0) if z < 0.028 else (SHOES, 1.0)
@@ -198,7 +205,7 @@ def surface_colour(
         mouth = y < -0.1 and abs(z - 1.632) < 0.006 and abs(x) < 0.022
         return SKIN, 0.3 if eyes else (0.55 if mouth else 1.0)
     if surface == Surface.HAIR:
-        if n[HEADWEAR] > 0 and (n[HEADWEAR] == 3 or z > 1.70) and along == 0:
+        if n[HEADWEAR] > 0 and (n[HEADWEAR] == 3 or z > 1.70):
             return HAT, 1.0
         return HAIR, 1 + 0.25 * math.sin(160 * x)
     if surface == Surface.SKIRT:

@@ -30,6 +30,7 @@ class Key(IntEnum):
     CROP = 5
     QUERY = 6
     REJECT = 7
+    PASSAGE = 8
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,14 @@ class SyntheticSettings:
         first_person: The first person id; the others follow.
         height: Of an image, pixels.
         width: Of an image, pixels.
-        occluders: Share of the images in which something stands in front, 0..1.
+        occluders: Share of the images in which something stands or passes in front, 0..1; it stays for a few images
+            of a visit.
         distractors: Images of nobody (person 0) in the gallery, a share of its images of people.
         junk: Boxes too far off to count (person -1) in the gallery, a share of its images of people.
         silhouettes: Whether silhouettes are written.
 
     Raises:
-        ConfigError: A number is out of its range.
+        ConfigError: A number is out of its range, nobody is to be drawn, or queries would leave no gallery.
     """
 
     people_train: int = 60
@@ -88,6 +90,11 @@ class SyntheticSettings:
                 raise ConfigError(f"{name} must lie in {low}..{high}, found {value}")
         if self.people_train + self.people_test == 0:
             raise ConfigError("people_train and people_test are both 0: there is nobody to draw")
+        if self.people_test and self.visits * self.crops < 2:
+            raise ConfigError(
+                "crops and visits are both 1: of each person and camera one image is the query, which leaves none for "
+                "the gallery; raise one of them, or set people_test to 0"
+            )
         last = self.first_person + self.people_train + self.people_test - 1
         if last > 9999:
             raise ConfigError(f"person ids have four digits: first_person gives ids up to {last}, lower it")
@@ -106,6 +113,7 @@ class Planned:
         tracklet: Id of the visit, unique in the set; -1 for distractors and junk.
         index: Place in the visit, from 0.
         frame: Frame number.
+        box: Last number of the name: 0 for a query, 1 for the other images of people, from 2 for distractors and junk.
     """
 
     path: str
@@ -116,6 +124,7 @@ class Planned:
     tracklet: int
     index: int
     frame: int
+    box: int
 
 
 def plan(settings: SyntheticSettings) -> list[Planned]:
@@ -141,8 +150,9 @@ def plan(settings: SyntheticSettings) -> list[Planned]:
                 for index in range(settings.crops):
                     query = not training and visit * settings.crops + index == asked
                     folder = TRAIN if training else QUERY if query else GALLERY
-                    name = _name(person, camera, visit, frame, 0 if query else 1)
-                    images.append(Planned(f"{folder}/{name}", person, person, camera, visit, tracklet, index, frame))
+                    box = 0 if query else 1
+                    path = f"{folder}/{_name(person, camera, visit, frame, box)}"
+                    images.append(Planned(path, person, person, camera, visit, tracklet, index, frame, box))
                     frame += int(steps.integers(4, 13))
                 tracklet += 1
     tested = [image for image in images if image.path.startswith(GALLERY)]
@@ -151,10 +161,9 @@ def plan(settings: SyntheticSettings) -> list[Planned]:
             rng = chance(settings.seed, Key.REJECT, label - JUNK, row)
             like = tested[int(rng.integers(len(tested)))]
             person = like.person if label == JUNK else STRANGER + int(rng.integers(STRANGERS))
-            name = _name(label, like.camera, like.visit, like.frame, row + 2)
-            images.append(
-                Planned(f"{GALLERY}/{name}", label, person, like.camera, like.visit, -1, like.index, like.frame)
-            )
+            box = row + 2
+            path = f"{GALLERY}/{_name(label, like.camera, like.visit, like.frame, box)}"
+            images.append(Planned(path, label, person, like.camera, like.visit, -1, like.index, like.frame, box))
     return images
 
 

@@ -15,6 +15,10 @@ from resight.data.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, K
 from resight.data.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
 
 _FIGURES_KEPT = 128
+_PASSAGE = 3
+"""Images in a row for which those who pass, and what is passed, stay in view."""
+_STEP = 0.35
+"""Metres that somebody walks from one image of a visit to the next."""
 
 
 class Studio:
@@ -63,8 +67,7 @@ class Studio:
         Returns:
             The crop, and what decided it.
         """
-        key = (image.person, image.camera, image.visit, image.index, image.label - JUNK if image.label <= 0 else 2)
-        rng = chance(self.settings.seed, Key.CROP, *key)
+        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
         shot = self._shot(image, rng)
         camera, scene = self.cameras[image.camera - 1], self.scenes[image.camera - 1]
         size = (self.settings.height, self.settings.width)
@@ -75,7 +78,8 @@ class Studio:
         walk = chance(self.settings.seed, Key.VISIT, image.person, image.camera, image.visit)
         heading = camera.heading + walk.normal(0, camera.scatter) + math.pi * walk.integers(2)
         turning, pace = walk.normal(0, 0.12), walk.uniform(0.17, 0.4)
-        yaw = heading + turning * image.index + rng.normal(0, 0.06)
+        course = heading + turning * image.index
+        yaw = course + rng.normal(0, 0.06)
         step = 0.025 * image.index
         low = max(0.62, camera.horizon + 0.2)
         spot = (
@@ -84,7 +88,7 @@ class Studio:
         )
         phase = (walk.random() + pace * image.index + rng.normal(0, 0.02)) % 1
         exposure = math.exp(walk.normal(0, 0.11) + rng.normal(0, 0.03))
-        passers, barriers = self._others(rng, image.person)
+        passers, barriers = self._others(image, course)
         shift, scale = _box_error(rng, image.label)
         return Shot(
             figure=self.figure(image.person),
@@ -97,28 +101,40 @@ class Studio:
             exposure=exposure,
         )
 
-    def _others(self, rng: np.random.Generator, person: int) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
+    def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
+        """Give who else is in view and what stands in front: for some images of a visit the same, farther along.
+
+        ``course`` is the direction the person walks in, as in `Stance.yaw`.
+        """
+        key = (self.settings.seed, Key.PASSAGE, image.person, image.camera, image.visit)
+        # A visit may begin in the middle of a passage: occluders come and go at any of its images.
+        passage, place = divmod(image.index + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
+        rng = chance(*key, passage)
+        steps = place - (_PASSAGE - 1) / 2
         passers: list[Passer] = []
         barriers: list[Barrier] = []
 
-        def stranger(right: float, away: float) -> Passer:
-            who = STRANGER + int(rng.integers(STRANGERS))
-            stance = Stance(float(rng.random()), float(rng.uniform(0, 2 * math.pi)), right, away)
-            return Passer(self.figure(who), stance)
+        def stranger(right: float, away: float, yaw: float) -> Passer:
+            figure = self.figure(STRANGER + int(rng.integers(STRANGERS)))
+            phase = (rng.random() + rng.uniform(0.17, 0.4) * steps) % 1
+            drift = _STEP * steps * (math.sin(yaw) - math.sin(course))
+            return Passer(figure, Stance(float(phase), yaw % (2 * math.pi), right + drift, away))
 
         side = float(rng.choice([-1.0, 1.0]))
         if rng.random() < 0.15:
-            passers.append(stranger(side * rng.uniform(0.2, 0.9), rng.uniform(0.8, 4)))
+            passers.append(stranger(side * rng.uniform(0.2, 0.9), rng.uniform(0.8, 4), rng.uniform(0, 2 * math.pi)))
         if rng.random() < self.settings.occluders:
             kind, grey = rng.random(), rng.uniform(0.02, 0.4)
             red, green, blue = np.clip(grey * (1 + rng.normal(0, 0.25, 3)), 0.01, 0.9).tolist()
-            if kind < 0.45:
-                passers.append(stranger(-side * rng.uniform(0.28, 0.5), -rng.uniform(0.5, 1.2)))
+            drift = -_STEP * steps * math.sin(course)  # what stands still falls behind; a crop is about a metre wide
+            if kind < 0.45:  # somebody walks along: who crossed would hide the person, and be the person of the box
+                yaw = course + rng.normal(0, 0.15)
+                passers.append(stranger(-side * rng.uniform(0.32, 0.48), -rng.uniform(0.5, 1.2), yaw))
             elif kind < 0.7:
-                left = rng.uniform(0.05, 0.8)
-                barriers.append(Barrier(left, -0.1, left + rng.uniform(0.06, 0.2), 1.1, (red, green, blue)))
+                middle, width = rng.uniform(0.4, 0.6) + drift, rng.uniform(0.06, 0.2)
+                barriers.append(Barrier(middle - width / 2, -0.1, middle + width / 2, 1.1, (red, green, blue)))
             else:
-                left = rng.choice([-0.3, 0.3])
+                left = rng.choice([-0.3, 0.3]) + drift
                 barriers.append(Barrier(left, rng.uniform(0.55, 0.85), left + 1, 1.1, (red, green, blue)))
         return tuple(passers), tuple(barriers)
 

@@ -1,0 +1,78 @@
+"""The page of a training run."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resight.records import Features, ImageTable, Ranking, Report
+from resight.reports.page import write_page
+from resight.reports.training import training_page
+
+METRICS = [{"epoch": epoch, "clusters": 3.0 + epoch, "loss/hard": 2.0 - epoch} for epoch in range(2)]
+
+
+def found(folder: Path, queries: int) -> tuple[Features, Features, Ranking]:
+    path = folder / "picture.png"
+    Image.new("RGB", (16, 32), "#336699").save(path)
+    sides = [
+        Features(
+            ImageTable(np.array([str(path)] * count), np.zeros(count), np.full(count, camera)), np.ones((count, 2))
+        )
+        for count, camera in ((queries, 1), (3, 2))
+    ]
+    return sides[0], sides[1], Ranking(np.tile(np.arange(3), (queries, 1)), np.zeros((queries, 3)))
+
+
+def report(precision: list[float]) -> Report:
+    values = np.array(precision)
+    first = np.where(np.isnan(values), -1, 0)
+    return Report({"mAP": 0.5}, {"query": np.arange(len(values)), "average_precision": values, "first_rank": first})
+
+
+def headings(html: str) -> list[str]:
+    return re.findall("<h2>([^<]*)</h2>", html)
+
+
+def test_a_page_shows_what_the_run_has(tmp_path: Path) -> None:
+    scores = list(np.linspace(0.1, 1, 20))
+    reports = {"before": report(scores), "best": report(scores)}
+    html = training_page(
+        reports, METRICS, title="ICE on <mine>", found=found(tmp_path, 20), settings={"seed": 1}, warnings=["w<arm"]
+    )
+    assert headings(html) == [
+        "Warnings",
+        "Before and after",
+        "Right match within rank",
+        "Clusters",
+        "Training",
+        "Ranked strips",
+        "Hardest queries",
+        "How this was made",
+        "What this means, and what it does not",
+    ]
+    assert html.count("<img") == 12 + 8
+    assert "ICE on &lt;mine&gt;" in html
+    assert "w&lt;arm" in html
+    assert "2 epochs" in html
+
+
+def test_a_page_without_labels_or_epochs() -> None:
+    html = training_page({}, [], title="x")
+    assert headings(html) == ["What this means, and what it does not"]
+    assert "1 epoch<" in training_page({}, METRICS[:1], title="x")
+
+
+@pytest.mark.parametrize("scores", [[np.nan], [], [0.5], [np.nan, 0.25]])
+def test_few_queries_and_none_that_could_be_scored(tmp_path: Path, scores: list[float]) -> None:
+    html = training_page({"best": report(scores)}, METRICS, title="x", found=found(tmp_path, len(scores)))
+    assert html.count("<img") == int(np.isfinite(scores).sum())
+    assert "Hardest queries" not in html
+
+
+def test_a_file_name_that_is_no_text_does_not_cost_the_page(tmp_path: Path) -> None:
+    html = training_page({}, METRICS, title="x", problems=[("b\udce9b\udce9.jpg", "empty")])
+    write_page(tmp_path / "report.html", html)
+    assert "b\\udce9b\\udce9.jpg" in (tmp_path / "report.html").read_text()
