@@ -192,6 +192,7 @@ def test_a_value_of_the_wrong_kind_is_one_line_that_names_the_key(key: str, valu
         ("--encoder.height=8", "32 or more"),
         ("--device.processes=0", "1 or more"),
         ("--validation_people=-1", "0 or more"),
+        ("--seed=-1", "seed must be 0 or more"),
         ("--select=validation", "set validation_people"),
     ],
 )

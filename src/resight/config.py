@@ -20,6 +20,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
 from resight.errors import ConfigError, nearest
+from resight.files import expanded
 
 RECIPES = importlib.resources.files("resight") / "recipes"
 """The recipes that come with the installation."""
@@ -106,7 +107,7 @@ def find_recipe(name: str) -> Path:
     Raises:
         ConfigError: There is none; the nearest is named.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         return path
     shipped = {item.stem: item for item in Path(str(RECIPES)).glob("*.yaml")}

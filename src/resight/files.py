@@ -7,6 +7,11 @@ import secrets
 from pathlib import Path
 
 
+def expanded(path: str | Path) -> Path:
+    """Replace ``~`` by the home folder; where there is no such user the path stays as it is, and is not found."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file through a temporary one in the same folder.
 

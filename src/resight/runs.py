@@ -29,7 +29,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from resight.errors import RunError
-from resight.files import write_atomically
+from resight.files import expanded, write_atomically
 from resight.models.encoder import Encoder
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Run:
     """
 
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
-        self.folder, self.seed, self.writes = folder.expanduser(), seed, writes
+        self.folder, self.seed, self.writes = expanded(folder), seed, writes
         self._sums: dict[str, float] = {}
         self._first: tuple[float, int] | None = None  # when the epoch's first step was done, and its images
         self._last = 0.0

@@ -20,6 +20,7 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, RunError, nearest
 from resight.evaluation import evaluate
 from resight.extraction import extract
+from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.progress import progress
@@ -62,8 +63,9 @@ class TrainSettings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
-        if self.validation_people < 0 or self.eval_every < 0:
-            raise ConfigError("validation_people and eval_every must be 0 or more")
+        for name in ("seed", "validation_people", "eval_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
         if self.select in ("validation", "test") and not self.eval_every:
@@ -184,7 +186,7 @@ def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -
         path: A run folder or a ``.safetensors`` file.
         which: Of a run folder, the best epoch or the last.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     return Encoder.load(path / f"encoder-{which}.safetensors" if path.is_dir() else path)
 
 

@@ -87,6 +87,7 @@ def test_distances_and_normalisation(rng):
         (lambda x: k_nearest(x, 11), "k must be in 1..10"),
         (lambda x: k_nearest(x, 0), "k must be in 1..10"),
         (lambda x: k_nearest(x[:1], 1), "at least 2 vectors"),
+        (lambda x: k_nearest(x[:0], 1, queries=x), "at least 1 vector"),
         (lambda x: k_nearest(x[0], 1), "shape"),
         (lambda x: k_nearest(x, 2, queries=x[:, :2]), "same dimension"),
         (lambda x: k_nearest(x, 2, block=0), "block"),
@@ -106,3 +107,9 @@ def test_bad_input_is_told_in_one_line(rng, call, message):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+def test_a_single_vector_can_be_searched_by_others() -> None:
+    distances, ids = k_nearest([[3.0, 4.0]], 1, queries=[[0.0, 0.0], [3.0, 4.0]])
+    assert ids.tolist() == [[0], [0]]
+    assert distances.tolist() == [[25.0], [0.0]]

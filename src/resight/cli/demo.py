@@ -18,7 +18,7 @@ from resight.data.splits import Dataset
 from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.files import write_atomically
+from resight.files import expanded, write_atomically
 from resight.ranking import rank
 from resight.records import Features, Report
 from resight.reports.strips import query_strips
@@ -50,7 +50,7 @@ class DemoSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight demo`."""
     (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
-    folder, console = Path(demo.folder).expanduser(), Console()
+    folder, console = expanded(demo.folder), Console()
     drawn = replace(PEOPLE, seed=demo.seed)
     name = "ice"
     flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +16,7 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.extraction import extract
+from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.jaccard import rerank
 from resight.ranking import rank
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: label some people, or hold some out with --validation_people")
     devices = Devices(settings.device)
-    cache = Path(settings.cache).expanduser() if settings.cache else None
+    cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
     queries, gallery = (
         extract(encoder, side, devices=devices, flip=settings.flip, cache=cache)
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
         found = ranking(queries, gallery, re_ranking=settings.rerank)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
         page = evaluation_page(report, queries.table, gallery.table, found, title=title)
-        write_page(Path(settings.page).expanduser(), page)
+        write_page(expanded(settings.page), page)
     return 0
 
 

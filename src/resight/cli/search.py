@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -19,7 +18,7 @@ from resight.data.images import read_image
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
 from resight.extraction import extract
-from resight.files import write_atomically
+from resight.files import expanded, write_atomically
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.ranking import rank
 from resight.records import ImageTable
@@ -73,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = load_dataset(*parse_spec(settings.data))
     devices = Devices(settings.device)
     devices.place(encoder)
-    cache = Path(settings.cache).expanduser() if settings.cache else None
+    cache = expanded(settings.cache) if settings.cache else None
     gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
     queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
     if devices.rank > 0:  # of several processes one speaks
@@ -90,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         )
         buffer = BytesIO()
         strip.save(buffer, format="PNG")
-        write_atomically(Path(settings.strip).expanduser(), buffer.getvalue())
+        write_atomically(expanded(settings.strip), buffer.getvalue())
     if settings.json:
         rows = zip(
             found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), found.people.tolist(), strict=True

@@ -14,6 +14,7 @@ from rich.console import Console
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
+from resight.files import expanded
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
@@ -50,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
     """Train, print the scores and write the page; with several processes only the first speaks."""
     log = _Log()
-    handlers = [log, *_file_handlers(Path(options.run).expanduser())]
+    handlers = [log, *_file_handlers(expanded(options.run))]
     library = logging.getLogger("resight")
     for handler in handlers:
         library.addHandler(handler)

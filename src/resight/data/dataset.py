@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from resight.data.market1501 import load_market1501
 from resight.data.msmt17 import load_msmt17
 from resight.data.splits import Dataset, split_validation
 from resight.errors import ConfigError, DataError, nearest
+from resight.files import expanded
 
 __all__ = ["DATASETS", "Dataset", "load_dataset", "parse_spec", "split_validation"]
 
@@ -54,7 +54,7 @@ def load_dataset(name: str, root: str | Path) -> Dataset:
     """
     load = DATASETS[_known(name)]
     try:
-        return load(_expanded(root))
+        return load(expanded(root))
     except OSError as error:
         where, why = error.filename or root, error.strerror or error
         raise DataError(f"{name}: cannot read {where} ({why}): check its rights and its disk") from error
@@ -75,13 +75,13 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     """
     name, equals, path = spec.partition("=")
     # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
-    if equals and not _expanded(spec).exists() and not set(name) & set("/\\.~"):
+    if equals and not expanded(spec).exists() and not set(name) & set("/\\.~"):
         if not path.strip():
             raise ConfigError(f"'{spec}' names no folder: write {name}=PATH")
-        return _known(name.strip()), _expanded(path.strip())
+        return _known(name.strip()), expanded(path.strip())
     if not spec.strip() or spec in DATASETS:
         raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
-    root = _expanded(spec)
+    root = expanded(spec)
     style = _market_style(root)
     if style is None:
         return "folder", root
@@ -93,11 +93,6 @@ def _known(name: str) -> str:
     if name not in DATASETS:
         raise ConfigError(f"there is no data set '{name}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}")
     return name
-
-
-def _expanded(path: str | Path) -> Path:
-    # Path.expanduser raises where there is no such user; this leaves the path as it is, and it is not found.
-    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def _market_style(root: Path) -> str | None:

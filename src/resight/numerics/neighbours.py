@@ -39,8 +39,8 @@ def k_nearest(
         rows of ``vectors``.
 
     Raises:
-        DataError: Fewer than 2 vectors, ``k`` or ``block`` out of range, dimensions that differ, or values
-            that are not finite.
+        DataError: No vectors (or one alone that is to search itself), ``k`` or ``block`` out of range, dimensions
+            that differ, or values that are not finite.
     """
     distances, ids, _ = search(vectors, k, queries=queries, block=block)
     return distances, ids
@@ -95,7 +95,7 @@ def farthest_distances(vectors: npt.ArrayLike, *, queries: npt.ArrayLike | None 
         ``(Q,)`` float32, to float32 rounding of the squared lengths.
 
     Raises:
-        DataError: Fewer than 2 vectors, dimensions that differ, values that are not finite, or a bad block.
+        DataError: As in `k_nearest`.
     """
     rows, asked = _checked(vectors, queries)
     farthest = np.empty(len(asked), np.float32)
@@ -106,8 +106,9 @@ def farthest_distances(vectors: npt.ArrayLike, *, queries: npt.ArrayLike | None 
 
 def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None) -> tuple[Floats, Floats]:
     rows = as_vectors(vectors)
-    if len(rows) < 2:
-        raise DataError(f"a search needs at least 2 vectors, found {len(rows)}")
+    least = 1 if queries is not None else 2
+    if len(rows) < least:
+        raise DataError(f"a search needs at least {least} vector{'s' * (least > 1)}, found {len(rows)}")
     asked = rows if queries is None else as_vectors(queries, "queries")
     if asked.shape[1] != rows.shape[1]:
         raise DataError(f"queries and vectors must have the same dimension, found {asked.shape[1]} and {rows.shape[1]}")

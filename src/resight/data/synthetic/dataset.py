@@ -19,6 +19,7 @@ from resight.data.synthetic.body import Build
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.data.synthetic.studio import Studio
 from resight.errors import DataError
+from resight.files import expanded
 from resight.progress import progress
 
 VERSION = 2
@@ -57,7 +58,7 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     Raises:
         DataError: The folder is not empty or is the current one, or a file is in its place.
     """
-    root = Path(root).expanduser().resolve()
+    root = expanded(root).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{root} exists and is not an empty folder: choose another, or remove it first")
     if root == Path.cwd():
