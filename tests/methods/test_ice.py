@@ -219,6 +219,11 @@ def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:
     assert lengths[1] == pytest.approx(0.5, rel=1e-3)
 
 
+def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images: Crops) -> None:
+    plain = steps(tiny.ice(images, camera_aware=False))
+    assert steps(tiny.ice(images, camera_aware=False, negatives="shared-camera", centre_cameras=True)) == plain
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [

@@ -66,7 +66,8 @@ class ICESettings:
         clip: Largest norm of the gradient of a step; 0 for no limit.
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
-        camera_aware: Use camera proxies (eq. 6.7); off for images whose cameras are unknown.
+        camera_aware: Use the cameras: camera proxies (eq. 6.7), and what the next two say. Off for images whose
+            cameras are unknown.
         centre_cameras: Take each camera's mean away from the features before clustering.
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
@@ -138,8 +139,6 @@ class ICESettings:
                 raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.identities < 2:
             raise ConfigError(f"identities must be 2 or more, found {self.identities}")
-        if self.negatives == "shared-camera" and not self.camera_aware:
-            raise ConfigError("negatives shared-camera needs cameras: set camera_aware true, or negatives all")
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
@@ -212,7 +211,7 @@ class ICE:
             images.table,
             settings.cluster,
             supervised=settings.supervised,
-            centre_cameras=settings.centre_cameras,
+            centre_cameras=settings.camera_aware and settings.centre_cameras,
         )
         self._recent: deque[Ints] = deque(maxlen=8)
 
@@ -353,7 +352,9 @@ class ICE:
 
     def _spared(self, labels: Tensor, others: Tensor) -> Tensor | None:
         """Give which of the other clusters each label is not pushed away from."""
-        return self.memory.apart(labels, others) if self.settings.negatives == "shared-camera" else None
+        if self.settings.negatives == "all" or not self.settings.camera_aware:
+            return None
+        return self.memory.apart(labels, others)
 
     def _instance_losses(
         self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]

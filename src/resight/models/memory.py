@@ -47,7 +47,7 @@ class ProxyMemory:
             others: ``(M,)`` clusters.
 
         Returns:
-            ``(B, M)`` bool; never a cluster and itself. All true where cameras were not given.
+            ``(B, M)`` bool; never a cluster and itself.
         """
         return self._seen[labels] @ self._seen[others].T == 0
 
