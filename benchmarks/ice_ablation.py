@@ -2,12 +2,16 @@
 
 python benchmarks/ice_ablation.py --data market1501=PATH --epochs 6 --iterations 60
 
-Scores are those of 60 people held out of the training part. A run that was killed is continued.
+Everything else is the recipe `site`. Scores are those of 60 people held out of the training part. A run that was killed
+is continued, and one that is done is not done again.
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
+
+from record import about
 
 import resight
 
@@ -26,36 +30,24 @@ def main() -> None:
     asked = parser.parse_args()
     name, _, root = asked.data.partition("=")
     data = resight.load_dataset(name, root)
+    budget = {"epochs": asked.epochs, "iterations": asked.iterations, "seed": asked.seed}
     rows = []
     for memory, aware in (("camera-aware", "true"), ("camera-agnostic", "false")):
-        for row, (hard, soft) in ROWS.items():
-            flags = [
-                f"--camera_aware={aware}",
-                f"--hard_weight={hard}",
-                f"--soft_weight={soft}",
-                f"--epochs={asked.epochs}",
-                f"--iterations={asked.iterations}",
-                f"--seed={asked.seed}",
-                "--validation_people=60",
-                "--select=last",
-                f"--run={asked.runs}/{memory}-{row}-{asked.seed}",
-            ]
-            trained = resight.train("ice", data, *resight.read_recipe("ice", "site", *flags))
-            line = trained.metrics[-1]
-            rows.append(
-                {
-                    "memory": memory,
-                    "instance losses": row,
-                    **{score: trained.reports["last"].scores[score] for score in ("mAP", "rank-1")},
-                    **{name: line[name] for name in ("clusters", "outlier_share", "ari", "kl")},
-                }
-            )
+        for losses, (hard, soft) in ROWS.items():
+            run = asked.runs / f"{memory}-{losses}-{asked.seed}"
+            flags = [f"--camera_aware={aware}", f"--hard_weight={hard}", f"--soft_weight={soft}", f"--run={run}"]
+            flags += [f"--{key}={value}" for key, value in budget.items()]
+            settings, options = resight.read_recipe("ice", "site", *flags, "--validation_people=60", "--select=last")
+            trained = resight.train("ice", data, settings, options)
+            last, scores = trained.metrics[-1], trained.reports["last"].scores
+            row = {"memory": memory, "instance losses": losses, "mAP": scores["mAP"], "rank-1": scores["rank-1"]}
+            rows.append(row | {key: last[key] for key in ("clusters", "outlier_share", "ari", "kl")})
             print(json.dumps(rows[-1]), flush=True)
+            start = {score: trained.reports["before"].scores[score] for score in ("mAP", "rank-1")}
+            result = {"data": name, "scored": "60 people held out of the training part", **budget, "start": start}
+            result |= {"rows": rows, **about(run), "settings of the last row": dataclasses.asdict(settings)}
             asked.result.parent.mkdir(parents=True, exist_ok=True)
-            settings = {
-                key: str(value) for key, value in vars(asked).items() if key in ("epochs", "iterations", "seed")
-            }
-            asked.result.write_text(json.dumps({"data": name, **settings, "rows": rows}, indent=1) + "\n")
+            asked.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

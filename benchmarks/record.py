@@ -9,6 +9,7 @@ import os
 import platform
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,9 +29,7 @@ def main() -> None:
     epochs = [json.loads(line) for line in (asked.run / "metrics.jsonl").read_text().splitlines()]
     result = {
         "command": asked.command,
-        "date": date.today().isoformat(),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "environment": json.loads((asked.run / "environment.json").read_text()),
+        **about(asked.run),
         "notes": asked.note,
         "scores": {which: report["scores"] for which, report in reports.items()},
         "minutes": round(sum(epoch["seconds"] for epoch in epochs) / 60, 1),
@@ -39,6 +38,15 @@ def main() -> None:
     }
     asked.result.parent.mkdir(parents=True, exist_ok=True)
     asked.result.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def about(run: Path) -> dict[str, Any]:
+    """Give when and on what a run was made."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "environment": json.loads((run / "environment.json").read_text()),
+    }
 
 
 def _processor() -> str:
