@@ -85,10 +85,8 @@ def cluster(
 def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     """Cluster a sparse distance graph by density.
 
-    The labels, their numbering included, are those of scikit-learn's ``DBSCAN(metric="precomputed")`` on the
-    dense
-    matrix: clusters are numbered by their first core image, and an image at the border of several joins the
-        first.
+    The labels, their numbering included, are those of scikit-learn's ``DBSCAN(metric="precomputed")`` on the dense
+    matrix: clusters are numbered by their first core image, and an image at the border of several joins the first.
 
     Args:
         graph: ``(N, N)`` float32, symmetric, diagonal stored; what is not stored is at distance 1.

@@ -299,7 +299,7 @@ def density_labels(pointers: Columns, entries: Columns, distances: Floats, eps: 
 
     Equals ``DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")`` of scikit-learn on the dense
     matrix: clusters are numbered by their first core point, a border point joins the first cluster that
-        touches it.
+    touches it.
     """
     n = len(pointers) - 1
     core = np.zeros(n, np.bool_)
