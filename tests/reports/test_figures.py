@@ -62,7 +62,7 @@ def test_training_figure_has_a_panel_for_what_is_there() -> None:
     ]
     few = figures.training_figure([{"loss": 1.0}, {"loss": math.nan}, {}])
     assert [axes.get_title(loc="left") for axes in few.axes] == ["Losses"]
-    assert list(few.axes[0].lines[0].get_xdata()) == [0.0]
+    assert list(few.axes[0].lines[0].get_xdata()) == [1.0]
 
 
 def test_training_figure_shows_the_numbers() -> None:
@@ -70,18 +70,17 @@ def test_training_figure_shows_the_numbers() -> None:
     assert list(clusters.lines[0].get_ydata()) == [row["clusters"] for row in METRICS]
     assert max(outliers.lines[0].get_ydata()) == 50.0
     assert [line.get_label() for line in losses.lines] == ["loss", "camera"]
-    assert list(scores.lines[0].get_xdata()) == [4.0, 9.0]
+    assert list(scores.lines[0].get_xdata()) == [5.0, 10.0]
 
 
 @pytest.mark.parametrize("metrics", [[], [{}], [{"epoch": 0.0}], [{"clusters": math.nan}]])
 def test_empty_metrics_say_so(metrics: list[dict[str, float]]) -> None:
     assert "No epoch has been measured yet" in texts(figures.training_figure(metrics))
-    assert "No epoch has been clustered yet" in texts(figures.cluster_figure(metrics))
 
 
-def test_cluster_figure_marks_the_truth_only_where_it_is_known() -> None:
-    assert "400 people in truth" in texts(figures.cluster_figure(METRICS))
-    assert "in truth" not in texts(figures.cluster_figure([{"clusters": 3.0}]))
+def test_the_training_figure_marks_the_truth_only_where_it_is_known() -> None:
+    assert "400 people in truth" in texts(figures.training_figure(METRICS))
+    assert "in truth" not in texts(figures.training_figure([{"clusters": 3.0}]))
 
 
 def test_names_at_line_ends_keep_apart() -> None:

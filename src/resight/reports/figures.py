@@ -120,20 +120,6 @@ def ap_histogram(average_precision: npt.ArrayLike) -> Figure:
     return figure
 
 
-def cluster_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
-    """Draw how many clusters each epoch found.
-
-    Args:
-        metrics: A row of named numbers for each epoch (names: see the module).
-
-    Returns:
-        The figure, with a dashed line at the true number of people where ``true_people`` is there.
-    """
-    figure, axes = _canvas("Epoch", "Clusters", size=(5.4, 3.5))
-    _draw_clusters(axes, metrics)
-    return figure
-
-
 def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
     """Draw a training run: a panel for each kind of number that the metrics hold.
 
@@ -141,7 +127,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         metrics: A row of named numbers for each epoch (names: see the module); a value may be missing or nan.
 
     Returns:
-        The figure: clusters, outliers, losses, scores, KL divergence and speed, as far as they are there.
+        The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there), outliers, losses, scores, KL divergence and speed, as far as they are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
@@ -265,9 +251,9 @@ def _style(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def _series(metrics: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
-    """Give the epochs and the values of one metric, where it is there and finite."""
+    """Give the epochs, from 1, and the values of one metric, where it is there and finite."""
     pairs = [
-        (float(row.get("epoch", index)), float(row[name]))
+        (float(row.get("epoch", index)) + 1, float(row[name]))
         for index, row in enumerate(metrics)
         if row.get(name) is not None and math.isfinite(row[name])
     ]
@@ -322,9 +308,6 @@ def _name_lines(axes: Axes) -> None:
 
 def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
     _draw_series(axes, metrics, ["clusters"])
-    if not axes.lines:
-        _say_empty(axes, "No epoch has been clustered yet")
-        return
     _, people = _series(metrics, "true_people")
     clusters = np.asarray(axes.lines[0].get_ydata(), dtype=np.float64)
     axes.set_ylim(0, 1.18 * max(clusters.max(), people[-1] if people else 0.0, 1.0))

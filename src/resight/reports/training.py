@@ -53,14 +53,13 @@ def training_page(
             figure_section("Right match within rank", figures.cmc_figure(curves), "The share of queries found so far.")
         )
     if metrics:
-        sections += [
+        sections.append(
             figure_section(
-                "Clusters",
-                figures.cluster_figure(metrics),
+                "Training",
+                figures.training_figure(metrics),
                 "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch.",
-            ),
-            figure_section("Training", figures.training_figure(metrics)),
-        ]
+            )
+        )
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
         sections += strips_sections(reports["best"], queries.table, gallery.table, ranking)
