@@ -127,7 +127,8 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         metrics: A row of named numbers for each epoch (names: see the module); a value may be missing or nan.
 
     Returns:
-        The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there), outliers, losses, scores, KL divergence and speed, as far as they are there.
+        The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there),
+        outliers, losses, scores, KL divergence and speed, as far as they are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
