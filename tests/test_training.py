@@ -276,13 +276,6 @@ def test_a_finished_run_can_be_made_longer(tiny_market: Path, tmp_path: Path) ->
     assert [line["epoch"] for line in longer.metrics] == [0, 1, 2]
 
 
-def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".last.safetensors.ab12cd34").write_bytes(b"half")
-    (tmp_path / "notes.txt").write_text("mine")
-    Run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = Devices()
     assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3, 4]

@@ -99,7 +99,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     table = Table(title="Probable matches, most similar first", title_justify="left")
     for column in ("rank", "similarity", "camera", "image"):
-        table.add_column(column, justify="left" if column == "image" else "right", overflow="fold")
+        wide = column == "image"  # of long paths, only the path is broken into lines
+        table.add_column(column, justify="left" if wide else "right", no_wrap=not wide, overflow="fold")
     names = dataset.names.get("cameras", ())
     for place, (path, similarity, camera) in enumerate(
         zip(found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), strict=True), 1
