@@ -57,7 +57,7 @@ def test_train_leaves_everything_a_user_needs(run):
     assert "Ranked strips" in page
     assert not re.search(r"(src|href)=\"https?:", page)
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
-    assert yaml.safe_load((folder / "config.yaml").read_text())["cluster"]["eps"] == 0.45
+    assert yaml.safe_load((folder / "config.yaml").read_text())["cluster"]["eps"] == 0.6
     assert json.loads((folder / "environment.json").read_text())["weights"]["licence"] == "Apache-2.0"
     assert "epoch 2 of 2" in (folder / "log.txt").read_text()
 
