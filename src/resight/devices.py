@@ -112,7 +112,7 @@ class Devices:
             return asked
         if self.device.type == "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-        return "bfloat16" if purpose == "inference" and _cpu_has_bfloat16() else "float32"
+        return "bfloat16" if purpose == "inference" and cpu_has_bfloat16() else "float32"
 
     def autocast(self, purpose: Literal["training", "inference"]) -> AbstractContextManager[Any]:
         """Give the context in which a purpose's forward pass runs."""
@@ -177,6 +177,6 @@ class Devices:
         }
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
     """Say whether this processor multiplies in bfloat16 (AVX-512 BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 import reference
 from resight.errors import DataError
-from resight.numerics.distances import normalise, squared_distances
-from resight.numerics.neighbours import farthest_distances, k_nearest, search
+from resight.numerics.distances import as_vectors, normalise, squared_distances
+from resight.numerics.neighbours import _search_itself, farthest_distances, k_nearest, k_nearest_and_farthest
 
 
 def unit(rng, size, width=24):
@@ -22,6 +22,31 @@ def test_neighbours_are_those_of_a_full_sort(rng, block):
     np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
     assert distances.dtype == np.float32
     assert ids.dtype == np.int64
+
+
+@pytest.mark.parametrize("coarse", [True, False])
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([16, 64, 1000]), st.floats(0, 30))
+def test_vectors_search_themselves_exactly_however_coarse_the_product(coarse, seed, k, block, offset):
+    """Crowds about a few points, duplicates among them, far from the origin: rounding decides where it may."""
+    rng = np.random.default_rng(seed)
+    crowds = rng.normal(size=(3, 8)) + offset
+    spread = 10.0 ** rng.uniform(-5, 0)
+    vectors = (crowds[rng.integers(0, 3, 150)] + spread * rng.normal(size=(150, 8))).astype(np.float32)
+    vectors[100:120] = vectors[rng.integers(0, 100, 20)]
+    distances, ids, _ = _search_itself(as_vectors(vectors), k, block, coarse=coarse)
+    expected = reference.k_nearest(vectors, k)
+    np.testing.assert_array_equal(ids, expected[1])
+    np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("coarse", [True, False])
+def test_more_equals_than_there_is_room_for(rng, coarse):
+    vectors = unit(rng, 400)
+    vectors[50:350] = vectors[50]
+    distances, ids, _ = _search_itself(as_vectors(vectors), 20, 64, coarse=coarse)
+    np.testing.assert_array_equal(ids, reference.k_nearest(vectors, 20)[1])
+    assert not distances[50:350].any()
 
 
 def test_queries_are_searched_without_a_row_of_their_own(rng):
@@ -66,7 +91,7 @@ def test_equal_vectors_are_at_distance_zero(value):
 def test_one_pass_gives_the_farthest_too(rng):
     vectors = unit(rng, 70)
     expected = reference.squared_distances(vectors, vectors).max(axis=1)
-    np.testing.assert_allclose(search(vectors, 3, block=9)[2], expected, atol=1e-5)
+    np.testing.assert_allclose(k_nearest_and_farthest(vectors, 3, block=9)[2], expected, atol=1e-5)
     np.testing.assert_allclose(farthest_distances(vectors, block=9), expected, atol=1e-5)
 
 

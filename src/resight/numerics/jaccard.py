@@ -33,7 +33,7 @@ from scipy import sparse
 from resight.errors import ConfigError, DataError
 from resight.numerics import kernels
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
-from resight.numerics.neighbours import farthest_distances, search
+from resight.numerics.neighbours import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
 
 Reading = Literal["ice", "abmt"]
@@ -80,7 +80,10 @@ def jaccard_graph(
     width = list_length(k1, reading)
     farthest: Floats | None = None
     if neighbours is None:
-        _, ids, farthest = search(rows, width)
+        if reading == "abmt":
+            _, ids, farthest = k_nearest_and_farthest(rows, width)
+        else:
+            _, ids = k_nearest(rows, width)
     else:
         ids = _checked_ids(neighbours[1], len(rows), width)
     scales = np.ones(len(rows))
@@ -134,7 +137,7 @@ def rerank(
         raise ConfigError(f"weight must be in [0, 1], found {weight}")
     joint = as_vectors(np.concatenate([queries, gallery]))
     check_settings(k1, k2, "abmt", images=len(joint))
-    _, ids, farthest = search(joint, list_length(k1, "abmt"))
+    _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"))
     scales = _scales(farthest)
     weights = _weights(joint, ids, scales, k1=k1, k2=k2)
     jaccard = _jaccard(weights[: len(queries)], weights[len(queries) :])

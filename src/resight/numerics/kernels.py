@@ -64,7 +64,7 @@ def select_nearest(
     slack: Floats,
     queries: Floats,
     vectors: Floats,
-    own: int,
+    own: Ints,
     distances: Floats,
     ids: Ints,
 ) -> None:
@@ -72,15 +72,14 @@ def select_nearest(
 
     Everything that may be among the ``k`` nearest, given that an approximate value is off by ``slack`` at
     most, is measured again from the vectors. Equals ``np.lexsort((arange(N), exact))[:k]`` for each row, with
-    the query's own row, ``own + r`` where ``own >= 0``, put first.
+    the query's own row, ``own[r]`` where it is not -1, put first.
     """
     for r in prange(len(approximate)):
         row = approximate[r]
         first = 0
-        skip = -1
-        if own >= 0:
+        skip = own[r]
+        if skip >= 0:
             first = 1
-            skip = own + r
             ids[r, 0] = skip
             distances[r, 0] = 0.0
         k = ids.shape[1] - first
@@ -104,6 +103,90 @@ def select_nearest(
         for a in range(k):
             ids[r, first + a] = candidates[order[a]]
             distances[r, first + a] = exact[order[a]]
+
+
+@njit(cache=True)
+def _narrow(values: Floats, ids: Columns, size: int, k: int, slack: float) -> tuple[int, float]:
+    """Keep the candidates that may still be among the ``k`` nearest; give their number and the limit."""
+    limit = np.float32(_kth_smallest(values[:size], k, -1) + 2.0 * slack)
+    kept = 0
+    for a in range(size):
+        if values[a] <= limit:
+            values[kept] = values[a]
+            ids[kept] = ids[a]
+            kept += 1
+    return kept, float(limit)
+
+
+@njit(cache=True, parallel=True)
+def offer_nearest(
+    dots: Floats,
+    top: int,
+    left: int,
+    lengths: Floats,
+    slack: Floats,
+    k: int,
+    values: Floats,
+    ids: Columns,
+    counts: Ints,
+    limits: Floats,
+    farthest: Floats,
+) -> None:
+    """Let the columns ``left..`` of a tile of products be candidates of the rows ``top..``.
+
+    A row holds what may be among its ``k`` nearest others, as far as it has seen, given that an approximate
+    squared distance, ``lengths[i] + lengths[j] - 2 * dots``, is off by ``slack[i]`` at most: its ``counts[i]``
+    candidates in ``values`` and ``ids``. One with more of them than there is room for has a count of -1.
+    ``farthest`` rises to the largest distance.
+    """
+    room = ids.shape[1]
+    for r in prange(len(dots)):
+        i = top + r
+        size = counts[i]
+        limit = limits[i]
+        most = farthest[i]
+        for c in range(dots.shape[1]):
+            value = lengths[i] + lengths[left + c] - np.float32(2.0) * dots[r, c]
+            most = max(most, value)
+            if value > limit or size < 0 or k == 0 or left + c == i:
+                continue
+            if size == room:
+                size, limit = _narrow(values[i], ids[i], size, k, slack[i])
+                if 4 * size > 3 * room:
+                    size = -1
+                if size < 0 or value > limit:
+                    continue
+            values[i, size] = value
+            ids[i, size] = left + c
+            size += 1
+        if size > k > 0:
+            size, limit = _narrow(values[i], ids[i], size, k, slack[i])
+        counts[i] = size
+        limits[i] = limit
+        farthest[i] = most
+
+
+@njit(cache=True, parallel=True)
+def measure_held(vectors: Floats, candidates: Columns, counts: Ints, distances: Floats, ids: Ints) -> None:
+    """Fill ``(N, k)`` exact distances and ids of each row from its candidates, the row itself first.
+
+    Rows with a count below 0 are left as they are. Equals ``np.lexsort((candidates, exact))`` for each row.
+    """
+    k = ids.shape[1] - 1
+    for i in prange(len(vectors)):
+        if counts[i] < 0:
+            continue
+        near = np.sort(candidates[i, : counts[i]])
+        exact = np.empty(len(near), np.float32)
+        for a in range(len(near)):
+            exact[a] = squared_distance(vectors[i], vectors[near[a]])
+        # Candidates ascend by id, so a stable sort by distance leaves ties in that order.
+        order = np.argsort(exact, kind="mergesort")
+        ids[i, 0] = i
+        distances[i, 0] = 0.0
+        for a in range(k):
+            ids[i, 1 + a] = near[order[a]]
+            distances[i, 1 + a] = exact[order[a]]
 
 
 @njit(cache=True, parallel=True)

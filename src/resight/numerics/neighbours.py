@@ -1,4 +1,8 @@
-"""Exact nearest neighbours, block by block."""
+"""Exact nearest neighbours, block by block.
+
+A matrix product proposes and exact distances decide: whatever may be among the nearest, within the bound of the
+product's own rounding, is measured again from the vectors. So the product may be as coarse as is fast.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,20 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from resight.devices import cpu_has_bfloat16
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
-from resight.numerics.kernels import select_nearest
-from resight.records import Floats, Ints
+from resight.numerics.kernels import measure_held, offer_nearest, select_nearest
+from resight.records import Doubles, Floats, Ints
 
 BLOCK_ENTRIES = 2**26
 """The most distances held at once (256 MiB of float32), whatever the block of rows asked for."""
+
+ROOM = 128
+"""Candidates that are held for each vector at least; four times k where that is more."""
 
 
 def k_nearest(
@@ -21,11 +31,11 @@ def k_nearest(
 ) -> tuple[Floats, Ints]:
     """Find the ``k`` nearest vectors of each query, exactly.
 
-    A blockwise float32 matrix product proposes every row that may be among the nearest, within the bound of
-    its own rounding; the distances of those are then measured from the vectors in float64 and rounded once.
-    The result is therefore the same for every block size, number of threads and linear algebra library, and
-    equal vectors are at distance exactly 0. Ties ascend by id. Memory is ``block * N`` numbers, never ``N *
-    N``.
+    The distances of what a blockwise product proposes are measured from the vectors in float64 and rounded once. The
+    result is therefore the same for every block size, number of threads, precision of the product and linear algebra
+    library, and equal vectors are at distance exactly 0. Ties ascend by id. Where vectors search themselves only
+    half of the product is formed, in bfloat16 where the processor multiplies in it. Memory is ``block * N`` numbers,
+    never ``N * N``.
 
     Args:
         vectors: ``(N, D)`` the rows that are searched.
@@ -42,69 +52,49 @@ def k_nearest(
         DataError: No vectors (or one alone that is to search itself), ``k`` or ``block`` out of range, dimensions
             that differ, or values that are not finite.
     """
-    distances, ids, _ = search(vectors, k, queries=queries, block=block)
-    return distances, ids
+    rows, asked = _checked(vectors, queries, k, block)
+    if queries is None:
+        distances, ids, _ = _search_itself(rows, k, block, coarse=cpu_has_bfloat16())
+        return distances, ids
+    return _search(asked, rows, k, block)
 
 
-def search(
-    vectors: npt.ArrayLike, k: int, *, queries: npt.ArrayLike | None = None, block: int = 2048
-) -> tuple[Floats, Ints, Floats]:
-    """Find the ``k`` nearest vectors of each query, and its distance to the farthest one, in one pass.
+def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048) -> tuple[Floats, Ints, Floats]:
+    """Find the ``k`` nearest vectors of each vector, and its distance to the farthest one, in one pass.
 
     Args:
         vectors: As in `k_nearest`.
         k: As in `k_nearest`.
-        queries: As in `k_nearest`.
         block: As in `k_nearest`.
 
     Returns:
-        The distances and ids of `k_nearest`, and ``(Q,)`` float32, the largest squared distance of each query
+        The distances and ids of `k_nearest`, and ``(N,)`` float32, the largest squared distance of each vector
         (to float32 rounding of the squared lengths).
 
     Raises:
         DataError: As in `k_nearest`.
     """
-    rows, asked = _checked(vectors, queries)
-    if not 1 <= k <= len(rows):
-        raise DataError(f"k must be in 1..{len(rows)}, the number of vectors, found {k}")
-    distances = np.empty((len(asked), k), np.float32)
-    ids = np.empty((len(asked), k), np.int64)
-    farthest = np.empty(len(asked), np.float32)
-    lengths = squared_lengths(rows)
-    # The worst case of a float32 product of D terms and three additions, twice over for the two ends of a
-    # pair.
-    rounding = 2 * (rows.shape[1] + 8) * 2.0**-24
-    for low, high, approximate in _blocks(asked, rows, lengths, block):
-        farthest[low:high] = approximate.max(axis=1)
-        part = asked[low:high]
-        slack = (rounding * (squared_lengths(part) + lengths.max())).astype(np.float32)
-        own = low if queries is None else -1
-        select_nearest(approximate, slack, part, rows, own, distances[low:high], ids[low:high])
-    return distances, ids, np.maximum(farthest, 0)
+    rows, _ = _checked(vectors, None, k, block)
+    return _search_itself(rows, k, block, coarse=False)
 
 
-def farthest_distances(vectors: npt.ArrayLike, *, queries: npt.ArrayLike | None = None, block: int = 2048) -> Floats:
-    """Give each query's squared Euclidean distance to the vector farthest from it.
+def farthest_distances(vectors: npt.ArrayLike, *, block: int = 2048) -> Floats:
+    """Give each vector's squared Euclidean distance to the vector farthest from it.
 
     Args:
-        vectors: ``(N, D)`` the rows that are searched.
-        queries: ``(Q, D)``; ``vectors`` themselves by default.
-        block: Queries to handle at once, at most.
+        vectors: ``(N, D)``.
+        block: Vectors to handle at once, at most.
 
     Returns:
-        ``(Q,)`` float32, to float32 rounding of the squared lengths.
+        ``(N,)`` float32, to float32 rounding of the squared lengths.
 
     Raises:
         DataError: As in `k_nearest`.
     """
-    rows, asked = _checked(vectors, queries)
-    farthest = np.empty(len(asked), np.float32)
-    for low, high, approximate in _blocks(asked, rows, squared_lengths(rows), block):
-        farthest[low:high] = approximate.max(axis=1)
-    return np.maximum(farthest, 0)
+    return k_nearest_and_farthest(vectors, 1, block=block)[2]
 
 
-def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None) -> tuple[Floats, Floats]:
+def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, block: int) -> tuple[Floats, Floats]:
     rows = as_vectors(vectors)
     least = 1 if queries is not None else 2
     if len(rows) < least:
@@ -112,13 +102,101 @@ def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None) -> tuple[Flo
     asked = rows if queries is None else as_vectors(queries, "queries")
     if asked.shape[1] != rows.shape[1]:
         raise DataError(f"queries and vectors must have the same dimension, found {asked.shape[1]} and {rows.shape[1]}")
+    if not 1 <= k <= len(rows):
+        raise DataError(f"k must be in 1..{len(rows)}, the number of vectors, found {k}")
+    if block < 1:
+        raise DataError(f"block must be at least 1, found {block}")
     return rows, asked
 
 
-def _blocks(asked: Floats, rows: Floats, lengths: Floats, block: int) -> Iterator[tuple[int, int, Floats]]:
-    if block < 1:
-        raise DataError(f"block must be at least 1, found {block}")
+# -- others search -----------------------------------------------------------------------------------------------------
+
+
+def _search(asked: Floats, rows: Floats, k: int, block: int, own: Ints | None = None) -> tuple[Floats, Ints]:
+    """Search ``rows`` for ``asked``, which are the rows ``own`` of them or come from elsewhere."""
+    distances, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
+    lengths = squared_lengths(rows)
+    slack = _slack(squared_lengths(asked), lengths.max(), rows.shape[1])
+    own = np.full(len(asked), -1) if own is None else own
     step = max(1, min(block, BLOCK_ENTRIES // len(rows)))
     for low in range(0, len(asked), step):
-        high = min(low + step, len(asked))
-        yield low, high, block_distances(asked[low:high], rows, lengths)
+        part = slice(low, low + step)
+        approximate = block_distances(asked[part], rows, lengths)
+        select_nearest(approximate, slack[part], asked[part], rows, own[part], distances[part], ids[part])
+    return distances, ids
+
+
+def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
+    """Bound how far off a squared distance from a float32 product is, for vectors of such squared lengths."""
+    # The worst case of a product of D terms and three additions, twice over for the two ends of a pair.
+    bound: Floats = (2 * (dim + 8) * 2.0**-24 * (lengths + longest)).astype(np.float32)
+    return bound
+
+
+# -- vectors search themselves -----------------------------------------------------------------------------------------
+
+
+def _search_itself(rows: Floats, k: int, block: int, *, coarse: bool) -> tuple[Floats, Ints, Floats]:
+    """Search vectors among themselves; the farthest distances are only good where the product is not coarse."""
+    size, room = len(rows), max(ROOM, 4 * k)
+    values, candidates = np.empty((size, room), np.float32), np.empty((size, room), np.int32)
+    counts, limits = np.zeros(size, np.int64), np.full(size, np.inf, np.float32)
+    farthest = np.zeros(size, np.float32)
+    factor: Tensor | Floats
+    if coarse:
+        factor, lengths, slack = _coarse(rows, block)
+    else:
+        factor, lengths = rows, squared_lengths(rows)
+        slack = _slack(lengths, lengths.max(), rows.shape[1])
+    held = (values, candidates, counts, limits)
+    for top, left, dots in _tiles(factor, block):
+        offer_nearest(dots, top, left, lengths, slack, k - 1, *held, farthest)
+        if left > top:  # the tile below the diagonal is this one, turned
+            offer_nearest(np.ascontiguousarray(dots.T), left, top, lengths, slack, k - 1, *held, farthest)
+    distances, ids = np.empty((size, k), np.float32), np.empty((size, k), np.int64)
+    measure_held(rows, candidates, counts, distances, ids)
+    crowded = np.flatnonzero(counts < 0)
+    if len(crowded):
+        distances[crowded], ids[crowded] = _search(rows[crowded], rows, k, block, own=crowded)
+    return distances, ids, farthest
+
+
+def _tiles(factor: Tensor | Floats, block: int) -> Iterator[tuple[int, int, Floats]]:
+    """Give the products of blocks of rows on and above the diagonal: first row, first column, ``(B, B)`` float32."""
+    for top in range(0, len(factor), block):
+        for left in range(top, len(factor), block):
+            dots = factor[top : top + block] @ factor[left : left + block].T
+            yield top, left, dots.float().numpy() if isinstance(dots, Tensor) else dots
+
+
+def _coarse(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
+    """Round vectors to bfloat16 for a product of half the cost.
+
+    They are centred first, which changes no distance and makes the roundings smaller.
+
+    Args:
+        rows: ``(N, D)``.
+        block: Rows to handle at once.
+
+    Returns:
+        The centred vectors, rounded, ``(N, D)``; the squared lengths ``(N,)`` of the centred ones; and a bound
+        ``(N,)`` of how far off a squared distance is that is made of these.
+    """
+    mean = rows.mean(axis=0, dtype=np.float64)
+    factor = torch.empty(rows.shape, dtype=torch.bfloat16)
+    lengths, lost = np.empty(len(rows)), np.empty(len(rows))
+    for low in range(0, len(rows), block):
+        part = slice(low, low + block)
+        centred = rows[part] - mean
+        factor[part] = torch.from_numpy(centred)
+        lengths[part] = np.sqrt(np.einsum("nd,nd->n", centred, centred))
+        centred -= factor[part].double().numpy()
+        lost[part] = np.sqrt(np.einsum("nd,nd->n", centred, centred))
+    longest = lengths.max()
+    # a b - a' b' = a (b - b') + (a - a') b', each at most a product of lengths (Cauchy-Schwarz); a' is no longer than
+    # a and what it lost. Then the sum of D products in float32, and its rounding to the 8 bits of a bfloat16.
+    whole = lengths + lost
+    product: Doubles = lengths * lost.max() + lost * whole.max()
+    product += (2.0**-9 + (rows.shape[1] + 8) * 2.0**-24) * whole * whole.max()
+    slack = 2 * product + 8 * 2.0**-24 * (lengths**2 + longest**2)
+    return factor, (lengths**2).astype(np.float32), slack.astype(np.float32)

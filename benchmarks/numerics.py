@@ -1,0 +1,210 @@
+"""Measure ranking, re-ranking and clustering beside what a user would use instead.
+
+python benchmarks/numerics.py --sizes market msmt 100k
+
+Every measurement runs in a process of its own, so that its peak of memory is its own; the matrix product that cannot be
+avoided is timed in the same run. Vectors are made up: people about camera offsets, 2048-d, unit length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TRAIN = {"market": 12_936, "msmt": 32_621, "100k": 100_000}
+TEST = {"market": (3_368, 15_913, 750, 2_798), "msmt": (11_659, 82_161, 3_060, 0)}  # queries, gallery, people, nobody
+DIM = 2048
+
+
+def people_vectors(size: int, people: int, *, seed: int, dim: int = DIM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make vectors, people and cameras: centres in 64 dimensions, camera offsets, noise, projected and rectified."""
+    rng = np.random.default_rng(seed)
+    share = rng.gamma(2.0, size=people)
+    owner = np.sort(rng.choice(people, size, p=share / share.sum()))
+    camera = rng.integers(0, 6, size)
+    latent = rng.normal(size=(people, 64))[owner] + 0.4 * rng.normal(size=(6, 64))[camera]
+    latent += 0.45 * rng.normal(size=(size, 64))
+    projection = rng.normal(size=(64, dim)).astype(np.float32) / 8
+    vectors = np.empty((size, dim), np.float32)
+    for low in range(0, size, 4096):
+        rows = np.maximum(latent[low : low + 4096].astype(np.float32) @ projection, 0)
+        vectors[low : low + 4096] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    order = rng.permutation(size)
+    return vectors[order], owner[order], camera[order]
+
+
+class Clock:
+    """Seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        found = work()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return found
+
+
+def product(size: str, clock: Clock) -> dict[str, Any]:
+    """Time the whole float32 product of the training vectors, in blocks."""
+    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    clock("product", lambda: [vectors[low : low + 2048] @ vectors.T for low in range(0, len(vectors), 2048)])
+    return {}
+
+
+def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
+    """Neighbours, Jaccard graph, DBSCAN, and ten more values of eps."""
+    from resight.numerics.clustering import dbscan
+    from resight.numerics.jaccard import jaccard_graph
+    from resight.numerics.neighbours import k_nearest
+
+    small = people_vectors(500, 30, seed=2)[0]
+    dbscan(jaccard_graph(small, k1=30), 0.6, 4)  # compiles
+    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    near = clock("neighbours", lambda: k_nearest(vectors, 30))
+    graph = clock("jaccard", lambda: jaccard_graph(vectors, k1=30, neighbours=near))
+    labels = clock("dbscan", lambda: dbscan(graph, 0.6, 4))
+    clock("sweep of 10 eps", lambda: [dbscan(graph, eps, 4) for eps in np.linspace(0.4, 0.7, 10)])
+    return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum()), "stored pairs": graph.nnz}
+
+
+def neighbours_faiss(size: str, clock: Clock) -> dict[str, Any]:
+    """The exact search of faiss."""
+    import faiss
+
+    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    index = faiss.IndexFlatL2(DIM)
+    index.add(vectors)
+    clock("neighbours", lambda: index.search(vectors, 30))
+    return {}
+
+
+def neighbours_sklearn(size: str, clock: Clock) -> dict[str, Any]:
+    """The exact search of scikit-learn."""
+    from sklearn.neighbors import NearestNeighbors
+
+    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    index = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(vectors)
+    clock("neighbours", lambda: index.kneighbors(vectors))
+    return {}
+
+
+def dbscan_sklearn(size: str, clock: Clock) -> dict[str, Any]:
+    """DBSCAN of scikit-learn on the dense matrix of the same distances."""
+    from sklearn.cluster import DBSCAN
+
+    from resight.numerics.jaccard import jaccard_graph
+
+    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    graph = jaccard_graph(vectors, k1=30)
+    dense = np.ones(graph.shape, np.float32)
+    dense[np.repeat(np.arange(len(vectors)), np.diff(graph.indptr)), graph.indices] = graph.data
+    labels = clock("dbscan", lambda: DBSCAN(eps=0.6, min_samples=4, metric="precomputed").fit_predict(dense))
+    return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum())}
+
+
+def _test_set(size: str) -> tuple[np.ndarray, ...]:
+    queries, gallery, people, nobody = TEST[size]
+    vectors, owner, camera = people_vectors(queries + gallery, people + nobody // 10, seed=3)
+    owner = np.where(owner < people, owner + 1, 0)
+    return (vectors[:queries], owner[:queries], camera[:queries], vectors[queries:], owner[queries:], camera[queries:])
+
+
+def evaluate_ours(size: str, clock: Clock) -> dict[str, Any]:
+    """Product and ranking in blocks of queries."""
+    from resight.numerics.distances import squared_distances
+    from resight.numerics.metrics import average_precision, join_ranks, positive_ranks
+
+    asked, people, cameras, held, held_people, held_cameras = _test_set(size)
+    positive_ranks(np.zeros((1, 1), np.float32), [1], [1], [1], [2])  # compiles
+    parts = []
+    for low in range(0, len(asked), 512):
+        rows = slice(low, low + 512)
+        distances = clock("product", lambda rows=rows: squared_distances(asked[rows], held))
+        rank = lambda rows=rows, d=distances: positive_ranks(d, people[rows], cameras[rows], held_people, held_cameras)  # noqa: E731
+        parts.append(clock("ranking", rank))
+    precision = clock("ranking", lambda: average_precision(*join_ranks(parts)))
+    return {"mAP": float(np.nanmean(precision))}
+
+
+def evaluate_sorting(size: str, clock: Clock) -> dict[str, Any]:
+    """The usual way: sort the gallery for each query; scikit-learn's average precision. On some of the queries."""
+    from sklearn.metrics import average_precision_score
+
+    asked, people, cameras, held, held_people, held_cameras = _test_set(size)
+    part = max(1, len(asked) // 20)
+    distances = clock("product", lambda: 2 - 2 * asked[:part] @ held.T)
+
+    def ranking() -> list[float]:
+        found = []
+        for q in range(part):
+            valid = (held_people != people[q]) | (held_cameras != cameras[q])
+            order = np.argsort(distances[q])
+            matches = held_people[order][valid[order]] == people[q]
+            if matches.any() and people[q] > 0:
+                found.append(average_precision_score(matches, -distances[q][order][valid[order]]))
+        return found
+
+    precision = clock("ranking", ranking)
+    clock.seconds["ranking"] *= len(asked) / part
+    clock.seconds["product"] *= len(asked) / part
+    return {"mAP of a part": float(np.mean(precision)), "queries measured": part}
+
+
+TASKS = {
+    "product": product,
+    "cluster: resight": cluster_ours,
+    "neighbours: faiss flat": neighbours_faiss,
+    "neighbours: scikit-learn brute": neighbours_sklearn,
+    "dbscan: scikit-learn dense": dbscan_sklearn,
+    "evaluate: resight": evaluate_ours,
+    "evaluate: sorting": evaluate_sorting,
+}
+DENSE = ("dbscan: scikit-learn dense",)
+
+
+def main() -> None:
+    """Run every task of every size, or the one that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="+", default=["market", "msmt"], choices=list(TRAIN))
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--alone", action="store_true", help="run in this process and print the numbers")
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/numerics.json"))
+    asked = parser.parse_args()
+    if asked.alone:
+        clock = Clock()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found = TASKS[asked.tasks[0]](asked.sizes[0], clock)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
+        print(json.dumps({"seconds": seconds, "peak_gb": round(peak / 2**20, 2), "start_gb": before / 2**20, **found}))
+        return
+    rows = []
+    for size in asked.sizes:
+        for task in asked.tasks:
+            if (task.startswith("evaluate") and size not in TEST) or (task in DENSE and size != "market"):
+                continue
+            command = [sys.executable, __file__, "--alone", "--sizes", size, "--tasks", task]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            row = {"size": size, "task": task, "load": round(os.getloadavg()[0], 2)}
+            row |= json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().splitlines()[-1]}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+            machine = {"processor": platform.processor(), "cores": os.cpu_count()}
+            asked.result.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
