@@ -144,7 +144,7 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
         return 0
     console = _console()
     if exhibit.rows and exhibit.groups and any(group.scores for group in exhibit.groups):
-        console.print(to_text(exhibit, lines(exhibit, []), with_ours=False))
+        console.print(to_text(exhibit, lines(exhibit, [])))
     else:
         print(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})")
     if exhibit.shows:
@@ -193,7 +193,7 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
     _write(exhibit, outcomes, asked, out)
     found = lines(exhibit, outcomes)
     ours = [line for line in found if line.state != "quoted"]
-    _console().print(to_text(exhibit, ours))
+    _console().print(to_text(exhibit, ours, asked))
     for text in (*differing_lines(ours), *missing_lines(ours)):
         print(text)
     print(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")

@@ -173,7 +173,7 @@ def load_exhibit(name: str) -> Exhibit:
     Raises:
         ConfigError: There is none, the nearest is named; or its file is not what it should be.
     """
-    found = re.fullmatch(r"(tab(?:le|\.)?|fig(?:ure|\.)?)?[-_ ]?(\d+\.\d+)", name.strip().lower())
+    found = re.fullmatch(r"(table|tab\.?|figure|fig\.?)?[-_ ]?(\d+\.\d+)", name.strip().lower())
     kind = "figure" if found and (found[1] or "").startswith("fig") else "table"
     wanted = f"{kind}-{found[2]}" if found else name
     if wanted not in _texts():

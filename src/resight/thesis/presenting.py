@@ -141,32 +141,29 @@ def to_markdown(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = N
     """Write a table as Markdown: the values, then what differs from the thesis line by line."""
     parts = [f"# {exhibit.id}: {exhibit.title}\n"]
     if exhibit.shows:
-        redrawn = (
-            f" To redraw it: {exhibit.redraw}{'' if exhibit.today else ' (not there yet)'}." if exhibit.redraw else ""
-        )
-        parts.append(f"Shows {exhibit.shows}.{redrawn}\n")
-    with_ours = asked is not None
+        parts.append(f"Shows {exhibit.shows}.\n")
+    if exhibit.redraw:
+        parts.append(f"To redraw it: {exhibit.redraw}{'' if exhibit.today else ' (not there yet)'}.\n")
     if asked is not None:
         parts.append(
             f"Ours: scale {asked.scale}, seed {asked.seed}. The columns *thesis* are printed there; the columns *ours* "
             "are ours. Below the table stands what differs: where anything does, the two do not compare.\n"
         )
     if found:
-        head, body = cells(exhibit, found, with_ours=with_ours)
+        head, body = cells(exhibit, found, asked)
         parts.append("\n".join(_markdown_row(row) for row in (head, ["---"] * len(head), *body)) + "\n")
-    differing, reasons = differing_lines(found), missing_lines(found) if with_ours else []
-    parts += (
-        ["## What differs from the thesis\n", "\n".join(f"- {text}" for text in differing) + "\n"] if differing else []
-    )
-    parts += ["## What is not made\n", "\n".join(f"- {text}" for text in reasons) + "\n"] if reasons else []
+    differing, reasons = differing_lines(found), missing_lines(found)
     notes = [*exhibit.notes, *(f"doubtful: {text}" for text in exhibit.doubtful)]
-    parts += ["## Notes\n", "\n".join(f"- {text}" for text in notes) + "\n"] if notes else []
+    lists = {"What differs from the thesis": differing, "What is not made": reasons, "Notes": notes}
+    for heading, texts in lists.items():
+        if texts:
+            parts.append(f"## {heading}\n\n" + "\n".join(f"- {text}" for text in texts) + "\n")
     return "\n".join(parts)
 
 
-def to_text(exhibit: Exhibit, found: Sequence[Line], *, with_ours: bool = True) -> Table:
+def to_text(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = None) -> Table:
     """Build a table for the terminal."""
-    head, body = cells(exhibit, found, with_ours=with_ours)
+    head, body = cells(exhibit, found, asked)
     table = Table(title=Text(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})"), title_justify="left")
     for index, name in enumerate(head):
         table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right", overflow="fold")
@@ -175,19 +172,19 @@ def to_text(exhibit: Exhibit, found: Sequence[Line], *, with_ours: bool = True) 
     return table
 
 
-def cells(exhibit: Exhibit, found: Sequence[Line], *, with_ours: bool) -> tuple[list[str], list[list[str]]]:
+def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple[list[str], list[list[str]]]:
     """Give the head and the rows of a table as text; what is the thesis' and what is ours have columns of their own."""
     printed = list(dict.fromkeys(name for line in found for name in line.reported))
-    shown = (exhibit.scores or OURS_BY_DEFAULT) if with_ours else ()
-    head = ["row", "name", "on", *(f"thesis {name}" for name in printed), *(f"ours {name}" for name in shown)]
-    if with_ours:
-        head.append("state")
+    shown = () if asked is None else (exhibit.scores or OURS_BY_DEFAULT)
+    head = ["row", "name", "on", *(f"thesis {name}" for name in printed)]
+    if asked is not None:
+        head += [*(f"ours ({asked.scale}) {name}" for name in shown), "state"]
     body = []
     for line in found:
         # A dash is a dash of the thesis; nothing where this group has no such column.
         reported = [(line.reported[name] or MISSING) if name in line.reported else "" for name in printed]
-        ours = [percent(line.ours.get(name)) for name in shown]
-        state = [line.state] if with_ours else []
+        ours = [percent(line.ours.get(name)) if line.state != "quoted" else "" for name in shown]
+        state = [line.state] if asked is not None else []
         body.append([str(line.number), line.name, line.columns, *reported, *ours, *state])
     return head, body
 
