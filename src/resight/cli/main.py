@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
     "search": "find who looks like a person: resight search QUERY.jpg --data folder=CROPS --encoder runs/mine",
+    "thesis": "the thesis' tables and figures, and our values: resight thesis list|show|run",
     "data": "look at data: resight data info|verify|synthesize",
 }
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"resight: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on after the last finished epoch" if name == "train" else ""
+        goes_on = "; the same command goes on after the last finished epoch" if name in ("train", "thesis") else ""
         print(f"resight: interrupted{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:

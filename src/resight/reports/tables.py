@@ -74,7 +74,7 @@ def scores_table_markdown(reports: Mapping[str, Report]) -> str:
         ("---", *("---:" for _ in COLUMNS)),
         *score_rows(reports),
     ]
-    return "".join(f"| {' | '.join(_cell(text) for text in row)} |\n" for row in rows)
+    return "".join(f"| {' | '.join(markdown_cell(text) for text in row)} |\n" for row in rows)
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str) -> str:
@@ -139,6 +139,6 @@ def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple
     return rows
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Keep a name from ending its cell or its row."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,238 @@
+"""From a table to the runs that make our values: what each is, whether it can be made, and how it differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from resight.config import find_recipe, write_settings
+from resight.data.dataset import load_dataset
+from resight.data.splits import Dataset
+from resight.devices import DeviceSettings
+from resight.errors import ConfigError, ResightError
+from resight.files import expanded
+from resight.methods import METHODS
+from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_name, data_sets, load_scale, source_of
+from resight.training import TrainSettings, read_recipe
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run of a table was asked for.
+
+    Attributes:
+        scale: The name of a scale.
+        data: For each data set, by our name, its folder; None asks only what could be run with all data there.
+        weights: For each backbone a file of its weights.
+        seed: Of every run.
+        epochs: In place of the scale's; 0 keeps them.
+        iterations: In place of the scale's; 0 keeps them.
+        device: Where it runs.
+    """
+
+    scale: str = "short"
+    data: Mapping[str, Path] | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
+    epochs: int = 0
+    iterations: int = 0
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    @property
+    def tag(self) -> str:
+        """What tells its results from those of other scales and seeds, fit for a file's name."""
+        changed = "".join(
+            f"-{name}{value}" for name, value in (("e", self.epochs), ("i", self.iterations)) if value
+        )  # fmt: skip
+        return f"{self.scale}{changed}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of our rows on one data set.
+
+    Attributes:
+        number: The row's, from 1, as the table counts.
+        row: The row.
+        column: Which group of columns.
+        group: That group.
+        reason: Why it cannot be made; empty where it can.
+        ours: What makes it.
+        recipe: The recipe's name with the data sets filled in.
+        settings: The method's settings; None where they cannot be known.
+        options: What surrounds it, likewise; its run folder is still open.
+        thesis: The dotted settings of the recipe and row as they are, without a scale: those of the thesis.
+    """
+
+    number: int
+    row: Row
+    column: int
+    group: Group
+    reason: str
+    ours: Ours
+    recipe: str
+    settings: Any = None
+    options: TrainSettings | None = None
+    thesis: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name of its run folder: rows of any table with the same settings share one."""
+        assert self.options is not None
+        # Where it runs and where its data lie make no other run of it.
+        text = write_settings(
+            [dataclasses.replace(self.options, run="", data="", device=DeviceSettings()), self.settings]
+        )
+        return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def jobs(exhibit: Exhibit, asked: Asked, *, resolve: bool = True) -> list[Job]:
+    """Give our rows of a table, each on each of its data sets, in the table's order.
+
+    Args:
+        exhibit: The table or figure.
+        asked: How it is run.
+        resolve: Whether settings are worked out too, which takes a tenth of a second a job; without them only the
+            reasons are known.
+    """
+    scale = load_scale(asked.scale)
+    return [
+        _job(number, row, column, group, (scale, asked, resolve))
+        for number, row in enumerate(exhibit.rows, 1)
+        for column, group in enumerate(exhibit.groups)
+        if row.ours is not None and group.data
+    ]
+
+
+def load_data(specs: Mapping[str, Path]) -> dict[str, Dataset]:
+    """Read the data sets that were given.
+
+    Args:
+        specs: Folders by our names, as `read_data` gives them.
+
+    Raises:
+        DataError: A folder is not there or not what it should be.
+    """
+    return {name: load_dataset(data_sets()[name].reader, root) for name, root in specs.items()}
+
+
+def read_data(specs: list[str]) -> dict[str, Path]:
+    """Read ``NAME=PATH`` words.
+
+    Raises:
+        ConfigError: A word is of another form, its name is unknown, or nothing reads that set yet.
+    """
+    found = {}
+    for spec in specs:
+        name, equals, path = spec.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--data needs NAME=PATH, market1501=PATH for example; found '{spec}'")
+        ours = data_name(name.strip())
+        if not data_sets()[ours].reader:
+            raise ConfigError(f"resight does not read {ours} yet: leave out --data {spec}")
+        found[ours] = expanded(path.strip())
+    return found
+
+
+def differences(job: Job) -> Iterator[tuple[str, str, str]]:
+    """Give each setting of a run that is not the thesis' row's: its name, ours, the thesis'."""
+    assert job.options is not None
+    for name, value in flat(job).items():
+        if name in job.thesis and str(job.thesis[name]) != str(value):
+            yield name, str(value), str(job.thesis[name])
+
+
+def flat(job: Job) -> dict[str, object]:
+    """Give a job's settings under dotted names, without what says only where it lies and runs."""
+    return _flat(job.options, job.settings)
+
+
+@cache
+def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
+    """Give the settings of a recipe and a row without any scale."""
+    settings, options = read_recipe(method, recipe, *flags)
+    return _flat(options, settings)
+
+
+def _flat(options: Any, settings: Any) -> dict[str, object]:
+    plain = dataclasses.asdict(options) | dataclasses.asdict(settings)
+    for name in ("data", "run", "device"):
+        del plain[name]
+    return dict(_dotted(plain))
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Asked, bool]) -> Job:
+    ours, (scale, asked, resolve) = row.ours, how
+    assert ours is not None
+    source = source_of(row, column, group)
+    # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
+    recipe = ours.recipe.format(data=group.data, source=source).replace("--", "-")
+    bare = Job(number, row, column, group, "", ours, recipe)
+    reason = _why_not(bare, source, scale)
+    if reason or not (resolve or ours.about):
+        return dataclasses.replace(bare, reason=reason)
+    own = [f"--{name}={value}" for name, value in ours.flags.items()]
+    try:
+        thesis = _as_it_is(ours.method, recipe, *own)
+        settings, options = read_recipe(ours.method, recipe, *_scaled(ours.method, scale), *own, *_wished(asked, ours))
+        weights = asked.weights.get(settings.encoder.backbone)
+        if weights is not None:
+            settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, weights=weights))
+    except ResightError as error:
+        return dataclasses.replace(bare, reason=f"its settings do not fit: {error}")
+    folder = (asked.data or {}).get(group.data)
+    options = dataclasses.replace(
+        options, device=asked.device, data=f"{data_sets()[group.data].reader}={folder}" if folder else ""
+    )
+    made = dataclasses.replace(bare, settings=settings, options=options, thesis=thesis)
+    changed = [f"{name} {value} in place of {was}" for name, value, was in differences(made) if name in ours.about]
+    if changed:
+        return dataclasses.replace(bare, reason=f"this row is about what scale {scale.name} sets: {', '.join(changed)}")
+    if asked.data is not None and folder is None:
+        return dataclasses.replace(made, reason=f"no data: give --data {group.data}=PATH")
+    return made
+
+
+def _why_not(job: Job, source: str, scale: Scale) -> str:
+    """Say what is missing for a job, most fundamental first; "" where nothing is."""
+    ours, data = job.ours, job.group.data
+    if ours.method not in METHODS:
+        return f"no method '{ours.method}' yet (recipe {job.recipe})"
+    try:
+        find_recipe(job.recipe)
+    except ConfigError:
+        return f"no recipe '{job.recipe}' yet"
+    if not data_sets()[data].reader:
+        return f"resight does not read {data} yet"
+    if source:
+        return f"training on {source} before {data} is not a run of one recipe yet"
+    if scale.methods is not None and ours.method not in scale.methods:
+        return f"scale {scale.name} has no settings for method '{ours.method}'"
+    return ""
+
+
+def _scaled(method: str, scale: Scale) -> list[str]:
+    """Give what a scale lays over a recipe."""
+    if scale.methods is None:
+        return []
+    recipe, flags = scale.methods[method]
+    return [f"--config={recipe}", *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def _wished(asked: Asked, ours: Ours) -> list[str]:
+    """Give the flags of what was asked for; a row that sets the same itself is not changed in what it is about."""
+    wished = {"seed": asked.seed, "epochs": asked.epochs or None, "iterations": asked.iterations or None}
+    return [f"--{name}={value}" for name, value in wished.items() if value is not None and name not in ours.flags]

@@ -1,0 +1,154 @@
+"""Making our values: one run after the other, each kept, none done twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resight.data.splits import Dataset
+from resight.errors import ResightError, RunError, WeightsError
+from resight.files import expanded, write_atomically
+from resight.runs import Run
+from resight.thesis.exhibits import load_scale
+from resight.thesis.plan import Asked, Job
+from resight.training import train
+
+logger = logging.getLogger(__name__)
+
+RESULT = "result.json"
+"""In a run's folder: that it is done, and its scores."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        state: ``done``, ``left`` (it can be made and is not), ``failed`` or ``cannot``.
+        reason: Why it failed or cannot be made.
+        result: What a run leaves in ``result.json``; empty unless done.
+        epochs: How many of its epochs are done.
+        metrics: A line for each of them.
+    """
+
+    job: Job
+    state: str
+    reason: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    metrics: tuple[Mapping[str, Any], ...] = ()
+
+
+def look(job: Job, out: Path) -> Outcome:
+    """Say what is there of a job.
+
+    Raises:
+        RunError: It was done on other data than is asked for now.
+    """
+    if job.options is None:
+        return Outcome(job, "cannot", job.reason)
+    folder = run_folder(job, out)
+    metrics = tuple(Run(folder, writes=False).metrics())
+    path = folder / RESULT
+    if not path.is_file():
+        return Outcome(job, "cannot" if job.reason else "left", job.reason, epochs=len(metrics), metrics=metrics)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    # Without its data named it is still what was made before.
+    if job.options.data and result["data"]["spec"] != job.options.data:
+        raise RunError(
+            f"{folder} was made on {result['data']['spec']}, asked for is {job.options.data}: give another folder "
+            "with --out, or the same data"
+        )
+    return Outcome(job, "done", "", result, len(metrics), metrics)
+
+
+def run_folder(job: Job, out: Path) -> Path:
+    """Give where a job's run lies."""
+    return expanded(out) / "runs" / job.key
+
+
+def run_jobs(
+    planned: Sequence[Job], data: Mapping[str, Dataset], out: Path, *, tell: Callable[[list[Outcome], int], None]
+) -> list[Outcome]:
+    """Make what can be made and is not there yet.
+
+    A run that goes wrong is noted and the next one begins; the same call tries it again.
+
+    Args:
+        planned: The jobs of a table.
+        data: The data sets, by our names.
+        out: Where the runs lie.
+        tell: Is called before the first and after each run, with all outcomes so far and the place of the one that was
+            just made (-1 at first).
+
+    Returns:
+        What became of each job, in order.
+
+    Raises:
+        RunError: The folder holds results on other data.
+    """
+    outcomes = [look(job, out) for job in planned]
+    tell(outcomes, -1)
+    for index, job in enumerate(planned):
+        outcomes[index] = before = look(job, out)  # an equal row above may have made it meanwhile
+        if before.state != "left":
+            continue
+        outcomes[index] = _made(job, data[job.group.data], out)
+        tell(outcomes, index)
+    return outcomes
+
+
+def minutes_left(outcomes: Sequence[Outcome], asked: Asked) -> tuple[float, str]:
+    """Estimate how long the jobs that are left will take.
+
+    Returns:
+        Minutes, and what the estimate stands on.
+    """
+    left = {outcome.job.key: outcome for outcome in outcomes if outcome.state == "left"}
+    scale = load_scale(asked.scale)
+    seconds: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if outcome.state == "done":
+            seconds.setdefault(outcome.job.group.data, []).append(float(outcome.result["seconds"]))
+    everything = [value for values in seconds.values() for value in values]
+    total = 0.0
+    for outcome in left.values():
+        same = seconds.get(outcome.job.group.data, everything)
+        whole = sum(same) / len(same) / 60 if same else scale.minutes
+        total += whole * (1 - min(outcome.epochs / outcome.job.settings.epochs, 1))
+    basis = (
+        f"from {len(everything)} done here"
+        if everything
+        else f"one takes about {scale.minutes:g} min: {scale.measured}"
+    )
+    return total, basis
+
+
+def _made(job: Job, dataset: Dataset, out: Path) -> Outcome:
+    """Make a job, or say why it went wrong."""
+    assert job.options is not None
+    folder = run_folder(job, out)
+    try:
+        trained = train(job.ours.method, dataset, job.settings, dataclasses.replace(job.options, run=str(folder)))
+    except WeightsError as error:
+        return Outcome(job, "cannot", f"no weights: {error}")
+    except ResightError as error:
+        logger.warning("row %d, %s: %s", job.number, job.row.name, error)
+        return Outcome(job, "failed", str(error))
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    spec = {"spec": job.options.data, "official": dataset.official, "counts": dataset.counts}
+    result = {
+        "scores": {which: report.scores for which, report in trained.reports.items()},
+        "seconds": sum(float(line["seconds"]) for line in trained.metrics),
+        "data": spec,
+        "environment": environment,
+    }
+    if trained.writes:
+        write_atomically(folder / RESULT, json.dumps(result, indent=1, default=str) + "\n")
+    return look(job, out)

@@ -1,0 +1,229 @@
+"""The thesis as data: all of it is there, and what is written down is what is printed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from resight.errors import ConfigError
+from resight.thesis.exhibits import (
+    FILES,
+    SCORES,
+    Exhibit,
+    data_name,
+    exhibit_ids,
+    load_exhibit,
+    load_scale,
+    read_exhibit,
+    scales,
+    source_of,
+)
+from resight.thesis.plan import Asked, jobs
+
+TABLES = {2: 3, 3: 9, 4: 5, 5: 4, 6: 7}
+FIGURES = {1: 4, 2: 9, 3: 4, 4: 5, 5: 12, 6: 10}
+"""How many the thesis' lists of tables and of figures name, by chapter; they are numbered from 1."""
+
+ROWS = {
+    "table-2.1": 13, "table-2.2": 5, "table-2.3": 1, "table-3.1": 3, "table-3.2": 3, "table-3.3": 5, "table-3.4": 4,
+    "table-3.5": 4, "table-3.6": 9, "table-3.7": 7, "table-3.8": 5, "table-3.9": 5, "table-4.1": 15, "table-4.2": 6,
+    "table-4.3": 10, "table-4.4": 4, "table-4.5": 4, "table-5.1": 30, "table-5.2": 33, "table-5.3": 7, "table-5.4": 6,
+    "table-6.1": 3, "table-6.2": 2, "table-6.3": 3, "table-6.4": 2, "table-6.5": 4, "table-6.6": 8, "table-6.7": 23,
+}  # fmt: skip
+"""Counted in the text, by hand."""
+
+TYPED = {
+    "table-3.1": {("ResNet-50 + channel attention (SENet)", "market1501"): "90.8 75.6"},
+    "table-3.3": {("p3(s3c3)", "dukemtmc"): "89.2 78.7", ("p1", "cuhk03np-detected"): "52.4 46.3"},
+    "table-3.6": {("Mancs", "dukemtmc"): "84.9 71.8"},
+    "table-3.7": {("PCB+RPP", "cuhk03np-labelled"): "~ ~", ("PCB+RPP", "cuhk03np-detected"): "63.7 57.5"},
+    "table-3.8": {("M3D", "mars"): "84.4 74.0"},
+    "table-3.9": {("SCR(ours)", "market1501"): "59.7 30.6"},
+    "table-4.1": {("ours (IBN-ResNet50)", "dukemtmc"): "70.8 83.3", ("MMT700(ResNet50)", "msmt17"): "~ ~"},
+    "table-4.3": {("ABMT+Drop out", "market1501"): "77.9 92.0"},
+    "table-4.5": {("ABMT w/o L_ce", "dukemtmc"): "52.5 69.6"},
+    "table-5.1": {("BUC", "market1501"): "None 29.6 61.9 73.5 78.2", ("PDA", "dukemtmc"): "Market 45.1 63.2 77.0 82.5"},
+    "table-5.2": {("CAIL", "msmt17"): "Market 20.4 43.7 56.1 61.9"},
+    "table-5.3": {("+ L_vi^woGAN + TDA", "dukemtmc"): "48.5 70.0"},
+    "table-5.4": {("Real", "market1501"): "7.22 0.350"},
+    "table-6.3": {("MSE", "market1501"): "80.0 92.7"},
+    "table-6.5": {("0.5", "market1501"): "83.0 94.1 97.7 98.3"},
+    "table-6.6": {("Baseline L_agnostic", "msmt17"): "24.1 52.3 66.2 71.6"},
+    "table-6.7": {("CycAs", "dukemtmc"): "60.1 77.9 ~ ~", ("PCB", "msmt17"): "40.4 68.2 ~ ~"},
+}
+"""A few cells, typed from the text a second time."""
+
+EXHIBITS = {name: load_exhibit(name) for name in exhibit_ids()}
+
+MINIMAL = """
+id: table-9.1
+title: made up
+chapter: 9
+page: 1
+columns:
+- {group: A, data: market1501, scores: [mAP, Rank1]}
+rows:
+- name: one
+  values: [[10.0, ~]]
+"""
+
+
+def printed(exhibit: Exhibit, name: str, data: str) -> list[str]:
+    """The values of all rows of a name on a data set, as text."""
+    return [
+        " ".join(value or "~" for value in values)
+        for row in exhibit.rows
+        if row.name == name
+        for group, values in zip(exhibit.groups, row.values, strict=True)
+        if group.data == data
+    ]
+
+
+def test_every_table_and_every_figure_is_there_once() -> None:
+    expected = [f"table-{c}.{n}" for c, count in TABLES.items() for n in range(1, count + 1)]
+    expected += [f"figure-{c}.{n}" for c, count in FIGURES.items() for n in range(1, count + 1)]
+    assert exhibit_ids() == expected
+    for name, exhibit in EXHIBITS.items():
+        assert exhibit.id == name, "the file's name is its id"
+        assert f"-{exhibit.chapter}." in name
+    pages = [EXHIBITS[name].page for name in expected]
+    tables = pages[: len(ROWS)]
+    assert tables == sorted(tables)
+    assert pages[len(ROWS) :] == sorted(pages[len(ROWS) :])
+
+
+def test_tables_have_the_rows_of_the_text() -> None:
+    assert {name: len(exhibit.rows) for name, exhibit in EXHIBITS.items() if exhibit.kind == "table"} == ROWS
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_cells_are_what_is_printed(name: str) -> None:
+    for (row, data), values in TYPED[name].items():
+        assert values in printed(EXHIBITS[name], row, data)
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_file_is_sound(name: str) -> None:
+    """What loading does not check: the order of cumulative scores, sources, and that every YAML reader reads it."""
+    exhibit = EXHIBITS[name]
+    folder = "figures" if name.startswith("figure") else "tables"
+    assert yaml.safe_load((FILES / folder / f"{name}.yaml").read_text(encoding="utf-8"))["id"] == name
+    for row in exhibit.rows:
+        assert re.fullmatch(r"\[\d+\]|", row.cite)
+        assert not (row.ours and row.cite and "*" not in row.name), "what is quoted is not ours"
+        for column, (group, values) in enumerate(zip(exhibit.groups, row.values, strict=False)):
+            found = [float(v) for s, v in zip(group.scores, values, strict=True) if s in SCORES and s != "mAP" and v]
+            assert found == sorted(found), f"{row.name}: rank-k cannot fall with k"
+            assert source_of(row, column, group) != group.data or not group.data
+    for job in jobs(exhibit, Asked("full"), resolve=False):
+        assert "{" not in job.recipe
+        assert not job.recipe.endswith("-")
+    assert (exhibit.kind == "table") == (not exhibit.shows)
+
+
+def test_the_same_result_is_the_same_in_every_table() -> None:
+    scr = {
+        "table-3.2": "Spatial-Channel p1+p2(s2c2)+p3(s3c3)",
+        "table-3.3": "p1+p2(s2c2)+p3(s3c3)",
+        "table-3.4": "λ = 2",
+        "table-3.7": "SCR(ours)",
+    }
+    abmt = {
+        "table-4.1": "ours (ResNet50)",
+        "table-4.3": "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)",
+        "table-4.4": "ABMT",
+        "table-4.5": "ABMT",
+    }
+    for data, names in (("cuhk03np-detected", scr), ("market1501", abmt), ("dukemtmc", abmt)):
+        assert len({tuple(printed(EXHIBITS[name], row, data)) for name, row in names.items()}) == 1
+    for data in ("market1501", "dukemtmc"):
+        short = {"table-6.2": "all", "table-6.3": "ours"}
+        long = {"table-6.4": "ResNet50", "table-6.5": "0.55", "table-6.7": "ICE(aware)"}
+        (best,) = {printed(EXHIBITS[name], row, data)[0] for name, row in long.items()}
+        assert best == printed(EXHIBITS["table-6.6"], "+ L_h_ins + L_s_ins", data)[0]
+        assert {printed(EXHIBITS[name], row, data)[0] for name, row in short.items()} == {" ".join(best.split()[:2])}
+
+
+def test_every_row_of_ice_names_a_recipe_and_settings_that_are_there() -> None:
+    planned = [job for name in EXHIBITS for job in jobs(EXHIBITS[name], Asked("full")) if job.ours.method == "ice"]
+    assert len(planned) > 60
+    assert {job.reason for job in planned} == {""}
+    # ICE itself is one run, whatever the table.
+    same = {"table-6.2": "all", "table-6.3": "ours", "table-6.4": "ResNet50", "table-6.7": "ICE(aware)"}
+    keys = {
+        job.key
+        for name, row in same.items()
+        for job in jobs(EXHIBITS[name], Asked("full"))
+        if job.row.name == row and job.group.data == "market1501"
+    }
+    assert len(keys) == 1
+
+
+def test_a_scale_keeps_what_a_row_is_about() -> None:
+    planned = jobs(EXHIBITS["table-6.5"], Asked("short"))
+    assert [job.settings.cluster.eps for job in planned[::3]] == [0.45, 0.5, 0.55, 0.6]
+    assert {job.settings.encoder.backbone for job in planned} == {"tf_efficientnet_lite0"}
+    assert {(job.settings.epochs, job.settings.iterations) for job in planned} == {(24, 100)}
+    agnostic = jobs(EXHIBITS["table-6.6"], Asked("short"))[-1]
+    assert not agnostic.settings.camera_aware
+    reasons = {job.reason for job in jobs(EXHIBITS["table-6.4"], Asked("short"))}
+    assert all("this row is about what scale short sets: encoder.backbone" in reason for reason in reasons)
+
+
+def test_what_was_asked_for_wins_over_the_scale() -> None:
+    job = jobs(EXHIBITS["table-6.2"], Asked("short", seed=5, epochs=6, iterations=60))[0]
+    assert job.options is not None
+    assert (job.options.seed, job.settings.epochs, job.settings.iterations) == (5, 6, 60)
+    assert Asked("short", seed=5, epochs=6, iterations=60).tag == "short-e6-i60-seed5"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("6.6", "table-6.6"),
+        ("Table 6.6", "table-6.6"),
+        ("fig-6.5", "figure-6.5"),
+        ("figure-6.5", "figure-6.5"),
+    ],
+)
+def test_an_id_may_be_written_in_several_ways(words: str, found: str) -> None:
+    assert load_exhibit(words).id == found
+
+
+def test_unknown_names_name_the_nearest() -> None:
+    for call, name, words in (
+        (load_exhibit, "tabel-6.6", "did you mean 'table-6.6'"),
+        (load_exhibit, "table-9.9", "resight thesis list"),
+        (load_scale, "shrot", "did you mean 'short'"),
+        (data_name, "marker1501", "did you mean 'market1501'"),
+    ):
+        with pytest.raises(ConfigError, match=words) as error:
+            call(name)
+        assert "\n" not in str(error.value)
+    assert data_name("Duke") == "dukemtmc"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[[10.0, ~]]", "[[10.0]]", "row 'one' has"),
+        ("[[10.0, ~]]", "[[110.0, ~]]", "in 0..100"),
+        ("[[10.0, ~]]", "[[ten, ~]]", "could not convert"),
+        ("  values", "  valve", "did you mean 'values'"),
+        ("title: made up", "notes: [a]", "title is missing"),
+        ("data: market1501", "data: market1502", "did you mean 'market1501'"),
+        ("id: table-9.1", "id: [", "table-9.1: while parsing"),
+    ],
+)
+def test_a_file_that_is_wrong_says_where(old: str, new: str, words: str) -> None:
+    assert read_exhibit(MINIMAL, where="table-9.1").rows[0].values == (("10.0", None),)
+    with pytest.raises(ConfigError, match=re.escape(words)) as error:
+        read_exhibit(MINIMAL.replace(old, new), where="table-9.1")
+    assert "\n" not in str(error.value)
+
+
+def test_scales_are_three() -> None:
+    assert list(scales()) == ["smoke", "short", "full"]
+    assert scales()["full"].methods is None

@@ -1,0 +1,255 @@
+"""`resight thesis`, as a user types it: a real run at the smallest scale, the bookkeeping with a made-up `train`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from resight.cli.main import main
+from resight.data.splits import Dataset
+from resight.errors import RunError, WeightsError
+from resight.methods.ice import ICE
+from resight.records import Report
+from resight.runs import Run
+from resight.thesis import running
+from resight.training import TrainSettings
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+class MadeUpTraining:
+    """In place of `train`: writes what a run leaves, counts its calls and stops where it is told to."""
+
+    def __init__(self, stop: dict[int, BaseException] | None = None) -> None:
+        self.calls: list[str] = []
+        self.stop = stop or {}
+
+    def __call__(self, name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Any:
+        self.calls.append(options.run)
+        run = Run(Path(options.run))
+        if len(self.calls) in self.stop:
+            raise self.stop[len(self.calls)]
+        lines = [{"epoch": 0, "clusters": 10.0 * len(self.calls), "kl": 0.5, "seconds": 30.0}]
+        run.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        run.write("environment.json", {"weights": {"source": "made up"}})
+        scores = {"mAP": 0.111 * len(self.calls), "rank-1": 0.5, "rank-5": 0.6, "rank-10": 0.7}
+        reports = {"best": Report(scores), "last": Report(scores)}
+        return SimpleNamespace(folder=run.folder, reports=reports, metrics=lines, writes=True)
+
+
+@pytest.fixture
+def command(tiny_market: Path, tmp_path: Path) -> list[str]:
+    words = ["thesis", "run", "table-6.6", f"--data=market1501={tiny_market}", "--scale=smoke"]
+    return [*words, f"--out={tmp_path / 'out'}"]
+
+
+def of_ours(path: Path, column: str = "Market1501") -> list[dict[str, Any]]:
+    return [line for line in json.loads(path.read_text())["lines"] if line["columns"] == column]
+
+
+def test_a_real_run_is_killed_continued_and_not_done_again(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["thesis", "run", "table-6.2", "--data", f"market={tiny_market}", "--scale=smoke", f"--out={out}"]
+    words += ["--epochs=2", "--device.accelerator=cpu", "--device.threads=1"]
+    begun, begin = [], ICE.begin_epoch
+
+    def killed(self: ICE, epoch: int) -> Any:
+        begun.append(epoch)
+        if len(begun) == 4:  # the second epoch of the second row
+            raise KeyboardInterrupt
+        return begin(self, epoch)
+
+    monkeypatch.setattr(ICE, "begin_epoch", killed)
+    assert main(words) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    stem = "table-6.2-smoke-e2-seed1"
+    assert [line["state"] for line in of_ours(out / f"{stem}.json")] == ["done", "left"]
+
+    assert main(words) == 0
+    assert begun == [0, 1, 0, 1, 1], "the first row is not done again, the second goes on at its second epoch"
+    lines = of_ours(out / f"{stem}.json")
+    assert [line["state"] for line in lines] == ["done", "done"]
+    assert [line["thesis"] for line in lines] == [{"mAP": "80.1", "Rank1": "92.8"}, {"mAP": "82.3", "Rank1": "93.8"}]
+    assert all(0 < line["ours"]["mAP"] <= 1 for line in lines)
+    differs = {each["setting"]: (each["ours"], each["thesis"]) for each in lines[0]["differs"]}
+    assert differs["encoder.backbone"] == ("tf_efficientnet_lite0", "resnet50")
+    assert differs["encoder.height"] == ("64", "256")
+    assert differs["epochs"] == ("2", "40")
+    assert differs["iterations"] == ("2", "400")
+    assert differs["select"] == ("last", "test")
+    assert differs["seed"] == ("1", "not stated")
+    assert differs["split"][0].startswith("not the official one (train 96 images of 8")
+    assert "hard_negatives" not in differs, "what the row is about is the same there"
+    made = lines[0]["made with"]
+    assert made["epochs x iterations"] == "2 x 2"
+    assert made["split official"] is False
+    assert "efficientnet-lite0" in made["weights"]
+
+    text = capsys.readouterr().out
+    assert "thesis mAP" in text
+    assert "ours (smoke) mAP" in text
+    assert "no data: give --data dukemtmc=PATH" in text
+    page = (out / f"{stem}.md").read_text()
+    head = next(line for line in page.splitlines() if line.startswith("| row"))
+    assert head == "| row | name | on | thesis mAP | thesis Rank1 | ours (smoke) mAP | ours (smoke) Rank1 | state |"
+    assert "encoder.backbone: tf_efficientnet_lite0 (thesis: resnet50)" in page
+    assert (out / f"{stem}.svg").read_text().startswith("<?xml")
+
+    assert main(words) == 0
+    assert len(begun) == 5
+    capsys.readouterr()
+    assert main(["thesis", "show", "table-6.2", f"--out={out}", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["lines"][0]["thesis"]["mAP"] == "80.1"
+    assert shown["ours"][stem]["lines"] == json.loads((out / f"{stem}.json").read_text())["lines"]
+
+
+def test_rows_that_go_wrong_are_noted_and_tried_again(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = MadeUpTraining(
+        {2: RunError("loss became nan"), 3: WeightsError("none of resnet50"), 5: KeyboardInterrupt()}
+    )
+    monkeypatch.setattr(running, "train", first)
+    assert main(command) == 130
+    result = tmp_path / "out" / "table-6.6-smoke-seed1.json"
+    states = ["done", "failed", "cannot", "done", "left", "left", "left", "left"]
+    assert [line["state"] for line in of_ours(result)] == states
+    assert of_ours(result)[1]["reason"] == "loss became nan"
+    assert of_ours(result)[2]["reason"] == "no weights: none of resnet50"
+    assert "left, about" in capsys.readouterr().out
+
+    again = MadeUpTraining()
+    monkeypatch.setattr(running, "train", again)
+    assert main(command) == 0
+    assert len(again.calls) == 6
+    assert not {first.calls[0], first.calls[3]} & set(again.calls)
+    assert [line["state"] for line in of_ours(result)] == ["done"] * 8
+    assert main(command) == 0
+    assert len(again.calls) == 6
+    # ICE itself, the fourth row, is also a row of Table 6.7, and so is the last, without cameras.
+    assert main([*command[:2], "table-6.7", *command[3:]]) == 0
+    assert len(again.calls) == 7, "only the supervised row is new"
+    failing = [*command[:-1], f"--out={tmp_path / 'other'}"]
+    monkeypatch.setattr(running, "train", MadeUpTraining({1: RunError("no clusters")}))
+    assert main(failing) == 1
+
+
+def test_a_figure_is_drawn_from_the_metrics_of_its_runs(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "train", MadeUpTraining())
+    words = ["thesis", "run", "figure-6.6", f"--data=duke={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    monkeypatch.setattr("resight.thesis.plan.load_dataset", lambda reader, root: load_as_market(root))
+    assert main(words) == 0
+    svg = (tmp_path / "figure-6.6-smoke-seed1.svg").read_text()
+    assert "ours: clusters by epoch" in svg
+    assert "without both (dukemtmc)" in svg
+    assert "ours (smoke) mAP" in capsys.readouterr().out
+
+
+def load_as_market(root: Path) -> Dataset:
+    from resight.data.market1501 import load_market1501
+
+    return load_market1501(root)
+
+
+def test_results_on_other_data_are_not_passed_off(
+    command: list[str], tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(running, "train", MadeUpTraining())
+    assert main(command) == 0
+    (tmp_path / "link").symlink_to(tiny_market)
+    capsys.readouterr()
+    assert main([word.replace(str(tiny_market), str(tmp_path / "link")) for word in command]) == 2
+    message = capsys.readouterr().err
+    assert "was made on" in message
+    assert "--out" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rnu"], "did you mean 'run'"),
+        (["show"], "needs a table or figure"),
+        (["show", "table-6.66"], "did you mean 'table-6.6'"),
+        (["show", "table-6.6", "--json", "--markdown"], "exclude each other"),
+        (["run", "table-6.6"], "--data dukemtmc=PATH --data market1501=PATH --data msmt17=PATH"),
+        (["run", "table-6.6", "--scale=shrot"], "did you mean 'short'"),
+        (["run", "table-6.6", "--data=markt1501=/x"], "did you mean 'market1501'"),
+        (["run", "table-6.6", "--data=/x"], "NAME=PATH"),
+        (["run", "table-6.6", "--data"], "NAME=PATH"),
+        (["run", "table-6.6", "--data=market1501=/not/there", "--scale=smoke"], "/not/there"),
+        (["run", "table-3.5", "--data=mars=/x"], "does not read mars yet"),
+        (["run", "table-6.1", "--scale=smoke"], "nothing to run"),
+        (["run", "figure-6.1", "--scale=smoke"], "nothing to run"),
+        (["run", "table-6.6", "--weights=resnet50=/not/there"], "there is no such file"),
+        (["run", "table-6.6", "--seeed=2"], "did you mean 'seed'"),
+        (["run", "table-6.6", "--epochs=-1"], "0 or more"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["thesis", *words]) == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said
+    assert said.count("\n") == 0
+
+
+def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["thesis", "run", "table-3.1", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "no method 'scr' yet (recipe scr-market1501)" in text
+    assert [line["state"] for line in of_ours(tmp_path / "table-3.1-smoke-seed1.json", "Market-1501")] == ["cannot"] * 3
+
+
+def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["thesis", "list", "--json"]) == 0
+    found = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert len(found) == 28 + 44
+    assert found["table-6.6"]["able"] == {"smoke": 24, "short": 24, "full": 24}
+    assert found["table-6.6"]["data"] == ["market1501", "dukemtmc", "msmt17"]
+    assert found["table-6.4"]["able"] == {"smoke": 0, "short": 0, "full": 6}
+    assert found["table-3.6"]["missing"] == ["no method 'scr' yet"]
+    assert found["figure-6.1"]["runs"] == 0
+    assert main(["thesis", "list"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"table-6\.6 .* 24/24", text)
+    assert "figure-5.12" in text
+
+
+def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = f"--out={tmp_path}"
+    assert main(["thesis", "show", "table-6.7", where]) == 0
+    text = capsys.readouterr().out
+    assert "SpCL(agnostic) [42]" in text
+    assert "thesis mAP" in text
+    assert "ours" not in text.split("SpCL")[0]
+    assert main(["thesis", "show", "table-5.4", "--markdown", where]) == 0
+    page = capsys.readouterr().out
+    assert "| 4 | DG-Net [165] | Market-1501 | 18.24 | 0.360 |" in page
+    assert main(["thesis", "show", "table-6.7", "--json", where]) == 0
+    lines = json.loads(capsys.readouterr().out)["lines"]
+    states = {line["name"].partition(": ")[2]: line["state"] for line in lines}
+    assert (states["CAP(aware) [130]"], states["ICE(aware)"]) == ("quoted", "not made")
+    assert lines[0]["ours"] is None
+    assert main(["thesis", "show", "figure-6.10", where]) == 0
+    text = capsys.readouterr().out
+    assert "CAP [130]" in text
+    assert "(not there yet)" in text
+    assert main(["thesis", "--help"]) == 0
+    assert "usage" in capsys.readouterr().out
