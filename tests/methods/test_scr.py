@@ -162,7 +162,7 @@ def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crop
     ("changes", "names"),
     [
         ({"pair_weight": 0.0}, {"classification"}),
-        ({"classification_weight": 0.0}, {"pairs"}),
+        ({"classification_weight": 0.0}, {"classification", "pairs"}),
         ({"classification_weight": 1.0, "pair_loss": "circle"}, {"classification", "pairs"}),
         ({"classified": "pooled"}, {"classification", "pairs"}),
     ],

@@ -250,7 +250,7 @@ def test_efficientnet_lite0_shares_up_to_its_first_block_at_stride_16() -> None:
     assert backbone(images)[0].shape == (1, 1280, 16, 8), "the last stage keeps that stride"
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "regnetx_002"])
+@pytest.mark.parametrize("name", ["test_resnet", "regnetx_002", "convnext_atto"])
 def test_other_chains_of_blocks_fit(name: str) -> None:
     network = encoder("p1+p2(s2)", backbone=name, last_stride=2).eval()
     assert network.embed(pictures(2)).shape == (2, 4 * 256)

@@ -225,10 +225,8 @@ class SCR:
             features, logits = self.forward(images)
         features, logits = features.float(), logits.float()  # losses are float32, whatever the forward pass was
 
-        losses = {}
-        if s.classification_weight:
-            each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]  # eq. 3.1
-            losses["classification"] = s.classification_weight * self._over_batch(torch.stack(each).mean(0))
+        each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]  # eq. 3.1
+        losses = {"classification": s.classification_weight * self._over_batch(torch.stack(each).mean(0))}
         if s.pair_weight:
             # Pairs reach over all processes' shares, so their gradients do too.
             joined = self.encoder.split(self.devices.gather(features, learn=True))
