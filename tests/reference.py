@@ -219,6 +219,75 @@ def soft_instance_consistency(anchors, keys, target_anchors, target_keys, temper
     return losses
 
 
+# -- losses (chapter 3) --------------------------------------------------------------------------------------------
+
+
+def cross_entropy(logits, labels, smoothing=0.0):
+    """Eq. 3.1 for each image, against a target of 1 - s + s/C on its class and s/C on every other."""
+    losses = []
+    for row, label in zip(logits, labels, strict=True):
+        values = [float(x) for x in row]
+        normaliser = _log_sum_exp(values)
+        targets = [(1 - smoothing) * (c == int(label)) + smoothing / len(values) for c in range(len(values))]
+        losses.append(sum(target * (normaliser - value) for target, value in zip(targets, values, strict=True)))
+    return losses
+
+
+def centre_loss(features, labels, centres):
+    return [_distance(f, centres[int(label)]) ** 2 / 2 for f, label in zip(features, labels, strict=True)]
+
+
+def batch_hard_triplet(features, labels, margin):
+    """Eq. 3.2 for each anchor; a margin of None is the soft one."""
+    losses = []
+    for a, anchor in enumerate(features):
+        positive = max(_distance(anchor, f) for f, label in zip(features, labels, strict=True) if label == labels[a])
+        negatives = [_distance(anchor, f) for f, label in zip(features, labels, strict=True) if label != labels[a]]
+        losses.append(_hinge(positive - min(negatives), margin) if negatives else 0.0)
+    return losses
+
+
+def quadruplet(features, labels, margins):
+    """The batch-hard triplet, and the same with the nearest pair of two people who are not the anchor's."""
+    losses = batch_hard_triplet(features, labels, margins[0])
+    everyone = range(len(features))
+    for a, anchor in enumerate(features):
+        positive = max(_distance(anchor, features[p]) for p in everyone if labels[p] == labels[a])
+        others = [
+            _distance(features[k], features[other])
+            for k in everyone
+            for other in everyone
+            if len({int(labels[a]), int(labels[k]), int(labels[other])}) == 3
+        ]
+        losses[a] += _hinge(positive - min(others), margins[1]) if others else 0.0
+    return losses
+
+
+def circle(features, labels, margin, scale, weighed=None):
+    """Circle loss eq. 6; its weights (eq. 5 and 8) are those of the ``weighed`` features, which are the same ones."""
+    weighed = features if weighed is None else weighed
+    losses = []
+    for a in range(len(features)):
+        pulled, pushed = [], []
+        for b in range(len(features)):
+            s, fixed = _cosine(features[a], features[b]), _cosine(weighed[a], weighed[b])
+            if labels[a] != labels[b]:
+                pushed.append(scale * max(fixed + margin, 0) * (s - margin))
+            elif a != b:
+                pulled.append(-scale * max(1 + margin - fixed, 0) * (s - (1 - margin)))
+        total = _log_sum_exp(pulled) + _log_sum_exp(pushed) if pulled and pushed else -math.inf
+        losses.append(total + math.log1p(math.exp(-total)) if total > 0 else math.log1p(math.exp(total)))
+    return losses
+
+
+def _distance(a, b):
+    return math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def _hinge(difference, margin):
+    return math.log1p(math.exp(difference)) if margin is None else max(difference + margin, 0.0)
+
+
 # -- state that follows ----------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,9 @@ from resight.data.crops import Crops, load_crops
 from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings
 from resight.devices import Devices, DeviceSettings
+from resight.methods import scr as scr_method
 from resight.methods.ice import ICE, VARIANTS, ICESettings
+from resight.methods.scr import SCR, SCRSettings
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings
@@ -61,3 +63,29 @@ def ice(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEV
     """Build the method with some settings changed."""
     settings = dataclasses.replace(SETTINGS, **{**VARIANTS[variant], **changes})
     return ICE(settings, images, devices=Devices(device), seed=3, encoder=encoder(settings.encoder))
+
+
+SCR_SETTINGS = SCRSettings(
+    encoder=dataclasses.replace(ENCODER, pooling="max", head="p1+p2(s2c2)", head_width=8),
+    epochs=4,
+    iterations=2,
+    milestones=(2, 3),
+)
+
+
+def chain(settings: EncoderSettings = SCR_SETTINGS.encoder) -> Encoder:
+    """Build the same small encoder each time, with layers after the first one at stride 16 for branches to copy."""
+    torch.manual_seed(0)
+    layers = (
+        nn.Conv2d(3, 16, 5, stride=8, padding=2, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+    )  # fmt: skip
+    return Encoder(settings, Backbone(nn.Sequential(*layers), 32))
+
+
+def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> SCR:
+    """Build the method with some settings changed."""
+    reading = {name: value for name, value in scr_method.VARIANTS[variant].items() if name != "flip"}
+    settings = dataclasses.replace(SCR_SETTINGS, **{**reading, **changes})
+    return SCR(settings, images, devices=Devices(device), seed=3, encoder=chain(settings.encoder))

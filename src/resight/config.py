@@ -69,7 +69,7 @@ def read_settings(
     if variants is not None:
         if chosen not in variants:
             raise ConfigError(f"variant must be one of {', '.join(variants)}, found '{chosen}'")
-        parser.set_defaults(dict(variants[chosen]))
+        parser.set_defaults({name: _plain(value) for name, value in variants[chosen].items()})
     flat = [[f"--{key}={value}" for key, value in _flatten(content)] for content in contents]
     try:
         parsed = parser.parse_args([*(flag for part in flat for flag in part), *flags])
@@ -223,6 +223,11 @@ def _lines(instance: Any, depth: int) -> list[str]:
 
 def _scalar(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    """Give the fields of a settings dataclass, which is what the parser takes for a group of flags."""
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _one_line(error: BaseException) -> str:

@@ -124,7 +124,7 @@ class Devices:
         """Move a module to the device, in the layout that convolutions are fastest in."""
         return module.to(self.device).to(memory_format=torch.channels_last)
 
-    def wrap(self, module: nn.Module) -> Callable[..., Tensor]:
+    def wrap(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""
         return self.fabric.setup_module(module) if self.world > 1 else module
 
@@ -139,11 +139,11 @@ class Devices:
         """Give the mean of a number over the processes, detached."""
         return self.gather(value.detach().reshape(1)).mean()
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """Join equal parts of a tensor from all processes, in their order; no gradient passes."""
+    def gather(self, rows: Tensor, *, learn: bool = False) -> Tensor:
+        """Join equal parts of a tensor from all processes, in their order; gradients pass only where they learn."""
         if self.world == 1:
             return rows
-        gathered = self.fabric.all_gather(rows.detach())
+        gathered = self.fabric.all_gather(rows if learn else rows.detach(), sync_grads=learn)
         assert isinstance(gathered, Tensor)
         return gathered.flatten(0, 1)
 

@@ -90,13 +90,13 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
         raw: Give the pooled features before the neck, not normalised, in place of unit vectors.
 
     Returns:
-        ``(N, D)`` float32.
+        ``(N, D)`` float32; ``(N, P)`` where raw.
     """
     training = encoder.training
     encoder.eval()
     share = devices.share(len(crops))
     starts = range(share.start, share.stop, BATCH)
-    parts = [torch.empty((0, encoder.dim))]
+    parts = [torch.empty((0, encoder.pooled_dim if raw else encoder.dim))]
     try:
         with torch.inference_mode(), devices.autocast("inference"):
             for start in progress(starts, "embedding"):

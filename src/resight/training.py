@@ -22,6 +22,7 @@ from resight.evaluation import evaluate
 from resight.extraction import extract
 from resight.files import expanded
 from resight.methods import METHODS
+from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.progress import progress
 from resight.records import Features, Report
@@ -275,14 +276,15 @@ def _scorer(
 
 def _continued(asked: Any, start: Any) -> Any:
     """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
-    keep = ("backbone", "last_stride", "pooling", "neck")
+    keep = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
     return dataclasses.replace(asked, **{name: getattr(start, name) for name in keep})
 
 
 def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
     """Give an encoder of the start's weights that freezes what these settings say, and not what the start's said."""
-    start.backbone.requires_grad_(True)
-    encoder = Encoder(settings, start.backbone, start.provenance)
+    own = start.settings
+    backbone, _ = build_backbone(own.backbone, weights="none", last_stride=own.last_stride, size=own.size)
+    encoder = Encoder(settings, backbone, start.provenance)
     encoder.load_state_dict(start.state_dict())
     return encoder
 

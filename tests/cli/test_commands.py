@@ -322,12 +322,23 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):
 
 def test_the_recipes_that_come_along_can_be_read(capsys):
     from resight.config import RECIPES
+    from resight.methods import METHODS
 
     names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
-    assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17"} <= set(names)
+    assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03"} <= set(names)
     for name in names:
-        assert main(["train", "ice", f"--config={name}", "--print-config"]) == 0
+        method = name.partition("-")[0] if name.partition("-")[0] in METHODS else "ice"
+        assert main(["train", method, f"--config={name}", "--print-config"]) == 0
         assert yaml.safe_load(capsys.readouterr().out)["epochs"] >= 1
+
+
+def test_a_method_without_clusters_leaves_a_page_too(people, tmp_path):
+    folder = tmp_path / "scr"
+    small = ["--encoder.height=64", "--encoder.width=32", "--encoder.last_stride=1", "--epochs=1", "--iterations=2"]
+    assert main(["train", "scr", "--config=scr-smoke", *small, f"--data=market1501={people}", f"--run={folder}"]) == 0
+    assert "SCR on" in (folder / "report.html").read_text()
+    assert json.loads((folder / "report.json").read_text())["last"]["provenance"]["flip"] is True
+    assert main(["evaluate", str(folder), f"--data=market1501={people}"]) == 0
 
 
 def test_the_readme_example_runs(people, tmp_path, monkeypatch, capsys):

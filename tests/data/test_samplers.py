@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resight.data.samplers import identity_batches, pick_camera_diverse, pick_other_cameras
+from resight.data.samplers import identity_batches, pick_camera_diverse, pick_other_cameras, pick_random
 from resight.errors import RunError
 
-PICKS = [pick_camera_diverse, pick_other_cameras]
+PICKS = [pick_camera_diverse, pick_other_cameras, pick_random]
 
 
 def columns(*pairs: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -126,3 +126,17 @@ def test_fewer_than_two_clusters_is_an_error(labels: list[int]) -> None:
         next(identity_batches(column, column, (4, 4), np.random.default_rng(0)))
     assert "--cluster.eps" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_random_images_are_all_different_where_there_are_enough() -> None:
+    generator = np.random.default_rng(0)
+    seen = set()
+    for _ in range(30):
+        picked = pick_random(np.arange(10, 16), np.zeros(6, np.int64), 4, generator)
+        assert len(set(picked)) == 4
+        seen |= set(picked)
+    assert seen == set(range(10, 16))
+    few = pick_random(np.array([7, 8, 9]), np.zeros(3, np.int64), 4, generator)
+    assert len(few) == 4
+    assert set(few) <= {7, 8, 9}
+    assert pick_random(np.array([7]), np.zeros(1, np.int64), 4, generator).tolist() == [7] * 4

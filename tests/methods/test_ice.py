@@ -10,8 +10,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 import reference
 import tiny
+from alike import TIMES, assert_same_run, script
 from resight import runs
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
@@ -31,11 +28,10 @@ from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.ice import ICE, VARIANTS, ICESettings, rate_factor
 from resight.records import ImageTable
-from resight.runs import Run, load_state
+from resight.runs import Run
 from resight.training import fit
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ice.json"
-TIMES = ("seconds", "images_per_second")
 
 
 @pytest.fixture(autouse=True)
@@ -67,31 +63,6 @@ def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> ICE:
     method = tiny.ice(images, **changes)
     fit(method, Run(folder, seed=3), epochs=epochs)
     return method
-
-
-def tensors(state: Any, name: str = "") -> dict[str, Any]:
-    """Every leaf of a nested state by its place."""
-    if isinstance(state, dict):
-        return {k: v for key, value in state.items() for k, v in tensors(value, f"{name}/{key}").items()}
-    if isinstance(state, list | tuple):
-        return {k: v for i, value in enumerate(state) for k, v in tensors(value, f"{name}/{i}").items()}
-    return {name: state}
-
-
-def assert_same_run(left: Path, right: Path) -> None:
-    """Two run folders end in the same numbers, bit for bit; only their times differ."""
-    states = [tensors(load_state(folder / "last.safetensors")) for folder in (left, right)]
-    assert list(states[0]) == list(states[1])
-    for name, value in states[0].items():
-        other = states[1][name]
-        assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, name
-    lines = [[{k: v for k, v in line.items() if k not in TIMES} for line in Run(f).metrics()] for f in (left, right)]
-    assert lines[0] == lines[1]
-    for name in ("encoder-last.safetensors", "encoder-best.safetensors"):
-        encoders = [Path(folder, name) for folder in (left, right)]
-        first, second = map(load_file, encoders)
-        assert list(first) == list(second)
-        assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
 # -- what a step computes ------------------------------------------------------------------------------------------
@@ -345,17 +316,6 @@ def step(batch):
 method.step = step
 fit(method, Run(folder, seed=3), epochs=4)
 """
-
-
-def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    path = folder / "script.py"
-    path.write_text(text)
-    tests = str(Path(tiny.__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": tests, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
-    return subprocess.run(
-        [sys.executable, str(path), *map(str, arguments)],
-        env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,
-    )  # fmt: skip
 
 
 def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(

@@ -64,6 +64,14 @@ def test_a_page_without_labels_or_epochs() -> None:
     assert "1 epoch<" in training_page({}, METRICS[:1], title="x")
 
 
+def test_a_page_of_a_run_without_clusters_does_not_speak_of_them() -> None:
+    known = [{"epoch": epoch, "accuracy": 0.5 + epoch / 4, "loss/pairs": 2.0 - epoch} for epoch in range(2)]
+    html = training_page({}, known, title="x")
+    assert "Clusters stand in" not in html
+    assert "Training images whose person is named" in html
+    assert "Clusters stand in" in training_page({}, METRICS, title="x")
+
+
 @pytest.mark.parametrize("scores", [[np.nan], [], [0.5], [np.nan, 0.25]])
 def test_few_queries_and_none_that_could_be_scored(tmp_path: Path, scores: list[float]) -> None:
     html = training_page({"best": report(scores)}, METRICS, title="x", found=found(tmp_path, len(scores)))

@@ -51,6 +51,17 @@ def pick_other_cameras(rows: Ints, cameras: Ints, count: int, generator: np.rand
     return chosen
 
 
+def pick_random(rows: Ints, cameras: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """Choose images without regard to cameras; one comes twice only where there are fewer than K.
+
+    References:
+        methods §2.4, the sampler of SCR: short identities are repeated, then drawn from without replacement.
+    """
+    pool = rows if len(rows) >= count else np.tile(rows, count)
+    chosen: Ints = pool[generator.permutation(len(pool))[:count]]
+    return chosen
+
+
 def identity_batches(
     labels: Ints,
     cameras: Ints,

@@ -55,6 +55,7 @@ class Backbone(nn.Module):
         std: Standard deviation of each colour in 0..1.
         prefix_tokens: How many leading tokens are no image patches (transformers only).
         channels_last: Whether the map is ``(B, h, w, C)``.
+        unstrided: Name of the network's block whose stride `last_stride` 1 removed; empty for none.
     """
 
     def __init__(
@@ -66,10 +67,12 @@ class Backbone(nn.Module):
         std: tuple[float, ...] = IMAGENET_STD,
         prefix_tokens: int = 0,
         channels_last: bool = False,
+        unstrided: str = "",
     ) -> None:
         super().__init__()
         self.network = network
         self.channels = channels
+        self.unstrided = unstrided
         self.mean, self.std = mean, std
         self._prefix_tokens, self._channels_last = prefix_tokens, channels_last
 
@@ -103,8 +106,7 @@ class InstanceBatchNorm(nn.Module):
 def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> Backbone:
     network: Any = torchvision.models.resnet50(weights=None)
     if last_stride == 1:
-        network.layer4[0].conv2.stride = (1, 1)
-        network.layer4[0].downsample[0].stride = (1, 1)
+        set_stride(network.layer4[0], 1)
     if ibn:
         for stage in (network.layer1, network.layer2, network.layer3):
             for block in stage:
@@ -113,7 +115,14 @@ def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> 
     network.avgpool = nn.Identity()
     network.fc = nn.Identity()
     network.forward = network_forward.__get__(network)
-    return Backbone(network, 2048)
+    return Backbone(network, 2048, unstrided="layer4.0" if last_stride == 1 else "")
+
+
+def set_stride(block: nn.Module, stride: int) -> None:
+    """Set the stride of a ResNet's bottleneck or of an EfficientNet's inverted residual."""
+    known: Any = block
+    for convolution in [known.conv_dw] if hasattr(block, "conv_dw") else [known.conv2, known.downsample[0]]:
+        convolution.stride = (stride, stride)
 
 
 def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
@@ -133,14 +142,17 @@ def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", img_size=size)
     except TypeError:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+    unstrided = ""
     if last_stride == 1:
         if not hasattr(network, "blocks") or not hasattr(network.blocks[-1][0], "conv_pw"):
             raise ConfigError(
                 f"last_stride 1 is known for ResNet-50 and EfficientNets, not for '{name}': set last_stride to 2"
             )
         # The last stage that halves the map; the ones after it keep its size.
-        stage = next(s for s in reversed(network.blocks) if s[0].conv_dw.stride != (1, 1))
-        stage[0].conv_dw.stride = (1, 1)
+        stages = range(len(network.blocks) - 1, -1, -1)
+        stage = next(i for i in stages if network.blocks[i][0].conv_dw.stride != (1, 1))
+        unstrided = f"blocks.{stage}.0"
+        set_stride(network.blocks[stage][0], 1)
     config = network.pretrained_cfg
     return Backbone(
         network,
@@ -149,6 +161,7 @@ def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
         std=tuple(config["std"]),
         prefix_tokens=getattr(network, "num_prefix_tokens", 0),
         channels_last=getattr(network, "output_fmt", "NCHW") == "NHWC",
+        unstrided=unstrided,
     )
 
 

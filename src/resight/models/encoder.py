@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from resight.errors import ConfigError, WeightsError
 from resight.files import write_atomically
 from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
+from resight.models.partitions import Branches, PartNeck, parse_arrangement
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
@@ -36,7 +37,11 @@ class EncoderSettings:
         width: Width of the images that go in, pixels.
         last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
         pooling: `average`, `max` or `gem` (generalised mean, learned exponent).
-        neck: `batchnorm` (bias frozen at 0) or `none`.
+        head: `global` (one vector of the whole map), or an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR,
+            `s6` is PCB; see docs/methods/scr.md.
+        head_width: Length of each vector of an arrangement; `global` has as many numbers as the backbone has channels.
+        neck: `batchnorm` (bias frozen at 0 for `global`) or `none`.
+        dropout: Share of the pooled features that is blanked while training, 0 or more, below 1.
         batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
         neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured
             at the start of each epoch).
@@ -49,7 +54,10 @@ class EncoderSettings:
     width: int = 128
     last_stride: int = 1
     pooling: Pooling = "average"
+    head: str = "global"
+    head_width: int = 256
     neck: Literal["batchnorm", "none"] = "batchnorm"
+    dropout: float = 0.0
     batchnorm: BatchNormPolicy = "train"
     neck_statistics: Literal["batch", "dataset"] = "batch"
     frozen_stages: int = 0
@@ -59,6 +67,12 @@ class EncoderSettings:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
         if self.frozen_stages < 0:
             raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
+        if self.head_width < 1:
+            raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
+        if self.head != "global":
+            parse_arrangement(self.head)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,7 +97,7 @@ class GeneralisedMean(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A backbone, a pooling and a batch-norm neck.
+    """A backbone, a pooling and a batch-norm neck, or a backbone in branches with a neck for each part.
 
     Args:
         settings: What it is made of.
@@ -92,6 +106,8 @@ class Encoder(nn.Module):
 
     Attributes:
         dim: Length D of the vectors.
+        pooled_dim: Length P of what is pooled, before the neck.
+        whole: How many of the vectors that `split` gives are of a whole map; they come first.
         chunks: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
             first part moves the running statistics, as with data-parallel training on as many devices.
     """
@@ -115,15 +131,25 @@ class Encoder(nn.Module):
             )
         self.settings = settings
         self.provenance = provenance or Provenance("given")
-        self.backbone = backbone
-        self.dim = backbone.channels
         self.chunks = 1
         self.gem = GeneralisedMean() if settings.pooling == "gem" else None
-        self.neck = nn.BatchNorm1d(self.dim) if settings.neck == "batchnorm" else nn.Identity()
-        if isinstance(self.neck, nn.BatchNorm1d):
-            self.neck.bias.requires_grad_(False)
         for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
             parameter.requires_grad_(False)
+        self.backbone: Backbone | Branches = backbone
+        self.neck: nn.Module = nn.Identity()
+        self.dim = self.pooled_dim = backbone.channels
+        self.whole = 1
+        if settings.head != "global":
+            arrangement = parse_arrangement(settings.head)
+            self.backbone = Branches(backbone, arrangement)
+            self.neck = PartNeck(
+                arrangement, backbone.channels, width=settings.head_width, batchnorm=settings.neck == "batchnorm"
+            )
+            self.dim, self.pooled_dim = settings.head_width * len(self.neck.columns), self.neck.pooled_dim
+            self.whole = self.neck.whole
+        elif settings.neck == "batchnorm":
+            self.neck = nn.BatchNorm1d(self.dim)
+            self.neck.bias.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
 
@@ -136,28 +162,44 @@ class Encoder(nn.Module):
         Returns:
             ``(B, D)`` float32.
         """
+        return self.describe(images)[1]
+
+    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the ``(B, P)`` pooled features and the ``(B, D)`` features after the neck, of images as in `forward`."""
         parts = min(self.chunks, len(images) // 2)  # batch norm needs two images to measure a variance
         if not self.training or parts <= 1:
-            return self._neck(self.pool(images))
+            return self._describe(images)
         first, *rest = images.tensor_split(parts)
-        features = [self._neck(self.pool(first))]
+        described = [self._describe(first)]
         with _statistics_kept(self):
-            features += [self._neck(self.pool(chunk)) for chunk in rest]
-        return torch.cat(features)
+            described += [self._describe(chunk) for chunk in rest]
+        pooled, features = zip(*described, strict=True)
+        return torch.cat(pooled), torch.cat(features)
 
-    def _neck(self, pooled: Tensor) -> Tensor:
-        features: Tensor = self.neck(pooled)
-        return features
+    def _describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pooled = self.pool(images)
+        if self.settings.dropout:
+            pooled = F.dropout(pooled, self.settings.dropout, self.training)
+        return pooled, self.neck(pooled)
 
     def pool(self, images: Tensor) -> Tensor:
-        """Give the pooled features before the neck, ``(B, D)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
+        """Give the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
         # Convolutions are fastest with the channels last in memory, on CPUs and GPUs alike.
         images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        maps: Tensor = self.backbone(images)
+        regions = self.backbone(images)
+        if isinstance(self.backbone, Branches):
+            return torch.cat([self._pool(region) for region in regions], 1)
+        return self._pool(regions)
+
+    def _pool(self, maps: Tensor) -> Tensor:
         if self.gem is not None:
             pooled: Tensor = self.gem(maps)
             return pooled
         return (maps.mean((2, 3)) if self.settings.pooling == "average" else maps.amax((2, 3))).float()
+
+    def split(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Cut ``(B, D)`` features into the vectors they are made of: those of whole maps, then those of parts."""
+        return torch.split(features, self.settings.head_width, 1) if isinstance(self.neck, PartNeck) else (features,)
 
     def embed(self, images: Tensor, *, flip: bool = False) -> Tensor:
         """Give what images are compared by: L2-normalised features.
@@ -187,13 +229,17 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def standardise(self, pooled: Tensor) -> None:
-        """Set the neck's statistics to those of ``(N, D)`` pooled features."""
-        if isinstance(self.neck, nn.BatchNorm1d):
-            variance, mean = torch.var_mean(pooled.double(), 0)
-            assert self.neck.running_mean is not None
-            assert self.neck.running_var is not None
-            self.neck.running_mean.copy_(mean)
-            self.neck.running_var.copy_(variance)
+        """Set the neck's statistics to those of ``(N, P)`` pooled features."""
+        pairs = [(self.neck, pooled)]
+        if isinstance(self.neck, PartNeck):
+            pairs = list(zip(self.neck.norms, self.neck.reduced(pooled), strict=True))
+        for norm, inputs in pairs:
+            if isinstance(norm, nn.BatchNorm1d):
+                variance, mean = torch.var_mean(inputs.double(), 0)
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(variance)
 
     def digest(self) -> str:
         """Give the identity of the encoder: a hash of its settings and of every weight."""

@@ -2,8 +2,8 @@
 
 The training figures read these names from the rows of a run's metrics, and leave out what is not there:
 ``epoch`` (else the row's number), ``clusters``, ``true_people`` (their number, where known), ``outlier_share``,
-``loss`` and every ``loss_*``, ``loss/*`` and ``*_loss``, ``mAP``, ``rank-1``, ``kl`` and every ``kl_*``,
-``kl/*`` and ``*_kl``, and ``images_per_second``.
+``loss`` and every ``loss_*``, ``loss/*`` and ``*_loss``, ``accuracy``, ``mAP``, ``rank-1``, ``kl`` and every
+``kl_*``, ``kl/*`` and ``*_kl``, and ``images_per_second``.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
 
     Returns:
         The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there),
-        outliers, losses, scores, KL divergence and speed, as far as they are there.
+        outliers, losses, accuracy, scores, KL divergence and speed, as far as they are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
@@ -137,6 +137,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         _Panel("Clusters", "Clusters", ["clusters"]),
         _Panel("Images outside every cluster", "Share (%)", ["outlier_share"], _PERCENT, percent_limits),
         _Panel("Losses", "Loss", losses),
+        _Panel("Training images whose person is named", "Share (%)", ["accuracy"], _PERCENT, percent_limits),
         _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
         _Panel("KL divergence", "KL (nats)", divergences),
         _Panel("Training speed", "Images per second", ["images_per_second"]),

@@ -18,6 +18,8 @@ from resight.reports.page import (
     warnings_section,
 )
 
+_CLUSTERED = "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch."
+
 
 def training_page(
     reports: Mapping[str, Report],
@@ -53,13 +55,9 @@ def training_page(
             figure_section("Right match within rank", figures.cmc_figure(curves), "The share of queries found so far.")
         )
     if metrics:
-        sections.append(
-            figure_section(
-                "Training",
-                figures.training_figure(metrics),
-                "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch.",
-            )
-        )
+        clustered = any("clusters" in line for line in metrics)
+        caption = _CLUSTERED if clustered else "Means of each epoch; what they say of new people are the scores alone."
+        sections.append(figure_section("Training", figures.training_figure(metrics), caption))
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
         sections += strips_sections(reports["best"], queries.table, gallery.table, ranking)

@@ -1,0 +1,44 @@
+"""Telling people apart by name: which of the training people is it?
+
+Every function gives one value an image, ``(B,)``; the caller averages.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Give minus the log of the softmax' share of the right class.
+
+    Args:
+        logits: ``(B, C)``.
+        labels: ``(B,)`` in ``0..C-1``.
+        label_smoothing: Share of the target that is spread over all classes, 0..1; SCR uses none.
+
+    Returns:
+        ``(B,)`` losses, 0 or more.
+
+    References:
+        Eq. 3.1; Szegedy et al., Rethinking the Inception architecture, 2016 (label smoothing).
+    """
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+
+
+def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Give half the squared distance of each image to the centre of its class.
+
+    Args:
+        features: ``(B, D)``.
+        labels: ``(B,)`` in ``0..C-1``.
+        centres: ``(C, D)``; learned where they ask for a gradient, which is that of the paper times the number of the
+            class' images in the batch.
+
+    Returns:
+        ``(B,)`` losses, 0 or more.
+
+    References:
+        Wen et al., A discriminative feature learning approach for deep face recognition, 2016, eq. 2.
+    """
+    return 0.5 * (features - centres[labels]).square().sum(1)

@@ -1,0 +1,255 @@
+"""SCR: spatial-channel partitions, training with known people (thesis ch. 3).
+
+A shared trunk ends in three branches; whole maps, horizontal stripes and groups of channels each become a short vector.
+Each step of P people with K images
+
+- asks a classifier on each vector who it is (eq. 3.1),
+- and asks on the vectors of whole maps that a person's images are nearer than anybody else's (eq. 3.2).
+
+The vectors together are what images are compared by. Smaller arrangements, PCB, MGN and a plain trunk are other values
+of `encoder.head` (`models/partitions.py`).
+
+The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
+differently, each a setting: images in a batch (code 4 x 4, text 8 x 4); Random Erasing (code with probability 0.5, text
+none); losses of a batch (code mean, text sum); features of the mirrored image at test (code added, text not mentioned).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resight.data.crops import Crops
+from resight.data.samplers import identity_batches, pick_random
+from resight.data.transforms import AugmentSettings, augment, draw
+from resight.devices import Devices
+from resight.errors import ConfigError
+from resight.losses.classification import cross_entropy
+from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
+from resight.models.classifier import Classified, PartClassifier
+from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.partitions import SCR as ARRANGEMENT
+from resight.records import Ints
+from resight.runs import Stateful
+
+AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
+"""Mirroring and Random Erasing; 0 in normalised images is ImageNet's mean colour."""
+
+
+@dataclass(frozen=True)
+class SCRSettings:
+    """Every number of SCR.
+
+    Attributes:
+        encoder: What is trained; its `head` is the arrangement.
+        augment: Mirroring, and Random Erasing in the released code.
+        epochs: How many epochs; an epoch shows each person once.
+        iterations: Steps of an epoch; 0 for as many as show each person once.
+        identities: P, people in a batch.
+        images: K, images of each person in a batch.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam, added to the gradient (L2).
+        amsgrad: Whether Adam divides by the largest of its second moments so far.
+        milestones: Epochs, counted from 0, from which on the learning rate is multiplied by `decay` once more.
+        decay: What the learning rate is multiplied by.
+        classification_weight: λ of eq. 3.3.
+        classified: What the classifiers of whole maps see: `reduced` vectors like those of parts, or `pooled` features
+            before the reduction (MGN).
+        label_smoothing: Of eq. 3.1.
+        pair_weight: Weight of the second term of eq. 3.3; 0 leaves it out (Table 3.4).
+        pair_loss: What is asked of whole maps' vectors: `triplet` (eq. 3.2), `soft-triplet` (without a margin),
+            `quadruplet` or `circle`.
+        margin: α of eq. 3.2, in units of distance.
+        second_margin: β of the quadruplet loss.
+        circle_margin: m of the circle loss.
+        circle_scale: γ of the circle loss.
+        over_batch: What becomes of a batch's losses: `mean`, or `sum` (eq. 3.1 and 3.2 to the letter).
+    """
+
+    encoder: EncoderSettings = field(
+        default_factory=lambda: EncoderSettings(
+            backbone="resnet50", height=384, width=192, pooling="max", head=ARRANGEMENT
+        )
+    )
+    augment: AugmentSettings = AUGMENT
+    epochs: int = 500
+    iterations: int = 0
+    identities: int = 4
+    images: int = 4
+    learning_rate: float = 2e-4
+    weight_decay: float = 5e-4
+    amsgrad: bool = True
+    milestones: tuple[int, ...] = (300, 400)
+    decay: float = 0.1
+    classification_weight: float = 2.0
+    classified: Classified = "reduced"
+    label_smoothing: float = 0.0
+    pair_weight: float = 1.0
+    pair_loss: Literal["triplet", "soft-triplet", "quadruplet", "circle"] = "triplet"
+    margin: float = 1.2
+    second_margin: float = 0.6
+    circle_margin: float = 0.25
+    circle_scale: float = 128.0
+    over_batch: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "images"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        if self.identities < 2:
+            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        for name in ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name in ("decay", "label_smoothing", "circle_margin"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
+            raise ConfigError("classification_weight and pair_weight must be 0 or more, and not both 0")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ConfigError(f"milestones must ascend, found {list(self.milestones)}")
+        if self.encoder.neck_statistics != "batch":
+            raise ConfigError("scr measures statistics on batches: set encoder.neck_statistics to batch")
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "code": {"flip": True},
+    "thesis": {
+        "augment": dataclasses.replace(AUGMENT, erase=0.0),
+        "identities": 8,
+        "over_batch": "sum",
+    },
+}
+"""What each reading sets differently from the dataclasses; `flip` is one of `TrainSettings`."""
+
+
+class SCR:
+    """The method: an encoder with classifiers, and the update.
+
+    Args:
+        settings: Its numbers.
+        images: The training images, every person known.
+        devices: Where it runs.
+        seed: Of the batches and augmentations.
+        encoder: What to start from; built from the settings where it is not given.
+
+    Raises:
+        ConfigError: A person is unknown, there is only one, or the pair loss has no vector of a whole map.
+    """
+
+    def __init__(
+        self,
+        settings: SCRSettings,
+        images: Crops,
+        *,
+        devices: Devices | None = None,
+        seed: int = 1,
+        encoder: Encoder | None = None,
+    ) -> None:
+        if (images.table.people < 0).any():
+            raise ConfigError("scr learns from people by name: give the person of every image, or train with ice")
+        people, self.labels = np.unique(images.table.people, return_inverse=True)
+        if len(people) < 2:
+            raise ConfigError(f"scr needs two people or more to tell apart, found {len(people)}")
+        self.settings, self.images, self.seed = settings, images, seed
+        self.people = len(people)
+        self.devices = devices or Devices()
+        encoder = encoder or Encoder(settings.encoder)
+        if settings.pair_weight and not encoder.whole:
+            raise ConfigError(
+                f"the pair loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
+                "set pair_weight to 0"
+            )
+        self.network = self.devices.place(PartClassifier(encoder, self.people, whole=settings.classified))
+        self.optimiser = torch.optim.Adam(
+            [p for p in self.network.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            amsgrad=settings.amsgrad,
+        )
+        self.forward = self.devices.wrap(self.network)
+        self._accuracies: list[Tensor] = []
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is evaluated and kept; the classifiers are not."""
+        return self.network.encoder
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that a checkpoint holds."""
+        return {"network": self.network, "optimiser": self.optimiser}
+
+    # -- an epoch ----------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> Iterator[Ints]:
+        """Set the learning rate and give the batches: each person once, in a random order."""
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = s.learning_rate * s.decay ** sum(epoch >= milestone for milestone in s.milestones)
+        self.network.train()
+        self._accuracies = []
+        numbers = np.random.default_rng([self.seed, epoch])
+        self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
+        shape = (s.identities, s.images)
+        batches = identity_batches(self.labels, self.images.table.cameras, shape, numbers, pick=pick_random)
+        return islice(batches, s.iterations or max(1, self.people // s.identities))
+
+    def end_epoch(self) -> dict[str, float]:
+        """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
+        rate = self.optimiser.param_groups[0]["lr"]
+        accuracies = [float(accuracy) for accuracy in self._accuracies]
+        return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
+
+    # -- a step ------------------------------------------------------------------------------------------------
+
+    def step(self, batch: Ints) -> dict[str, Tensor]:
+        """Learn from a batch of rows; every process takes its share of them."""
+        s = self.settings
+        batch = self.devices.even(batch)
+        draws = draw(s.augment, len(batch), self.images.size, self.generator)
+        share = self.devices.share(len(batch))
+        pixels = self.images.pixels(batch[share]).to(self.devices.device)
+        images = augment(pixels, draws.rows(share.start, share.stop), colour=s.augment.erase_colour)
+        everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
+        labels = everyone[share]
+
+        with self.devices.autocast("training"):
+            features, logits = self.forward(images)
+        features, logits = features.float(), logits.float()  # losses are float32, whatever the forward pass was
+
+        each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]  # eq. 3.1
+        losses = {"classification": s.classification_weight * self._over_batch(torch.stack(each).mean(0))}
+        if s.pair_weight:
+            # Pairs reach over all processes' shares, so their gradients do too.
+            joined = self.encoder.split(self.devices.gather(features, learn=True))
+            pairs = [self._pairs(vectors, everyone)[share] for vectors in joined[: self.encoder.whole]]  # eq. 3.2
+            losses["pairs"] = s.pair_weight * self._over_batch(torch.stack(pairs).mean(0))
+
+        total = torch.stack(list(losses.values())).sum()  # eq. 3.3
+        self.optimiser.zero_grad(set_to_none=True)
+        self.devices.backward(total)
+        self.optimiser.step()
+        named = logits.detach().softmax(2).mean(0).argmax(1)
+        self._accuracies.append(self.devices.mean((named == labels).float().mean()))
+        return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
+
+    def _pairs(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """Compare a batch's ``(B, width)`` vectors with each other, ``(B,)``."""
+        s = self.settings
+        if s.pair_loss == "circle":
+            return circle(vectors, labels, margin=s.circle_margin, scale=s.circle_scale)
+        if s.pair_loss == "quadruplet":
+            return quadruplet(vectors, labels, margins=(s.margin, s.second_margin))
+        return batch_hard_triplet(vectors, labels, margin=s.margin if s.pair_loss == "triplet" else None)
+
+    def _over_batch(self, losses: Tensor) -> Tensor:
+        """Turn this process' ``(share,)`` losses into one; the mean over the processes is the whole batch's."""
+        return losses.mean() if self.settings.over_batch == "mean" else losses.sum() * self.devices.world

@@ -1,0 +1,282 @@
+"""Partitions: one trunk, several branches, a vector for each whole map, stripe and group of channels (thesis ch. 3).
+
+An arrangement is one string. ``p1+p2(s2c2)+p3(s3c3)`` is SCR: three branches, each with a vector of its whole map;
+the second also has 2 stripes and 2 channel groups, the third 3 and 3. The grammar:
+
+```
+arrangement = branch { "+" branch }
+branch      = name [ "(" parts ")" ]      the whole map, and its parts
+            | parts                       only parts: "s6" is PCB
+name        = "p" number [ "/2" ]         "/2": a map half as fine, with the stride that last_stride 1 removes
+parts       = [ "s" n ] [ "c" n ] [ "d" percent ]
+```
+
+``s`` cuts the map into n horizontal stripes, ``c`` the pooled vector of the whole map into n groups of channels;
+``d`` blanks a band of so many percent of the map's height while training, the same in all images of the batch.
+
+References:
+    Thesis §3.3.1, Tables 3.2 and 3.3. PCB: Sun et al., Beyond part models, 2018. MGN: Wang et al., Learning
+    discriminative features with multiple granularities, 2018. ``d``: Dai et al., Batch DropBlock network, 2019.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from resight.errors import ConfigError
+from resight.models.backbones import Backbone, set_stride
+
+SCR = "p1+p2(s2c2)+p3(s3c3)"
+"""The arrangement of the thesis."""
+
+SHARED_STRIDE = 16
+"""The shared part ends with the first block whose map is this many times smaller than the image: conv4_1."""
+
+_PARTS = r"(?:s(?P<{0}s>[1-9]\d?))?(?:c(?P<{0}c>[1-9]\d?))?(?:d(?P<{0}d>[1-9]\d?))?"
+_BRANCH = re.compile(rf"p(?P<name>[1-9]\d?)(?P<half>/2)?(?:\({_PARTS.format('i')}\))?|{_PARTS.format('b')}")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of an arrangement.
+
+    Attributes:
+        name: The number after ``p``; 0 for a branch without a vector of its whole map.
+        coarse: Whether its map is half as fine.
+        stripes: How many horizontal stripes, 0 for none.
+        groups: How many groups of channels, 0 for none.
+        band: How many percent of the map's height are blanked while training.
+    """
+
+    name: int = 0
+    coarse: bool = False
+    stripes: int = 0
+    groups: int = 0
+    band: int = 0
+
+    def __str__(self) -> str:
+        counts = (("s", self.stripes), ("c", self.groups), ("d", self.band))
+        parts = "".join(f"{letter}{count}" for letter, count in counts if count)
+        if not self.name:
+            return parts
+        return f"p{self.name}{'/2' if self.coarse else ''}" + (f"({parts})" if parts else "")
+
+    @property
+    def pools_whole(self) -> bool:
+        """Whether its whole map is pooled: for its own vector, or for the channel groups that are cut from it."""
+        return bool(self.name or self.groups)
+
+
+def parse_arrangement(text: str) -> tuple[Branch, ...]:
+    """Read an arrangement.
+
+    Args:
+        text: ``"p1+p2(s2c2)+p3(s3c3)"``, without spaces.
+
+    Returns:
+        Its branches; joined with ``+`` they give the text again.
+
+    Raises:
+        ConfigError: It is not of the grammar, or names a branch twice.
+    """
+    branches = tuple(_parse_branch(piece, text) for piece in text.split("+"))
+    names = [branch.name for branch in branches if branch.name]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"head '{text}' has two branches called p{name}: give each its own number")
+    return branches
+
+
+def _parse_branch(piece: str, text: str) -> Branch:
+    match = _BRANCH.fullmatch(piece)
+    if not match:
+        raise ConfigError(
+            f"head '{text}': '{piece}' is no branch. Expected 'global', or branches joined with + such as '{SCR}': "
+            "p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in this order"
+        )
+    found = match.groupdict(default="")
+    stripes, groups, band = (int(found[f"i{letter}"] or found[f"b{letter}"] or 0) for letter in "scd")
+    branch = Branch(int(found["name"] or 0), bool(found["half"]), stripes, groups, band)
+    if 1 in (stripes, groups):
+        raise ConfigError(f"head '{text}': '{piece}' has a single part, which is the whole: use 2 or more")
+    if not (branch.name or stripes or groups) or str(branch) != piece:
+        raise ConfigError(f"head '{text}': '{piece}' has no vector: expected a branch such as p1, p2(s2c2) or s6")
+    return branch
+
+
+class Branches(nn.Module):
+    """A backbone whose blocks after conv4_1 are copied, once for each branch.
+
+    Args:
+        backbone: What is cut: a plain chain of blocks, such as ResNets, RegNets and EfficientNets.
+        arrangement: The branches.
+
+    Attributes:
+        channels: C of each map.
+        mean: How its weights want pixels in 0..1 to be normalised.
+        std: Likewise.
+
+    Raises:
+        ConfigError: The backbone is no chain, or has no block at the shared stride or none after it.
+    """
+
+    def __init__(self, backbone: Backbone, arrangement: tuple[Branch, ...]) -> None:
+        super().__init__()
+        self.arrangement = arrangement
+        self.channels, self.mean, self.std = backbone.channels, backbone.mean, backbone.std
+        names, units = zip(*_chain(backbone.network), strict=True)
+        cut = _shared_units(backbone, units)
+        self.shared = nn.Sequential(*units[:cut])
+        self.branches = nn.ModuleList()
+        for branch in arrangement:
+            tail = copy.deepcopy(units[cut:])
+            if branch.coarse:
+                if backbone.unstrided not in names[cut:]:
+                    raise ConfigError(f"'{branch}': /2 gives back the stride that last_stride 1 removes: set it to 1")
+                set_stride(tail[names.index(backbone.unstrided) - cut], 2)
+            self.branches.append(nn.Sequential(*tail))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Give the regions to pool of ``(B, 3, H, W)`` images: for each branch its whole map, then its stripes.
+
+        Returns:
+            ``(B, C, h, w)`` maps, as many as the arrangement's `pooled_parts`.
+        """
+        shared = self.shared(images)
+        regions = []
+        for branch, tail in zip(self.arrangement, self.branches, strict=True):
+            maps = tail(shared)
+            if branch.band and self.training:
+                maps = drop_band(maps, branch.band / 100)
+            regions += [maps] if branch.pools_whole else []
+            regions += stripes(maps, branch.stripes)
+        return regions
+
+
+def stripes(maps: Tensor, count: int) -> list[Tensor]:
+    """Cut ``(B, C, h, w)`` maps into horizontal stripes, the rows of adaptive pooling.
+
+    Raises:
+        ConfigError: There are fewer rows than stripes.
+    """
+    height = maps.shape[2]
+    if count > height:
+        raise ConfigError(
+            f"{count} stripes need a map of {count} rows, found {height}: use taller images (encoder.height) or "
+            "last_stride 1"
+        )
+    return [maps[:, :, i * height // count : -(-(i + 1) * height // count)] for i in range(count)]
+
+
+def drop_band(maps: Tensor, share: float) -> Tensor:
+    """Blank a band of rows at a random height, the same in all ``(B, C, h, w)`` maps; one row is always left.
+
+    References:
+        Dai et al., Batch DropBlock network, 2019: the block is as wide as the map, a third of its height.
+    """
+    height = maps.shape[2]
+    band = min(max(1, round(share * height)), height - 1)
+    top = int(torch.randint(height - band + 1, ()))
+    rows = torch.arange(height, device=maps.device)
+    return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
+
+
+class PartNeck(nn.Module):
+    """Reduces each part's pooled vector to a short one: a linear map (the 1 x 1 convolution) and batch norm.
+
+    Vectors of whole maps come first, then the parts, each in the arrangement's order.
+
+    Args:
+        arrangement: The branches.
+        channels: C of each map.
+        width: Length of each vector.
+        batchnorm: Whether batch norm follows; its bias learns, unlike that of a neck on a whole trunk.
+
+    Attributes:
+        columns: For each vector where it lies in the pooled features.
+        whole: How many vectors are of whole maps.
+        pooled_dim: Length of the pooled features.
+    """
+
+    def __init__(self, arrangement: tuple[Branch, ...], channels: int, *, width: int, batchnorm: bool = True) -> None:
+        super().__init__()
+        wholes, parts, start = [], [], 0
+        for branch in arrangement:
+            whole = slice(start, start + channels)
+            wholes += [whole] if branch.name else []
+            start += channels * branch.pools_whole
+            parts += [slice(start + i * channels, start + (i + 1) * channels) for i in range(branch.stripes)]
+            start += channels * branch.stripes
+            parts += _groups(whole, branch.groups)
+        self.columns = (*wholes, *parts)
+        self.whole, self.pooled_dim = len(wholes), start
+        self.reductions = nn.ModuleList(nn.Linear(c.stop - c.start, width, bias=False) for c in self.columns)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) if batchnorm else nn.Identity() for _ in self.columns)
+        for reduction, norm in zip(self.reductions, self.norms, strict=True):
+            nn.init.kaiming_normal_(reduction.weight, mode="fan_in")  # type: ignore[arg-type]
+            if isinstance(norm, nn.BatchNorm1d):
+                nn.init.normal_(norm.weight, 1.0, 0.02)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Turn ``(B, P)`` pooled features into ``(B, D)``, the vectors one after another."""
+        return torch.cat([norm(x) for norm, x in zip(self.norms, self.reduced(pooled), strict=True)], 1)
+
+    def reduced(self, pooled: Tensor) -> list[Tensor]:
+        """Give the ``(B, width)`` float32 vectors before batch norm."""
+        pairs = zip(self.columns, self.reductions, strict=True)
+        return [reduction(pooled[:, columns]).float() for columns, reduction in pairs]
+
+
+def _groups(whole: slice, count: int) -> list[slice]:
+    """Cut columns into groups, the first ones a column longer where they cannot be equal: 683, 683, 682."""
+    length = whole.stop - whole.start
+    if count > length:
+        raise ConfigError(f"{count} channel groups need {count} channels, found {length}")
+    bounds = [whole.start + i * (length // count) + min(i, length % count) for i in range(count + 1)] if count else []
+    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def _chain(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Give a network's blocks in their order, by their dotted names; stages are taken apart."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.Sequential | nn.ModuleList) or re.fullmatch(r"s\d", name):  # s1..s4: a RegNet's stages
+            yield from _chain(child, f"{prefix}{name}.")
+        elif not isinstance(child, nn.Identity):
+            yield f"{prefix}{name}", child
+
+
+@torch.no_grad()
+def _shared_units(backbone: Backbone, units: tuple[nn.Module, ...]) -> int:
+    """Count the blocks up to the first one at the shared stride, after making sure that they are the network."""
+    network, side = backbone.network, 4 * SHARED_STRIDE
+    parameter, training = next(network.parameters()), network.training
+    network.eval()
+    maps = torch.linspace(-1, 1, 3 * side * side, device=parameter.device, dtype=parameter.dtype)
+    maps = maps.view(1, 3, side, side)
+    heights = []
+    try:
+        expected = network(maps)
+        for unit in units:
+            maps = unit(maps)
+            heights.append(maps.shape[2])
+        same = maps.shape == expected.shape and (maps.is_meta or torch.allclose(maps, expected))
+    except Exception:  # whatever a network raises that is called otherwise than it means to be
+        same = False
+    finally:
+        network.train(training)
+    if not same or maps.ndim != 4 or maps.shape[1] != backbone.channels:
+        raise ConfigError(
+            f"partitions need a backbone that is a plain chain of blocks, such as a ResNet, RegNet or EfficientNet; "
+            f"{type(network).__name__} is none: use head global"
+        )
+    cut = next((i + 1 for i, height in enumerate(heights) if height <= side // SHARED_STRIDE), len(units))
+    if cut == len(units):
+        raise ConfigError(f"partitions need a backbone with blocks at stride {SHARED_STRIDE}, found none to copy")
+    return cut

@@ -1,0 +1,368 @@
+"""SCR as a whole: its first step beside the equations, its curves pinned, its kills and processes survived.
+
+``RESIGHT_WRITE_GOLDEN=1 pytest tests/methods/test_scr.py`` writes the pinned curves anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import reference
+import tiny
+from alike import TIMES, assert_same_run, script
+from resight.data.crops import Crops
+from resight.data.dataset import load_dataset
+from resight.data.transforms import AugmentSettings, to_float
+from resight.errors import ConfigError
+from resight.files import write_atomically
+from resight.methods import METHODS
+from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
+from resight.models.encoder import EncoderSettings
+from resight.models.partitions import SCR as ARRANGEMENT
+from resight.runs import Run
+from resight.training import TrainSettings, fit, load_encoder, read_recipe, train
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
+PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
+SPLITS_CLEANLY: dict[str, Any] = {
+    "encoder": dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none"),
+}
+"""Changes with which an image's features do not depend on its batch."""
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """The tiny method sets torch's threads; the other tests get theirs back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def images(tiny_market: Path) -> Crops:
+    return tiny.crops(tiny_market)
+
+
+def with_people(images: Crops, people: np.ndarray) -> Crops:
+    return dataclasses.replace(images, table=dataclasses.replace(images.table, people=people))
+
+
+def steps(method: SCR, epochs: int = 1) -> list[dict[str, float]]:
+    return [
+        {name: float(value) for name, value in method.step(batch).items()}
+        for epoch in range(epochs)
+        for batch in method.begin_epoch(epoch)
+    ]
+
+
+def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> SCR:
+    method = tiny.scr(images, **changes)
+    fit(method, Run(folder, seed=3), epochs=epochs)
+    return method
+
+
+# -- what a step computes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
+@pytest.mark.parametrize("pair_loss", ["triplet", "soft-triplet", "quadruplet", "circle"])
+def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, pair_loss: str) -> None:
+    method = tiny.scr(images, variant, augment=PLAIN, pair_loss=pair_loss, label_smoothing=0.1)
+    s = method.settings
+    batch = next(iter(method.begin_epoch(0)))
+    assert len(batch) == 4 * (4 if variant == "code" else 8)
+    with torch.no_grad():  # batch norm in training mode: the statistics are the batch's, in the step as here
+        features, logits = method.network(to_float(images.pixels(batch)))
+    found, labels = method.step(batch), method.labels[batch]
+
+    heads = [reference.cross_entropy(head.double(), labels, 0.1) for head in logits]
+    assert len(heads) == 1 + 5
+    pairs = {
+        "triplet": lambda f: reference.batch_hard_triplet(f, labels, 1.2),
+        "soft-triplet": lambda f: reference.batch_hard_triplet(f, labels, None),
+        "quadruplet": lambda f: reference.quadruplet(f, labels, (1.2, 0.6)),
+        "circle": lambda f: reference.circle(f, labels, s.circle_margin, s.circle_scale),
+    }[pair_loss]
+    wholes = [pairs(features[:, :8].double()), pairs(features[:, 8:16].double())]
+    over_batch = np.mean if variant == "code" else np.sum
+    expected = 2 * np.mean([over_batch(head) for head in heads]), np.mean([over_batch(whole) for whole in wholes])
+    for name, value in zip(("classification", "pairs"), expected, strict=True):
+        assert float(found[f"loss/{name}"]) == pytest.approx(value, rel=1e-4), name
+        assert value > 0
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
+def test_the_losses_of_four_steps_are_pinned(images: Crops, variant: str) -> None:
+    found = steps(tiny.scr(images, variant, iterations=4))
+    kept = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+    if os.environ.get("RESIGHT_WRITE_GOLDEN"):
+        write_atomically(GOLDEN, json.dumps({**kept, variant: found}, indent=2) + "\n")
+        return
+    assert len(found) == len(kept[variant]) == 4
+    for step, (values, pinned) in enumerate(zip(found, kept[variant], strict=True)):
+        assert values == pytest.approx(pinned, rel=1e-4), f"step {step}"
+
+
+def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
+    method = tiny.scr(images, augment=PLAIN, learning_rate=2e-3)
+    batch = next(iter(method.begin_epoch(0)))
+    totals = [sum(float(v) for v in method.step(batch).values()) for _ in range(12)]
+    assert totals[-1] < 0.7 * totals[0]
+    assert method.end_epoch()["accuracy"] > 0.5
+
+
+def test_every_weight_learns_and_batches_are_drawn_anew(images: Crops) -> None:
+    method = tiny.scr(images)
+    before = {name: p.detach().clone() for name, p in method.network.named_parameters()}
+    batches = list(method.begin_epoch(0))
+    method.step(batches[0])
+    assert all(not torch.equal(before[name], p) for name, p in method.network.named_parameters())
+    assert not np.array_equal(*batches)
+    assert np.array_equal(batches[0], next(iter(tiny.scr(images).begin_epoch(0))))
+    assert not np.array_equal(batches[0], next(iter(method.begin_epoch(1))))
+
+
+def test_an_epoch_shows_each_person_once(images: Crops) -> None:
+    batches = list(tiny.scr(images, iterations=0, identities=3).begin_epoch(0))
+    shown = np.concatenate([np.unique(images.table.people[batch]) for batch in batches])
+    assert len(batches) == 8 // 3
+    assert len(shown) == len(set(shown)) == 6
+    assert len(list(tiny.scr(images, iterations=0, identities=99).begin_epoch(0))) == 1
+
+
+def test_the_learning_rate_falls_at_its_milestones(images: Crops) -> None:
+    method = tiny.scr(images, iterations=1, learning_rate=1e-2)
+    rates = []
+    for epoch in range(4):
+        for batch in method.begin_epoch(epoch):
+            method.step(batch)
+        rates.append(method.end_epoch()["learning_rate"])
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4])
+    assert SCRSettings().milestones == (300, 400)
+
+
+def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crops) -> None:
+    for amsgrad in (True, False):
+        group = tiny.scr(images, amsgrad=amsgrad).optimiser.param_groups[0]
+        assert (group["amsgrad"], group["weight_decay"]) == (amsgrad, 5e-4)
+        assert not group.get("decoupled_weight_decay")
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"pair_weight": 0.0}, {"classification"}),
+        ({"classification_weight": 0.0}, {"classification", "pairs"}),
+        ({"classification_weight": 1.0, "pair_loss": "circle"}, {"classification", "pairs"}),
+        ({"classified": "pooled"}, {"classification", "pairs"}),
+    ],
+)
+def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dict[str, Any], names: set[str]) -> None:
+    for losses in steps(tiny.scr(images, **changes)):
+        assert set(losses) == {f"loss/{name}" for name in names}
+        assert np.isfinite(list(losses.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("head", "pooling", "vectors"),
+    [("global", "average", 1), ("p1", "max", 1), (ARRANGEMENT, "max", 13), ("p1+p2(s2d30)", "gem", 4)],
+)
+def test_a_plain_trunk_and_other_arrangements_train_alike(images: Crops, head: str, pooling: Any, vectors: int) -> None:
+    width = 32 if head == "global" else 8
+    settings = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head=head, pooling=pooling)
+    method = tiny.scr(images, encoder=settings)
+    assert method.encoder.dim == vectors * width
+    assert len(method.network.classifiers) == vectors
+    for losses in steps(method):
+        assert np.isfinite(list(losses.values())).all()
+
+
+def test_parts_alone_have_nothing_for_the_pair_loss(images: Crops) -> None:
+    """PCB: stripes, classified only."""
+    stripes = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head="s4", pooling="average")
+    with pytest.raises(ConfigError, match="head 's4' has none: set pair_weight to 0"):
+        tiny.scr(images, encoder=stripes)
+    method = tiny.scr(images, encoder=stripes, pair_weight=0.0)
+    assert method.encoder.dim == 4 * 8
+    assert set(steps(method)[0]) == {"loss/classification"}
+
+
+# -- the two readings ----------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_the_released_codes_numbers() -> None:
+    s = SCRSettings()
+    assert (s.identities, s.images, s.epochs, s.learning_rate, s.weight_decay) == (4, 4, 500, 2e-4, 5e-4)
+    assert (s.classification_weight, s.pair_weight, s.margin, s.label_smoothing) == (2, 1, 1.2, 0)
+    assert (s.encoder.size, s.encoder.head, s.encoder.pooling) == ((384, 192), ARRANGEMENT, "max")
+    assert (s.encoder.backbone, s.encoder.last_stride, s.encoder.head_width) == ("resnet50", 1, 256)
+    assert s.augment == AugmentSettings(pad=0, blur=0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
+    assert METHODS["scr"] == (SCR, SCRSettings, VARIANTS)
+
+
+def test_the_variants_change_exactly_what_they_say() -> None:
+    code, code_options = read_recipe("scr")
+    thesis, thesis_options = read_recipe("scr", "", "--variant=thesis")
+    assert (code_options.flip, thesis_options.flip) == (True, False)
+    assert code == SCRSettings()
+    augment = dataclasses.replace(AUGMENT, erase=0)
+    assert thesis == dataclasses.replace(code, identities=8, over_batch="sum", augment=augment)
+    assert read_recipe("scr", "", "--variant=thesis", "--augment.erase=0.2")[0].augment.erase == 0.2
+
+
+def test_the_variants_differ(images: Crops) -> None:
+    code, thesis = (steps(tiny.scr(images, variant, iterations=1))[0] for variant in ("code", "thesis"))
+    assert all(thesis[name] > 5 * value for name, value in code.items()), "sums in place of means"
+
+
+# -- going on ------------------------------------------------------------------------------------------------------
+
+
+def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path) -> None:
+    run_to(tmp_path / "whole", images, 4)
+    run_to(tmp_path / "halves", images, 2)
+    assert len(Run(tmp_path / "halves").metrics()) == 2
+    run_to(tmp_path / "halves", images, 4)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+method = tiny.scr(tiny.crops(root))
+whole_step, taken = method.step, []
+
+def step(batch):
+    losses = whole_step(batch)
+    taken.append(batch)
+    if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
+        os.kill(os.getpid(), signal.SIGKILL)
+    return losses
+
+method.step = step
+fit(method, Run(folder, seed=3), epochs=4)
+"""
+
+
+def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(
+    images: Crops, tiny_market: Path, tmp_path: Path
+) -> None:
+    killed = script(tmp_path, KILLED, tmp_path / "killed", tiny_market)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [line["epoch"] for line in Run(tmp_path / "killed").metrics()] == [0, 1]
+    run_to(tmp_path / "killed", images, 4)
+    run_to(tmp_path / "whole", images, 4)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+SHARED = """
+import dataclasses, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none")
+for reading in ("mean", "sum"):
+    method = tiny.scr(
+        tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2), encoder=encoder, over_batch=reading
+    )
+    assert method.devices.world == 2
+    fit(method, Run(folder / reading, seed=3, writes=method.devices.rank == 0), epochs=2)
+"""
+
+
+def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, tmp_path: Path) -> None:
+    two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
+    assert two.returncode == 0, two.stderr
+    for reading in ("mean", "sum"):
+        run_to(tmp_path / reading, images, 2, over_batch=reading, **SPLITS_CLEANLY)
+        one, both = (Run(folder).metrics() for folder in (tmp_path / reading, tmp_path / "two" / reading))
+        assert len(one) == len(both) == 2
+        for left, right in zip(one, both, strict=True):
+            left, right = ({k: v for k, v in line.items() if k not in TIMES} for line in (left, right))
+            assert right == pytest.approx(left, rel=1e-4, abs=1e-6)
+
+
+# -- a whole run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_is_scored_with_mirrors_and_its_encoder_starts_another(tiny_market: Path, tmp_path: Path) -> None:
+    settings = SCRSettings(
+        encoder=EncoderSettings("test_efficientnet", "none", 64, 32, pooling="max", head="p1+p2(s2c2)", head_width=16),
+        epochs=2,
+        iterations=2,
+    )
+    options = TrainSettings(run=str(tmp_path / "a"), device=tiny.DEVICE, flip=True, eval_every=1)
+    dataset = load_dataset("market1501", tiny_market)
+    trained = train("scr", dataset, settings, options)
+    assert set(trained.reports) == {"before", "last", "best"}
+    assert trained.reports["best"].scores == trained.reports["last"].scores, "without clusters the last is the best"
+    assert trained.reports["last"].provenance["flip"] is True
+    assert trained.encoder.settings == settings.encoder
+    assert trained.queries is not None
+    assert trained.queries.vectors.shape == (12, 6 * 16)
+    assert not any("classifier" in name for name in load_encoder(trained.folder).state_dict())
+    assert {"accuracy", "people", "learning_rate", "loss/classification", "loss/pairs", "mAP"} <= set(
+        trained.metrics[0]
+    )
+    other = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, head="p1", frozen_stages=1))
+    again = train(
+        "scr", dataset, other, dataclasses.replace(options, run=str(tmp_path / "b"), start=str(trained.folder))
+    )
+    assert again.encoder.settings.head == "p1+p2(s2c2)", "the build is that of the start"
+    assert again.reports["before"].scores["mAP"] == pytest.approx(trained.reports["best"].scores["mAP"], abs=1e-6)
+
+
+# -- edges ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_person_must_be_known_and_there_must_be_two(images: Crops) -> None:
+    people = images.table.people.copy()
+    people[3] = -1
+    with pytest.raises(ConfigError, match="train with ice"):
+        tiny.scr(with_people(images, people))
+    with pytest.raises(ConfigError, match="two people or more to tell apart, found 1"):
+        tiny.scr(with_people(images, np.ones_like(people)))
+
+
+def test_people_with_a_single_image_can_be_learned(images: Crops) -> None:
+    people = images.table.people
+    few = images[np.concatenate([np.flatnonzero(people == p)[:1] for p in np.unique(people)])]
+    for losses in steps(tiny.scr(few)):
+        assert np.isfinite(list(losses.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "epochs must be 1 or more"),
+        ({"identities": 1}, "identities must be 2 or more"),
+        ({"iterations": -1}, "iterations must be 0 or more"),
+        ({"margin": -0.1}, "margin must be 0 or more"),
+        ({"decay": 2.0}, "decay must be in 0..1"),
+        ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
+        ({"classification_weight": 0.0, "pair_weight": 0.0}, "not both 0"),
+        ({"milestones": (400, 300)}, "milestones must ascend, found"),
+        ({"encoder": EncoderSettings(neck_statistics="dataset")}, "neck_statistics to batch"),
+    ],
+)
+def test_settings_are_checked(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        SCRSettings(**changes)
