@@ -104,6 +104,7 @@ def sum_of_part_distances(a: npt.ArrayLike, b: npt.ArrayLike, *, parts: int = 3)
     Each row is ``parts`` vectors one after the other, as temporal partition pooling gives them. Every part of one
     is compared with every part of the other, also with those of another time: a walk seen from its middle is not
     farther away than one seen from its beginning. A row is not at distance 0 from itself, unless its parts are equal.
+    Each distance is the root of one of `squared_distances`, whose rounding weighs more near 0.
 
     Args:
         a: ``(A, parts * D)`` finite numbers.
