@@ -297,3 +297,16 @@ def moving_average(start, followed, momentum):
     for value in followed:
         average = momentum * average + (1 - momentum) * float(value)
     return average
+
+
+def sum_of_part_distances(a, b, parts):
+    """Every part of a row to every part of another, one by one."""
+    return np.array(
+        [
+            [
+                sum(np.linalg.norm(s - t) for s in np.split(row, parts) for t in np.split(other, parts))
+                for other in np.asarray(b, float)
+            ]
+            for row in np.asarray(a, float)
+        ]
+    )

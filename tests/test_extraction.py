@@ -15,8 +15,9 @@ from PIL import Image
 import tiny
 from resight import extraction
 from resight.data.crops import Crops, load_crops
+from resight.data.tracklets import pool_tracklets, sample_tracklets
 from resight.devices import Devices
-from resight.extraction import extract
+from resight.extraction import extract, extract_tracklets
 from resight.records import Features, ImageTable
 
 
@@ -201,3 +202,33 @@ def test_the_first_process_alone_looks_for_kept_vectors(
     monkeypatch.setattr(devices, "broadcast", lambda value: sent if value is None else pytest.fail("looked itself"))
     found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "absent")
     assert found.vectors.tolist() == sent[0].tolist()
+
+
+def test_tracklets_are_embedded_by_the_mean_of_their_even_frames(draw, tmp_path: Path, devices: Devices) -> None:
+    sizes = (40, 1, 3)
+    names = [f"{tracklet}/{frame:03}.png" for tracklet, size in enumerate(sizes) for frame in range(size)]
+    root = draw(tmp_path, *names)
+    tracklets = np.repeat(np.arange(3), sizes)
+    frames = np.concatenate([np.arange(size) for size in sizes])
+    images = ImageTable(np.array([str(root / name) for name in names]), tracklets, tracklets % 2, tracklets, frames)
+    encoder = tiny.encoder().eval()
+    found = extract_tracklets(encoder, images, devices=devices)
+    every = extract(encoder, images, devices=devices)
+    expected = pool_tracklets(every[sample_tracklets(images, extraction.FRAMES).ravel()])
+    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
+    assert found.table.paths.tolist() == expected.table.paths.tolist()
+    # Of three frames the last stands thirteen times among fifteen.
+    last = every.vectors[41:44] * np.array([[1], [1], [13]])
+    np.testing.assert_allclose(found.vectors[2], last.sum(0) / np.linalg.norm(last.sum(0)), atol=1e-6)
+    crops = load_crops(images, encoder.settings.size)
+    assert same(extract_tracklets(encoder, crops, devices=devices), found)
+
+
+def test_only_the_chosen_frames_are_decoded(draw, tmp_path: Path, decoded: list[int], devices: Devices) -> None:
+    names = [f"{frame:03}.png" for frame in range(33)]
+    root = draw(tmp_path, *names)
+    (root / "004.png").write_bytes(b"broken")
+    paths = np.array([str(root / name) for name in names])
+    images = ImageTable(paths, tracklets=np.zeros(33, np.int64), frames=np.arange(33))
+    assert len(extract_tracklets(tiny.encoder(), images, devices=devices)) == 1
+    assert decoded == [15]

@@ -24,6 +24,7 @@ from resight.files import write_atomically
 from resight.methods.ice import VARIANTS, ICESettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.records import ImageTable
 from resight.runs import Run
 from resight.training import SELECT, Trained, TrainSettings, fit, load_encoder, train
 
@@ -159,6 +160,19 @@ def test_held_out_people_are_scored_in_place_of_the_test_people(dataset: Dataset
     assert set(found.queries.table.people) <= set(dataset.train.people)
     assert len(found.queries) + len(found.gallery) == 3 * 12
     assert found.metrics[0]["clusters"] == 8 - 3
+
+
+def test_a_set_of_tracklets_is_scored_by_tracklet(dataset: Dataset, tmp_path: Path) -> None:
+    def walks(table: ImageTable) -> ImageTable:
+        return dataclasses.replace(table, tracklets=10 * table.people + table.cameras)
+
+    tables = {split: walks(table) for split, table in dataset.tables.items()}
+    video = dataclasses.replace(dataset, **tables, unit="tracklets")
+    found = train("ice", video, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path))
+    assert found.queries is not None
+    assert found.gallery is not None
+    assert (len(found.queries), len(found.gallery), len(dataset.gallery)) == (12, 12, 36)
+    assert found.reports["best"].scores["queries"] == 12
 
 
 def test_a_run_that_starts_from_an_encoder_keeps_its_frozen_stages(

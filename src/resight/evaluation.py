@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from resight.errors import DataError
+from resight.errors import ConfigError, DataError
 from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import (
@@ -18,7 +19,7 @@ from resight.numerics.metrics import (
     join_ranks,
     positive_ranks,
 )
-from resight.records import UNKNOWN, Features, Report
+from resight.records import UNKNOWN, Features, Floats, Report
 
 BLOCK = 512
 """Queries whose distances are held at once."""
@@ -31,6 +32,7 @@ def evaluate(
     rule: Rule = "same-camera",
     distractor: int | None = None,
     re_ranking: bool = False,
+    distance: Callable[[Floats, Floats], Floats] = squared_distances,
     provenance: dict[str, Any] | None = None,
 ) -> Report:
     """Score how well queries find their people in a gallery.
@@ -41,6 +43,7 @@ def evaluate(
         rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera.
         distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
         re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
+        distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.
         provenance: What to write into the report beside what is known here.
 
     Returns:
@@ -49,8 +52,11 @@ def evaluate(
 
     Raises:
         DataError: No query has a possible match, or the two were made by different encoders.
-        ConfigError: The rule is not known, or there are too few images to re-rank.
+        ConfigError: The rule is not known, or there are too few images to re-rank, or these are to be at another
+            distance.
     """
+    if re_ranking and distance is not squared_distances:
+        raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
     queries.check_comparable(gallery)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
@@ -58,7 +64,7 @@ def evaluate(
     parts = []
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        distances = squared_distances(queries.vectors[rows], gallery.vectors) if whole is None else whole[rows]
+        distances = distance(queries.vectors[rows], gallery.vectors) if whole is None else whole[rows]
         parts.append(
             positive_ranks(
                 distances,

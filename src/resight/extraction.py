@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from resight.data.crops import Crops, load_crops
+from resight.data.tracklets import pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.files import write_atomically
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 256
 """Images that are embedded at once."""
+
+FRAMES = 15
+"""Frames of a tracklet that are embedded, evenly spread; as in the thesis, section 3.4.3."""
 
 
 def extract(
@@ -77,6 +81,42 @@ def extract(
         except OSError as error:  # a full disk: the vectors are here all the same
             logger.warning("the vectors are not kept: cannot write %s (%s)", path, error.strerror)
     return Features(crops.table, vectors, identity)
+
+
+def extract_tracklets(
+    encoder: Encoder,
+    images: Crops | ImageTable,
+    *,
+    devices: Devices | None = None,
+    flip: bool = False,
+    cache: Path | None = None,
+) -> Features:
+    """Turn tracklets into unit vectors: the mean over `FRAMES` even frames of each.
+
+    For other samplings and poolings, `extract` the frames that `sample_tracklets` chooses and `pool_tracklets` them.
+
+    Args:
+        encoder: As in `extract`.
+        images: As in `extract`; only the chosen frames are decoded. A chosen frame that cannot be read is left out.
+        devices: As in `extract`.
+        flip: As in `extract`.
+        cache: As in `extract`.
+
+    Returns:
+        ``(K, D)`` float32 unit vectors, one a tracklet; an image of unknown tracklet is one of its own.
+
+    Raises:
+        DataError: No image can be read, or a tracklet is of two people or two cameras.
+    """
+    chosen = chosen_frames(images if isinstance(images, ImageTable) else images.table)
+    features = extract(encoder, images[chosen], devices=devices, flip=flip, cache=cache)
+    # Sampled again, because the last frame of a short tracklet counts more than once in its mean.
+    return pool_tracklets(features[sample_tracklets(features.table, FRAMES).ravel()])
+
+
+def chosen_frames(table: ImageTable) -> Ints:
+    """Give the rows, ascending, of the frames that `extract_tracklets` embeds."""
+    return np.unique(sample_tracklets(table, FRAMES))
 
 
 def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool = False, raw: bool = False) -> Floats:

@@ -19,7 +19,7 @@ from resight.data.splits import Dataset, split_validation
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, RunError, nearest
 from resight.evaluation import evaluate
-from resight.extraction import extract
+from resight.extraction import chosen_frames, extract, extract_tracklets
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -259,11 +259,15 @@ def _scorer(
     """Give what scores an encoder on the data set's queries, which are decoded once; None without queries."""
     if not len(dataset.query) or not len(dataset.gallery):
         return None
-    sides = [load_crops(dataset.query, size), load_crops(dataset.gallery, size)]
+    tables = [dataset.query, dataset.gallery]
+    if dataset.unit == "tracklets":  # a gallery of whole videos would not fit
+        tables = [table[chosen_frames(table)] for table in tables]
+    sides = [load_crops(table, size) for table in tables]
+    embed = extract if dataset.unit == "images" else extract_tracklets
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.place(encoder)
-        queries, gallery = (extract(encoder, side, devices=devices, flip=options.flip) for side in sides)
+        queries, gallery = (embed(encoder, side, devices=devices, flip=options.flip) for side in sides)
         known = {"data": dataset.name, "flip": options.flip}
         return (
             evaluate(queries, gallery, rule=dataset.rule, distractor=dataset.distractor, provenance=known),

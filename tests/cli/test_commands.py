@@ -189,6 +189,29 @@ def test_drawn_people_can_be_read_as_the_command_says(tmp_path, monkeypatch, cap
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["people"] == 1
 
 
+def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
+    folder = tmp_path / "video"
+    asked = ["--visits=2", "--crops=3", "--crops_most=5", "--gap=2", "--tracklets=true", "--silhouettes=false"]
+    few = ["--people_train=2", "--people_test=2", "--cameras=2"]
+    assert main(["data", "synthesize", str(folder), *few, *asked]) == 0
+    (spec,) = shlex.split(capsys.readouterr().out.rpartition(" as ")[2])
+    assert spec == f"synthetic={folder}"
+    assert main(["data", "info", spec]) == 0
+    assert "tracklets" in capsys.readouterr().out
+    assert main(["data", "info", spec, "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["unit"], about["splits"]["query"]["tracklets"]) == ("tracklets", 4)
+    assert main(["data", "verify", spec]) == 0
+    assert "every image can be read" in capsys.readouterr().out
+    encoder = ["--encoder.backbone=tf_efficientnet_lite0", "--encoder.height=64", "--encoder.width=32"]
+    page = tmp_path / "page.html"
+    assert main(["evaluate", f"--data={spec}", "--json", f"--page={page}", *encoder]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["scores"]["queries"] == 4
+    assert report["provenance"]["unit"] == "tracklets"
+    assert page.stat().st_size > 1000
+
+
 # -- the demo ------------------------------------------------------------------------------------------------------
 
 

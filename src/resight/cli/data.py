@@ -70,7 +70,9 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     print(
         f"{drawn.root}: {drawn.train:,} images to train on, {drawn.query:,} queries, {drawn.gallery:,} in the gallery"
     )
-    if drawn.train and drawn.query:  # the layout asks for both parts
+    if settings.tracklets:
+        print(f"read it as {shlex.quote(f'synthetic={where}')}")
+    elif drawn.train and drawn.query:  # the layout asks for both parts
         print(f"read it as {shlex.quote(f'market1501={where}')}")
     return 0
 
@@ -90,16 +92,21 @@ def _print_description(description: Description) -> None:
     published = any(facts.published for facts in description.splits.values())
     official = " (in brackets: as published)" if published and not description.official else ""
     table = Table(title=Text(f"{description.name}: {description.root}{official}"), title_justify="left")
-    for column in ("split", "images", "people", "cameras", "per person", "unlabelled", "distractors"):
+    video = any(facts.tracklets for facts in description.splits.values())
+    names = ("split", "images", *(("tracklets",) if video else ()), "people", "cameras", "per person", "unlabelled")
+    for column in (*names, "distractors"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, facts in description.splits.items():
         if not facts.images:
             continue
         low, middle, high = facts.images_per_person
-        images, people = facts.published or (facts.images, facts.people)
+        items, people = facts.published or (facts.images, facts.people)
+        by_images = description.unit == "images" or not facts.published
+        tracklets = [f"{facts.tracklets:,}" if by_images else _beside(facts.tracklets, items)] if video else []
         table.add_row(
             split,
-            _beside(facts.images, images),
+            _beside(facts.images, items) if by_images else f"{facts.images:,}",
+            *tracklets,
             _beside(facts.people, people),
             str(len(facts.cameras)),
             f"{low}–{high}, median {middle:g}" if facts.people else "–",

@@ -15,7 +15,7 @@ from resight.data.splits import split_validation
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
-from resight.extraction import extract
+from resight.extraction import extract, extract_tracklets
 from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.jaccard import rerank
@@ -70,13 +70,14 @@ def run(arguments: Sequence[str]) -> int:
     devices = Devices(settings.device)
     cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
+    embed = extract if dataset.unit == "images" else extract_tracklets
     queries, gallery = (
-        extract(encoder, side, devices=devices, flip=settings.flip, cache=cache)
+        embed(encoder, side, devices=devices, flip=settings.flip, cache=cache)
         for side in (dataset.query, dataset.gallery)
     )
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    known = {"data": dataset.name, "flip": settings.flip, **devices.describe()}
+    known = {"data": dataset.name, "unit": dataset.unit, "flip": settings.flip, **devices.describe()}
     report = evaluate(
         queries, gallery, rule=dataset.rule, distractor=dataset.distractor, re_ranking=settings.rerank, provenance=known
     )

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from resight.data import cuhk03np, dukemtmc, market1501
 from resight.data.cuhk03np import load_cuhk03np
+from resight.data.drawn import load_synthetic
 from resight.data.dukemtmc import load_dukemtmc
+from resight.data.dukevideo import load_dukevideo
 from resight.data.folder import load_folder
+from resight.data.ilidsvid import load_ilidsvid
 from resight.data.layout import MARKET_FOLDERS, is_image_name, list_folder
+from resight.data.lsvid import load_lsvid
 from resight.data.market1501 import load_market1501
+from resight.data.mars import load_mars
 from resight.data.msmt17 import load_msmt17
+from resight.data.prid2011 import load_prid2011
 from resight.data.splits import Dataset, split_validation
+from resight.data.vehicleid import SIZES, load_vehicleid
+from resight.data.veri776 import load_veri776
 from resight.errors import ConfigError, DataError, nearest
 from resight.files import expanded
 
@@ -24,6 +33,15 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "dukemtmc": load_dukemtmc,
     "cuhk03np": load_cuhk03np,
     "msmt17": load_msmt17,
+    "mars": load_mars,
+    "mars-with-queries": partial(load_mars, gallery="with-queries"),
+    "dukevideo": load_dukevideo,
+    "ilidsvid": load_ilidsvid,
+    "prid2011": load_prid2011,
+    "lsvid": load_lsvid,
+    "veri776": load_veri776,
+    **{f"vehicleid-{size}": partial(load_vehicleid, size=size) for size in SIZES},
+    "synthetic": load_synthetic,
     "folder": load_folder,
 }
 """What reads each set, by the set's name."""

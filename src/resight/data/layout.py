@@ -170,9 +170,9 @@ def with_note_on_counts(dataset: Dataset) -> Dataset:
     if dataset.official:
         return dataset
     counts = ", ".join(
-        f"{split} {images:,} images of {people:,} people (published {dataset.published[split][0]:,} of "
+        f"{split} {items:,} {dataset.unit} of {people:,} people (published {dataset.published[split][0]:,} of "
         f"{dataset.published[split][1]:,})"
-        for split, (images, people) in dataset.counts.items()
+        for split, (items, people) in dataset.counts.items()
         if split in dataset.published
     )
     note = f"not the official split, so scores on it do not compare with published ones: {counts}"

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError
 from resight.records import UNKNOWN, ImageTable, Ints
 
@@ -17,6 +18,9 @@ Rule = Literal["same-camera", "none"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 """What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
 its own camera, or nothing."""
+
+Unit = Literal["images", "tracklets"]
+"""What a query and an entry of the gallery is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +37,16 @@ class Dataset:
         query: The images to search with; may be empty.
         gallery: The images to search in; may be empty.
         rule: What an evaluation removes from the gallery for each query, one of `RULES`.
-        published: For each split, the images (without junk) and the person ids that its publisher states;
-            empty where nobody did.
+        published: For each split, the images or tracklets (without junk) and the person ids that its publisher
+            states; empty where nobody did.
         notes: What its user should know: skipped files, a split that is not the official one, how ids were
             made.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
         distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
             is a person.
+        unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
+            image; where the unit is the tracklet, `resight.data.tracklets` pools their vectors before an evaluation.
 
     Raises:
         ConfigError: The rule is not one of `RULES`.
@@ -56,6 +62,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     distractor: int | None = None
+    unit: Unit = "images"
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -73,8 +80,8 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """For each split, the images without those of person -1, and the person ids."""
-        return {split: count(table) for split, table in self.tables.items()}
+        """For each split, the images or tracklets without those of person -1, and the person ids."""
+        return {split: count(table, self.unit) for split, table in self.tables.items()}
 
     @property
     def official(self) -> bool:
@@ -82,10 +89,11 @@ class Dataset:
         return bool(self.published) and self.published.items() <= self.counts.items()
 
 
-def count(table: ImageTable) -> tuple[int, int]:
-    """Count the images of a person other than -1, and the ids of these people."""
-    known = table.people[table.people != UNKNOWN]
-    return len(known), len(np.unique(known))
+def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
+    """Count the images (or tracklets) of a person other than -1, and the ids of these people."""
+    known = table[table.people != UNKNOWN]
+    items = len(known) if unit == "images" else len(tracklet_codes(known)[0])
+    return items, len(np.unique(known.people))
 
 
 def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset:
@@ -96,7 +104,7 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
     one query, and the rest is the gallery, except that a camera with a single image leaves it to the gallery:
     as a query it could take from another camera's query its only match. Where every camera has a single
     image, the first gives a query. So each query has a match. Under the rule ``none`` all cameras count as
-    one, and a person needs two images.
+    one, and a person needs two images. Where the unit is the tracklet, all this holds of tracklets.
 
     Args:
         dataset: A data set whose training images have people.
@@ -112,6 +120,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
     """
     if people < 1:
         raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
+    if dataset.unit == "tracklets":
+        return _whole_tracklets(dataset, people, seed)
     train = dataset.train
     cameras = train.cameras if dataset.rule == "same-camera" else np.zeros(len(train), np.int64)
     # Rows by person, camera and path: from here on nothing depends on the order of the files.
@@ -155,6 +165,21 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
             f"validation: {people} of the {len(by_person)} training people are held out as query and gallery "
             f"(seed {seed})",
         ),
+    )
+
+
+def _whole_tracklets(dataset: Dataset, people: int, seed: int) -> Dataset:
+    """Split by the first image of each tracklet, and let the others follow it."""
+    groups = {str(dataset.train.paths[rows[0]]): rows for rows in group_tracklets(dataset.train)}
+    heads = dataset.train[np.array([rows[0] for rows in groups.values()], np.int64)]
+    split = split_validation(replace(dataset, train=heads, unit="images"), people, seed=seed)
+
+    def follow(table: ImageTable) -> ImageTable:
+        rows = [groups[path] for path in table.paths.tolist()]
+        return dataset.train[np.concatenate([np.empty(0, np.int64), *rows])]
+
+    return replace(
+        split, train=follow(split.train), query=follow(split.query), gallery=follow(split.gallery), unit="tracklets"
     )
 
 

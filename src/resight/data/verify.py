@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.images import in_threads, open_image
-from resight.data.splits import Dataset
+from resight.data.splits import Dataset, Unit
+from resight.data.tracklets import tracklet_codes
 from resight.errors import DataError
 from resight.records import UNKNOWN, ImageTable
 
@@ -25,15 +26,17 @@ class SplitFacts:
 
     Attributes:
         images: All images.
+        tracklets: The tracklets, junk among them; 0 where no image's tracklet is known.
         unlabelled: The images of person -1: junk, where the set says so, or nobody knows.
         distractors: The gallery images of people that no query shows; 0 in the other splits.
         people: The person ids other than -1.
         cameras: The images of each camera, by camera id; -1 is unknown.
         images_per_person: The smallest, the median and the largest number; zeros where no person is known.
-        published: Images (without the unlabelled) and people as its publisher states them, or None.
+        published: Images or tracklets (without the unlabelled) and people as its publisher states them, or None.
     """
 
     images: int
+    tracklets: int
     unlabelled: int
     distractors: int
     people: int
@@ -50,16 +53,18 @@ class Description:
         name: The set's name.
         root: Its folder.
         rule: What an evaluation removes from the gallery for each query.
+        unit: What a query and an entry of the gallery is, and what the published counts count.
         official: Whether all counts are the published ones.
         splits: The facts of ``train``, ``query`` and ``gallery``.
         unmatched: The query rows without a possible match in the gallery under the rule; an evaluation leaves
-            them out.
+            them out. Of a tracklet, the first row.
         notes: The set's own.
     """
 
     name: str
     root: str
     rule: str
+    unit: Unit
     official: bool
     splits: Mapping[str, SplitFacts]
     unmatched: tuple[int, ...]
@@ -108,6 +113,7 @@ def describe(dataset: Dataset) -> Description:
         name=dataset.name,
         root=str(dataset.root),
         rule=dataset.rule,
+        unit=dataset.unit,
         official=dataset.official,
         splits={
             split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
@@ -178,6 +184,7 @@ def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int]
     cameras = Counter(table.cameras.tolist())
     return SplitFacts(
         images=len(table),
+        tracklets=len(tracklet_codes(table)[0]) if (table.tracklets != UNKNOWN).any() else 0,
         unlabelled=len(table) - len(known),
         distractors=0 if shown is None else int((~np.isin(known, list(shown))).sum()),
         people=len(people),
@@ -194,10 +201,13 @@ def _unmatched(dataset: Dataset) -> tuple[int, ...]:
     gallery = dataset.gallery
     by_person = Counter(gallery.people.tolist())
     by_camera = Counter(zip(gallery.people.tolist(), gallery.cameras.tolist(), strict=True))
+    query = dataset.query
+    asked = np.arange(len(query))
+    if dataset.unit == "tracklets":
+        _, asked = np.unique(tracklet_codes(query)[1], return_index=True)
     rows = []
-    for row, (person, camera) in enumerate(
-        zip(dataset.query.people.tolist(), dataset.query.cameras.tolist(), strict=True)
-    ):
+    for row in asked.tolist():
+        person, camera = int(query.people[row]), int(query.cameras[row])
         removed = by_camera[person, camera] if dataset.rule == "same-camera" and camera != UNKNOWN else 0
         if person in dataset.nobody or by_person[person] == removed:
             rows.append(row)
@@ -223,7 +233,8 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
             single = int((sizes == 1).sum())
             every = "every person has" if largest == 1 else f"{single:,} of {facts.people:,} people have"
             found.append(f"{split}: {every} a single image")
-    queries = description.splits["query"].images
+    shown = description.splits["query"]
+    queries = shown.images if dataset.unit == "images" else shown.tracklets
     if description.unmatched:
         found.append(
             f"query: {len(description.unmatched):,} of {queries:,} have no possible match in the gallery and do "

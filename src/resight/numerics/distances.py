@@ -96,3 +96,35 @@ def block_distances(rows: Floats, vectors: Floats, lengths: Floats) -> Floats:
     distances += squared_lengths(rows)[:, None]
     distances += lengths
     return distances
+
+
+def sum_of_part_distances(a: npt.ArrayLike, b: npt.ArrayLike, *, parts: int = 3) -> Floats:
+    """Add up the Euclidean distances of every part of one row to every part of another.
+
+    Each row is ``parts`` vectors one after the other, as temporal partition pooling gives them. Every part of one
+    is compared with every part of the other, also with those of another time: a walk seen from its middle is not
+    farther away than one seen from its beginning. A row is not at distance 0 from itself, unless its parts are equal.
+    Each distance is the root of one of `squared_distances`, whose rounding weighs more near 0.
+
+    Args:
+        a: ``(A, parts * D)`` finite numbers.
+        b: ``(B, parts * D)`` finite numbers.
+        parts: The vectors in a row.
+
+    Returns:
+        ``(A, B)`` float32, never negative: a sum of ``parts ** 2`` distances.
+
+    Raises:
+        DataError: As `squared_distances`, or the rows cannot be cut into so many parts.
+
+    References:
+        The released code of the thesis' section 3.4.3, which reads there as a concatenation.
+    """
+    left, right = as_vectors(a, "a"), as_vectors(b, "b")
+    if parts < 1 or left.shape[1] % parts or right.shape[1] % parts:
+        raise DataError(f"rows of {left.shape[1]} and {right.shape[1]} numbers cannot be cut into {parts} equal parts")
+    total = np.zeros((len(left), len(right)), np.float32)
+    for one in np.split(left, parts, axis=1):
+        for other in np.split(right, parts, axis=1):
+            total += np.sqrt(squared_distances(one, other))
+    return total

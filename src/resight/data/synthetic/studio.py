@@ -16,9 +16,9 @@ from resight.data.synthetic.render import Barrier, Crop, Passer, Shot, Stance, s
 
 _FIGURES_KEPT = 128
 _PASSAGE = 3
-"""Images in a row for which those who pass, and what is passed, stay in view."""
+"""Steps in a row for which those who pass, and what is passed, stay in view."""
 _STEP = 0.35
-"""Metres that somebody walks from one image of a visit to the next."""
+"""Metres that somebody walks in a step: from one image of a visit to the next, unless they are close."""
 
 
 class Studio:
@@ -78,15 +78,15 @@ class Studio:
         walk = chance(self.settings.seed, Key.VISIT, image.person, image.camera, image.visit)
         heading = camera.heading + walk.normal(0, camera.scatter) + math.pi * walk.integers(2)
         turning, pace = walk.normal(0, 0.12), walk.uniform(0.17, 0.4)
-        course = heading + turning * image.index
+        course = heading + turning * image.steps
         yaw = course + rng.normal(0, 0.06)
-        step = 0.025 * image.index
+        step = 0.025 * image.steps
         low = max(0.62, camera.horizon + 0.2)
         spot = (
             float(walk.uniform(0.12, 0.88) + step * math.sin(heading)),
             float(walk.uniform(low, 0.96) + 0.4 * step * math.cos(heading)),
         )
-        phase = (walk.random() + pace * image.index + rng.normal(0, 0.02)) % 1
+        phase = (walk.random() + pace * image.steps + rng.normal(0, 0.02)) % 1
         exposure = math.exp(walk.normal(0, 0.11) + rng.normal(0, 0.03))
         passers, barriers = self._others(image, course)
         shift, scale = _box_error(rng, image.label)
@@ -108,8 +108,8 @@ class Studio:
         """
         key = (self.settings.seed, Key.PASSAGE, image.person, image.camera, image.visit)
         # A visit may begin in the middle of a passage: occluders come and go at any of its images.
-        passage, place = divmod(image.index + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
-        rng = chance(*key, passage)
+        passage, place = divmod(image.steps + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
+        rng = chance(*key, int(passage))
         steps = place - (_PASSAGE - 1) / 2
         passers: list[Passer] = []
         barriers: list[Barrier] = []

@@ -1,0 +1,171 @@
+"""What is common to the sets of tracklets: folders of frames, lists in MATLAB's format."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from resight.data.layout import is_image_name, list_folder
+from resight.errors import DataError
+from resight.records import ImageTable, Ints
+
+_LAST_NUMBER = re.compile(r"([0-9]{1,18})\D*$")
+
+
+@dataclass(frozen=True)
+class Track:
+    """One tracklet.
+
+    Attributes:
+        paths: Its images, in order.
+        frames: The frame number of each.
+        person: Who it shows.
+        camera: Which camera saw it.
+    """
+
+    paths: Sequence[str]
+    frames: Sequence[int]
+    person: int
+    camera: int
+
+
+def read_frames(name: str, folder: Path, *, person: int, camera: int) -> Track:
+    """Read a folder that is one tracklet.
+
+    Args:
+        name: The set's name, for the error.
+        folder: The folder.
+        person: Who it shows.
+        camera: Which camera saw it.
+
+    Returns:
+        Its images in the order of their names; a frame is the last number in its name, or its place where the names
+        have none.
+
+    Raises:
+        DataError: There is no such folder, or no image in it.
+    """
+    files = [file for file in list_folder(folder)[1] if is_image_name(file)] if folder.is_dir() else []
+    if not files:
+        why = "holds no image" if folder.is_dir() else "is not there"
+        raise DataError(f"{name}: the tracklet folder {folder} {why}: unpack the set again, or leave the tracklet out")
+    numbers = [_LAST_NUMBER.search(file) for file in files]
+    frames = [int(number[1]) if number else place for place, number in enumerate(numbers)]
+    return Track([str(folder / file) for file in files], frames, person, camera)
+
+
+def table_of(sequences: Iterable[Track], *, first: int = 0) -> ImageTable:
+    """Lay tracklets one after the other.
+
+    Args:
+        sequences: The tracklets.
+        first: The id of the first; the others follow it.
+
+    Returns:
+        One row an image.
+    """
+    each = list(sequences)
+    sizes = [len(one.paths) for one in each]
+
+    def column(values: Iterable[int]) -> Ints:
+        return np.repeat(np.array(list(values), np.int64), sizes)
+
+    return ImageTable(
+        np.array([path for one in each for path in one.paths], np.str_),
+        column(one.person for one in each),
+        column(one.camera for one in each),
+        column(range(first, first + len(each))),
+        np.array([frame for one in each for frame in one.frames], np.int64),
+    )
+
+
+def read_matrix(name: str, path: Path, key: str) -> Ints:
+    """Read a matrix of whole numbers from a MATLAB file.
+
+    Args:
+        name: The set's name, for the error.
+        path: The file.
+        key: The variable.
+
+    Returns:
+        ``(R, C)`` int64.
+
+    Raises:
+        DataError: The file is not there or is no MATLAB file (of version 7 or before), or has no such matrix.
+    """
+    if not path.is_file():
+        raise DataError(f"{name}: there is no file {path}: it comes with the set's lists")
+    data = path.read_bytes()
+    try:
+        content = loadmat(BytesIO(data))
+    except NotImplementedError:
+        raise DataError(f"{name}: {path} is a MATLAB file of version 7.3: save it again with '-v7'") from None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        OSError,
+        OverflowError,
+        MatReadError,
+        zlib.error,
+    ) as error:
+        raise DataError(f"{name}: {path} is no MATLAB file, or a broken one ({error})") from error
+    there = sorted(variable for variable in content if not variable.startswith("__"))
+    matrix = np.asarray(content.get(key, np.empty(0)))
+    if (
+        key not in content
+        or matrix.ndim != 2
+        or matrix.dtype.kind not in "iuf"
+        or not (matrix == np.rint(matrix)).all()
+    ):
+        raise DataError(f"{name}: expected a matrix '{key}' of whole numbers in {path}; found {', '.join(there)}")
+    return matrix.astype(np.int64)
+
+
+def read_two_cameras(
+    name: str, folders: tuple[Path, Path], form: re.Pattern[str], notes: list[str]
+) -> dict[int, tuple[Track, Track]]:
+    """Read a set of two cameras: a folder each, and in it a folder a person.
+
+    Args:
+        name: The set's name, for the error.
+        folders: The folders of cameras 1 and 2.
+        form: Matches a person's folder; its first group is the number.
+        notes: What is skipped joins them.
+
+    Returns:
+        For each person that both cameras saw, the two tracklets, in the order of their numbers.
+
+    Raises:
+        DataError: No person was seen by both cameras, or a person's folder has no image.
+    """
+    seen = [
+        {int(match[1]): folder / found for found in list_folder(folder)[0] if (match := form.fullmatch(found))}
+        for folder in folders
+    ]
+    both = sorted(set(seen[0]) & set(seen[1]))
+    if not both:
+        raise DataError(
+            f"{name}: no person was seen by both cameras: {folders[0]} shows {len(seen[0]):,} people, {folders[1]} "
+            f"{len(seen[1]):,}, none of them the same"
+        )
+    single = len(set(seen[0]) ^ set(seen[1]))
+    if single:
+        notes.append(f"{single:,} people that one camera alone saw are skipped")
+    return {
+        person: (
+            read_frames(name, seen[0][person], person=person, camera=1),
+            read_frames(name, seen[1][person], person=person, camera=2),
+        )
+        for person in both
+    }
