@@ -15,7 +15,7 @@ from resight.data.transforms import AugmentSettings
 from resight.devices import DeviceSettings
 from resight.errors import ConfigError
 from resight.methods import METHODS
-from resight.methods.ice import VARIANTS, ICESettings
+from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.training import TrainSettings

@@ -21,7 +21,7 @@ from resight.data.transforms import AugmentSettings
 from resight.devices import Devices
 from resight.errors import ConfigError, ResightError, RunError, WeightsError
 from resight.files import write_atomically
-from resight.methods.ice import VARIANTS, ICESettings
+from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable

@@ -14,7 +14,8 @@ from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings
 from resight.devices import Devices, DeviceSettings
 from resight.methods import scr as scr_method
-from resight.methods.ice import ICE, VARIANTS, ICESettings
+from resight.methods.ice import ICE
+from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.scr import SCR, SCRSettings
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from resight.errors import ResightError as ResightError
     from resight.evaluation import evaluate as evaluate
     from resight.extraction import extract as extract
-    from resight.methods.ice import ICESettings as ICESettings
+    from resight.methods.ice_settings import ICESettings as ICESettings
     from resight.models.encoder import Encoder as Encoder
     from resight.models.encoder import EncoderSettings as EncoderSettings
     from resight.numerics.clustering import ClusterSettings as ClusterSettings
@@ -49,7 +49,7 @@ _HOMES = {
     "resight.errors": ("ResightError",),
     "resight.evaluation": ("evaluate",),
     "resight.extraction": ("extract",),
-    "resight.methods.ice": ("ICESettings",),
+    "resight.methods.ice_settings": ("ICESettings",),
     "resight.models.encoder": ("Encoder", "EncoderSettings"),
     "resight.numerics.clustering": ("ClusterSettings", "cluster"),
     "resight.numerics.jaccard": ("rerank",),

@@ -26,7 +26,8 @@ from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
 from resight.errors import ConfigError
 from resight.files import write_atomically
-from resight.methods.ice import ICE, VARIANTS, ICESettings, rate_factor
+from resight.methods.ice import ICE
+from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.records import ImageTable
 from resight.runs import Run
 from resight.training import fit
@@ -173,10 +174,11 @@ def test_the_learning_rate_warms_up_from_a_tenth(images: Crops) -> None:
 
 
 def test_the_cosine_schedule_falls_from_the_end_of_the_warmup_to_0() -> None:
-    factors = [rate_factor(epoch, 6, warmup=2, schedule="cosine") for epoch in range(7)]
+    settings = ICESettings(learning_rate=1, epochs=6, warmup_epochs=2, schedule="cosine")
+    factors = [settings.rate(epoch) for epoch in range(7)]
     root = math.sqrt(0.5)
     assert factors == pytest.approx([0.1, 0.55, 1, (1 + root) / 2, 0.5, (1 - root) / 2, 0])
-    assert rate_factor(0, 3, warmup=0, schedule="cosine") == 1
+    assert ICESettings(learning_rate=1, epochs=3, warmup_epochs=0, schedule="cosine").rate(0) == 1
 
 
 def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:

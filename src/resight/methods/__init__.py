@@ -1,9 +1,9 @@
 """One file for each training method."""
 
-from resight.methods import ice, scr
+from resight.methods import ice, ice_settings, scr
 
 METHODS = {
-    "ice": (ice.ICE, ice.ICESettings, ice.VARIANTS),
+    "ice": (ice.ICE, ice_settings.ICESettings, ice_settings.VARIANTS),
     "scr": (scr.SCR, scr.SCRSettings, scr.VARIANTS),
 }
 """Each method: its class, its settings and its variants."""

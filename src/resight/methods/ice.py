@@ -7,23 +7,21 @@ pulls strongly augmented images
 - to the least similar image of their cluster in the batch (eq. 6.9),
 - and keeps their similarities to the batch what they were without augmentation (eq. 6.12).
 
-The defaults are the reading of the released code, which gave the published numbers; `VARIANTS["thesis"]` is the text
-to the letter. What they read differently, each a field: label smoothing in eq. 6.5 (code 0.1, text none); the positives
-of eq. 6.7 (code: the own camera's proxy too, all in one softmax; text: other cameras, one softmax each) and its average
-(code: summed over the batch's cameras; text: over the batch); the direction of eq. 6.12 (code KL(Q‖P), text KL(P‖Q));
-an extra forward pass that only moves batch-norm statistics; batch norm in four parts, as on the four GPUs of the
-released runs, with shuffled momentum batches.
+The defaults (`ice_settings.py`) are the reading of the released code, which gave the published numbers;
+`VARIANTS["thesis"]` is the text to the letter. What they read differently, each a field: label smoothing in eq. 6.5
+(code 0.1, text none); the positives of eq. 6.7 (code: the own camera's proxy too, all in one softmax; text: other
+cameras, one softmax each) and its average (code: summed over the batch's cameras; text: over the batch); the direction
+of eq. 6.12 (code KL(Q‖P), text KL(P‖Q)); an extra forward pass that only moves batch-norm statistics; batch norm in
+four parts, as on the four GPUs of the released runs, with shuffled momentum batches.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,138 +30,19 @@ from torch import Tensor
 
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
-from resight.data.transforms import AugmentSettings, Draws, augment, draw, to_float
+from resight.data.transforms import Draws, augment, draw, to_float
 from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.extraction import embed_crops
-from resight.losses.consistency import Divergence, soft_instance_consistency
+from resight.losses.consistency import soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
+from resight.methods.ice_settings import ICESettings
 from resight.methods.labelling import Labelling
 from resight.models.ema import update_average
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder
 from resight.models.memory import ProxyMemory
-from resight.numerics.clustering import ClusterSettings
 from resight.records import Floats, Ints
 from resight.runs import Stateful
-
-
-@dataclass(frozen=True)
-class ICESettings:
-    """Every number of ICE.
-
-    Attributes:
-        encoder: What is trained.
-        cluster: How images are clustered.
-        augment: The strong augmentation of Table 6.1.
-        epochs: How many times the images are clustered anew.
-        iterations: Steps of an epoch.
-        identities: N_P, clusters in a batch.
-        images: N_K, images of each cluster in a batch.
-        learning_rate: Of Adam.
-        weight_decay: Of Adam.
-        warmup_epochs: Epochs over which the learning rate climbs linearly from a tenth.
-        schedule: The learning rate after that: `constant`, or `cosine`: falling to 0 over the epochs that are left.
-        clip: Largest norm of the gradient of a step; 0 for no limit.
-        momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
-        supervised: Train with true people in place of clusters (thesis §6.4.5).
-        camera_aware: Use the cameras: camera proxies (eq. 6.7), and what the next two say. Off for images whose
-            cameras are unknown.
-        centre_cameras: Take each camera's mean away from the features before clustering.
-        negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
-            both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
-        agnostic_weight: Weight of eq. 6.5.
-        agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalises.
-        agnostic_temperature: τ_a.
-        label_smoothing: Of eq. 6.5.
-        cross_weight: Weight of eq. 6.7 in eq. 6.8.
-        cross_temperature: τ_c.
-        cross_negatives: N_neg.
-        cross_own_camera: Whether the proxy of the image's own camera is a positive.
-        cross_softmax: `joint` or `separate` denominators of the positives.
-        cross_average: `camera-sum` sums the means over each camera's images; `batch` takes the batch's mean.
-        proxy_momentum: Share that a proxy keeps when an image of its cluster is seen; 1 fixes proxies for the epoch.
-        hard_weight: λ_h of eq. 6.3.
-        hard_temperature: τ_h_ins.
-        hard_negatives: `all`, or `hardest` (Table 6.2).
-        soft_weight: λ_s of eq. 6.3.
-        soft_temperature: τ_s_ins.
-        soft_divergence: The direction of eq. 6.12, or the squared difference of Table 6.3.
-        soft_target: The images of Q: `plain`, or `strong` (Table 6.3).
-        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
-        shuffle: Whether momentum batches are shuffled before they are cut into those parts.
-        extra_forward: Whether the online encoder also sees the second view, only to move its statistics.
-    """
-
-    encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(backbone="resnet50"))
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    epochs: int = 40
-    iterations: int = 400
-    identities: int = 8
-    images: int = 4
-    learning_rate: float = 3.5e-4
-    weight_decay: float = 5e-4
-    warmup_epochs: int = 10
-    schedule: Literal["constant", "cosine"] = "constant"
-    clip: float = 0.0
-    momentum: float = 0.999
-    supervised: bool = False
-    camera_aware: bool = True
-    centre_cameras: bool = False
-    negatives: Literal["all", "shared-camera"] = "all"
-    agnostic_weight: float = 1.0
-    agnostic_feature: Literal["raw", "cosine"] = "raw"
-    agnostic_temperature: float = 0.5
-    label_smoothing: float = 0.1
-    cross_weight: float = 0.5
-    cross_temperature: float = 0.07
-    cross_negatives: int = 50
-    cross_own_camera: bool = True
-    cross_softmax: Literal["joint", "separate"] = "joint"
-    cross_average: Literal["camera-sum", "batch"] = "camera-sum"
-    proxy_momentum: float = 1.0
-    hard_weight: float = 1.0
-    hard_temperature: float = 0.1
-    hard_negatives: Literal["all", "hardest"] = "all"
-    soft_weight: float = 10.0
-    soft_temperature: float = 0.4
-    soft_divergence: Divergence = "target-prediction"
-    soft_target: Literal["plain", "strong"] = "plain"
-    batchnorm_chunks: int = 4
-    shuffle: bool = True
-    extra_forward: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.identities < 2:
-            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
-        for name in ("agnostic", "cross", "hard", "soft"):
-            if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
-                raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("momentum", "proxy_momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
-
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "code": {},
-    "thesis": {
-        "label_smoothing": 0.0,
-        "cross_own_camera": False,
-        "cross_softmax": "separate",
-        "cross_average": "batch",
-        "soft_divergence": "prediction-target",
-        "batchnorm_chunks": 1,
-        "shuffle": False,
-        "extra_forward": False,
-    },
-}
-"""What each reading sets differently from the dataclass."""
 
 
 class ICE:
@@ -236,7 +115,7 @@ class ICE:
         """Embed all images, cluster them, make the proxies, and give the batches."""
         s = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = s.learning_rate * rate_factor(epoch, s.epochs, warmup=s.warmup_epochs, schedule=s.schedule)
+            group["lr"] = s.rate(epoch)
         vectors = self._embed_all()
         labels, cameras = self.labelling.update(vectors, self.devices).labels, self.images.table.cameras
         self.memory = ProxyMemory(
@@ -412,12 +291,3 @@ class ICE:
 
     def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.devices.device)
-
-
-def rate_factor(epoch: int, epochs: int, *, warmup: int, schedule: Literal["constant", "cosine"]) -> float:
-    """Give the factor of the learning rate in an epoch: linearly from a tenth up to 1, then as scheduled."""
-    if epoch < warmup:
-        return 0.1 + 0.9 * epoch / warmup
-    if schedule == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
