@@ -117,7 +117,9 @@ class ICE:
         for group in self.optimiser.param_groups:
             group["lr"] = s.rate(epoch)
         vectors = self._embed_all()
-        labels, cameras = self.labelling.update(vectors, self.devices).labels, self.images.table.cameras
+        within = s.camera_cluster if s.camera_aware and epoch < s.camera_epochs else None
+        labels = self.labelling.update(vectors, self.devices, within_cameras=within).labels
+        cameras = self.images.table.cameras
         self.memory = ProxyMemory(
             vectors,
             labels,
