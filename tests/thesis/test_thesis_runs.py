@@ -194,7 +194,6 @@ def test_results_on_other_data_are_not_passed_off(
         (["run", "table-6.6", "--data=/x"], "NAME=PATH"),
         (["run", "table-6.6", "--data"], "NAME=PATH"),
         (["run", "table-6.6", "--data=market1501=/not/there", "--scale=smoke"], "/not/there"),
-        (["run", "table-3.5", "--data=mars=/x"], "does not read mars yet"),
         (["run", "table-6.1", "--scale=smoke"], "nothing to run"),
         (["run", "figure-6.1", "--scale=smoke"], "nothing to run"),
         (["run", "table-6.6", "--weights=resnet50=/not/there"], "there is no such file"),
@@ -210,11 +209,12 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
 
 
 def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, capsys: Any) -> None:
-    words = ["thesis", "run", "table-3.1", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    words = ["thesis", "run", "table-4.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     text = capsys.readouterr().out
-    assert "no method 'scr' yet (recipe scr-market1501)" in text
-    assert [line["state"] for line in of_ours(tmp_path / "table-3.1-smoke-seed1.json", "Market-1501")] == ["cannot"] * 3
+    assert "no method 'abmt' yet (recipe abmt-dukemtmc-market1501)" in text
+    lines = of_ours(tmp_path / "table-4.4-smoke-seed1.json", "Duke → Market")
+    assert [line["state"] for line in lines] == ["cannot"] * 4
 
 
 def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +224,10 @@ def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["table-6.6"]["able"] == {"smoke": 24, "short": 24, "full": 24}
     assert found["table-6.6"]["data"] == ["market1501", "dukemtmc", "msmt17"]
     assert found["table-6.4"]["able"] == {"smoke": 0, "short": 0, "full": 6}
-    assert found["table-3.6"]["missing"] == ["no method 'scr' yet"]
+    assert found["table-3.6"]["able"] == {"smoke": 2, "short": 0, "full": 2}
+    assert found["table-3.6"]["data"] == ["market1501", "dukemtmc"]
+    assert found["table-3.1"]["able"] == {"smoke": 2, "short": 0, "full": 2}
+    assert found["table-4.4"]["missing"] == ["no method 'abmt' yet"]
     assert found["figure-6.1"]["runs"] == 0
     assert main(["thesis", "list"]) == 0
     text = capsys.readouterr().out

@@ -59,7 +59,8 @@ class Ours:
 
     Attributes:
         method: A method's name; not all are there yet.
-        recipe: A recipe's name, with ``{data}`` and ``{source}`` in place of the data sets; not all are there yet.
+        recipe: A recipe's name, with ``{data}`` and ``{source}`` in place of the data sets, or ``{reader}`` in place
+            of what reads the data, which is one for several of them; not all are there yet.
         flags: What the row changes in the recipe.
         about: Settings that the row is about: a scale that changes one of them cannot make it.
     """
@@ -153,7 +154,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set of the thesis: what reads it (empty: nothing yet) and what else it is called."""
+    """A data set of the thesis: what reads it and what else it is called."""
 
     reader: str
     aliases: tuple[str, ...]

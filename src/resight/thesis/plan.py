@@ -125,17 +125,14 @@ def read_data(specs: list[str]) -> dict[str, Path]:
     """Read ``NAME=PATH`` words.
 
     Raises:
-        ConfigError: A word is of another form, its name is unknown, or nothing reads that set yet.
+        ConfigError: A word is of another form, or its name is unknown.
     """
     found = {}
     for spec in specs:
         name, equals, path = spec.partition("=")
         if not equals or not path.strip():
             raise ConfigError(f"--data needs NAME=PATH, market1501=PATH for example; found '{spec}'")
-        ours = data_name(name.strip())
-        if not data_sets()[ours].reader:
-            raise ConfigError(f"resight does not read {ours} yet: leave out --data {spec}")
-        found[ours] = expanded(path.strip())
+        found[data_name(name.strip())] = expanded(path.strip())
     return found
 
 
@@ -179,7 +176,8 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     assert ours is not None
     source = source_of(row, column, group)
     # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
-    recipe = ours.recipe.format(data=group.data, source=source).replace("--", "-")
+    names = {"data": group.data, "source": source, "reader": data_sets()[group.data].reader}
+    recipe = ours.recipe.format(**names).replace("--", "-")
     bare = Job(number, row, column, group, "", ours, recipe)
     reason = _why_not(bare, source, scale)
     if reason or not (resolve or ours.about):
@@ -215,8 +213,6 @@ def _why_not(job: Job, source: str, scale: Scale) -> str:
         find_recipe(job.recipe)
     except ConfigError:
         return f"no recipe '{job.recipe}' yet"
-    if not data_sets()[data].reader:
-        return f"resight does not read {data} yet"
     if source:
         return f"training on {source} before {data} is not a run of one recipe yet"
     if scale.methods is not None and ours.method not in scale.methods:
