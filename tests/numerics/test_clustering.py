@@ -112,6 +112,17 @@ def test_read_only_vectors_compile_no_kernel_twice():
     assert [len(kernel.signatures) for kernel in compiled] == known == [1] * len(names)
 
 
+def test_many_images_are_clustered_by_most_of_their_neighbours():
+    vectors, _ = people(7, size=1500, spread=0.3, count=60)
+    exact = cluster(vectors, ClusterSettings(k1=15))
+    assert "recall" not in exact.quality
+    found = cluster(vectors, ClusterSettings(k1=15, approximate_from=1500))
+    assert 0.95 <= found.quality["recall"] <= 1
+    assert adjusted_rand_score(found.labels, exact.labels) > 0.9
+    with pytest.raises(ConfigError, match="reading to ice"):
+        cluster(vectors, ClusterSettings(k1=15, reading="abmt", approximate_from=1500))
+
+
 def test_defined_results_on_degenerate_images():
     equal = np.ones((40, 4), np.float32)
     for reading in ("ice", "abmt"):
@@ -239,6 +250,7 @@ def test_warnings_say_what_to_change(labels, cameras, words):
         ({"rho": 0.0}, "rho"),
         ({"rho": 1.0}, "rho"),
         ({"min_samples": 0}, "min_samples"),
+        ({"approximate_from": 1}, "approximate_from"),
     ],
 )
 def test_settings_out_of_range_are_told(change, message):

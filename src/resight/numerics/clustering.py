@@ -11,8 +11,9 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from resight.errors import ConfigError, DataError
+from resight.numerics.approximate import k_nearest_approximate
 from resight.numerics.distances import as_vectors, normalise
-from resight.numerics.jaccard import Reading, check_settings, jaccard_graph
+from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
 from resight.numerics.kernels import density_labels
 from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
 
@@ -32,6 +33,8 @@ class ClusterSettings:
         rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
             (`rho_eps`).
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
+        approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
+            0.95 or more (`resight.numerics.approximate`).
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -43,6 +46,7 @@ class ClusterSettings:
     eps: float = 0.55
     rho: float | None = None
     min_samples: int = 4
+    approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
         check_settings(self.k1, self.k2, self.reading)
@@ -52,6 +56,8 @@ class ClusterSettings:
             raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
+        if self.approximate_from < 2:
+            raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
 
 
 def cluster(
@@ -70,16 +76,29 @@ def cluster(
         cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality only.
 
     Returns:
-        The labels, the eps that was used and the numbers of `cluster_quality`.
+        The labels, the eps that was used and the numbers of `cluster_quality`; ``recall`` beside them where neighbours
+        are searched approximately.
 
     Raises:
-        ConfigError: ``settings.k1`` is not below the number of images.
+        ConfigError: ``settings.k1`` is not below the number of images; or they are so many that neighbours are searched
+            approximately, and ``settings.reading`` is ``"abmt"``, which needs the farthest image of each too.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
-    graph = jaccard_graph(vectors, k1=settings.k1, k2=settings.k2, reading=settings.reading)
+    rows = as_vectors(vectors)
+    check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
+    recall, neighbours = {}, None
+    if len(rows) >= settings.approximate_from:
+        if settings.reading == "abmt":
+            raise ConfigError(
+                f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
+                "reading to ice, or raise approximate_from"
+            )
+        found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
+        recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
+    graph = jaccard_graph(rows, k1=settings.k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours)
     eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
     labels = dbscan(graph, eps, settings.min_samples)
-    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras))
+    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
 
 def cluster_within(vectors: npt.ArrayLike, groups: npt.ArrayLike, settings: ClusterSettings) -> Ints:

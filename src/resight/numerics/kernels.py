@@ -167,22 +167,22 @@ def offer_nearest(
 
 
 @njit(cache=True, parallel=True)
-def measure_held(vectors: Floats, candidates: Columns, counts: Ints, distances: Floats, ids: Ints) -> None:
-    """Fill ``(N, k)`` exact distances and ids of each row from its candidates, the row itself first.
+def measure_held(vectors: Floats, own: Ints, candidates: Columns, counts: Ints, distances: Floats, ids: Ints) -> None:
+    """Fill ``(Q, k)`` exact distances and ids of the rows ``own`` from their candidates, the row itself first.
 
     Rows with a count below 0 are left as they are. Equals ``np.lexsort((candidates, exact))`` for each row.
     """
     k = ids.shape[1] - 1
-    for i in prange(len(vectors)):
+    for i in prange(len(own)):
         if counts[i] < 0:
             continue
         near = np.sort(candidates[i, : counts[i]])
         exact = np.empty(len(near), np.float32)
         for a in range(len(near)):
-            exact[a] = squared_distance(vectors[i], vectors[near[a]])
+            exact[a] = squared_distance(vectors[own[i]], vectors[near[a]])
         # Candidates ascend by id, so a stable sort by distance leaves ties in that order.
         order = np.argsort(exact, kind="mergesort")
-        ids[i, 0] = i
+        ids[i, 0] = own[i]
         distances[i, 0] = 0.0
         for a in range(k):
             ids[i, 1 + a] = near[order[a]]

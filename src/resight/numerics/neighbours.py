@@ -56,7 +56,7 @@ def k_nearest(
     if queries is None:
         distances, ids, _ = _search_itself(rows, k, block, coarse=cpu_has_bfloat16())
         return distances, ids
-    return _search(asked, rows, k, block)
+    return search_for(asked, rows, k, block=block)
 
 
 def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048) -> tuple[Floats, Ints, Floats]:
@@ -112,8 +112,10 @@ def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, bloc
 # -- others search -----------------------------------------------------------------------------------------------------
 
 
-def _search(asked: Floats, rows: Floats, k: int, block: int, own: Ints | None = None) -> tuple[Floats, Ints]:
-    """Search ``rows`` for ``asked``, which are the rows ``own`` of them or come from elsewhere."""
+def search_for(
+    asked: Floats, rows: Floats, k: int, *, block: int = 2048, own: Ints | None = None
+) -> tuple[Floats, Ints]:
+    """Search ``(N, D)`` rows for ``(Q, D)`` others, or for the rows ``own`` of them, all checked before."""
     distances, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
     lengths = squared_lengths(rows)
     slack = _slack(squared_lengths(asked), lengths.max(), rows.shape[1])
@@ -154,10 +156,10 @@ def _search_itself(rows: Floats, k: int, block: int, *, coarse: bool) -> tuple[F
         if left > top:  # the tile below the diagonal is this one, turned
             offer_nearest(np.ascontiguousarray(dots.T), left, top, lengths, slack, k - 1, *held, farthest)
     distances, ids = np.empty((size, k), np.float32), np.empty((size, k), np.int64)
-    measure_held(rows, candidates, counts, distances, ids)
+    measure_held(rows, np.arange(size), candidates, counts, distances, ids)
     crowded = np.flatnonzero(counts < 0)
     if len(crowded):
-        distances[crowded], ids[crowded] = _search(rows[crowded], rows, k, block, own=crowded)
+        distances[crowded], ids[crowded] = search_for(rows[crowded], rows, k, block=block, own=crowded)
     return distances, ids, farthest
 
 

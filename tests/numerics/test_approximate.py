@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from resight.errors import DataError
+from resight.numerics.approximate import k_nearest_approximate
+from resight.numerics.distances import normalise
+from resight.numerics.neighbours import k_nearest
+
+
+def crowds(seed, size=6000, count=300, width=32):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(count, width))
+    return normalise(centres[rng.integers(0, count, size)] + 0.4 * rng.normal(size=(size, width)))
+
+
+def share_found(found, exact):
+    """The share of the true neighbours that is found, by a plain loop over sets."""
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
+
+
+@pytest.mark.parametrize(("compressed", "size"), [(False, 6000), (True, 20_000)])
+def test_the_recall_that_is_said_is_reached(compressed, size):
+    vectors = crowds(1, size)
+    found = k_nearest_approximate(vectors, 12, recall=0.9, compressed=compressed)
+    distances, ids = k_nearest(vectors, 12)
+    reached = share_found(found.ids, ids)
+    assert found.recall >= 0.9
+    assert reached == pytest.approx(found.recall, abs=0.02)
+    assert found.compressed == compressed
+    assert found.probed < 0.5  # it does not look everywhere
+    np.testing.assert_array_equal(found.ids[:, 0], np.arange(size))
+    assert (np.diff(found.distances, axis=1) >= 0).all()
+    assert (found.distances >= distances).all()
+    # Whatever is found is measured as exactly as the exact search measures it.
+    rows = np.arange(0, size, 97)
+    exact = ((vectors[rows, None].astype(np.float64) - vectors[found.ids[rows]]) ** 2).sum(2)
+    np.testing.assert_allclose(found.distances[rows], exact, rtol=1e-6, atol=1e-12)
+
+
+def test_a_file_that_is_searched_whole_gives_the_exact_neighbours():
+    vectors = crowds(2, 1500)
+    vectors[700:740] = vectors[3]  # more equals than are asked for: the lowest ids of those that the file proposes
+    found = k_nearest_approximate(vectors, 10, recall=1.0, sample=1500)
+    distances, ids = k_nearest(vectors, 10)
+    assert found.recall == 1
+    np.testing.assert_array_equal(found.distances, distances)
+    others = np.setdiff1d(np.arange(1500), [3, *range(700, 740)])
+    np.testing.assert_array_equal(found.ids[others], ids[others])
+
+
+def test_the_same_seed_gives_the_same_neighbours():
+    vectors = crowds(3, 3000)
+    first, second = (k_nearest_approximate(vectors, 8) for _ in range(2))
+    np.testing.assert_array_equal(first.ids, second.ids)
+    assert first.recall == second.recall
+
+
+@pytest.mark.parametrize("k", [1, 2, 40])
+def test_lists_that_hold_too_few_are_made_up_by_an_exact_search(k):
+    vectors = crowds(4, 40)
+    found = k_nearest_approximate(vectors, k, recall=0.01)
+    np.testing.assert_array_equal(np.sort(found.ids, axis=1)[:, 0] >= 0, True)
+    for row, ids in enumerate(found.ids):
+        assert ids[0] == row
+        assert len(set(ids)) == k
+    if k == 40:
+        np.testing.assert_array_equal(found.ids, k_nearest(vectors, 40)[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"k": 0}, "k must"), ({"k": 41}, "k must"), ({"recall": 0.0}, "recall"), ({"recall": 1.1}, "recall"),
+     ({"sample": 0}, "sample"), ({"vectors": np.ones((1, 4))}, "2 or more"),
+     ({"vectors": np.full((9, 4), np.nan)}, "nan")],
+)  # fmt: skip
+def test_bad_input_is_told(change, message):
+    with pytest.raises(DataError, match=message):
+        k_nearest_approximate(**({"vectors": crowds(5, 40), "k": 3} | change))
