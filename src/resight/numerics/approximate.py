@@ -27,6 +27,9 @@ BATCH = 16_384
 TRAINING = 64
 """Vectors for each list of the file that its lists are made from."""
 
+CODES = 256 * TRAINING
+"""Vectors that codes can be learned from, at least: each has 8 bits."""
+
 
 @dataclass(frozen=True, eq=False)
 class Approximate:
@@ -68,7 +71,7 @@ def k_nearest_approximate(
         recall: The least share of true neighbours to find, in (0, 1].
         sample: Vectors that the recall is measured on, at least 1.
         compressed: Hold product-quantised codes in place of vectors, and propose four times as many; by default where a
-            copy of the vectors would take more than a third of the machine's memory.
+            copy of the vectors would take more than a third of the machine's memory, if they are enough to learn codes.
         seed: Of the centres and the sample.
 
     Returns:
@@ -89,6 +92,7 @@ def k_nearest_approximate(
         raise DataError(f"recall must be in (0, 1] and sample 1 or more, found {recall} and {sample}")
     if compressed is None:
         compressed = 3 * rows.nbytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    compressed = compressed and len(rows) >= CODES
     index = _index(rows, compressed, seed)
     width = min(len(rows), 4 * k if compressed else k)
     asked = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
@@ -108,15 +112,15 @@ def _index(rows: Floats, compressed: bool, seed: int) -> faiss.IndexIVF:
     size, dim = rows.shape
     lists = max(1, min(2 ** round(math.log2(4 * math.sqrt(size))), size // TRAINING))
     centres = faiss.IndexFlatL2(dim)
-    if compressed and size >= 256 * TRAINING:
+    index: faiss.IndexIVF = faiss.IndexIVFFlat(centres, dim, lists)
+    if compressed:
         pieces = max(p for p in range(1, min(dim, 128) + 1) if dim % p == 0)
-        index: faiss.IndexIVF = faiss.IndexIVFPQ(centres, dim, lists, pieces, 8)
-        index.pq.cp.seed = seed
-    else:
-        index = faiss.IndexIVFFlat(centres, dim, lists)
+        coded = faiss.IndexIVFPQ(centres, dim, lists, pieces, 8)
+        coded.pq.cp.seed = seed
+        index = coded
     index.cp.seed, index.cp.niter = seed, 10
     index.cp.max_points_per_centroid = TRAINING
-    chosen = np.sort(np.random.default_rng(seed).permutation(size)[: TRAINING * max(lists, 256)])
+    chosen = np.sort(np.random.default_rng(seed).permutation(size)[: max(TRAINING * lists, CODES)])
     index.train(np.ascontiguousarray(rows[chosen]))
     for low in progress(range(0, size, BATCH), "filing vectors"):
         index.add(rows[low : low + BATCH])
