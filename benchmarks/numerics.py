@@ -3,7 +3,8 @@
 python benchmarks/numerics.py --sizes market msmt 100k
 
 Every measurement runs in a process of its own, so that its peak of memory is its own; the matrix product that cannot be
-avoided is timed in the same run. Vectors are made up: people about camera offsets, 2048-d, unit length.
+avoided is timed in the same run. Vectors are made up: people about camera offsets, unit length, 2048-d up to 100k rows
+and 256-d beyond, where neighbours are searched approximately.
 """
 
 from __future__ import annotations
@@ -11,20 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from record import machine
 
-TRAIN = {"market": 12_936, "msmt": 32_621, "100k": 100_000}
+TRAIN = {"market": 12_936, "msmt": 32_621, "100k": 100_000, "300k": 300_000, "1m": 1_000_000}
+LARGE = ("300k", "1m")
 TEST = {"market": (3_368, 15_913, 750, 2_798), "msmt": (11_659, 82_161, 3_060, 0)}  # queries, gallery, people, nobody
-DIM = 2048
+DIM, LARGE_DIM = 2048, 256
+
+
+def training_vectors(size: str) -> np.ndarray:
+    """Make the vectors of a training part of a size."""
+    return people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1, dim=LARGE_DIM if size in LARGE else DIM)[0]
 
 
 def people_vectors(size: int, people: int, *, seed: int, dim: int = DIM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,32 +67,39 @@ class Clock:
 
 def product(size: str, clock: Clock) -> dict[str, Any]:
     """Time the whole float32 product of the training vectors, in blocks."""
-    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    vectors = training_vectors(size)
     clock("product", lambda: [vectors[low : low + 2048] @ vectors.T for low in range(0, len(vectors), 2048)])
     return {}
 
 
 def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
     """Neighbours, Jaccard graph, DBSCAN, and ten more values of eps."""
+    from resight.numerics.approximate import k_nearest_approximate
     from resight.numerics.clustering import dbscan
     from resight.numerics.jaccard import jaccard_graph
     from resight.numerics.neighbours import k_nearest
 
     small = people_vectors(500, 30, seed=2)[0]
     dbscan(jaccard_graph(small, k1=30), 0.6, 4)  # compiles
-    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
-    near = clock("neighbours", lambda: k_nearest(vectors, 30))
+    vectors = training_vectors(size)
+    found = {}
+    if size in LARGE:
+        approximate = clock("neighbours", lambda: k_nearest_approximate(vectors, 30))
+        near = (approximate.distances, approximate.ids)
+        found = {"recall": approximate.recall, "share of lists searched": approximate.probed}
+    else:
+        near = clock("neighbours", lambda: k_nearest(vectors, 30))
     graph = clock("jaccard", lambda: jaccard_graph(vectors, k1=30, neighbours=near))
     labels = clock("dbscan", lambda: dbscan(graph, 0.6, 4))
     clock("sweep of 10 eps", lambda: [dbscan(graph, eps, 4) for eps in np.linspace(0.4, 0.7, 10)])
-    return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum()), "stored pairs": graph.nnz}
+    return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum()), "stored pairs": graph.nnz, **found}
 
 
 def neighbours_faiss(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of faiss."""
     import faiss
 
-    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    vectors = training_vectors(size)
     index = faiss.IndexFlatL2(DIM)
     index.add(vectors)
     clock("neighbours", lambda: index.search(vectors, 30))
@@ -95,7 +110,7 @@ def neighbours_sklearn(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of scikit-learn."""
     from sklearn.neighbors import NearestNeighbors
 
-    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    vectors = training_vectors(size)
     index = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(vectors)
     clock("neighbours", lambda: index.kneighbors(vectors))
     return {}
@@ -107,7 +122,7 @@ def dbscan_sklearn(size: str, clock: Clock) -> dict[str, Any]:
 
     from resight.numerics.jaccard import jaccard_graph
 
-    vectors, _, _ = people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1)
+    vectors = training_vectors(size)
     graph = jaccard_graph(vectors, k1=30)
     dense = np.ones(graph.shape, np.float32)
     dense[np.repeat(np.arange(len(vectors)), np.diff(graph.indptr)), graph.indices] = graph.data
@@ -172,7 +187,48 @@ TASKS = {
     "evaluate: resight": evaluate_ours,
     "evaluate: sorting": evaluate_sorting,
 }
-DENSE = ("dbscan: scikit-learn dense",)
+SMALL = {
+    "dbscan: scikit-learn dense": ("market",),
+    "evaluate: resight": tuple(TEST),
+    "evaluate: sorting": tuple(TEST),
+    "neighbours: faiss flat": ("market", "msmt", "100k"),
+    "neighbours: scikit-learn brute": ("market", "msmt"),
+    "product": ("market", "msmt", "100k"),
+}
+"""The sizes of what is not run at every size."""
+PIECES = ("neighbours", "jaccard", "dbscan")
+
+
+def fitted(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Fit the exponent of the cost of what follows the search for neighbours against the number of vectors."""
+    ours = [row for row in rows if row["task"] == "cluster: resight" and "seconds" in row]
+    if len(ours) < 2:
+        return {}
+    sizes = np.log([TRAIN[row["size"]] for row in ours])
+    return {
+        name: round(float(np.polyfit(sizes, np.log([row["seconds"][name] for row in ours]), 1)[0]), 2)
+        for name in PIECES[1:]
+    }
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw seconds against the number of vectors."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for task in TASKS:
+        for piece in ("product", *PIECES):
+            ours = [row for row in rows if row["task"] == task and piece in row.get("seconds", {})]
+            if ours and not task.startswith("evaluate"):
+                label = piece if task == piece else f"{piece}, {task.partition(': ')[2]}"
+                x, y = [TRAIN[row["size"]] for row in ours], [row["seconds"][piece] for row in ours]
+                axes.loglog(x, y, "o-" if "resight" in task else "s--", label=label, markersize=4)
+    axes.set_xlabel("vectors (2048-d; 256-d from 300,000 on)")
+    axes.set_ylabel("seconds")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    figure.savefig(path)
 
 
 def main() -> None:
@@ -194,7 +250,7 @@ def main() -> None:
     rows = []
     for size in asked.sizes:
         for task in asked.tasks:
-            if (task.startswith("evaluate") and size not in TEST) or (task in DENSE and size != "market"):
+            if size not in SMALL.get(task, TRAIN):
                 continue
             command = [sys.executable, __file__, "--alone", "--sizes", size, "--tasks", task]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -202,8 +258,9 @@ def main() -> None:
             row |= json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().splitlines()[-1]}
             rows.append(row)
             print(json.dumps(row), flush=True)
-            machine = {"processor": platform.processor(), "cores": os.cpu_count()}
-            asked.result.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+            result = {"date": date.today().isoformat(), "machine": machine(), "exponents": fitted(rows), "rows": rows}
+            asked.result.write_text(json.dumps(result, indent=1) + "\n")
+            draw(rows, asked.result.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -44,15 +44,17 @@ def about(run: Path) -> dict[str, Any]:
     """Give when and on what a run was made."""
     return {
         "date": date.today().isoformat(),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "environment": json.loads((run / "environment.json").read_text()),
     }
 
 
-def _processor() -> str:
+def machine() -> dict[str, Any]:
+    """Give what it was made on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    processor = names[0] if names else platform.processor()
+    return {"processor": processor, "cores": os.cpu_count(), "system": platform.system()}
 
 
 if __name__ == "__main__":
