@@ -215,7 +215,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw seconds against the number of vectors."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     for task in TASKS:
         for piece in ("product", *PIECES):
@@ -227,7 +227,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("vectors (2048-d; 256-d from 300,000 on)")
     axes.set_ylabel("seconds")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path)
 
 
