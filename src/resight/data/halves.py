@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from resight.data.sequences import read_matrix
+from resight.data.layout import with_note_on_counts
+from resight.data.sequences import Track, read_matrix, table_of
+from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError
 from resight.records import Ints
 
@@ -95,3 +97,39 @@ def _named(name: str, path: Path, split: int) -> tuple[Ints, Ints]:
 def _numbers(names: Sequence[object]) -> Ints:
     found = [_LAST_NUMBER.search(str(name)) for name in names]
     return np.array(sorted(int(number[1]) for number in found if number), np.int64)
+
+
+def halved(
+    name: str,
+    root: Path,
+    tracks: Mapping[int, tuple[Track, Track]],
+    halves: tuple[Ints, Ints],
+    *,
+    published: Mapping[str, tuple[int, int]],
+    notes: Sequence[str],
+) -> Dataset:
+    """Make a set of two cameras: the first one's tracklets of the people to test with ask, the second one's answer.
+
+    Args:
+        name: The set's name.
+        root: Its folder.
+        tracks: The two tracklets of each person.
+        halves: As `halve` gives them.
+        published: The tracklets and people of each split, as published.
+        notes: What is to be said of it.
+
+    Returns:
+        The data set, with a note where its counts are not the published ones.
+    """
+    train, test = (half.tolist() for half in halves)
+    dataset = Dataset(
+        name,
+        root,
+        train=table_of(track for person in train for track in tracks[person]),
+        query=table_of((tracks[person][0] for person in test), first=2 * len(train)),
+        gallery=table_of((tracks[person][1] for person in test), first=2 * len(train) + len(test)),
+        published=published,
+        notes=tuple(notes),
+        unit="tracklets",
+    )
+    return with_note_on_counts(dataset)

@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from resight.data.halves import halve
-from resight.data.layout import find_root, with_note_on_counts
-from resight.data.sequences import read_two_cameras, table_of
+from resight.data.halves import halve, halved
+from resight.data.layout import find_root
+from resight.data.sequences import read_two_cameras
 from resight.data.splits import Dataset
 
 PERSON = re.compile(r"person_?([0-9]{1,9})")
@@ -49,15 +49,5 @@ def load_ilidsvid(root: Path, *, split: int = 0) -> Dataset:
     tracks = read_two_cameras("ilidsvid", (found / cameras[0], found / cameras[1]), PERSON, notes)
     places = [place for top in (found, found.parent) for place in (top / "train-test people splits", top)]
     lists = [place / name for name in _LISTS for place in places]
-    train, test = (half.tolist() for half in halve("ilidsvid", list(tracks), lists, split, notes))
-    dataset = Dataset(
-        "ilidsvid",
-        found,
-        train=table_of(track for person in train for track in tracks[person]),
-        query=table_of((tracks[person][0] for person in test), first=2 * len(train)),
-        gallery=table_of((tracks[person][1] for person in test), first=2 * len(train) + len(test)),
-        published=PUBLISHED,
-        notes=tuple(notes),
-        unit="tracklets",
-    )
-    return with_note_on_counts(dataset)
+    halves = halve("ilidsvid", list(tracks), lists, split, notes)
+    return halved("ilidsvid", found, tracks, halves, published=PUBLISHED, notes=notes)

@@ -133,8 +133,9 @@ def read_market_style(
     form: str,
     published: Mapping[str, tuple[int, int]],
     inside: Sequence[str] = (),
+    folders: Mapping[str, str] = MARKET_FOLDERS,
 ) -> Dataset:
-    """Read a set in Market-1501's layout.
+    """Read a set in Market-1501's layout: a folder of images for each split.
 
     Args:
         name: The set's name.
@@ -143,6 +144,7 @@ def read_market_style(
         form: As in `read_split`.
         published: The images and people of each split, as published.
         inside: As in `find_root`.
+        folders: The folder of each split.
 
     Returns:
         The data set, with a note where its counts are not the published ones.
@@ -150,8 +152,8 @@ def read_market_style(
     Raises:
         DataError: A part is missing or has no image.
     """
-    found = find_root(name, root, tuple(MARKET_FOLDERS.values()), inside=inside)
-    parts = {split: read_split(name, found / folder, pattern, form) for split, folder in MARKET_FOLDERS.items()}
+    found = find_root(name, root, tuple(folders.values()), inside=inside)
+    parts = {split: read_split(name, found / folder, pattern, form) for split, folder in folders.items()}
     return with_note_on_counts(
         Dataset(
             name,

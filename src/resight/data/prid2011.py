@@ -22,9 +22,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from resight.data.halves import halve
-from resight.data.layout import find_root, with_note_on_counts
-from resight.data.sequences import read_two_cameras, table_of
+from resight.data.halves import halve, halved
+from resight.data.layout import find_root
+from resight.data.sequences import read_two_cameras
 from resight.data.splits import Dataset
 from resight.errors import DataError
 
@@ -71,15 +71,5 @@ def load_prid2011(root: Path, *, split: int = 0) -> Dataset:
         f"{len(long)} of {len(shared)} people have more than {LONGER_THAN} frames in both cameras (178 published)"
     )
     lists = [top / name for name in _LISTS for top in (found, found.parent)]
-    train, test = (half.tolist() for half in halve("prid2011", long, lists, split, notes))
-    dataset = Dataset(
-        "prid2011",
-        found,
-        train=table_of(track for person in train for track in shared[person]),
-        query=table_of((shared[person][0] for person in test), first=2 * len(train)),
-        gallery=table_of((shared[person][1] for person in test), first=2 * len(train) + len(test)),
-        published=PUBLISHED,
-        notes=tuple(notes),
-        unit="tracklets",
-    )
-    return with_note_on_counts(dataset)
+    halves = halve("prid2011", long, lists, split, notes)
+    return halved("prid2011", found, shared, halves, published=PUBLISHED, notes=notes)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from resight.data.layout import find_root, read_split, with_note_on_counts
+from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_c(?P<camera>[0-9]{1,4})_(?P<frame>[0-9]{1,18})_[0-9]+\.")
@@ -37,17 +37,7 @@ def load_veri776(root: Path) -> Dataset:
     Raises:
         DataError: A folder is missing or has no image of the set's names.
     """
-    found = find_root(
-        "veri776", root, tuple(FOLDERS.values()), inside=("VeRi", "VeRi-776", "veri", "VeRi_776", "veri776")
+    inside = ("VeRi", "VeRi-776", "veri", "VeRi_776", "veri776")
+    return read_market_style(
+        "veri776", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside, folders=FOLDERS
     )
-    parts = {split: read_split("veri776", found / folder, PATTERN, FORM) for split, folder in FOLDERS.items()}
-    dataset = Dataset(
-        "veri776",
-        found,
-        train=parts["train"][0],
-        query=parts["query"][0],
-        gallery=parts["gallery"][0],
-        published=PUBLISHED,
-        notes=tuple(note for _, notes in parts.values() for note in notes),
-    )
-    return with_note_on_counts(dataset)
