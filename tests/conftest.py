@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 # Kernels compile within the first example, and machines are shared: time says nothing about right or wrong.
 hypothesis.settings.register_profile("resight", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("resight")
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Training sets torch's threads; the next test gets its own back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

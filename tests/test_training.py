@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,6 @@ SETTINGS = ICESettings(
 
 def options(folder: Path, **changes: Any) -> TrainSettings:
     return TrainSettings(**{"run": str(folder), "device": tiny.DEVICE, "select": "last", **changes})
-
-
-@pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ from resight.runs import Run
 from resight.training import fit
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ice.json"
-
-
-@pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    """The tiny method sets torch's threads; the other tests get theirs back."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,6 @@ SPLITS_CLEANLY: dict[str, Any] = {
     "encoder": dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none"),
 }
 """Changes with which an image's features do not depend on its batch."""
-
-
-@pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    """The tiny method sets torch's threads; the other tests get theirs back."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_meas
 
 from resight.errors import ConfigError, DataError
 from resight.numerics.approximate import k_nearest_approximate
+from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
-from resight.numerics.kernels import density_labels
 from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
 
 
