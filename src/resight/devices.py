@@ -32,6 +32,9 @@ class DeviceSettings:
         training: Precision of training: `auto` is bfloat16 on GPUs that have it and float32 on the CPU.
         inference: Precision of feature extraction: `auto` is bfloat16 wherever the processor computes in it.
         threads: CPU threads of each process; 0 leaves torch's own choice.
+        compile: Compile the networks with torch.compile: a minute or two at the start, faster steps after that.
+        graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
+            otherwise wait for the processor, which launches each of their hundreds of kernels.
     """
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -40,6 +43,8 @@ class DeviceSettings:
     training: Precision = "auto"
     inference: Precision = "auto"
     threads: int = 0
+    compile: bool = False
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         if self.processes < 1 or self.hosts < 1 or self.threads < 0:
@@ -123,6 +128,41 @@ class Devices:
     def place(self, module: Network) -> Network:
         """Move a module to the device, in the layout that convolutions are fastest in."""
         return module.to(self.device).to(memory_format=torch.channels_last)
+
+    def hasten(self, *modules: nn.Module) -> None:
+        """Compile modules in place, where that was asked for; weights and their names stay."""
+        for module in modules if self.settings.compile else ():
+            module.compile()
+
+    def record(self, module: nn.Module, shape: tuple[int, ...], purpose: Literal["training", "inference"]) -> None:
+        """Record a module's pass over a batch, and its gradients where it learns, to be replayed from now on.
+
+        Replayed is a pass in the mode the module is in now, over a batch of the same shape, and only one between two
+        backward passes; every other one is run as before. What comes out of a replay is overwritten by the next one.
+
+        Args:
+            module: On the device, all its weights too; it is changed in place.
+            shape: ``(B, 3, H, W)`` of the batches to come.
+            purpose: Decides the precision.
+        """
+        if self.device.type != "cuda" or self.world > 1 or not self.settings.graphs:
+            return
+        learns = any(parameter.requires_grad for parameter in module.parameters())
+        images = torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
+        plain: Callable[[Tensor], Any] = module.forward
+        statistics = [(buffer, buffer.clone()) for buffer in module.buffers()]
+        # Without the cache of autocast, so that a replay casts the weights of its own time.
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.precision(purpose) == "bfloat16", cache_enabled=False):
+            torch.cuda.make_graphed_callables(module, (images,), allow_unused_input=True)
+        replay: Callable[[Tensor], Any] = module.forward
+        for buffer, before in statistics:  # the passes that warm up are none of the run's
+            buffer.copy_(before)
+
+        def forward(images: Tensor) -> Any:
+            fits = images.shape == shape and torch.is_grad_enabled() == learns
+            return (replay if fits else plain)(images)
+
+        module.__dict__["forward"] = forward  # as make_graphed_callables does
 
     def wrap(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""

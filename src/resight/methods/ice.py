@@ -80,10 +80,15 @@ class ICE:
         self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         for network in (self.online, self.momentum):
             network.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
+        self.devices.hasten(self.online.backbone, self.momentum.backbone)
+        shape = (settings.identities * settings.images, 3, *images.size)
+        self.devices.record(self.online.train(), shape, "training")
+        self.devices.record(self.momentum.train(), shape, "inference")
         self.optimiser = torch.optim.Adam(
             [p for p in self.online.parameters() if p.requires_grad],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
+            fused=self.devices.device.type == "cuda",
         )
         self.forward = self.devices.wrap(self.online)
         self.labelling = Labelling(
@@ -205,8 +210,9 @@ class ICE:
         if s.hard_weight or s.soft_weight:
             losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
         if s.extra_forward:
+            other = self._strong(pixels, views[1], share)
             with torch.no_grad(), self.devices.autocast("training"):
-                self.online(self._strong(pixels, views[1], share))
+                self.online(other)
 
         total = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)

@@ -15,6 +15,7 @@ from resight.numerics.approximate import k_nearest_approximate
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
+from resight.numerics.neighbours import k_nearest_by_camera
 from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
 
 
@@ -33,6 +34,8 @@ class ClusterSettings:
         rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
             (`rho_eps`).
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
+        other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
+            of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`).
 
@@ -46,6 +49,7 @@ class ClusterSettings:
     eps: float = 0.55
     rho: float | None = None
     min_samples: int = 4
+    other_cameras: int = 0
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
@@ -56,6 +60,8 @@ class ClusterSettings:
             raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
+        if self.other_cameras < 0:
+            raise ConfigError(f"other_cameras must be 0 or more, found {self.other_cameras}")
         if self.approximate_from < 2:
             raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
 
@@ -86,8 +92,11 @@ def cluster(
     """
     rows = as_vectors(vectors)
     check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
-    recall, neighbours = {}, None
-    if len(rows) >= settings.approximate_from:
+    recall, neighbours, k1 = {}, None, settings.k1
+    if settings.other_cameras and cameras is not None:
+        neighbours = k_nearest_by_camera(rows, _column(cameras, len(rows), "cameras"), k1, settings.other_cameras)
+        k1 += settings.other_cameras
+    elif len(rows) >= settings.approximate_from:
         if settings.reading == "abmt":
             raise ConfigError(
                 f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
@@ -95,7 +104,7 @@ def cluster(
             )
         found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
-    graph = jaccard_graph(rows, k1=settings.k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours)
+    graph = jaccard_graph(rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours)
     eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)

@@ -78,6 +78,45 @@ def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048)
     return _search_itself(rows, k, block, coarse=False)
 
 
+def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others: int) -> tuple[Floats, Ints]:
+    """Find for each vector the nearest of its own camera and the nearest of all other cameras, in one list.
+
+    The two mix evenly along the list, so that any first part of it holds them in the same shares.
+
+    Args:
+        vectors: ``(N, D)``.
+        cameras: ``(N,)``.
+        own: How many of the own camera, the vector itself, which comes first, included.
+        others: How many of the other cameras.
+
+    Returns:
+        Squared Euclidean distances ``(N, own + others)`` float32 and ids ``(N, own + others)`` int64, rows of
+        ``vectors``. Distances do not ascend.
+
+    Raises:
+        DataError: A camera has fewer than ``own`` images, or the other cameras of one have fewer than ``others``.
+
+    References:
+        The camera-aware neighbours of Chen et al., "CA-Jaccard: camera-aware Jaccard distance for person
+            re-identification", CVPR 2024.
+    """
+    rows = as_vectors(vectors)
+    distances, ids = np.empty((len(rows), own + others), np.float32), np.empty((len(rows), own + others), np.int64)
+    places = np.concatenate([np.arange(own) / own, (np.arange(others) + 0.5) / others])
+    order = np.argsort(places, kind="stable")
+    for camera in np.unique(cameras):
+        inside, outside = np.flatnonzero(cameras == camera), np.flatnonzero(cameras != camera)
+        if len(inside) < max(own, 2) or len(outside) < others:
+            raise DataError(
+                f"lists of {own} images of the own camera and {others} of others are too long for camera {camera}, "
+                f"which has {len(inside)} of {len(rows)}"
+            )
+        near, far = k_nearest(rows[inside], own), k_nearest(rows[outside], others, queries=rows[inside])
+        distances[inside] = np.concatenate([near[0], far[0]], axis=1)[:, order]
+        ids[inside] = np.concatenate([inside[near[1]], outside[far[1]]], axis=1)[:, order]
+    return distances, ids
+
+
 def farthest_distances(vectors: npt.ArrayLike, *, block: int = 2048) -> Floats:
     """Give each vector's squared Euclidean distance to the vector farthest from it.
 

@@ -1,0 +1,148 @@
+"""Measure extraction and training in images a second, by backbone, precision and compilation, on whatever is here.
+
+python benchmarks/networks.py --rows lite0-64 lite0-128 resnet50-128
+
+Every row runs in a process of its own. A training row is steps of ICE as `resight train ice` does them, augmentation,
+momentum encoder and optimiser included, on made-up pixels; an extraction row is `resight.extract`, from pixels in
+memory to vectors in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from record import machine
+
+ROWS = {
+    "lite0-64": ("tf_efficientnet_lite0", (128, 64), 2),
+    "lite0-128": ("tf_efficientnet_lite0", (256, 128), 2),
+    "resnet50-64": ("resnet50", (128, 64), 1),
+    "resnet50-128": ("resnet50", (256, 128), 1),
+}
+"""Backbone, height and width, stride of the last stage."""
+WAYS = ("float32", "bfloat16", "bfloat16 compiled")
+PEOPLE, EACH = 64, 16
+
+
+def made_up(size: tuple[int, int]) -> Any:
+    """Make people of random pixels in four cameras."""
+    from resight.data.crops import Crops
+    from resight.data.images import ImageStore
+    from resight.records import ImageTable
+
+    rng = np.random.default_rng(0)
+    count = PEOPLE * EACH
+    pixels = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
+    people = np.repeat(np.arange(PEOPLE), EACH)
+    table = ImageTable(np.array([f"{i}.jpg" for i in range(count)]), people, np.arange(count) % 4)
+    return Crops(table, ImageStore(pixels, np.ones(count, bool)), np.arange(count))
+
+
+def rate(work: Callable[[], int], seconds: float) -> dict[str, float]:
+    """Run work that says how many images it did, once to warm up, then for some seconds."""
+    start = time.perf_counter()
+    work()
+    _wait()
+    first = time.perf_counter() - start
+    work()
+    _wait()
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        done += work()
+        _wait()
+    return {
+        "images_per_second": round(done / (time.perf_counter() - start), 1),
+        "first_seconds": round(first, 2),
+    }
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
+    """Measure one row in this process."""
+    from resight.devices import Devices, DeviceSettings
+    from resight.extraction import embed_crops
+    from resight.methods.ice import ICE
+    from resight.models.encoder import Encoder, EncoderSettings
+    from resight.training import read_recipe, seed_epoch
+
+    backbone, (height, width), stride = ROWS[row]
+    precision, _, compiled = way.partition(" ")
+    known: Any = precision
+    devices = Devices(DeviceSettings(training=known, inference=known, compile=bool(compiled)))
+    images = made_up((height, width))
+    settings = EncoderSettings(backbone, "none", height, width, stride, batchnorm="frozen", neck_statistics="dataset")
+    seed_epoch(1, 0)
+    if purpose == "extract":
+        encoder = devices.place(Encoder(settings))
+        devices.hasten(encoder.backbone)
+        found = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
+    else:
+        site, _ = read_recipe("ice", "site")
+        method = ICE(replace(site, encoder=settings, supervised=True), images, devices=devices)
+        batches = iter([])
+
+        def step() -> int:
+            nonlocal batches
+            batch = next(batches, None)
+            if batch is None:
+                batches = iter(list(method.begin_epoch(0)) * 100)
+                batch = next(batches)
+            sum(float(loss) for loss in method.step(batch).values())
+            return len(batch)
+
+        found = rate(step, seconds)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if torch.cuda.is_available():
+        found["gpu_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return {**found, "host_gb": round(memory, 2), "device": devices.describe()["device"]}
+
+
+def main() -> None:
+    """Run every row each way, or the one that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--purposes", nargs="+", default=["extract", "train"], choices=["extract", "train"])
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--alone", action="store_true", help="run in this process and print the numbers")
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/networks.json"))
+    asked = parser.parse_args()
+    if asked.alone:
+        print(json.dumps(measure(asked.rows[0], asked.ways[0], asked.purposes[0], asked.seconds)))
+        return
+    rows = []
+    for row in asked.rows:
+        for purpose in asked.purposes:
+            for way in asked.ways:
+                command = [sys.executable, __file__, "--alone", "--rows", row, "--ways", way, "--purposes", purpose]
+                command += ["--seconds", str(asked.seconds)]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                found = {"row": row, "purpose": purpose, "way": way}
+                if done.returncode == 0:
+                    found |= json.loads(done.stdout.splitlines()[-1])
+                else:
+                    found["error"] = (done.stderr.strip().splitlines() or ["killed"])[-1]
+                rows.append(found)
+                print(json.dumps(found), flush=True)
+                result = {"date": date.today().isoformat(), "machine": machine(), "torch": torch.__version__}
+                asked.result.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
