@@ -283,12 +283,16 @@ def test_the_speed_is_that_of_all_steps_but_the_first(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_stops_the_run(value: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [True, False])
+def test_a_loss_that_is_not_finite_stops_the_run(value: float, last: bool, tmp_path: Path) -> None:
+    """At the next step, or at the epoch's end if it was the last: before the checkpoint either way."""
     run = Run(tmp_path)
     run.meter({"loss/hard": torch.tensor(1.0)}, images=4)
+    run.meter({"loss/hard": torch.tensor(value)}, images=4)
     with pytest.raises(RunError, match=r"loss/hard became .* at step 1") as error:
-        run.meter({"loss/hard": torch.tensor(value)}, images=4)
+        run.log(0, {}) if last else run.meter({"loss/hard": torch.tensor(1.0)}, images=4)
     assert "learning rate" in one_line(error)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_the_environment_names_what_numbers_depend_on() -> None:

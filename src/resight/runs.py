@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -81,6 +82,7 @@ class Run:
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
         self.folder, self.seed, self.writes = expanded(folder), seed, writes
         self._sums: dict[str, float] = {}
+        self._unread: Mapping[str, Tensor] | None = None  # of the last step
         self._first: tuple[float, int] | None = None  # when the epoch's first step was done, and its images
         self._last = 0.0
         self._steps = 0
@@ -129,6 +131,8 @@ class Run:
         for name, part in method.parts.items():
             try:
                 part.load_state_dict(state[name])
+                if isinstance(part, torch.optim.Optimizer):
+                    _lay_out(part)
             except (RuntimeError, ValueError, KeyError) as error:
                 raise RunError(
                     f"'{name}' of the checkpoint in {self.folder} does not fit ({' '.join(str(error).split())}): it is "
@@ -145,10 +149,21 @@ class Run:
     def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
 
+        They are read when the next step's come, so that nobody waits for a GPU that still computes them.
+
         Raises:
-            RunError: A value is nan or infinite.
+            RunError: A value of the step before is nan or infinite.
         """
-        for name, value in values.items():
+        self._read()
+        self._unread = values
+        self._images += images
+        self._last = time.monotonic()
+        self._first = self._first or (self._last, images)
+
+    def _read(self) -> None:
+        if self._unread is None:
+            return
+        for name, value in self._unread.items():
             number = float(value)
             if not math.isfinite(number):
                 raise RunError(
@@ -156,13 +171,16 @@ class Run:
                     "float32 (--device.training float32); the last checkpoint is whole"
                 )
             self._sums[name] = self._sums.get(name, 0.0) + number
+        self._unread = None
         self._steps += 1
-        self._images += images
-        self._last = time.monotonic()
-        self._first = self._first or (self._last, images)
 
     def log(self, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
-        """Close the epoch: its mean losses, its speed and the given values become a line of metrics."""
+        """Close the epoch: its mean losses, its speed and the given values become a line of metrics.
+
+        Raises:
+            RunError: A loss of the last step is nan or infinite.
+        """
+        self._read()
         means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
         now = time.monotonic()
         line = {"epoch": epoch, **means, **values, **self._speed(), "seconds": round(now - self._start, 3)}
@@ -196,6 +214,17 @@ class Run:
 
     def _write_metrics(self, lines: list[dict[str, Any]]) -> None:
         write_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Lay an optimiser's averages out in memory as their parameters are, which its fast ways ask for.
+
+    A file holds them row by row, and convolutions have their channels last.
+    """
+    for parameter, averages in optimiser.state.items():
+        for name, value in averages.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                averages[name] = torch.empty_like(parameter).copy_(value)
 
 
 def dump_state(state: State) -> bytes:

@@ -27,7 +27,6 @@ from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.ice import ICE
 from resight.methods.ice_settings import VARIANTS, ICESettings
-from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.runs import Run
 from resight.training import fit
@@ -275,27 +274,25 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
         json.dumps(values)
 
 
-def test_cameras_cluster_alone_in_the_leading_epochs(images: Crops, tmp_path: Path) -> None:
-    alone = ClusterSettings(k1=5, k2=2, eps=0.6, min_samples=2)
-    method = tiny.ice(images, camera_epochs=2, camera_cluster=alone)
-    cameras, seen = images.table.cameras, []
-    for epoch in range(4):
-        for batch in method.begin_epoch(epoch):
-            method.step(batch)
-        labels = method.labelling.current.labels
-        across = any(len(np.unique(cameras[labels == found])) > 1 for found in range(labels.max() + 1))
-        assert labels.max() > 0
-        assert across == (epoch >= 2)
-        seen.append(method.end_epoch())
-    # What the steadiness of clusters within cameras says of later epochs is nothing: `best` is not chosen by it.
-    assert ["stability" in values for values in seen] == [False, False, False, True]
-    run_to(tmp_path / "whole", images, 4, camera_epochs=2, camera_cluster=alone)
-    run_to(tmp_path / "halves", images, 2, camera_epochs=2, camera_cluster=alone)
-    run_to(tmp_path / "halves", images, 4, camera_epochs=2, camera_cluster=alone)
-    assert_same_run(tmp_path / "whole", tmp_path / "halves")
-    unaware = tiny.ice(images, camera_epochs=2, camera_aware=False)
-    unaware.begin_epoch(0)
-    assert "within_cameras" not in unaware.labelling.current.quality
+@pytest.mark.parametrize("feature", ["neck", "pooled"])
+def test_what_is_clustered_is_what_was_asked_for(images: Crops, feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxies are of the vectors after the neck either way."""
+    method = tiny.ice(images, cluster_feature=feature)
+    with torch.no_grad():
+        method.momentum.eval()
+        pooled = method.momentum.pool(to_float(images.pixels(slice(None))))
+        after = torch.nn.functional.normalize(method.momentum.neck(pooled)).numpy()
+        before = torch.nn.functional.normalize(pooled).numpy()
+    seen = []
+    whole = method.labelling.update
+    monkeypatch.setattr(
+        method.labelling, "update", lambda vectors, devices: seen.append(vectors) or whole(vectors, devices)
+    )
+    method.begin_epoch(0)
+    np.testing.assert_allclose(seen[0], after if feature == "neck" else before, atol=1e-5)
+    labels = method.labelling.current.labels
+    means = [after[labels == found].mean(0) for found in range(labels.max() + 1)]
+    np.testing.assert_allclose(method.memory.centres.numpy(), means, atol=1e-5)
 
 
 # -- going on ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from resight.numerics.clustering import (
     cluster,
     cluster_quality,
     cluster_warnings,
-    cluster_within,
     dbscan,
     rho_eps,
 )
@@ -137,34 +136,19 @@ def test_defined_results_on_degenerate_images():
     }  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_images_cluster_within_their_camera_as_they_would_alone(seed):
-    vectors, _ = people(seed, size=90)
-    cameras = np.random.default_rng(seed).choice([2, 5, 9], 90, p=[0.5, 0.45, 0.05])
-    cameras[:1] = 11  # an image alone
-    settings = ClusterSettings(k1=8, k2=3, min_samples=2)
-    labels = cluster_within(vectors, cameras, settings)
-    assert labels[0] == -1
-    assert set(labels) - {-1} == set(range(labels.max() + 1))
-    for camera in (2, 5):
-        rows = np.flatnonzero(cameras == camera)
-        alone = cluster(vectors[rows], settings).labels
-        assert adjusted_rand_score(labels[rows], alone) == 1
-        np.testing.assert_array_equal(labels[rows] == -1, alone == -1)
-    for found in range(labels.max() + 1):
-        assert len(np.unique(cameras[labels == found])) == 1
-
-
-def test_lists_are_as_long_as_a_small_camera_allows():
-    vectors, _ = people(3, size=60)
-    vectors[:4] = vectors[0]
-    cameras = np.repeat([0, 1, 2], [4, 2, 54])
-    labels = cluster_within(vectors, cameras, ClusterSettings(k1=30, min_samples=2))
-    assert (labels[:4] == 0).all()
-    assert (labels[4:6] == -1).all()
-    with pytest.raises(DataError, match="groups"):
-        cluster_within(vectors, cameras[:3], ClusterSettings())
+@pytest.mark.parametrize("seed", range(3))
+def test_balanced_lists_join_cameras_that_one_list_keeps_apart(seed):
+    """Each camera moves all its images one way: the nearest of an image are of its own camera."""
+    vectors, owners = people(seed, size=240, spread=0.3, count=12)
+    cameras = np.random.default_rng(seed + 100).integers(0, 2, 240)
+    vectors = normalise(vectors + np.where(cameras[:, None] == 0, 0.2, -0.2))
+    one = cluster(vectors, ClusterSettings(k1=10, k2=4), people=owners, cameras=cameras).quality
+    balanced = cluster(vectors, ClusterSettings(k1=5, k2=4, other_cameras=5), people=owners, cameras=cameras).quality
+    assert one["single_camera_share"] > 0.8
+    assert balanced["single_camera_share"] < 0.2
+    assert balanced["completeness"] > one["completeness"]
+    unknown = cluster(vectors, ClusterSettings(k1=10, k2=4, other_cameras=5)).labels
+    np.testing.assert_array_equal(unknown, cluster(vectors, ClusterSettings(k1=10, k2=4)).labels)
 
 
 def test_centroids_are_plain_or_unit_means():

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 import reference
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, normalise, squared_distances
-from resight.numerics.neighbours import _search_itself, farthest_distances, k_nearest, k_nearest_and_farthest
+from resight.numerics.neighbours import (
+    _search_itself,
+    farthest_distances,
+    k_nearest,
+    k_nearest_and_farthest,
+    k_nearest_by_camera,
+)
 
 
 def unit(rng, size, width=24):
@@ -93,6 +99,34 @@ def test_one_pass_gives_the_farthest_too(rng):
     expected = reference.squared_distances(vectors, vectors).max(axis=1)
     np.testing.assert_allclose(k_nearest_and_farthest(vectors, 3, block=9)[2], expected, atol=1e-5)
     np.testing.assert_allclose(farthest_distances(vectors, block=9), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("own", "others"), [(5, 5), (4, 9), (6, 1)])
+def test_lists_by_camera_hold_the_nearest_of_each_in_even_shares(rng, own, others):
+    vectors, cameras = unit(rng, 120), rng.choice([2, 5, 9], 120)
+    distances, ids = k_nearest_by_camera(vectors, cameras, own, others)
+    exact = squared_distances(vectors, vectors)
+    np.fill_diagonal(exact, -1)  # before any duplicate
+    for row in range(120):
+        inside = np.flatnonzero(cameras == cameras[row])
+        outside = np.flatnonzero(cameras != cameras[row])
+        near = inside[np.argsort(exact[row, inside], kind="stable")][:own]
+        far = outside[np.argsort(exact[row, outside], kind="stable")][:others]
+        same = cameras[ids[row]] == cameras[row]
+        np.testing.assert_array_equal(ids[row][same], near)
+        np.testing.assert_array_equal(ids[row][~same], far)
+        np.testing.assert_allclose(distances[row, 1:], exact[row, ids[row, 1:]], atol=1e-5)
+        for length in range(1, own + others + 1):  # any first part has the shares of the whole
+            assert abs(same[:length].sum() - length * own / (own + others)) <= 1
+    assert (ids[:, 0] == np.arange(120)).all()
+
+
+def test_lists_by_camera_that_a_camera_is_too_small_for(rng):
+    cameras = np.repeat([1, 2], [37, 3])
+    with pytest.raises(DataError, match="camera 2"):
+        k_nearest_by_camera(unit(rng, 40), cameras, 5, 2)
+    with pytest.raises(DataError, match="camera 1"):
+        k_nearest_by_camera(unit(rng, 40), cameras, 3, 5)
 
 
 def test_distances_and_normalisation(rng):

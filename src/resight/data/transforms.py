@@ -158,13 +158,17 @@ def augment(pixels: Tensor, draws: Draws, *, colour: tuple[float, float, float])
     Returns:
         ``(B, 3, H, W)`` float32 in 0..1.
     """
+    # Asked before they move to the images: nobody waits for a GPU to answer.
+    recoloured = bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any())
+    blurred, widest = draws.sigma.nonzero()[:, 0], float(draws.sigma.max())
     draws = Draws(*(field.to(pixels.device) for field in draws))
     images = to_float(_crop(pixels, draws))
-    if bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any()):
+    if recoloured:
         images = images * draws.gain[:, :, None, None]
         mean = images.mean((1, 2, 3), keepdim=True)
         images = ((images - mean) * draws.contrast[:, None, None, None] + mean).clamp(0, 1)
-    images = _blur(images, draws.sigma)
+    if len(blurred):
+        images = _blur(images, draws.sigma, blurred.to(pixels.device), widest)
     return _erase(images, draws.box, colour)
 
 
@@ -179,12 +183,9 @@ def _crop(pixels: Tensor, draws: Draws) -> Tensor:
     return cropped * inside[..., None]
 
 
-def _blur(images: Tensor, sigma: Tensor) -> Tensor:
-    chosen = sigma.nonzero()[:, 0]
-    if len(chosen) == 0:
-        return images
+def _blur(images: Tensor, sigma: Tensor, chosen: Tensor, widest: float) -> Tensor:
     sigma = sigma[chosen]
-    radius = min(math.ceil(3 * float(sigma.max())), min(images.shape[2:]) - 1)
+    radius = min(math.ceil(3 * widest), min(images.shape[2:]) - 1)
     taps = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
     # Each kernel ends at its own three sigma, so an image's blur does not depend on the rest of the batch.

@@ -41,6 +41,7 @@ from resight.methods.labelling import Labelling
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.models.memory import ProxyMemory
+from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
 from resight.runs import Stateful
 
@@ -121,9 +122,8 @@ class ICE:
         s = self.settings
         for group in self.optimiser.param_groups:
             group["lr"] = s.rate(epoch)
-        vectors = self._embed_all()
-        within = s.camera_cluster if s.camera_aware and epoch < s.camera_epochs else None
-        labels = self.labelling.update(vectors, self.devices, within_cameras=within).labels
+        vectors, compared = self._embed_all()
+        labels = self.labelling.update(compared, self.devices).labels
         cameras = self.images.table.cameras
         self.memory = ProxyMemory(
             vectors,
@@ -139,8 +139,8 @@ class ICE:
         self._recent.clear()  # what is measured on them must not depend on a kill in between
         return islice(identity_batches(labels, cameras, (s.identities, s.images), numbers), s.iterations)
 
-    def _embed_all(self) -> Floats:
-        """Embed the training images with the momentum encoder, ``(N, D)`` unit vectors."""
+    def _embed_all(self) -> tuple[Floats, Floats]:
+        """Embed the training images with the momentum encoder: ``(N, D)`` unit vectors, and those to cluster."""
         pooled = embed_crops(self.momentum, self.images, devices=self.devices, raw=True)
         features = torch.from_numpy(pooled).to(self.devices.device)
         if self.settings.encoder.neck_statistics == "dataset":
@@ -148,7 +148,8 @@ class ICE:
             self.momentum.standardise(features)
         with torch.inference_mode():
             self.momentum.eval()
-            return F.normalize(self.momentum.neck(features)).cpu().numpy()
+            vectors = F.normalize(self.momentum.neck(features)).cpu().numpy()
+        return vectors, normalise(pooled) if self.settings.cluster_feature == "pooled" else vectors
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""

@@ -20,6 +20,8 @@ class ICESettings:
     Attributes:
         encoder: What is trained.
         cluster: How images are clustered.
+        cluster_feature: What is clustered: features after the `neck`, as everything else sees them, or `pooled`, before
+            it. A neck scales every feature to the same variance, those that only carry noise too.
         augment: The strong augmentation of Table 6.1.
         epochs: How many times the images are clustered anew.
         iterations: Steps of an epoch.
@@ -34,9 +36,6 @@ class ICESettings:
         supervised: Train with true people in place of clusters (thesis §6.4.5).
         camera_aware: Use the cameras: camera proxies (eq. 6.7), and what the next four say. Off for images whose
             cameras are unknown.
-        camera_epochs: Leading epochs in which each camera's images are clustered among themselves: there a person looks
-            much the same from image to image, so clusters are purer and hold more of the images.
-        camera_cluster: How they are clustered in these epochs.
         centre_cameras: Take each camera's mean away from the features before clustering.
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
@@ -65,6 +64,7 @@ class ICESettings:
 
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(backbone="resnet50"))
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    cluster_feature: Literal["neck", "pooled"] = "neck"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     epochs: int = 40
     iterations: int = 400
@@ -78,8 +78,6 @@ class ICESettings:
     momentum: float = 0.999
     supervised: bool = False
     camera_aware: bool = True
-    camera_epochs: int = 0
-    camera_cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=6, k2=3, eps=0.5, min_samples=2))
     centre_cameras: bool = False
     negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0
@@ -113,7 +111,7 @@ class ICESettings:
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip", "camera_epochs"):
+        for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         for name in ("momentum", "proxy_momentum", "label_smoothing"):

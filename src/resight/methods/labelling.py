@@ -10,14 +10,11 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from resight.devices import Devices
-from resight.numerics.clustering import ClusterSettings, cluster, cluster_quality, cluster_warnings, cluster_within
+from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalise
 from resight.records import Floats, ImageTable, PseudoLabels
 
 logger = logging.getLogger(__name__)
-
-WITHIN = "within_cameras"
-"""Is in the quality of clusters that were sought in each camera alone."""
 
 
 class Labelling:
@@ -30,8 +27,7 @@ class Labelling:
         centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
 
     Attributes:
-        current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before, where both
-            epochs clustered all images together.
+        current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
     """
 
     def __init__(
@@ -41,15 +37,12 @@ class Labelling:
         self.supervised, self.centre_cameras = supervised, centre_cameras
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
-    def update(
-        self, vectors: Floats, devices: Devices, *, within_cameras: ClusterSettings | None = None
-    ) -> PseudoLabels:
+    def update(self, vectors: Floats, devices: Devices) -> PseudoLabels:
         """Cluster anew; the first process does it and tells the others.
 
         Args:
             vectors: ``(N, D)`` unit vectors of the images.
             devices: The processes.
-            within_cameras: Cluster each camera's images among themselves, like this.
 
         Returns:
             The labels, `current` from now on.
@@ -58,7 +51,7 @@ class Labelling:
             people = np.unique(self.table.people, return_inverse=True)[1]
             self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
             return self.current
-        found = self._cluster(vectors, within_cameras) if devices.rank == 0 else None
+        found = self._cluster(vectors) if devices.rank == 0 else None
         found = devices.broadcast(found)
         assert found is not None
         for warning in cluster_warnings(found.quality):
@@ -66,20 +59,13 @@ class Labelling:
         self.current = found
         return found
 
-    def _cluster(self, vectors: Floats, within_cameras: ClusterSettings | None) -> PseudoLabels:
+    def _cluster(self, vectors: Floats) -> PseudoLabels:
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None
         if self.centre_cameras:
             vectors = centred(vectors, self.table)
-        if within_cameras is None:
-            found = cluster(vectors, self.settings, people=people, cameras=cameras)
-        else:
-            labels = cluster_within(vectors, self.table.cameras, within_cameras)
-            # Without the cameras, of which each cluster has one: that is no warning here.
-            quality = {**cluster_quality(labels, people), WITHIN: 1.0}
-            found = PseudoLabels(labels, within_cameras.eps, quality)
-        # Clusters within cameras are another thing, and steady from the first: they say nothing of what is to come.
-        if not self.current.clusters or WITHIN in self.current.quality or WITHIN in found.quality:
+        found = cluster(vectors, self.settings, people=people, cameras=cameras)
+        if not self.current.clusters:
             return found
         stability = float(adjusted_rand_score(self.current.labels, found.labels))
         return PseudoLabels(found.labels, found.eps, {**found.quality, "stability": stability})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -108,33 +108,6 @@ def cluster(
     eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
-
-
-def cluster_within(vectors: npt.ArrayLike, groups: npt.ArrayLike, settings: ClusterSettings) -> Ints:
-    """Cluster the images of each group, such as a camera, among themselves.
-
-    Args:
-        vectors: ``(N, D)`` float32, meant to be L2-normalised.
-        groups: ``(N,)`` the group of each image.
-        settings: How; in a group of ``k1`` images or fewer the lists are as long as the group allows.
-
-    Returns:
-        ``(N,)`` int64 in ``0..C-1``, the clusters of the lowest group first, or -1 for an image in no cluster; those of
-        a group of one or two images are in none.
-
-    Raises:
-        DataError: The vectors are not finite, or the lengths differ.
-    """
-    rows = as_vectors(vectors)
-    owners = _column(groups, len(rows), "groups")
-    labels = np.full(len(rows), UNKNOWN, np.int64)
-    for group in np.unique(owners):
-        members = np.flatnonzero(owners == group)
-        if len(members) > 2:
-            k1 = min(settings.k1, len(members) - 1)
-            found = cluster(rows[members], replace(settings, k1=k1, k2=min(settings.k2, k1))).labels
-            labels[members] = np.where(found >= 0, found + labels.max() + 1, UNKNOWN)
-    return labels
 
 
 def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
