@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numba
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, RunError
 from resight.records import Ints
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Value = TypeVar("Value")
@@ -72,28 +74,23 @@ class Devices:
         if self.settings.threads:
             numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         several = self.settings.processes * self.settings.hosts > 1 or "TORCHELASTIC_RUN_ID" in os.environ
-        self.fabric = Fabric(
-            accelerator=self.settings.accelerator,
-            devices=self.settings.processes,
-            num_nodes=self.settings.hosts,
-            strategy="ddp" if several else "auto",
-        )
-        self.fabric.launch()
+        self.fabric = _launched(self.settings) if several else None
+        self._alone = "cpu" if self.settings.accelerator == "cpu" or not torch.cuda.is_available() else "cuda:0"
 
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return self.fabric.device
+        return self.fabric.device if self.fabric else torch.device(self._alone)
 
     @property
     def rank(self) -> int:
         """The number of this process, 0 for the one that writes."""
-        return self.fabric.global_rank
+        return self.fabric.global_rank if self.fabric else 0
 
     @property
     def world(self) -> int:
         """How many processes there are."""
-        return self.fabric.world_size
+        return self.fabric.world_size if self.fabric else 1
 
     def share(self, count: int) -> slice:
         """Give the part of ``count`` rows that this process works on; the parts are equal, the last may be short."""
@@ -166,11 +163,11 @@ class Devices:
 
     def wrap(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""
-        return self.fabric.setup_module(module) if self.world > 1 else module
+        return self.fabric.setup_module(module) if self.fabric else module
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward pass; processes average their gradients."""
-        if self.world > 1:
+        if self.fabric:
             self.fabric.backward(loss)
         else:
             loss.backward()  # type: ignore[no-untyped-call]
@@ -181,7 +178,7 @@ class Devices:
 
     def gather(self, rows: Tensor, *, learn: bool = False) -> Tensor:
         """Join equal parts of a tensor from all processes, in their order; gradients pass only where they learn."""
-        if self.world == 1:
+        if not self.fabric:
             return rows
         gathered = self.fabric.all_gather(rows if learn else rows.detach(), sync_grads=learn)
         assert isinstance(gathered, Tensor)
@@ -198,11 +195,11 @@ class Devices:
 
     def broadcast(self, value: Value) -> Value:
         """Give the first process' value to all."""
-        return self.fabric.broadcast(value) if self.world > 1 else value
+        return self.fabric.broadcast(value) if self.fabric else value
 
     def barrier(self) -> None:
         """Wait for every process."""
-        if self.world > 1:
+        if self.fabric:
             self.fabric.barrier()
 
     def describe(self) -> dict[str, str | int]:
@@ -215,6 +212,20 @@ class Devices:
             "training": self.precision("training"),
             "inference": self.precision("inference"),
         }
+
+
+def _launched(settings: DeviceSettings) -> Fabric:
+    """Start the processes; only here is the library for it loaded, which takes seconds."""
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(
+        accelerator=settings.accelerator,
+        devices=settings.processes,
+        num_nodes=settings.hosts,
+        strategy="ddp",
+    )
+    fabric.launch()
+    return fabric
 
 
 def cpu_has_bfloat16() -> bool:

@@ -295,6 +295,16 @@ def test_what_is_clustered_is_what_was_asked_for(images: Crops, feature: str, mo
     np.testing.assert_allclose(method.memory.centres.numpy(), means, atol=1e-5)
 
 
+def test_whitened_features_only_enter_the_clustering(images: Crops) -> None:
+    plain, whitened = (tiny.ice(images, cluster_feature="pooled", whiten=power) for power in (0.0, 0.5))
+    for method in (plain, whitened):
+        method.begin_epoch(0)
+    assert not np.array_equal(plain.labelling.current.labels, whitened.labelling.current.labels)
+    assert whitened.memory.centres.shape[1] == whitened.encoder.dim
+    vectors = np.random.default_rng(0).normal(size=(len(images), 8)).astype(np.float32)
+    assert (whitened.labelling.update(np.ones_like(vectors), whitened.devices).labels == 0).all(), "all alike"
+
+
 # -- going on ------------------------------------------------------------------------------------------------------
 
 

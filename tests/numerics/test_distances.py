@@ -1,4 +1,4 @@
-"""Distances between rows of several parts."""
+"""Distances between rows of several parts, and the whitening of rows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 
 import reference
 from resight.errors import DataError
-from resight.numerics.distances import sum_of_part_distances
+from resight.numerics.distances import squared_distances, sum_of_part_distances, whiten
 
 
 @given(parts=st.integers(1, 4), width=st.integers(1, 4), seed=st.integers(0, 99))
@@ -36,3 +37,38 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
             sum_of_part_distances(rows, rows, parts=parts)
     with pytest.raises(DataError, match="same dimension"):
         sum_of_part_distances(rows, rows[:, :3])
+
+
+# -- whitening -----------------------------------------------------------------------------------------------------
+
+
+def spread_out(rows: int = 200, width: int = 12) -> np.ndarray:
+    """Rows of unequal variances, turned, away from the origin."""
+    random = np.random.default_rng(1)
+    turn = np.linalg.qr(random.normal(size=(width, width)))[0]
+    return (random.normal(size=(rows, width)) * np.logspace(0, -2, width)) @ turn + 3
+
+
+@pytest.mark.parametrize("power", [0.0, 0.4, 1.0])
+def test_whitened_rows_are_the_principal_components_over_their_deviations(power: float) -> None:
+    rows = spread_out()
+    components = PCA().fit(rows)
+    deviations = np.sqrt(components.explained_variance_ * (len(rows) - 1) / len(rows))
+    expected = components.transform(rows) / deviations**power
+    found = whiten(rows, power)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(squared_distances(found, found), squared_distances(expected, expected), rtol=1e-3, atol=2e-3)
+
+
+def test_a_power_of_0_only_turns_and_a_power_of_1_makes_all_directions_vary_alike() -> None:
+    rows = spread_out()
+    turned = whiten(rows, 0)
+    np.testing.assert_allclose(squared_distances(turned, turned), squared_distances(rows, rows), atol=1e-4)
+    np.testing.assert_allclose(np.cov(whiten(rows, 1).T, bias=True), np.eye(12), atol=1e-3)
+
+
+def test_directions_in_which_nothing_varies_are_left_out() -> None:
+    assert whiten(spread_out(rows=5), 1).shape == (5, 4)
+    flat = np.concatenate([spread_out(), np.ones((200, 3))], axis=1)
+    assert whiten(flat, 1).shape == (200, 12)
+    assert whiten(np.ones((4, 3)), 0.5).shape[0] == 4

@@ -49,10 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold what the terminal cannot show, or what is no text at all.
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Libraries report what they load and every process they start; resight says what matters itself.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("resight").setLevel(logging.INFO)
-    # Fabric reports every process it starts; resight says what matters itself.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")

@@ -97,6 +97,7 @@ class ICE:
             settings.cluster,
             supervised=settings.supervised,
             centre_cameras=settings.camera_aware and settings.centre_cameras,
+            whiten=settings.whiten,
         )
         self._recent: deque[Ints] = deque(maxlen=8)
 

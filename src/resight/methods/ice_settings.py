@@ -37,6 +37,8 @@ class ICESettings:
         camera_aware: Use the cameras: camera proxies (eq. 6.7), and what the next four say. Off for images whose
             cameras are unknown.
         centre_cameras: Take each camera's mean away from the features before clustering.
+        whiten: Flatten the spectrum of the features before clustering by this power: 0 not at all, 1 until all
+            directions vary alike. A few directions, such as light, else decide who is near whom.
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
         agnostic_weight: Weight of eq. 6.5.
@@ -79,6 +81,7 @@ class ICESettings:
     supervised: bool = False
     camera_aware: bool = True
     centre_cameras: bool = False
+    whiten: float = 0.0
     negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0
     agnostic_feature: Literal["raw", "cosine"] = "raw"
@@ -114,7 +117,7 @@ class ICESettings:
         for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("momentum", "proxy_momentum", "label_smoothing"):
+        for name in ("momentum", "proxy_momentum", "label_smoothing", "whiten"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
 

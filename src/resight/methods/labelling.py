@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from resight.devices import Devices
 from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalise, whiten
 from resight.records import Floats, ImageTable, PseudoLabels
 
 logger = logging.getLogger(__name__)
@@ -25,16 +25,23 @@ class Labelling:
         settings: How they are clustered.
         supervised: Take true people in place of clusters.
         centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
+        whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
     """
 
     def __init__(
-        self, table: ImageTable, settings: ClusterSettings, *, supervised: bool = False, centre_cameras: bool = False
+        self,
+        table: ImageTable,
+        settings: ClusterSettings,
+        *,
+        supervised: bool = False,
+        centre_cameras: bool = False,
+        whiten: float = 0.0,
     ) -> None:
         self.table, self.settings = table, settings
-        self.supervised, self.centre_cameras = supervised, centre_cameras
+        self.supervised, self.centre_cameras, self.whiten = supervised, centre_cameras, whiten
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
     def update(self, vectors: Floats, devices: Devices) -> PseudoLabels:
@@ -64,6 +71,8 @@ class Labelling:
         cameras = self.table.cameras if self.table.has_cameras else None
         if self.centre_cameras:
             vectors = centred(vectors, self.table)
+        if self.whiten:
+            vectors = normalise(whiten(vectors, self.whiten))
         found = cluster(vectors, self.settings, people=people, cameras=cameras)
         if not self.current.clusters:
             return found

@@ -11,7 +11,6 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from resight.errors import ConfigError, DataError
-from resight.numerics.approximate import k_nearest_approximate
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
@@ -102,6 +101,8 @@ def cluster(
                 f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
                 "reading to ice, or raise approximate_from"
             )
+        from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
+
         found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
     graph = jaccard_graph(rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours)

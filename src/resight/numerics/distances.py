@@ -65,6 +65,32 @@ def normalise(vectors: npt.ArrayLike) -> Floats:
     return scaled
 
 
+def whiten(vectors: npt.ArrayLike, power: float) -> Floats:
+    """Flatten the spectrum of vectors: divide each principal direction by its standard deviation to a power.
+
+    Args:
+        vectors: ``(N, D)`` finite numbers.
+        power: 0 only turns the vectors about their mean, 1 makes all directions vary alike.
+
+    Returns:
+        ``(N, K)`` float32 about the mean, K the directions in which the vectors vary.
+
+    Raises:
+        DataError: The shape is not ``(N, D)`` or a value is not finite.
+
+    References:
+        Jégou and Chum, "Negative evidences and co-occurrences in image retrieval: the benefit of PCA and whitening",
+            ECCV 2012 (power 1).
+    """
+    rows = as_vectors(vectors)
+    about = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
+    variances, directions = np.linalg.eigh((about.T @ about).astype(np.float64) / max(1, len(rows)))
+    kept = variances > variances[-1] * 1e-6  # what is left is rounding
+    scaled = directions[:, kept] / variances[kept] ** (power / 2)
+    turned: Floats = about @ scaled.astype(np.float32)
+    return turned
+
+
 def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Give the squared Euclidean distance between every row of one set and every row of another.
 
