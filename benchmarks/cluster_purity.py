@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -85,7 +84,7 @@ def main() -> None:
     people, cameras = images.table.people, images.table.cameras
     rows = []
     for name, (feature, power, how) in WAYS.items():
-        labelling = Labelling(images.table, replace(how), centre_cameras=True, whiten=power)
+        labelling = Labelling(images.table, how, centre_cameras=True, whiten=power)
         found = labelling.update(features[feature], Devices())
         counted = pairs(found.labels, people, cameras, np.isin(people, held_out))
         rows.append({"way": name, **{key: round(value, 3) for key, value in (counted | dict(found.quality)).items()}})

@@ -57,7 +57,9 @@ def test_whitened_rows_are_the_principal_components_over_their_deviations(power:
     expected = components.transform(rows) / deviations**power
     found = whiten(rows, power)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(squared_distances(found, found), squared_distances(expected, expected), rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        squared_distances(found, found), squared_distances(expected, expected), rtol=1e-3, atol=2e-3
+    )
 
 
 def test_a_power_of_0_only_turns_and_a_power_of_1_makes_all_directions_vary_alike() -> None:

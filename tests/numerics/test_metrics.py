@@ -96,6 +96,14 @@ def test_many_positives_are_ranked_alike(tied):
     assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor=None)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 0.0])
+def test_infinite_distances_tie_like_others(value):
+    distances, *columns = scene(4)
+    distances[:, ::2] = value
+    found = positive_ranks(distances, *columns, distractor=None)
+    assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor=None)
+
+
 def test_read_only_columns_compile_no_kernel_twice():
     distances, *columns = scene(0)
     positive_ranks(distances, *columns)

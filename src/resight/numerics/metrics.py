@@ -233,15 +233,6 @@ def _count_positives(
 
 
 @njit(cache=True)
-def _below(row: Floats, limit: float) -> int:
-    """Equal ``(row < limit).sum()``."""
-    count = 0
-    for g in range(len(row)):
-        count += row[g] < limit
-    return count
-
-
-@njit(cache=True)
 def _not_above(row: Floats, limit: float) -> int:
     """Equal ``(row <= limit).sum()``."""
     count = 0
@@ -250,16 +241,49 @@ def _not_above(row: Floats, limit: float) -> int:
     return count
 
 
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _below_four(row: Floats, a: float, b: float, c: float, d: float) -> tuple[int, int, int, int]:
+    """Equal ``(row < limit).sum()`` for four limits.
+
+    The row is read once for the four, and counts are float32, of which a vector register holds twice as many as of
+    whole numbers; they are exact up to 2^24, and the row is no longer.
+    """
+    w = x = y = z = np.float32(0)
+    one, none = np.float32(1), np.float32(0)
+    for g in range(len(row)):
+        value = row[g]
+        w += one if value < a else none
+        x += one if value < b else none
+        y += one if value < c else none
+        z += one if value < d else none
+    return int(w), int(x), int(y), int(z)
+
+
 @njit(cache=True)
 def _count_each(row: Floats, positives: Ints, ranks: Ints) -> None:
-    """Rank each positive by a pass of its own over the row.
+    """Rank ascending positives by passes over the row, four at a time.
 
-    The passes are calls on slices: a loop over indices from 0 compiles to vector instructions, one over
-    indices from ``p + 1`` does not, and is six times slower.
+    Before a positive its equals are closer, behind it they are not; between two of the four nothing changes, so each
+    such stretch is counted with limits of its own: what is not above a number is below the next one.
     """
-    for a in range(len(positives)):
-        p = positives[a]
-        ranks[a] = _not_above(row[:p], row[p]) + _below(row[p + 1 :], row[p])
+    limits = np.empty(4, np.float32)
+    for first in range(0, len(positives), 4):
+        many = min(4, len(positives) - first)
+        ranks[first : first + many] = 0
+        start = 0
+        for turn in range(many + 1):
+            stop = positives[first + turn] if turn < many else len(row)
+            for a in range(4):
+                # Fewer than four are filled up: nothing is below -inf.
+                limits[a] = row[positives[first + a]] if a < many else -np.inf
+                if turn <= a < many:
+                    limits[a] = np.nextafter(limits[a], np.float32(np.inf))
+            for low in range(start, stop, 2**24):
+                part = row[low : min(low + 2**24, stop)]
+                counts = _below_four(part, limits[0], limits[1], limits[2], limits[3])
+                for a in range(many):
+                    ranks[first + a] += counts[a]
+            start = stop
     ranks.sort()
 
 
@@ -324,7 +348,8 @@ def _rank_positives(
             else:
                 positives[size] = p
                 size += 1
-        if size <= FEW:
+        # Above an infinite distance there is no next number, which counting by passes asks for.
+        if size <= FEW and not np.isinf(row[positives]).any():
             _count_each(row, positives, ranks[offsets[q] : offsets[q + 1]])
         else:
             _count_all(row, positives, ranks[offsets[q] : offsets[q + 1]])
