@@ -185,7 +185,10 @@ def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:
 
 def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images: Crops) -> None:
     plain = steps(tiny.ice(images, camera_aware=False))
-    assert steps(tiny.ice(images, camera_aware=False, negatives="shared-camera", centre_cameras=True)) == plain
+    said = {"negatives": "shared-camera", "centre_cameras": True}
+    balanced = dataclasses.replace(tiny.SETTINGS.cluster, other_cameras=6)
+    assert steps(tiny.ice(images, camera_aware=False, cluster=balanced, **said)) == plain
+    assert steps(tiny.ice(images, cluster=balanced)) != steps(tiny.ice(images))
 
 
 @pytest.mark.parametrize(

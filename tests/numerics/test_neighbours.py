@@ -121,12 +121,22 @@ def test_lists_by_camera_hold_the_nearest_of_each_in_even_shares(rng, own, other
     assert (ids[:, 0] == np.arange(120)).all()
 
 
-def test_lists_by_camera_that_a_camera_is_too_small_for(rng):
-    cameras = np.repeat([1, 2], [37, 3])
-    with pytest.raises(DataError, match="camera 2"):
-        k_nearest_by_camera(unit(rng, 40), cameras, 5, 2)
-    with pytest.raises(DataError, match="camera 1"):
-        k_nearest_by_camera(unit(rng, 40), cameras, 3, 5)
+@pytest.mark.parametrize("cameras", [[1] * 37 + [2] * 3, [1] * 39 + [2], [1] * 40, [4, 5] * 20])
+def test_lists_are_filled_up_where_a_camera_is_too_small(rng, cameras):
+    vectors, cameras = unit(rng, 40), np.array(cameras)
+    _, ids = k_nearest_by_camera(vectors, cameras, 6, 5)
+    exact = squared_distances(vectors, vectors)
+    np.fill_diagonal(exact, -1)
+    for row in range(40):
+        assert len(set(ids[row])) == 11
+        same = cameras == cameras[row]
+        mine = (cameras[ids[row]] == cameras[row]).sum()
+        assert mine == max(min(6, same.sum()), 11 - (~same).sum())
+        for side, count in ((same, mine), (~same, 11 - mine)):
+            nearest = [j for j in np.argsort(exact[row], kind="stable") if side[j]][:count]
+            assert set(nearest) <= set(ids[row])
+    with pytest.raises(DataError, match=r"k must be in 1\.\.40"):
+        k_nearest_by_camera(vectors, cameras, 30, 20)
 
 
 def test_distances_and_normalisation(rng):

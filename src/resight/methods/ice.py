@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -92,11 +93,12 @@ class ICE:
             fused=self.devices.device.type == "cuda",
         )
         self.forward = self.devices.wrap(self.online)
+        aware = settings.camera_aware
         self.labelling = Labelling(
             images.table,
-            settings.cluster,
+            settings.cluster if aware else replace(settings.cluster, other_cameras=0),
             supervised=settings.supervised,
-            centre_cameras=settings.camera_aware and settings.centre_cameras,
+            centre_cameras=aware and settings.centre_cameras,
             whiten=settings.whiten,
         )
         self._recent: deque[Ints] = deque(maxlen=8)

@@ -34,8 +34,8 @@ class ICESettings:
         clip: Largest norm of the gradient of a step; 0 for no limit.
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
-        camera_aware: Use the cameras: camera proxies (eq. 6.7), and what the next four say. Off for images whose
-            cameras are unknown.
+        camera_aware: Use the cameras: camera proxies (eq. 6.7), `centre_cameras`, `negatives` and
+            `cluster.other_cameras`. Off for images whose cameras are unknown.
         centre_cameras: Take each camera's mean away from the features before clustering.
         whiten: Flatten the spectrum of the features before clustering by this power: 0 not at all, 1 until all
             directions vary alike. A few directions, such as light, else decide who is near whom.

@@ -34,7 +34,8 @@ class ClusterSettings:
             (`rho_eps`).
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
         other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
-            of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
+            of the others (`k_nearest_by_camera`), where cameras are known. In one list for all, the own camera's images
+            crowd out the others.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`).
 

@@ -81,12 +81,13 @@ def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048)
 def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others: int) -> tuple[Floats, Ints]:
     """Find for each vector the nearest of its own camera and the nearest of all other cameras, in one list.
 
-    The two mix evenly along the list, so that any first part of it holds them in the same shares.
+    The two mix evenly along the list, so that any first part of it holds them in the same shares. Where a camera, or
+    all others together, have too few images, the rest of the list is of the other side.
 
     Args:
         vectors: ``(N, D)``.
         cameras: ``(N,)``.
-        own: How many of the own camera, the vector itself, which comes first, included.
+        own: How many of the own camera, the vector itself, which comes first, included; at least 1.
         others: How many of the other cameras.
 
     Returns:
@@ -94,24 +95,26 @@ def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others:
         ``vectors``. Distances do not ascend.
 
     Raises:
-        DataError: A camera has fewer than ``own`` images, or the other cameras of one have fewer than ``others``.
+        DataError: There are fewer than ``own + others`` vectors, or what `k_nearest` raises.
 
     References:
         The camera-aware neighbours of Chen et al., "CA-Jaccard: camera-aware Jaccard distance for person
             re-identification", CVPR 2024.
     """
-    rows = as_vectors(vectors)
+    rows, _ = _checked(vectors, None, own + others, block=1)
     distances, ids = np.empty((len(rows), own + others), np.float32), np.empty((len(rows), own + others), np.int64)
-    places = np.concatenate([np.arange(own) / own, (np.arange(others) + 0.5) / others])
-    order = np.argsort(places, kind="stable")
     for camera in np.unique(cameras):
         inside, outside = np.flatnonzero(cameras == camera), np.flatnonzero(cameras != camera)
-        if len(inside) < max(own, 2) or len(outside) < others:
-            raise DataError(
-                f"lists of {own} images of the own camera and {others} of others are too long for camera {camera}, "
-                f"which has {len(inside)} of {len(rows)}"
-            )
-        near, far = k_nearest(rows[inside], own), k_nearest(rows[outside], others, queries=rows[inside])
+        theirs = min(own + others - min(own, len(inside)), len(outside))
+        mine = own + others - theirs
+        places = np.concatenate([np.arange(mine) / mine, (np.arange(theirs) + 0.5) / max(1, theirs)])
+        order = np.argsort(places, kind="stable")
+        near = np.zeros((len(inside), 1), np.float32), np.zeros((len(inside), 1), np.int64)
+        if len(inside) > 1:
+            near = k_nearest(rows[inside], mine)
+        far = np.empty((len(inside), 0), np.float32), np.empty((len(inside), 0), np.int64)
+        if theirs:
+            far = k_nearest(rows[outside], theirs, queries=rows[inside])
         distances[inside] = np.concatenate([near[0], far[0]], axis=1)[:, order]
         ids[inside] = np.concatenate([inside[near[1]], outside[far[1]]], axis=1)[:, order]
     return distances, ids
