@@ -35,7 +35,7 @@ class ClusterSettings:
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
         other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
             of the others (`k_nearest_by_camera`), where cameras are known. In one list for all, the own camera's images
-            crowd out the others.
+            crowd out the others. Balanced lists are searched exactly, whatever the size.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`).
 
@@ -94,7 +94,8 @@ def cluster(
     check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
     recall, neighbours, k1 = {}, None, settings.k1
     if settings.other_cameras and cameras is not None:
-        neighbours = k_nearest_by_camera(rows, _column(cameras, len(rows), "cameras"), k1, settings.other_cameras)
+        own = list_length(k1, settings.reading)
+        neighbours = k_nearest_by_camera(rows, _column(cameras, len(rows), "cameras"), own, settings.other_cameras)
         k1 += settings.other_cameras
     elif len(rows) >= settings.approximate_from:
         if settings.reading == "abmt":
