@@ -37,7 +37,9 @@ def main() -> None:
             run = asked.runs / f"{memory}-{losses}-{asked.seed}"
             flags = [f"--camera_aware={aware}", f"--hard_weight={hard}", f"--soft_weight={soft}", f"--run={run}"]
             flags += [f"--{key}={value}" for key, value in budget.items()]
-            settings, options = resight.read_recipe("ice", "site", *flags, "--validation_people=60", "--select=last")
+            # The table is of `site` as it was when clusters came from features after the neck.
+            flags += ["--cluster_feature=neck", "--whiten=0", "--validation_people=60", "--select=last"]
+            settings, options = resight.read_recipe("ice", "site", *flags)
             trained = resight.train("ice", data, settings, options)
             last, scores = trained.metrics[-1], trained.reports["last"].scores
             row = {"memory": memory, "instance losses": losses, "mAP": scores["mAP"], "rank-1": scores["rank-1"]}
