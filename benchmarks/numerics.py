@@ -2,19 +2,21 @@
 
 python benchmarks/numerics.py --sizes market msmt 100k
 
-Every measurement runs in a process of its own, so that its peak of memory is its own; the matrix product that cannot be
-avoided is timed in the same run. Vectors are made up: people about camera offsets, unit length, 2048-d up to 100k rows
-and 256-d beyond, where neighbours are searched approximately.
+Every measurement runs in a process of its own, so that its peak of memory is its own: what the libraries take, what the
+vectors take, and what the work takes beside them are told apart. The matrix product that cannot be avoided is timed in
+the same run. Vectors are made up: people about camera offsets, unit length, 2048-d up to 100k rows and 256-d beyond,
+where neighbours are searched approximately. Peers are measured where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
@@ -30,9 +32,16 @@ TEST = {"market": (3_368, 15_913, 750, 2_798), "msmt": (11_659, 82_161, 3_060, 0
 DIM, LARGE_DIM = 2048, 256
 
 
-def training_vectors(size: str) -> np.ndarray:
-    """Make the vectors of a training part of a size."""
-    return people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1, dim=LARGE_DIM if size in LARGE else DIM)[0]
+def make(size: str, folder: Path) -> None:
+    """Write the vectors of the training part and of the test part of a size into a folder."""
+    dim = LARGE_DIM if size in LARGE else DIM
+    np.save(folder / "training.npy", people_vectors(TRAIN[size], TRAIN[size] // 17, seed=1, dim=dim)[0])
+    if size in TEST:
+        queries, gallery, people, nobody = TEST[size]
+        vectors, owner, camera = people_vectors(queries + gallery, people + nobody // 10, seed=3)
+        np.save(folder / "queries.npy", vectors[:queries])
+        np.save(folder / "gallery.npy", vectors[queries:])
+        np.save(folder / "table.npy", np.stack([np.where(owner < people, owner + 1, 0), camera]))
 
 
 def people_vectors(size: int, people: int, *, seed: int, dim: int = DIM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,10 +62,26 @@ def people_vectors(size: int, people: int, *, seed: int, dim: int = DIM) -> tupl
 
 
 class Clock:
-    """Seconds by name."""
+    """Seconds by name, and memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.seconds: dict[str, float] = {}
+        self.memory: dict[str, float] = {}
+
+    def load(self, *names: str) -> list[np.ndarray]:
+        """Load arrays, after the libraries and before the work, and start to watch the memory."""
+        self.memory["libraries_gb"] = _memory("VmRSS")
+        arrays = [np.load(self.folder / f"{name}.npy") for name in names]
+        self.memory["vectors_gb"] = sum(array.nbytes for array in arrays) / 2**30
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is held now
+        return arrays
+
+    def stop(self) -> dict[str, float]:
+        """Give the memory: of the libraries, of the vectors, the peak, and what of the peak is neither."""
+        peak = _memory("VmHWM")
+        beside = peak - self.memory["libraries_gb"] - self.memory["vectors_gb"]
+        return {name: round(value, 2) for name, value in {**self.memory, "peak_gb": peak, "beside_gb": beside}.items()}
 
     def __call__(self, name: str, work: Callable[[], Any]) -> Any:
         start = time.perf_counter()
@@ -65,9 +90,14 @@ class Clock:
         return found
 
 
+def _memory(kind: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 2**20 for line in lines if line.startswith(f"{kind}:"))
+
+
 def product(size: str, clock: Clock) -> dict[str, Any]:
     """Time the whole float32 product of the training vectors, in blocks."""
-    vectors = training_vectors(size)
+    (vectors,) = clock.load("training")
     clock("product", lambda: [vectors[low : low + 2048] @ vectors.T for low in range(0, len(vectors), 2048)])
     return {}
 
@@ -81,7 +111,7 @@ def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
 
     small = people_vectors(500, 30, seed=2)[0]
     dbscan(jaccard_graph(small, k1=30), 0.6, 4)  # compiles
-    vectors = training_vectors(size)
+    (vectors,) = clock.load("training")
     found = {}
     if size in LARGE:
         approximate = clock("neighbours", lambda: k_nearest_approximate(vectors, 30))
@@ -99,7 +129,7 @@ def neighbours_faiss(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of faiss."""
     import faiss
 
-    vectors = training_vectors(size)
+    (vectors,) = clock.load("training")
     index = faiss.IndexFlatL2(DIM)
     index.add(vectors)
     clock("neighbours", lambda: index.search(vectors, 30))
@@ -110,7 +140,7 @@ def neighbours_sklearn(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of scikit-learn."""
     from sklearn.neighbors import NearestNeighbors
 
-    vectors = training_vectors(size)
+    (vectors,) = clock.load("training")
     index = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(vectors)
     clock("neighbours", lambda: index.kneighbors(vectors))
     return {}
@@ -122,7 +152,7 @@ def dbscan_sklearn(size: str, clock: Clock) -> dict[str, Any]:
 
     from resight.numerics.jaccard import jaccard_graph
 
-    vectors = training_vectors(size)
+    (vectors,) = clock.load("training")
     graph = jaccard_graph(vectors, k1=30)
     dense = np.ones(graph.shape, np.float32)
     dense[np.repeat(np.arange(len(vectors)), np.diff(graph.indptr)), graph.indices] = graph.data
@@ -130,11 +160,11 @@ def dbscan_sklearn(size: str, clock: Clock) -> dict[str, Any]:
     return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum())}
 
 
-def _test_set(size: str) -> tuple[np.ndarray, ...]:
-    queries, gallery, people, nobody = TEST[size]
-    vectors, owner, camera = people_vectors(queries + gallery, people + nobody // 10, seed=3)
-    owner = np.where(owner < people, owner + 1, 0)
-    return (vectors[:queries], owner[:queries], camera[:queries], vectors[queries:], owner[queries:], camera[queries:])
+def _test_part(clock: Clock) -> tuple[np.ndarray, ...]:
+    """Give vectors, people and cameras of queries and of the gallery."""
+    asked, held, (people, cameras) = clock.load("queries", "gallery", "table")
+    count = len(asked)
+    return asked, people[:count], cameras[:count], held, people[count:], cameras[count:]
 
 
 def evaluate_ours(size: str, clock: Clock) -> dict[str, Any]:
@@ -142,8 +172,8 @@ def evaluate_ours(size: str, clock: Clock) -> dict[str, Any]:
     from resight.numerics.distances import squared_distances
     from resight.numerics.metrics import average_precision, join_ranks, positive_ranks
 
-    asked, people, cameras, held, held_people, held_cameras = _test_set(size)
     positive_ranks(np.zeros((1, 1), np.float32), [1], [1], [1], [2])  # compiles
+    asked, people, cameras, held, held_people, held_cameras = _test_part(clock)
     parts = []
     for low in range(0, len(asked), 512):
         rows = slice(low, low + 512)
@@ -158,7 +188,7 @@ def evaluate_sorting(size: str, clock: Clock) -> dict[str, Any]:
     """The usual way: sort the gallery for each query; scikit-learn's average precision. On some of the queries."""
     from sklearn.metrics import average_precision_score
 
-    asked, people, cameras, held, held_people, held_cameras = _test_set(size)
+    asked, people, cameras, held, held_people, held_cameras = _test_part(clock)
     part = max(1, len(asked) // 20)
     distances = clock("product", lambda: 2 - 2 * asked[:part] @ held.T)
 
@@ -173,9 +203,24 @@ def evaluate_sorting(size: str, clock: Clock) -> dict[str, Any]:
         return found
 
     precision = clock("ranking", ranking)
-    clock.seconds["ranking"] *= len(asked) / part
-    clock.seconds["product"] *= len(asked) / part
+    for name in clock.seconds:
+        clock.seconds[name] *= len(asked) / part
     return {"mAP of a part": float(np.mean(precision)), "queries measured": part}
+
+
+def evaluate_torchreid(size: str, clock: Clock) -> dict[str, Any]:
+    """The ranking of torchreid's own evaluation, from its distances. On some of the queries of a large set."""
+    from torchreid.reid.metrics import evaluate_rank
+
+    asked, people, cameras, held, held_people, held_cameras = _test_part(clock)
+    people, held_people = (np.where(who > 0, who, -1 - np.arange(len(who)) % 7) for who in (people, held_people))
+    part = len(asked) if size == "market" else len(asked) // 20
+    distances = clock("product", lambda: 2 - 2 * asked[:part] @ held.T)
+    known = (people[:part], held_people, cameras[:part], held_cameras)
+    _, precision = clock("ranking", lambda: evaluate_rank(distances, *known, max_rank=50))
+    for name in clock.seconds:
+        clock.seconds[name] *= len(asked) / part
+    return {"mAP of a part": float(precision), "queries measured": part}
 
 
 TASKS = {
@@ -186,11 +231,15 @@ TASKS = {
     "dbscan: scikit-learn dense": dbscan_sklearn,
     "evaluate: resight": evaluate_ours,
     "evaluate: sorting": evaluate_sorting,
+    "evaluate: torchreid": evaluate_torchreid,
 }
+PEERS = {"evaluate: torchreid": "torchreid"}
+"""What is measured only where it is installed."""
 SMALL = {
     "dbscan: scikit-learn dense": ("market",),
     "evaluate: resight": tuple(TEST),
     "evaluate: sorting": tuple(TEST),
+    "evaluate: torchreid": tuple(TEST),
     "neighbours: faiss flat": ("market", "msmt", "100k"),
     "neighbours: scikit-learn brute": ("market", "msmt"),
     "product": ("market", "msmt", "100k"),
@@ -236,31 +285,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", default=["market", "msmt"], choices=list(TRAIN))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--alone", action="store_true", help="run in this process and print the numbers")
+    parser.add_argument("--alone", type=Path, metavar="FOLDER", help="run in this process, on the vectors in a folder")
     parser.add_argument("--result", type=Path, default=Path("benchmarks/results/numerics.json"))
     asked = parser.parse_args()
     if asked.alone:
-        clock = Clock()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        clock = Clock(asked.alone)
         found = TASKS[asked.tasks[0]](asked.sizes[0], clock)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
-        print(json.dumps({"seconds": seconds, "peak_gb": round(peak / 2**20, 2), "start_gb": before / 2**20, **found}))
+        print(json.dumps({"seconds": seconds, **clock.stop(), **found}))
         return
     rows = []
     for size in asked.sizes:
-        for task in asked.tasks:
-            if size not in SMALL.get(task, TRAIN):
-                continue
-            command = [sys.executable, __file__, "--alone", "--sizes", size, "--tasks", task]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            row = {"size": size, "task": task, "load": round(os.getloadavg()[0], 2)}
-            row |= json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().splitlines()[-1]}
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-            result = {"date": date.today().isoformat(), "machine": machine(), "exponents": fitted(rows), "rows": rows}
-            asked.result.write_text(json.dumps(result, indent=1) + "\n")
-            draw(rows, asked.result.with_suffix(".svg"))
+        with tempfile.TemporaryDirectory() as folder:
+            make(size, Path(folder))
+            for task in asked.tasks:
+                if size in SMALL.get(task, TRAIN) and (task not in PEERS or importlib.util.find_spec(PEERS[task])):
+                    rows.append(measured(size, task, folder))
+                    print(json.dumps(rows[-1]), flush=True)
+        result = {"date": date.today().isoformat(), "machine": machine(), "exponents": fitted(rows), "rows": rows}
+        asked.result.write_text(json.dumps(result, indent=1) + "\n")
+        draw(rows, asked.result.with_suffix(".svg"))
+
+
+def measured(size: str, task: str, folder: str) -> dict[str, Any]:
+    """Run one task in a process of its own."""
+    command = [sys.executable, __file__, "--alone", folder, "--sizes", size, "--tasks", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    row = {"size": size, "task": task, "load": round(os.getloadavg()[0], 2)}
+    if done.returncode == 0:
+        return row | json.loads(done.stdout.splitlines()[-1])
+    return row | {"error": (done.stderr.strip().splitlines() or ["killed"])[-1]}
 
 
 if __name__ == "__main__":

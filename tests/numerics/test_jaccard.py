@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import reference
 from resight.errors import ConfigError, DataError
 from resight.numerics import jaccard as module
 from resight.numerics.distances import normalise
 from resight.numerics.jaccard import jaccard_graph, rerank
+from resight.numerics.kernels import PANEL
 from resight.numerics.neighbours import k_nearest
 
 
@@ -41,6 +43,29 @@ def test_the_sparse_graph_is_the_dense_definition(reading, k1, k2):
     assert graph.dtype == np.float32
     assert graph.data.max() < 1
     assert graph.nnz < len(vectors) ** 2
+
+
+def test_pairs_beyond_a_limit_are_left_out_and_no_others():
+    vectors = people(7)
+    whole = jaccard_graph(vectors, k1=12)
+    limit = np.sort(whole.data)[len(whole.data) // 3]  # a distance that is there: it is within
+    part = jaccard_graph(vectors, k1=12, limit=float(limit))
+    assert part.nnz == (whole.data <= limit).sum() < whole.nnz
+    np.testing.assert_array_equal(dense(part), np.where(dense(whole) <= limit, dense(whole), 1))
+
+
+def test_sums_of_more_columns_than_are_held_at_once():
+    rng = np.random.default_rng(5)
+    left, right = (
+        sparse.csr_array(sparse.random_array((rows, 40), density=0.2, rng=rng, dtype=np.float32))
+        for rows in (30, 2 * PANEL + 77)
+    )
+    left, right = (sparse.csr_array(m.multiply(1 / np.maximum(m.sum(1), 1e-9)[:, None])) for m in (left, right))
+    left, right = (m.astype(np.float32) for m in (left, right))
+    shared = np.stack([np.minimum(row, right.toarray()).sum(1, dtype=np.float64) for row in left.toarray()])
+    found = module._jaccard(left, right, 1.0)
+    np.testing.assert_allclose(dense(found), 1 - shared / (2 - shared), atol=1e-6)
+    assert (np.diff(np.split(found.indices, found.indptr[1:-1])[3]) > 0).all()
 
 
 @pytest.mark.parametrize("scale", [0.01, 7.0, 300.0])

@@ -7,11 +7,12 @@ import reference
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, normalise, squared_distances
 from resight.numerics.neighbours import (
-    _search_itself,
     farthest_distances,
     k_nearest,
     k_nearest_and_farthest,
     k_nearest_by_camera,
+    search_itself,
+    squares,
 )
 
 
@@ -40,7 +41,7 @@ def test_vectors_search_themselves_exactly_however_coarse_the_product(coarse, se
     spread = 10.0 ** rng.uniform(-5, 0)
     vectors = (crowds[rng.integers(0, 3, 150)] + spread * rng.normal(size=(150, 8))).astype(np.float32)
     vectors[100:120] = vectors[rng.integers(0, 100, 20)]
-    distances, ids, _ = _search_itself(as_vectors(vectors), k, block, coarse=coarse)
+    distances, ids = search_itself(as_vectors(vectors), k, squares(150, block), block=block, coarse=coarse)
     expected = reference.k_nearest(vectors, k)
     np.testing.assert_array_equal(ids, expected[1])
     np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
@@ -50,7 +51,7 @@ def test_vectors_search_themselves_exactly_however_coarse_the_product(coarse, se
 def test_more_equals_than_there_is_room_for(rng, coarse):
     vectors = unit(rng, 400)
     vectors[50:350] = vectors[50]
-    distances, ids, _ = _search_itself(as_vectors(vectors), 20, 64, coarse=coarse)
+    distances, ids = search_itself(as_vectors(vectors), 20, squares(400, 64), block=64, coarse=coarse)
     np.testing.assert_array_equal(ids, reference.k_nearest(vectors, 20)[1])
     assert not distances[50:350].any()
 

@@ -1,13 +1,14 @@
 """Nearest neighbours of sets so large that the whole product would take hours.
 
-An inverted file proposes and exact distances decide among what it proposes, so what is missed is all that can be wrong.
-How much that is gets measured on a sample, and more of the file is searched until it is little enough.
+Vectors are sorted into lists, each about a centre, and a vector is compared with those of the lists nearest to it: by
+the search that is exact where everything is compared, so what is missed is all that can be wrong. How much that is gets
+measured on a sample before the search, and decides how many lists each vector looks at.
 """
 
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import faiss
@@ -15,20 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.errors import DataError
-from resight.numerics.distances import as_vectors
-from resight.numerics.kernels import measure_held
-from resight.numerics.neighbours import k_nearest, search_for
+from resight.numerics.distances import as_vectors, squared_lengths
+from resight.numerics.neighbours import Tile, search_for, search_itself
 from resight.progress import progress
 from resight.records import Floats, Ints
 
-BATCH = 16_384
-"""Vectors that search the file at once."""
+ROUNDS, LEARNERS = 6, 32
+"""Rounds of k-means that find the centres, and the vectors for each centre that they are found from."""
 
-TRAINING = 64
-"""Vectors for each list of the file that its lists are made from."""
+WIDTH = 16_384
+"""Vectors that are compared with a list at once, at most."""
 
-CODES = 256 * TRAINING
-"""Vectors that codes can be learned from, at least: each has 8 bits."""
+LISTS = 64
+"""Lists whose distances to all vectors are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,39 +39,30 @@ class Approximate:
         distances: ``(N, k)`` float32 squared Euclidean distances, ascending, ties by id; a vector's own row first.
         ids: ``(N, k)`` int64 rows.
         recall: The share of the true neighbours that is among them, measured on a sample, 0..1.
-        probed: The share of the lists that was searched for each vector, 0..1.
-        compressed: Whether the file held codes in place of vectors.
+        compared: The share of all pairs that was compared, 0..1.
     """
 
     distances: Floats
     ids: Ints
     recall: float
-    probed: float
-    compressed: bool
+    compared: float
 
 
 def k_nearest_approximate(
-    vectors: npt.ArrayLike,
-    k: int,
-    *,
-    recall: float = 0.95,
-    sample: int = 1000,
-    compressed: bool | None = None,
-    seed: int = 0,
+    vectors: npt.ArrayLike, k: int, *, recall: float = 0.95, sample: int = 2000, seed: int = 0
 ) -> Approximate:
     """Find most of the ``k`` nearest vectors of each vector.
 
-    About ``4 sqrt(N)`` lists hold the vectors by the nearest of as many centres (k-means); a vector looks through the
-    lists nearest to it. How many lists is found on a sample, whose true neighbours are searched exactly: the fewest, of
-    the powers of two, that reach the recall.
+    About ``4 sqrt(N)`` lists hold the vectors by the nearest of as many centres (k-means). Each vector looks at as many
+    of the lists nearest to it, and how many is found on a sample, whose true neighbours are searched exactly: as few
+    as reach the recall. Beside the vectors, memory is that of a copy in bfloat16 (none where the processor does not
+    multiply in bfloat16) and of 128 candidates each.
 
     Args:
         vectors: ``(N, D)``, at least 2.
         k: How many to find, the vector itself among them, ``1..N``.
         recall: The least share of true neighbours to find, in (0, 1].
         sample: Vectors that the recall is measured on, at least 1.
-        compressed: Hold product-quantised codes in place of vectors, and propose four times as many; by default where a
-            copy of the vectors would take more than a third of the machine's memory, if they are enough to learn codes.
         seed: Of the centres and the sample.
 
     Returns:
@@ -81,7 +72,8 @@ def k_nearest_approximate(
         DataError: ``k``, ``recall`` or ``sample`` is out of range, or the vectors are too few or not finite.
 
     References:
-        Jégou et al., Product quantization for nearest neighbor search, 2011 (inverted file, asymmetric distances).
+        Sivic and Zisserman, "Video Google: a text retrieval approach to object matching in videos", ICCV 2003 (inverted
+            lists). Here all vectors that look at a list do so at once, so that a matrix product compares them.
     """
     rows = as_vectors(vectors)
     if len(rows) < 2:
@@ -90,58 +82,56 @@ def k_nearest_approximate(
         raise DataError(f"k must be in 1..{len(rows)}, the number of vectors, found {k}")
     if not 0 < recall <= 1 or sample < 1:
         raise DataError(f"recall must be in (0, 1] and sample 1 or more, found {recall} and {sample}")
-    if compressed is None:
-        compressed = 3 * rows.nbytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    compressed = compressed and len(rows) >= CODES
-    index = _index(rows, compressed, seed)
-    width = min(len(rows), 4 * k if compressed else k)
+    centres, owners = _lists(rows, seed)
     asked = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
-    reached, probes = 0.0, 0
-    farthest = k_nearest(rows, k, queries=rows[asked])[0][:, -1:]
-    while reached < recall and probes < index.nlist:
-        probes = min(max(1, 2 * probes), index.nlist)
-        index.nprobe = probes
-        found, _ = _searched(index, rows, asked, (k, width))
-        # By distance, not by id: of equal vectors any will do.
-        reached = float((found <= farthest).mean())
-    distances, ids = _searched(index, rows, np.arange(len(rows)), (k, width))
-    return Approximate(distances, ids, reached, probes / index.nlist, compressed)
+    true = search_for(rows[asked], rows, k, own=asked)[1]
+    order = np.argsort(_to_centres(rows[asked], centres), axis=1, kind="stable")
+    # Looking at the n nearest lists finds the true neighbours whose place is below n.
+    places = np.sort(np.take_along_axis(np.argsort(order, axis=1), owners[true], 1), axis=None)
+    looks = int(places[math.ceil(recall * places.size) - 1]) + 1
+    sizes = np.bincount(owners, minlength=len(centres))
+    compared = float(sizes[order[:, :looks]].sum(1).mean()) / len(rows)
+    distances, ids = search_itself(rows, k, _tiles(rows, centres, owners, looks))
+    return Approximate(distances, ids, float((places < looks).mean()), compared)
 
 
-def _index(rows: Floats, compressed: bool, seed: int) -> faiss.IndexIVF:
+def _lists(rows: Floats, seed: int) -> tuple[Floats, Ints]:
+    """Give centres ``(L, D)`` and the nearest one of each vector ``(N,)``."""
     size, dim = rows.shape
-    lists = max(1, min(2 ** round(math.log2(4 * math.sqrt(size))), size // TRAINING))
-    centres = faiss.IndexFlatL2(dim)
-    index: faiss.IndexIVF = faiss.IndexIVFFlat(centres, dim, lists)
-    if compressed:
-        pieces = max(p for p in range(1, min(dim, 128) + 1) if dim % p == 0)
-        coded = faiss.IndexIVFPQ(centres, dim, lists, pieces, 8)
-        coded.pq.cp.seed = seed
-        index = coded
-    index.cp.seed, index.cp.niter = seed, 10
-    index.cp.max_points_per_centroid = TRAINING
-    chosen = np.sort(np.random.default_rng(seed).permutation(size)[: max(TRAINING * lists, CODES)])
-    index.train(np.ascontiguousarray(rows[chosen]))
-    for low in progress(range(0, size, BATCH), "filing vectors"):
-        index.add(rows[low : low + BATCH])
-    return index
+    count = max(1, min(round(4 * math.sqrt(size)), size // LEARNERS))
+    chosen = np.sort(np.random.default_rng(seed).permutation(size)[: LEARNERS * count])
+    learning = faiss.Kmeans(dim, count, niter=ROUNDS, seed=seed, min_points_per_centroid=1)
+    learning.train(rows[chosen])
+    starts = progress(range(0, size, WIDTH), "sorting vectors into lists")
+    owners = [learning.index.search(rows[low : low + WIDTH], 1)[1][:, 0] for low in starts]
+    return np.asarray(learning.centroids), np.concatenate(owners)
 
 
-def _searched(index: faiss.IndexIVF, rows: Floats, asked: Ints, widths: tuple[int, int]) -> tuple[Floats, Ints]:
-    """Search the file for some of the rows, and measure what it proposes."""
-    k, width = widths
-    distances, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
-    for low in progress(range(0, len(asked), BATCH), "neighbours"):
-        part = slice(low, low + BATCH)
-        own = asked[part]
-        _, proposed = index.search(np.ascontiguousarray(rows[own]), width)
-        other = (proposed >= 0) & (proposed != own[:, None])
-        front = np.argsort(~other, axis=1, kind="stable")
-        candidates = np.take_along_axis(proposed, front, 1).astype(np.int32)
-        counts = other.sum(1)
-        counts[counts < k - 1] = -1  # the lists that were searched held too few
-        measure_held(rows, own, candidates, counts, distances[part], ids[part])
-        short = np.flatnonzero(counts < 0)
-        if len(short):
-            distances[low + short], ids[low + short] = search_for(rows[own[short]], rows, k, own=own[short])
-    return distances, ids
+def _to_centres(rows: Floats, centres: Floats, *, turned: bool = False) -> Floats:
+    """Give the squared distances ``(N, L)`` to centres, or ``(L, N)``, without the row's own length."""
+    lengths = squared_lengths(centres)
+    distances: Floats = centres @ rows.T if turned else rows @ centres.T
+    distances *= -2
+    distances += lengths[:, None] if turned else lengths
+    return distances
+
+
+def _tiles(rows: Floats, centres: Floats, owners: Ints, looks: int) -> Iterator[Tile]:
+    """Give each list with the vectors that look at it: those that have fewer than ``looks`` centres nearer to them."""
+    limits = np.empty(len(rows), np.float32)
+    for low in progress(range(0, len(rows), WIDTH), "choosing lists"):
+        distances = _to_centres(rows[low : low + WIDTH], centres)
+        distances.partition(looks - 1, axis=1)
+        limits[low : low + WIDTH] = distances[:, looks - 1]
+    members = np.split(np.argsort(owners, kind="stable"), np.cumsum(np.bincount(owners, minlength=len(centres)))[:-1])
+    for held in members:  # the nearest first, after which few others are candidates
+        yield from _cut(held, held)
+    for first in progress(range(0, len(centres), LISTS), "neighbours"):
+        distances = _to_centres(rows, centres[first : first + LISTS], turned=True)
+        for own, held in enumerate(members[first : first + LISTS], first):
+            yield from _cut(np.flatnonzero((distances[own - first] <= limits) & (owners != own)), held)
+
+
+def _cut(looking: Ints, held: Ints) -> Iterator[Tile]:
+    for low in range(0, len(looking) if len(held) else 0, WIDTH):
+        yield looking[low : low + WIDTH], held, False

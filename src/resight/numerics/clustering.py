@@ -107,7 +107,8 @@ def cluster(
 
         found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
-    graph = jaccard_graph(rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours)
+    limit = settings.eps if settings.rho is None else 1.0  # what the clusters need of the graph
+    graph = jaccard_graph(rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours, limit=limit)
     eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)

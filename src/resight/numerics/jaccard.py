@@ -49,6 +49,7 @@ def jaccard_graph(
     k2: int = 6,
     reading: Reading = "ice",
     neighbours: tuple[Floats, Ints] | None = None,
+    limit: float = 1.0,
 ) -> sparse.csr_array:
     """Give the k-reciprocal Jaccard distances below 1 between all pairs of rows.
 
@@ -63,10 +64,12 @@ def jaccard_graph(
         reading: ``"ice"`` or ``"abmt"``, see the module's text.
         neighbours: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
+        limit: Pairs at a larger distance, compared in float32, are not stored. Clusters of an eps need no pair
+            beyond it, and of all pairs below 1 few are within.
 
     Returns:
         ``(N, N)`` float32, sorted columns, in [0, 1). Stored zeros are distances of 0, the diagonal among
-        them; what is not stored is at distance 1.
+        them; what is not stored is at distance 1, or beyond the limit.
 
     Raises:
         ConfigError: A setting is out of range, or ``k1`` is not below the number of vectors.
@@ -90,7 +93,7 @@ def jaccard_graph(
     if reading == "abmt":
         scales = _scales(farthest_distances(rows) if farthest is None else farthest)
     weights = _weights(rows, ids, scales, k1=k1, k2=k2)
-    return _jaccard(weights, weights)
+    return _jaccard(weights, weights, limit)
 
 
 def rerank(
@@ -140,7 +143,7 @@ def rerank(
     _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"))
     scales = _scales(farthest)
     weights = _weights(joint, ids, scales, k1=k1, k2=k2)
-    jaccard = _jaccard(weights[: len(queries)], weights[len(queries) :])
+    jaccard = _jaccard(weights[: len(queries)], weights[len(queries) :], limit=1.0)
     final = block_distances(queries, gallery, squared_lengths(gallery))
     final *= (weight * scales[: len(queries), None]).astype(np.float32)
     np.clip(final, 0, weight, out=final)
@@ -205,11 +208,11 @@ def _weights(rows: Floats, ids: Ints, scales: Doubles, *, k1: int, k2: int) -> s
     return _collect(room, len(rows), fill)
 
 
-def _jaccard(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_array:
-    """Give the Jaccard distances below 1 between the rows of two weight matrices."""
+def _jaccard(left: sparse.csr_array, right: sparse.csr_array, limit: float) -> sparse.csr_array:
+    """Give the Jaccard distances below 1 and within a limit between the rows of two weight matrices."""
     columns = right.tocsc()
     held = (columns.indptr, columns.indices, columns.data, right.shape[0])
-    fill = partial(kernels.jaccard_rows, left.indptr, left.indices, left.data, *held)
+    fill = partial(kernels.jaccard_rows, left.indptr, left.indices, left.data, *held, float(np.float32(limit)))
     per_column = np.diff(columns.indptr).astype(np.int64)
     reached = np.concatenate([[0], np.cumsum(per_column[left.indices])])
     return _collect(reached[left.indptr[1:]] - reached[left.indptr[:-1]], right.shape[0], fill)
@@ -222,18 +225,20 @@ def _collect(room: Ints, width: int, fill: Callable[..., None]) -> sparse.csr_ar
     longest = int(np.diff(ends).max())
     columns = np.empty(min(ends[-1], max(FILL_ENTRIES, longest)), np.int32)
     values = np.empty(len(columns), np.float32)
-    parts = []
+    packed = np.empty(0, np.int32), np.empty(0, np.float32)
     low = 0
     while low < len(room):
         high = max(low + 1, int(np.searchsorted(ends, ends[low] + FILL_ENTRIES, side="right")) - 1)
         starts = ends[low:high] - ends[low]
         fill(low, starts, columns, values, counts[low:high])
-        parts.append(kernels.pack_rows(starts, counts[low:high], columns, values))
+        for whole, part in zip(packed, kernels.pack_rows(starts, counts[low:high], columns, values), strict=True):
+            # Large arrays grow where they are: joining parts in the end would hold everything twice.
+            whole.resize(len(whole) + len(part), refcheck=False)
+            whole[len(whole) - len(part) :] = part
         low = high
     pointers = np.concatenate([[0], np.cumsum(counts)])
     if pointers[-1] < 2**31:
         pointers = pointers.astype(np.int32)  # scipy widens the columns to the type of the pointers
-    columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    matrix = sparse.csr_array((values, columns, pointers), shape=(len(room), width))
+    matrix = sparse.csr_array((packed[1], packed[0], pointers), shape=(len(room), width))
     matrix.has_canonical_format = True
     return matrix

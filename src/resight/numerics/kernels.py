@@ -20,7 +20,16 @@ from resight.records import Doubles, Floats, Ints
 Columns = npt.NDArray[np.int32]
 
 CHUNK = 256
-"""Rows that share one scratch array; fixed, so that the work is cut alike for every number of threads."""
+"""Rows that share one scratch array, at least; the same for every number of threads, so that the work is cut alike."""
+
+CHUNKS = 1024
+"""Scratch arrays are cleared about so often at most: each is as long as there are rows."""
+
+SPAN = 64
+"""Columns of a row that are looked at together first: most hold no candidate."""
+
+PANEL = 2**15
+"""Columns whose sums are held at once, in the processor's cache (256 kB)."""
 
 SPAN_BITS = 4
 """``2**SPAN_BITS`` columns share one mark of having been touched."""
@@ -118,11 +127,20 @@ def _narrow(values: Floats, ids: Columns, size: int, k: int, slack: float) -> tu
     return kept, float(limit)
 
 
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _any_within(dots: Floats, lengths: Floats, limit: float) -> bool:
+    """Equal ``(~(lengths - 2 * dots > limit)).any()``, counted in float32, which a processor does many at a time."""
+    found = np.float32(0)
+    for c in range(len(dots)):
+        found += np.float32(0) if lengths[c] - np.float32(2.0) * dots[c] > limit else np.float32(1)
+    return bool(found > 0)
+
+
 @njit(cache=True, parallel=True)
 def offer_nearest(
     dots: Floats,
-    top: int,
-    left: int,
+    rows: Ints,
+    columns: Ints,
     lengths: Floats,
     slack: Floats,
     k: int,
@@ -130,40 +148,53 @@ def offer_nearest(
     ids: Columns,
     counts: Ints,
     limits: Floats,
-    farthest: Floats,
 ) -> None:
-    """Let the columns ``left..`` of a tile of products be candidates of the rows ``top..``.
+    """Let the vectors ``columns`` be candidates of the vectors ``rows``, given the products of the ones and the others.
 
     A row holds what may be among its ``k`` nearest others, as far as it has seen, given that an approximate
     squared distance, ``lengths[i] + lengths[j] - 2 * dots``, is off by ``slack[i]`` at most: its ``counts[i]``
     candidates in ``values`` and ``ids``. One with more of them than there is room for has a count of -1.
-    ``farthest`` rises to the largest distance.
     """
     room = ids.shape[1]
-    for r in prange(len(dots)):
-        i = top + r
-        size = counts[i]
+    near = lengths[columns]
+    for r in prange(len(rows)):
+        i = rows[r]
+        before = counts[i]
         limit = limits[i]
-        most = farthest[i]
-        for c in range(dots.shape[1]):
-            value = lengths[i] + lengths[left + c] - np.float32(2.0) * dots[r, c]
-            most = max(most, value)
-            if value > limit or size < 0 or k == 0 or left + c == i:
+        if before < 0 or k == 0:
+            continue
+        size = before
+        for low in range(0, len(columns), SPAN):
+            high = min(low + SPAN, len(columns))
+            if not _any_within(dots[r, low:high], near[low:high], limit - lengths[i]):
                 continue
-            if size == room:
-                size, limit = _narrow(values[i], ids[i], size, k, slack[i])
-                if 4 * size > 3 * room:
-                    size = -1
-                if size < 0 or value > limit:
+            for c in range(low, high):
+                value = lengths[i] + near[c] - np.float32(2.0) * dots[r, c]
+                if value > limit or size < 0 or columns[c] == i:
                     continue
-            values[i, size] = value
-            ids[i, size] = left + c
-            size += 1
-        if size > k > 0:
+                if size == room:
+                    size, limit = _narrow(values[i], ids[i], size, k, slack[i])
+                    if 4 * size > 3 * room:
+                        size = -1
+                    if size < 0 or value > limit:
+                        continue
+                values[i, size] = value
+                ids[i, size] = columns[c]
+                size += 1
+        if size > max(k, before):
             size, limit = _narrow(values[i], ids[i], size, k, slack[i])
         counts[i] = size
         limits[i] = limit
-        farthest[i] = most
+
+
+@njit(cache=True, parallel=True)
+def raise_farthest(dots: Floats, rows: Ints, columns: Ints, lengths: Floats, farthest: Floats) -> None:
+    """Raise ``farthest`` of ``rows`` to their largest squared distance to one of ``columns``, from the products."""
+    for r in prange(len(rows)):
+        most = farthest[rows[r]]
+        for c in range(len(columns)):
+            most = max(most, lengths[rows[r]] + lengths[columns[c]] - np.float32(2.0) * dots[r, c])
+        farthest[rows[r]] = most
 
 
 @njit(cache=True, parallel=True)
@@ -231,10 +262,11 @@ def neighbour_weights(
     mutual neighbours, and ``d = squared_distance(i, j) * scales[i]``.
     """
     rows = len(starts)
-    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+    size = max(CHUNK, len(full) // CHUNKS)
+    for chunk in prange((rows + size - 1) // size):
         # 2i marks a member of R(i), 2i + 1 what the expansion adds: one scratch array, never cleared.
         mark = np.full(len(full), -1, np.int64)
-        for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+        for r in range(chunk * size, min(rows, (chunk + 1) * size)):
             i = low + r
             start = starts[r]
             end = start
@@ -287,9 +319,10 @@ def mean_rows(
 ) -> None:
     """Fill the rows ``low..`` of the local query expansion; row ``i`` equals ``V[ids[i, :k2]].mean(0)``."""
     rows = len(starts)
-    for chunk in prange((rows + CHUNK - 1) // CHUNK):
+    size = max(CHUNK, len(ids) // CHUNKS)
+    for chunk in prange((rows + size - 1) // size):
         total = np.zeros(len(ids), np.float64)
-        for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
+        for r in range(chunk * size, min(rows, (chunk + 1) * size)):
             start = starts[r]
             end = start
             for a in range(k2):
@@ -321,6 +354,7 @@ def jaccard_rows(
     column_rows: Columns,
     column_weights: Floats,
     width: int,
+    limit: float,
     low: int,
     starts: Ints,
     columns: Columns,
@@ -330,36 +364,46 @@ def jaccard_rows(
     """Fill the rows ``low..`` of the Jaccard distances below 1 between the rows of two sparse matrices.
 
     The left matrix is given by rows, the right one, of ``width`` rows, by columns. Entry ``(i, j)`` equals
-    ``1 - t / (2 - t)`` with ``t = np.minimum(V[i], W[j]).sum()``, clipped at 0. The sum runs over ascending
-    columns, so ``(i, j)`` and ``(j, i)`` are the same number.
+    ``1 - t / (2 - t)`` with ``t = np.minimum(V[i], W[j]).sum()``, clipped at 0; those above ``limit`` are left out.
+    The sum runs over ascending columns, so ``(i, j)`` and ``(j, i)`` are the same number.
     """
     rows = len(starts)
     for chunk in prange((rows + CHUNK - 1) // CHUNK):
-        total = np.zeros(width, np.float64)
-        touched = np.zeros((width >> SPAN_BITS) + 1, np.bool_)
+        total = np.zeros(min(width, PANEL), np.float64)
+        touched = np.zeros((len(total) >> SPAN_BITS) + 1, np.bool_)
+        spans = np.empty(len(touched), np.int32)
         for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
-            for e in range(pointers[low + r], pointers[low + r + 1]):
-                weight = weights[e]
-                column = entries[e]
-                for f in range(column_pointers[column], column_pointers[column + 1]):
-                    j = column_rows[f]
-                    total[j] += min(weight, column_weights[f])
-                    touched[j >> SPAN_BITS] = True
+            first = pointers[low + r]
+            own = entries[first : pointers[low + r + 1]]
+            nexts = column_pointers[own]
             end = starts[r]
-            # A scan of the spans that were touched lists them in order for less than a sort would.
-            for span in range(len(touched)):
-                if not touched[span]:
-                    continue
-                touched[span] = False
-                for j in range(span << SPAN_BITS, min(width, (span + 1) << SPAN_BITS)):
-                    if total[j] == 0.0:
-                        continue
-                    value = np.float32(1.0 - total[j] / (2.0 - total[j]))
-                    total[j] = 0.0
-                    if value < 1.0:
-                        columns[end] = j
-                        values[end] = value if value >= RESOLUTION else np.float32(0.0)
-                        end += 1
+            for left in range(0, width, PANEL):
+                many = 0
+                for e in range(len(own)):
+                    weight = weights[first + e]
+                    f = nexts[e]
+                    stop = column_pointers[own[e] + 1]
+                    while f < stop and column_rows[f] - left < PANEL:
+                        j = column_rows[f] - left
+                        total[j] += min(weight, column_weights[f])
+                        if not touched[j >> SPAN_BITS]:
+                            touched[j >> SPAN_BITS] = True
+                            spans[many] = j >> SPAN_BITS
+                            many += 1
+                        f += 1
+                    nexts[e] = f
+                spans[:many].sort()
+                for span in spans[:many]:
+                    touched[span] = False
+                    for j in range(span << SPAN_BITS, min(len(total), (span + 1) << SPAN_BITS)):
+                        if total[j] == 0.0:
+                            continue
+                        value = np.float32(1.0 - total[j] / (2.0 - total[j]))
+                        total[j] = 0.0
+                        if value < 1.0 and value <= limit:
+                            columns[end] = left + j
+                            values[end] = value if value >= RESOLUTION else np.float32(0.0)
+                            end += 1
             counts[r] = end - starts[r]
 
 

@@ -6,7 +6,7 @@ product's own rounding, is measured again from the vectors. So the product may b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,22 @@ from torch import Tensor
 from resight.devices import cpu_has_bfloat16
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
-from resight.numerics.kernels import measure_held, offer_nearest, select_nearest
+from resight.numerics.kernels import measure_held, offer_nearest, raise_farthest, select_nearest
 from resight.records import Doubles, Floats, Ints
 
 BLOCK_ENTRIES = 2**26
 """The most distances held at once (256 MiB of float32), whatever the block of rows asked for."""
+
+BLOCK = 2000
+"""Rows handled at once: of tiles whose side is a power of two, a column's numbers would all compete for the same few
+places of the processor's cache."""
 
 ROOM = 128
 """Candidates that are held for each vector at least; four times k where that is more."""
 
 
 def k_nearest(
-    vectors: npt.ArrayLike, k: int, *, queries: npt.ArrayLike | None = None, block: int = 2048
+    vectors: npt.ArrayLike, k: int, *, queries: npt.ArrayLike | None = None, block: int = BLOCK
 ) -> tuple[Floats, Ints]:
     """Find the ``k`` nearest vectors of each query, exactly.
 
@@ -54,12 +58,11 @@ def k_nearest(
     """
     rows, asked = _checked(vectors, queries, k, block)
     if queries is None:
-        distances, ids, _ = _search_itself(rows, k, block, coarse=cpu_has_bfloat16())
-        return distances, ids
+        return search_itself(rows, k, squares(len(rows), block), block=block)
     return search_for(asked, rows, k, block=block)
 
 
-def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048) -> tuple[Floats, Ints, Floats]:
+def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = BLOCK) -> tuple[Floats, Ints, Floats]:
     """Find the ``k`` nearest vectors of each vector, and its distance to the farthest one, in one pass.
 
     Args:
@@ -75,7 +78,9 @@ def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = 2048)
         DataError: As in `k_nearest`.
     """
     rows, _ = _checked(vectors, None, k, block)
-    return _search_itself(rows, k, block, coarse=False)
+    farthest = np.zeros(len(rows), np.float32)
+    found = search_itself(rows, k, squares(len(rows), block), block=block, farthest=farthest)
+    return *found, farthest
 
 
 def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others: int) -> tuple[Floats, Ints]:
@@ -120,7 +125,7 @@ def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others:
     return distances, ids
 
 
-def farthest_distances(vectors: npt.ArrayLike, *, block: int = 2048) -> Floats:
+def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK) -> Floats:
     """Give each vector's squared Euclidean distance to the vector farthest from it.
 
     Args:
@@ -155,7 +160,7 @@ def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, bloc
 
 
 def search_for(
-    asked: Floats, rows: Floats, k: int, *, block: int = 2048, own: Ints | None = None
+    asked: Floats, rows: Floats, k: int, *, block: int = BLOCK, own: Ints | None = None
 ) -> tuple[Floats, Ints]:
     """Search ``(N, D)`` rows for ``(Q, D)`` others, or for the rows ``own`` of them, all checked before."""
     distances, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
@@ -179,38 +184,79 @@ def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
 
 # -- vectors search themselves -----------------------------------------------------------------------------------------
 
+Tile = tuple[Ints, Ints, bool]
+"""Which vectors look for neighbours among which others, rows ascending, and whether the others look at them too."""
 
-def _search_itself(rows: Floats, k: int, block: int, *, coarse: bool) -> tuple[Floats, Ints, Floats]:
-    """Search vectors among themselves; the farthest distances are only good where the product is not coarse."""
+
+def search_itself(
+    rows: Floats,
+    k: int,
+    tiles: Iterable[Tile],
+    *,
+    block: int = BLOCK,
+    farthest: Floats | None = None,
+    coarse: bool | None = None,
+) -> tuple[Floats, Ints]:
+    """Search vectors among themselves, each among those that it looks at.
+
+    Args:
+        rows: ``(N, D)``, checked before.
+        k: How many to find, the vector itself first.
+        tiles: Who looks at whom, nobody twice; a vector that looks at too few is then compared with all.
+        block: Rows to handle at once where tiles do not say.
+        farthest: ``(N,)``, raised to the largest distance of each vector in its tiles, to float32 rounding; the product
+            is not coarse then.
+        coarse: Whether the product is in bfloat16; by default where the processor multiplies in it.
+
+    Returns:
+        As `k_nearest`.
+    """
     size, room = len(rows), max(ROOM, 4 * k)
     values, candidates = np.empty((size, room), np.float32), np.empty((size, room), np.int32)
     counts, limits = np.zeros(size, np.int64), np.full(size, np.inf, np.float32)
-    farthest = np.zeros(size, np.float32)
-    factor: Tensor | Floats
-    if coarse:
+    factor: Tensor | Floats = rows
+    if farthest is None and (cpu_has_bfloat16() if coarse is None else coarse):
         factor, lengths, slack = _coarse(rows, block)
     else:
-        factor, lengths = rows, squared_lengths(rows)
+        lengths = squared_lengths(rows)
         slack = _slack(lengths, lengths.max(), rows.shape[1])
-    held = (values, candidates, counts, limits)
-    for top, left, dots in _tiles(factor, block):
-        offer_nearest(dots, top, left, lengths, slack, k - 1, *held, farthest)
-        if left > top:  # the tile below the diagonal is this one, turned
-            offer_nearest(np.ascontiguousarray(dots.T), left, top, lengths, slack, k - 1, *held, farthest)
+    for these, those, dots in _products(factor, tiles):
+        offer_nearest(dots, these, those, lengths, slack, k - 1, values, candidates, counts, limits)
+        if farthest is not None:
+            raise_farthest(dots, these, those, lengths, farthest)
     distances, ids = np.empty((size, k), np.float32), np.empty((size, k), np.int64)
+    counts[counts < k - 1] = -1
     measure_held(rows, np.arange(size), candidates, counts, distances, ids)
-    crowded = np.flatnonzero(counts < 0)
-    if len(crowded):
-        distances[crowded], ids[crowded] = search_for(rows[crowded], rows, k, block=block, own=crowded)
-    return distances, ids, farthest
+    unsure = np.flatnonzero(counts < 0)
+    if len(unsure):
+        distances[unsure], ids[unsure] = search_for(rows[unsure], rows, k, block=block, own=unsure)
+    return distances, ids
 
 
-def _tiles(factor: Tensor | Floats, block: int) -> Iterator[tuple[int, int, Floats]]:
-    """Give the products of blocks of rows on and above the diagonal: first row, first column, ``(B, B)`` float32."""
-    for top in range(0, len(factor), block):
-        for left in range(top, len(factor), block):
-            dots = factor[top : top + block] @ factor[left : left + block].T
-            yield top, left, dots.float().numpy() if isinstance(dots, Tensor) else dots
+def squares(size: int, block: int) -> Iterator[Tile]:
+    """Cut all pairs of ``size`` vectors into tiles, those below the diagonal left out."""
+    rows = np.arange(size)
+    for top in range(0, size, block):
+        for left in range(top, size, block):
+            yield rows[top : top + block], rows[left : left + block], left > top
+
+
+def _products(factor: Tensor | Floats, tiles: Iterable[Tile]) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Give the products of each tile, ``(A, B)`` float32, and then of the tile turned, where both sides look."""
+    for these, those, both in tiles:
+        dots = _part(factor, these) @ _part(factor, those).T
+        if isinstance(dots, Tensor):
+            dots = dots.float().numpy()
+        yield these, those, dots
+        if both:
+            yield those, these, np.ascontiguousarray(dots.T)
+
+
+def _part(factor: Tensor | Floats, rows: Ints) -> Tensor | Floats:
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first == len(rows) - 1:  # they follow each other: no copy
+        return factor[first : last + 1]
+    return factor.index_select(0, torch.from_numpy(rows)) if isinstance(factor, Tensor) else factor[rows]
 
 
 def _coarse(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
