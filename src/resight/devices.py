@@ -31,7 +31,8 @@ class DeviceSettings:
         accelerator: `auto` (a GPU where there is one), `cpu` or `cuda`.
         processes: How many processes share a batch, on one host; one GPU each, or CPU processes.
         hosts: How many hosts; start the same command on each, through torchrun or SLURM.
-        training: Precision of training: `auto` is bfloat16 on GPUs that have it and float32 on the CPU.
+        training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it, but float32 on
+            the CPU for networks with depthwise convolutions, whose gradients are slower in bfloat16 there.
         inference: Precision of feature extraction: `auto` is bfloat16 wherever the processor computes in it.
         threads: CPU threads of each process; 0 leaves torch's own choice.
         compile: Compile the networks with torch.compile: a minute or two at the start, faster steps after that.
@@ -75,6 +76,7 @@ class Devices:
             numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         several = self.settings.processes * self.settings.hosts > 1 or "TORCHELASTIC_RUN_ID" in os.environ
         self.fabric = _launched(self.settings) if several else None
+        self._depthwise = False
         self._alone = "cpu" if self.settings.accelerator == "cpu" or not torch.cuda.is_available() else "cuda:0"
 
     @property
@@ -108,13 +110,14 @@ class Devices:
         return rows[: len(rows) - len(rows) % self.world]
 
     def precision(self, purpose: Literal["training", "inference"]) -> Literal["float32", "bfloat16"]:
-        """Say which precision a purpose runs in here."""
+        """Say which precision a purpose runs in here, with the networks that have been placed."""
         asked = self.settings.training if purpose == "training" else self.settings.inference
         if asked != "auto":
             return asked
         if self.device.type == "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-        return "bfloat16" if purpose == "inference" and cpu_has_bfloat16() else "float32"
+        fast = cpu_has_bfloat16() and (purpose == "inference" or not self._depthwise)
+        return "bfloat16" if fast else "float32"
 
     def autocast(self, purpose: Literal["training", "inference"]) -> AbstractContextManager[Any]:
         """Give the context in which a purpose's forward pass runs."""
@@ -124,6 +127,7 @@ class Devices:
 
     def place(self, module: Network) -> Network:
         """Move a module to the device, in the layout that convolutions are fastest in."""
+        self._depthwise |= any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in module.modules())
         return module.to(self.device).to(memory_format=torch.channels_last)
 
     def hasten(self, *modules: nn.Module) -> None:

@@ -33,9 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupt.
     """
     # Idle OpenMP threads spin for milliseconds by default; beside other load on the machine that made training several
-    # times slower. A shorter spin costs little on a quiet one. It must be set before torch is loaded.
+    # times slower. Those of OpenBLAS spin on after each product, and whatever follows it has to share the processor.
+    # Shorter spins cost little on a quiet machine. They must be set before torch and numpy are loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

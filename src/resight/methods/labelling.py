@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_rand_score
 
 from resight.devices import Devices
 from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
@@ -76,6 +75,8 @@ class Labelling:
         found = cluster(vectors, self.settings, people=people, cameras=cameras)
         if not self.current.clusters:
             return found
+        from sklearn.metrics import adjusted_rand_score  # slow to load
+
         stability = float(adjusted_rand_score(self.current.labels, found.labels))
         return PseudoLabels(found.labels, found.eps, {**found.quality, "stability": stability})
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from resight.errors import ConfigError, DataError
 from resight.numerics.density import density_labels
@@ -274,6 +273,8 @@ def cluster_quality(
         quality["true_people"] = float(len(np.unique(true[true >= 0])))
         scores = (0.0, 0.0, 0.0, 0.0)
         if known.any():
+            from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure  # slow to load
+
             pair = (true[known], owners[known])
             scores = (adjusted_rand_score(*pair), *homogeneity_completeness_v_measure(*pair))
         names = ("ari", "homogeneity", "completeness", "v_measure")

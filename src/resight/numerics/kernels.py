@@ -19,7 +19,7 @@ from resight.records import Doubles, Floats, Ints
 
 Columns = npt.NDArray[np.int32]
 
-CHUNK = 256
+CHUNK = 64
 """Rows that share one scratch array, at least; the same for every number of threads, so that the work is cut alike."""
 
 CHUNKS = 1024
