@@ -78,6 +78,8 @@ def extract(
                 )
             return Features(table[rows], vectors, identity)
     crops = load_crops(images, size) if isinstance(images, ImageTable) else images
+    where = devices.describe()
+    logger.info("embedding %d images in %s on %s", len(crops), where["inference"], where["device"])
     vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
         rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))

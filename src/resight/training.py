@@ -136,6 +136,7 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
         "environment.json",
         {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
     )
+    logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
     score = _scorer(dataset, settings.encoder.size, devices, options)
     reports = {} if score is None else {"before": score(method.encoder)[0]}
     fit(
