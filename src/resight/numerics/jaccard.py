@@ -22,16 +22,17 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 from resight.errors import ConfigError, DataError
-from resight.numerics import kernels
+from resight.numerics import kernels, tensor_jaccard, tensors
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.neighbours import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
@@ -49,6 +50,7 @@ def jaccard_graph(
     k2: int = 6,
     reading: Reading = "ice",
     neighbours: tuple[Floats, Ints] | None = None,
+    device: torch.device | str = "cpu",
 ) -> sparse.csr_array:
     """Give the k-reciprocal Jaccard distances below 1 between all pairs of rows.
 
@@ -63,6 +65,7 @@ def jaccard_graph(
         reading: ``"ice"`` or ``"abmt"``, see the module's text.
         neighbours: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
+        device: Where to work it out; the result is the same to float32 rounding.
 
     Returns:
         ``(N, N)`` float32, sorted columns, in [0, 1). Stored zeros are distances of 0, the diagonal among
@@ -81,16 +84,15 @@ def jaccard_graph(
     farthest: Floats | None = None
     if neighbours is None:
         if reading == "abmt":
-            _, ids, farthest = k_nearest_and_farthest(rows, width)
+            _, ids, farthest = k_nearest_and_farthest(rows, width, device=device)
         else:
-            _, ids = k_nearest(rows, width)
+            _, ids = k_nearest(rows, width, device=device)
     else:
         ids = _checked_ids(neighbours[1], len(rows), width)
     scales = np.ones(len(rows))
     if reading == "abmt":
-        scales = _scales(farthest_distances(rows) if farthest is None else farthest)
-    weights = _weights(rows, ids, scales, k1=k1, k2=k2)
-    return _jaccard(weights, weights)
+        scales = _scales(farthest_distances(rows, device=device) if farthest is None else farthest)
+    return _graph(rows, ids, scales, k1=k1, k2=k2, device=device)
 
 
 def rerank(
@@ -100,6 +102,7 @@ def rerank(
     k1: int = 20,
     k2: int = 6,
     weight: float = 0.3,
+    device: torch.device | str = "cpu",
 ) -> Floats:
     """Give the k-reciprocal re-ranked distances of queries to a gallery.
 
@@ -114,6 +117,7 @@ def rerank(
         k1: Length of the neighbour lists, ``2 <= k1 < Q + G``.
         k2: Rows averaged in the query expansion, ``1..k1``; 1 means none.
         weight: Share of the original distance, λ in the paper, in [0, 1].
+        device: Where to work it out; the result is the same to float32 rounding.
 
     Returns:
         ``(Q, G)`` float32 in [0, 1].
@@ -137,11 +141,10 @@ def rerank(
         raise ConfigError(f"weight must be in [0, 1], found {weight}")
     joint = as_vectors(np.concatenate([queries, gallery]))
     check_settings(k1, k2, "abmt", images=len(joint))
-    _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"))
+    _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"), device=device)
     scales = _scales(farthest)
-    weights = _weights(joint, ids, scales, k1=k1, k2=k2)
-    jaccard = _jaccard(weights[: len(queries)], weights[len(queries) :])
-    final = block_distances(queries, gallery, squared_lengths(gallery))
+    jaccard = _graph(joint, ids, scales, k1=k1, k2=k2, queries=len(queries), device=device)
+    final = _distances(queries, gallery, device)
     final *= (weight * scales[: len(queries), None]).astype(np.float32)
     np.clip(final, 0, weight, out=final)
     final += 1 - weight
@@ -189,14 +192,52 @@ def _scales(farthest: Floats) -> Doubles:
     return scales
 
 
-def _weights(rows: Floats, ids: Ints, scales: Doubles, *, k1: int, k2: int) -> sparse.csr_array:
-    """Give V after the query expansion, ``(N, N)`` sparse, rows that sum to one."""
-    lists = ids.astype(np.int32)
-    full, full_counts = kernels.mutual(lists, lists.shape[1])
-    half, half_counts = kernels.mutual(lists, min(int(np.around(k1 / 2)) + 1, lists.shape[1]))
+def _distances(queries: Floats, gallery: Floats, device: torch.device | str) -> Floats:
+    """Give the squared distances ``(Q, G)``, near 0 perhaps below it."""
+    if not tensors.used_for(device):
+        return block_distances(queries, gallery, squared_lengths(gallery))
+    distances = np.empty((len(queries), len(gallery)), np.float32)
+    held = tensors.on_device(gallery, device)
+    for part in tensors.blocks(*distances.shape):
+        asked = tensors.on_device(queries[part], device)
+        distances[part] = tensors.squared_distances(asked, held).cpu().numpy()
+    return distances
 
-    reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], half_counts[full], 0)
-    fill = partial(kernels.neighbour_weights, full, full_counts, half, half_counts, rows, scales)
+
+def _graph(
+    rows: Floats,
+    ids: Ints,
+    scales: Doubles,
+    *,
+    k1: int,
+    k2: int,
+    device: torch.device | str,
+    queries: int | None = None,
+) -> sparse.csr_array:
+    """Give the Jaccard distances below 1 between all rows, or between the queries, which come first, and the others."""
+    half = min(int(np.around(k1 / 2)) + 1, ids.shape[1])
+    there = tensors.used_for(device)
+    weights: Any
+    if there:
+        held, lists, factors = (tensors.on_device(column, device) for column in (rows, ids.astype(np.int64), scales))
+        weights = tensor_jaccard.weights(held, lists, factors, half=half, k2=k2)
+    else:
+        weights = _weights(rows, ids.astype(np.int32), scales, half=half, k2=k2)
+    left, right = (weights, weights) if queries is None else (weights[:queries], weights[queries:])
+    if not there:
+        return _jaccard(left, right)
+    found = list(tensor_jaccard.jaccard(left, right, len(rows)))
+    counts = np.concatenate([counts for counts, _, _ in found])
+    return _matrix(counts, [(columns, values) for _, columns, values in found], len(right))
+
+
+def _weights(rows: Floats, lists: kernels.Columns, scales: Doubles, *, half: int, k2: int) -> sparse.csr_array:
+    """Give V after the query expansion, ``(N, N)`` sparse, rows that sum to one."""
+    full, full_counts = kernels.mutual(lists, lists.shape[1])
+    short, short_counts = kernels.mutual(lists, half)
+
+    reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], short_counts[full], 0)
+    fill = partial(kernels.neighbour_weights, full, full_counts, short, short_counts, rows, scales)
     weights = _collect(full_counts + reach.sum(axis=1), len(rows), fill)
     if k2 == 1:
         return weights
@@ -230,10 +271,15 @@ def _collect(room: Ints, width: int, fill: Callable[..., None]) -> sparse.csr_ar
         fill(low, starts, columns, values, counts[low:high])
         parts.append(kernels.pack_rows(starts, counts[low:high], columns, values))
         low = high
+    return _matrix(counts, parts, width)
+
+
+def _matrix(counts: Ints, parts: Sequence[tuple[kernels.Columns, Floats]], width: int) -> sparse.csr_array:
+    """Build a sparse matrix from how many entries each row has, and their columns and values, part by part."""
     pointers = np.concatenate([[0], np.cumsum(counts)])
     if pointers[-1] < 2**31:
         pointers = pointers.astype(np.int32)  # scipy widens the columns to the type of the pointers
     columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    matrix = sparse.csr_array((values, columns, pointers), shape=(len(room), width))
+    matrix = sparse.csr_array((values, columns, pointers), shape=(len(counts), width))
     matrix.has_canonical_format = True
     return matrix
