@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import adjusted_rand_score
 
 import tiny
 from alike import assert_same_run
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices, DeviceSettings
+from resight.evaluation import evaluate
 from resight.extraction import embed_crops
+from resight.numerics.clustering import ClusterSettings, cluster
+from resight.numerics.distances import normalise
+from resight.records import Features, ImageTable
 from resight.runs import Run
 from resight.training import fit
 
@@ -100,6 +105,35 @@ def test_batches_of_another_shape_are_not_replayed(images: Crops) -> None:
     method = tiny.ice(images, device=EXACT)
     batch = next(iter(method.begin_epoch(0)))
     assert all(np.isfinite(float(loss)) for loss in method.step(batch[:12]).values())
+
+
+@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("others", [0, 10])
+def test_clusters_are_the_cpus(reading: Any, others: int) -> None:
+    random = np.random.default_rng(1)
+    people, cameras = random.integers(0, 150, 3000), random.integers(0, 4, 3000)
+    vectors = normalise(random.normal(size=(150, 256))[people] + 0.8 * random.normal(size=(3000, 256)))
+    settings = ClusterSettings(k1=20, reading=reading, other_cameras=others)
+    here, there = (cluster(vectors, settings, people=people, cameras=cameras, device=d) for d in ("cpu", "cuda"))
+    assert adjusted_rand_score(here.labels, there.labels) == 1
+    assert there.quality == pytest.approx(here.quality, abs=1e-9)
+    assert here.quality["ari"] > 0.8
+    again = cluster(vectors, settings, people=people, cameras=cameras, device="cuda")
+    np.testing.assert_array_equal(again.labels, there.labels)
+
+
+@pytest.mark.parametrize("re_ranking", [False, True])
+def test_scores_are_the_cpus(re_ranking: bool) -> None:
+    random = np.random.default_rng(2)
+    centres, sides = random.normal(size=(80, 256)), []
+    for size in (700, 4000):
+        people, cameras = random.integers(-1, 80, size), random.integers(0, 4, size)
+        vectors = normalise(centres[people] + 3.0 * random.normal(size=(size, 256)))
+        sides.append(Features(ImageTable(np.arange(size).astype(str), people, cameras), vectors, "e"))
+    here, there = (evaluate(*sides, distractor=0, re_ranking=re_ranking, device=d) for d in ("cpu", "cuda"))
+    assert there.scores == pytest.approx(here.scores, abs=1e-4)
+    assert np.mean(there.per_query["first_rank"] == here.per_query["first_rank"]) > 0.99
+    assert 0.1 < here.scores["mAP"] < 0.95
 
 
 def test_a_run_that_is_interrupted_goes_on(images: Crops, tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from resight.errors import ConfigError, DataError
-from resight.numerics.distances import squared_distances
+from resight.numerics import tensors
+from resight.numerics.distances import as_vectors, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import (
     Rule,
@@ -33,6 +36,7 @@ def evaluate(
     distractor: int | None = None,
     re_ranking: bool = False,
     distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    device: torch.device | str = "cpu",
     provenance: dict[str, Any] | None = None,
 ) -> Report:
     """Score how well queries find their people in a gallery.
@@ -44,6 +48,7 @@ def evaluate(
         distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
         re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
         distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.
+        device: Where squared distances are formed and ranked, in float32, or re-ranked; another distance is the CPU's.
         provenance: What to write into the report beside what is known here.
 
     Returns:
@@ -60,14 +65,13 @@ def evaluate(
     queries.check_comparable(gallery)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
-    whole = rerank(queries.vectors, gallery.vectors) if re_ranking else None
+    distances = _distances(queries, gallery, None if re_ranking else distance, device)
     parts = []
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        distances = distance(queries.vectors[rows], gallery.vectors) if whole is None else whole[rows]
         parts.append(
             positive_ranks(
-                distances,
+                distances(rows),
                 queries.table.people[rows],
                 queries.table.cameras[rows],
                 gallery.table.people,
@@ -105,3 +109,19 @@ def evaluate(
     }
     known = {"encoder": queries.encoder, "rule": rule, "re_ranking": re_ranking, "gallery": len(gallery)}
     return Report(scores, per_query, {**known, "cmc": curve.tolist(), **(provenance or {})})
+
+
+def _distances(
+    queries: Features,
+    gallery: Features,
+    distance: Callable[[Floats, Floats], Floats] | None,
+    device: torch.device | str,
+) -> Callable[[slice], Floats | Tensor]:
+    """Give what gives the distances of some queries to the gallery; without a distance, the re-ranked ones."""
+    if distance is None:
+        whole = rerank(queries.vectors, gallery.vectors, device=device)
+        return lambda rows: whole[rows]
+    if distance is squared_distances and tensors.used_for(device):
+        asked, held = (tensors.on_device(as_vectors(side.vectors), device) for side in (queries, gallery))
+        return lambda rows: tensors.squared_distances(asked[rows], held)
+    return lambda rows: distance(queries.vectors[rows], gallery.vectors)

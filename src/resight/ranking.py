@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from resight.errors import DataError
 from resight.numerics.neighbours import k_nearest
 from resight.records import Features, Floats, Ranking
 
 
-def rank(queries: Features, gallery: Features, *, k: int = 10) -> Ranking:
+def rank(queries: Features, gallery: Features, *, k: int = 10, device: torch.device | str = "cpu") -> Ranking:
     """Find the nearest gallery rows of each query.
 
     Args:
         queries: ``Q`` vectors.
         gallery: ``G`` vectors of the same encoder.
         k: How many to find; fewer where the gallery is smaller.
+        device: Where to search, see `resight.numerics.neighbours.k_nearest`.
 
     Returns:
         Rows and squared Euclidean distances (0 to 4 for unit vectors), nearest first.
@@ -26,7 +28,7 @@ def rank(queries: Features, gallery: Features, *, k: int = 10) -> Ranking:
     queries.check_comparable(gallery)
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
-    distances, ids = k_nearest(gallery.vectors, min(k, len(gallery)), queries=queries.vectors)
+    distances, ids = k_nearest(gallery.vectors, min(k, len(gallery)), queries=queries.vectors, device=device)
     return Ranking(ids, distances)
 
 

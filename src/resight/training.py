@@ -270,11 +270,15 @@ def _scorer(
         devices.place(encoder)
         queries, gallery = (embed(encoder, side, devices=devices, flip=options.flip) for side in sides)
         known = {"data": dataset.name, "flip": options.flip}
-        return (
-            evaluate(queries, gallery, rule=dataset.rule, distractor=dataset.distractor, provenance=known),
+        report = evaluate(
             queries,
             gallery,
+            rule=dataset.rule,
+            distractor=dataset.distractor,
+            device=devices.device,
+            provenance=known,
         )
+        return report, queries, gallery
 
     return score
 

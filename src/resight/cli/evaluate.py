@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from resight.config import read_settings
@@ -79,7 +80,13 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     known = {"data": dataset.name, "unit": dataset.unit, "flip": settings.flip, **devices.describe()}
     report = evaluate(
-        queries, gallery, rule=dataset.rule, distractor=dataset.distractor, re_ranking=settings.rerank, provenance=known
+        queries,
+        gallery,
+        rule=dataset.rule,
+        distractor=dataset.distractor,
+        re_ranking=settings.rerank,
+        device=devices.device,
+        provenance=known,
     )
     if settings.json:
         print(json.dumps(report.to_json()))
@@ -88,14 +95,16 @@ def run(arguments: Sequence[str]) -> int:
         for note in dataset.notes:
             print(note)
     if settings.page:
-        found = ranking(queries, gallery, re_ranking=settings.rerank)
+        found = ranking(queries, gallery, re_ranking=settings.rerank, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
         page = evaluation_page(report, queries.table, gallery.table, found, title=title)
         write_page(expanded(settings.page), page)
     return 0
 
 
-def ranking(queries: Features, gallery: Features, *, re_ranking: bool, k: int = 10) -> Ranking:
+def ranking(
+    queries: Features, gallery: Features, *, re_ranking: bool, k: int = 10, device: torch.device | str = "cpu"
+) -> Ranking:
     """Rank as the evaluation did.
 
     Args:
@@ -103,12 +112,13 @@ def ranking(queries: Features, gallery: Features, *, re_ranking: bool, k: int = 
         gallery: ``G`` vectors of the same encoder.
         re_ranking: Whether distances are k-reciprocal re-ranked first.
         k: How many results to give, at most ``G``.
+        device: Where to search or to re-rank.
 
     Returns:
         Gallery rows and distances ``(Q, k)``, nearest first.
     """
     if not re_ranking:
-        return rank(queries, gallery, k=k)
-    distances = rerank(queries.vectors, gallery.vectors)
+        return rank(queries, gallery, k=k, device=device)
+    distances = rerank(queries.vectors, gallery.vectors, device=device)
     ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return Ranking(ids, np.take_along_axis(distances, ids, axis=1))

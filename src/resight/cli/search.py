@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
     queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    ranking = rank(queries, gallery, k=settings.k)
+    ranking = rank(queries, gallery, k=settings.k, device=devices.device)
     ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
     found = gallery.table[ids]
     if settings.strip:

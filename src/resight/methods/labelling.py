@@ -57,7 +57,7 @@ class Labelling:
             people = np.unique(self.table.people, return_inverse=True)[1]
             self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
             return self.current
-        found = self._cluster(vectors) if devices.rank == 0 else None
+        found = self._cluster(vectors, devices) if devices.rank == 0 else None
         found = devices.broadcast(found)
         assert found is not None
         for warning in cluster_warnings(found.quality):
@@ -65,14 +65,14 @@ class Labelling:
         self.current = found
         return found
 
-    def _cluster(self, vectors: Floats) -> PseudoLabels:
+    def _cluster(self, vectors: Floats, devices: Devices) -> PseudoLabels:
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None
         if self.centre_cameras:
             vectors = centred(vectors, self.table)
         if self.whiten:
             vectors = normalise(whiten(vectors, self.whiten))
-        found = cluster(vectors, self.settings, people=people, cameras=cameras)
+        found = cluster(vectors, self.settings, people=people, cameras=cameras, device=devices.device)
         if not self.current.clusters:
             return found
         from sklearn.metrics import adjusted_rand_score  # slow to load

@@ -22,16 +22,17 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 from resight.errors import ConfigError, DataError
-from resight.numerics import kernels
+from resight.numerics import kernels, tensor_jaccard, tensors
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.neighbours import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
@@ -50,6 +51,7 @@ def jaccard_graph(
     reading: Reading = "ice",
     neighbours: tuple[Floats, Ints] | None = None,
     limit: float = 1.0,
+    device: torch.device | str = "cpu",
 ) -> sparse.csr_array:
     """Give the k-reciprocal Jaccard distances below 1 between all pairs of rows.
 
@@ -66,6 +68,7 @@ def jaccard_graph(
             (``abmt``); searched here by default.
         limit: Pairs at a larger distance, compared in float32, are not stored. Clusters of an eps need no pair
             beyond it, and of all pairs below 1 few are within.
+        device: Where to work it out; the result is the same to float32 rounding.
 
     Returns:
         ``(N, N)`` float32, sorted columns, in [0, 1). Stored zeros are distances of 0, the diagonal among
@@ -84,16 +87,15 @@ def jaccard_graph(
     farthest: Floats | None = None
     if neighbours is None:
         if reading == "abmt":
-            _, ids, farthest = k_nearest_and_farthest(rows, width)
+            _, ids, farthest = k_nearest_and_farthest(rows, width, device=device)
         else:
-            _, ids = k_nearest(rows, width)
+            _, ids = k_nearest(rows, width, device=device)
     else:
         ids = _checked_ids(neighbours[1], len(rows), width)
     scales = np.ones(len(rows))
     if reading == "abmt":
-        scales = _scales(farthest_distances(rows) if farthest is None else farthest)
-    weights = _weights(rows, ids, scales, k1=k1, k2=k2)
-    return _jaccard(weights, weights, limit)
+        scales = _scales(farthest_distances(rows, device=device) if farthest is None else farthest)
+    return _graph(rows, ids, scales, k1=k1, k2=k2, limit=limit, device=device)
 
 
 def rerank(
@@ -103,6 +105,7 @@ def rerank(
     k1: int = 20,
     k2: int = 6,
     weight: float = 0.3,
+    device: torch.device | str = "cpu",
 ) -> Floats:
     """Give the k-reciprocal re-ranked distances of queries to a gallery.
 
@@ -117,6 +120,7 @@ def rerank(
         k1: Length of the neighbour lists, ``2 <= k1 < Q + G``.
         k2: Rows averaged in the query expansion, ``1..k1``; 1 means none.
         weight: Share of the original distance, λ in the paper, in [0, 1].
+        device: Where to work it out; the result is the same to float32 rounding.
 
     Returns:
         ``(Q, G)`` float32 in [0, 1].
@@ -140,11 +144,10 @@ def rerank(
         raise ConfigError(f"weight must be in [0, 1], found {weight}")
     joint = as_vectors(np.concatenate([queries, gallery]))
     check_settings(k1, k2, "abmt", images=len(joint))
-    _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"))
+    _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"), device=device)
     scales = _scales(farthest)
-    weights = _weights(joint, ids, scales, k1=k1, k2=k2)
-    jaccard = _jaccard(weights[: len(queries)], weights[len(queries) :], limit=1.0)
-    final = block_distances(queries, gallery, squared_lengths(gallery))
+    jaccard = _graph(joint, ids, scales, k1=k1, k2=k2, limit=1.0, queries=len(queries), device=device)
+    final = _distances(queries, gallery, device)
     final *= (weight * scales[: len(queries), None]).astype(np.float32)
     np.clip(final, 0, weight, out=final)
     final += 1 - weight
@@ -192,20 +195,57 @@ def _scales(farthest: Floats) -> Doubles:
     return scales
 
 
-def _weights(rows: Floats, ids: Ints, scales: Doubles, *, k1: int, k2: int) -> sparse.csr_array:
-    """Give V after the query expansion, ``(N, N)`` sparse, rows that sum to one."""
-    lists = ids.astype(np.int32)
-    full, full_counts = kernels.mutual(lists, lists.shape[1])
-    half, half_counts = kernels.mutual(lists, min(int(np.around(k1 / 2)) + 1, lists.shape[1]))
+def _distances(queries: Floats, gallery: Floats, device: torch.device | str) -> Floats:
+    """Give the squared distances ``(Q, G)``, near 0 perhaps below it."""
+    if not tensors.used_for(device):
+        return block_distances(queries, gallery, squared_lengths(gallery))
+    distances = np.empty((len(queries), len(gallery)), np.float32)
+    held = tensors.on_device(gallery, device)
+    for part in tensors.blocks(*distances.shape):
+        asked = tensors.on_device(queries[part], device)
+        distances[part] = tensors.squared_distances(asked, held).cpu().numpy()
+    return distances
 
-    reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], half_counts[full], 0)
-    fill = partial(kernels.neighbour_weights, full, full_counts, half, half_counts, rows, scales)
-    weights = _collect(full_counts + reach.sum(axis=1), len(rows), fill)
+
+def _graph(
+    rows: Floats,
+    ids: Ints,
+    scales: Doubles,
+    *,
+    k1: int,
+    k2: int,
+    limit: float,
+    device: torch.device | str,
+    queries: int | None = None,
+) -> sparse.csr_array:
+    """Give the stored distances between all rows, or between the queries, which come first, and the others."""
+    half = min(int(np.around(k1 / 2)) + 1, ids.shape[1])
+    there = tensors.used_for(device)
+    weights: Any
+    if there:
+        held, lists, factors = (tensors.on_device(column, device) for column in (rows, ids.astype(np.int64), scales))
+        weights = tensor_jaccard.weights(held, lists, factors, half=half, k2=k2)
+    else:
+        weights = _weights(rows, ids.astype(np.int32), scales, half=half, k2=k2)
+    left, right = (weights, weights) if queries is None else (weights[:queries], weights[queries:])
+    if there:
+        return _matrix(tensor_jaccard.jaccard(left, right, len(rows), limit), len(right))
+    return _jaccard(left, right, limit)
+
+
+def _weights(rows: Floats, lists: kernels.Columns, scales: Doubles, *, half: int, k2: int) -> sparse.csr_array:
+    """Give V after the query expansion, ``(N, N)`` sparse, rows that sum to one."""
+    full, full_counts = kernels.mutual(lists, lists.shape[1])
+    short, short_counts = kernels.mutual(lists, half)
+
+    reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], short_counts[full], 0)
+    fill = partial(kernels.neighbour_weights, full, full_counts, short, short_counts, rows, scales)
+    weights = _matrix(_filled(full_counts + reach.sum(axis=1), len(rows), fill), len(rows))
     if k2 == 1:
         return weights
     room = np.diff(weights.indptr)[lists[:, :k2]].sum(axis=1)
     fill = partial(kernels.mean_rows, weights.indptr, weights.indices, weights.data, lists, k2)
-    return _collect(room, len(rows), fill)
+    return _matrix(_filled(room, len(rows), fill), len(rows))
 
 
 def _jaccard(left: sparse.csr_array, right: sparse.csr_array, limit: float) -> sparse.csr_array:
@@ -215,30 +255,41 @@ def _jaccard(left: sparse.csr_array, right: sparse.csr_array, limit: float) -> s
     fill = partial(kernels.jaccard_rows, left.indptr, left.indices, left.data, *held, float(np.float32(limit)))
     per_column = np.diff(columns.indptr).astype(np.int64)
     reached = np.concatenate([[0], np.cumsum(per_column[left.indices])])
-    return _collect(reached[left.indptr[1:]] - reached[left.indptr[:-1]], right.shape[0], fill)
+    room = reached[left.indptr[1:]] - reached[left.indptr[:-1]]
+    return _matrix(_filled(room, right.shape[0], fill), right.shape[0])
 
 
-def _collect(room: Ints, width: int, fill: Callable[..., None]) -> sparse.csr_array:
-    """Build a sparse matrix from a kernel that fills rows of unknown length, ``room`` or ``width`` at most."""
+Part = tuple[npt.NDArray[Any], ...]
+"""How many entries each of successive rows has (int64), and the columns (int32) and values (float32) of all of them."""
+
+
+def _filled(room: Ints, width: int, fill: Callable[..., None]) -> Iterator[Part]:
+    """Give what a kernel fills rows of unknown length with, ``room`` or ``width`` at most."""
     ends = np.concatenate([[0], np.cumsum(np.minimum(room, width), dtype=np.int64)])
-    counts = np.empty(len(room), np.int64)
     longest = int(np.diff(ends).max())
     columns = np.empty(min(ends[-1], max(FILL_ENTRIES, longest)), np.int32)
     values = np.empty(len(columns), np.float32)
-    packed = np.empty(0, np.int32), np.empty(0, np.float32)
     low = 0
     while low < len(room):
         high = max(low + 1, int(np.searchsorted(ends, ends[low] + FILL_ENTRIES, side="right")) - 1)
-        starts = ends[low:high] - ends[low]
-        fill(low, starts, columns, values, counts[low:high])
-        for whole, part in zip(packed, kernels.pack_rows(starts, counts[low:high], columns, values), strict=True):
-            # Large arrays grow where they are: joining parts in the end would hold everything twice.
-            whole.resize(len(whole) + len(part), refcheck=False)
-            whole[len(whole) - len(part) :] = part
+        starts, counts = ends[low:high] - ends[low], np.empty(high - low, np.int64)
+        fill(low, starts, columns, values, counts)
+        yield counts, *kernels.pack_rows(starts, counts, columns, values)
         low = high
+
+
+def _matrix(parts: Iterable[Part], width: int) -> sparse.csr_array:
+    """Build a sparse matrix from its rows, part by part."""
+    counts, columns, values = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    wholes: tuple[npt.NDArray[Any], ...] = (counts, columns, values)
+    for part in parts:
+        for whole, more in zip(wholes, part, strict=True):
+            # Large arrays grow where they are: joining parts in the end would hold everything twice.
+            whole.resize(len(whole) + len(more), refcheck=False)
+            whole[len(whole) - len(more) :] = more
     pointers = np.concatenate([[0], np.cumsum(counts)])
     if pointers[-1] < 2**31:
         pointers = pointers.astype(np.int32)  # scipy widens the columns to the type of the pointers
-    matrix = sparse.csr_array((packed[1], packed[0], pointers), shape=(len(room), width))
+    matrix = sparse.csr_array((values, columns, pointers), shape=(len(counts), width))
     matrix.has_canonical_format = True
     return matrix

@@ -20,10 +20,12 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
+from torch import Tensor
 
 from resight.errors import ConfigError, DataError
+from resight.numerics import tensors
 from resight.numerics.distances import read_only
-from resight.records import UNKNOWN, Doubles, Floats, Ints
+from resight.records import UNKNOWN, Doubles, Floats, Ints, Mask
 
 Rule = Literal["same-camera", "none"]
 PrecisionReading = Literal["step", "trapezoid"]
@@ -33,7 +35,7 @@ FEW = 128
 
 
 def positive_ranks(
-    distances: npt.ArrayLike,
+    distances: npt.ArrayLike | Tensor,
     query_people: npt.ArrayLike,
     query_cameras: npt.ArrayLike,
     gallery_people: npt.ArrayLike,
@@ -49,7 +51,8 @@ def positive_ranks(
     a negative. Ties ascend by gallery row.
 
     Args:
-        distances: ``(Q, G)`` float32, smaller is closer; a block of queries at a time is enough.
+        distances: ``(Q, G)`` float32, smaller is closer; a block of queries at a time is enough. A tensor is ranked
+            on its device.
         query_people: ``(Q,)`` person ids; an unknown one, -1, has no positives.
         query_cameras: ``(Q,)`` camera ids, -1 unknown.
         gallery_people: ``(G,)`` person ids, -1 junk.
@@ -68,9 +71,9 @@ def positive_ranks(
     """
     if rule not in get_args(Rule):
         raise ConfigError(f"rule must be one of {', '.join(get_args(Rule))}, found '{rule}'")
-    matrix = read_only(np.ascontiguousarray(distances, dtype=np.float32))
+    matrix = distances if isinstance(distances, Tensor) else np.ascontiguousarray(distances, dtype=np.float32)
     if matrix.ndim != 2:
-        raise DataError(f"distances must have shape (Q, G), found {matrix.shape}")
+        raise DataError(f"distances must have shape (Q, G), found {tuple(matrix.shape)}")
     columns = []
     for name, values, size in (
         ("query_people", query_people, matrix.shape[0]),
@@ -81,14 +84,11 @@ def positive_ranks(
         columns.append(np.array(values, dtype=np.int64))
         if columns[-1].shape != (size,):
             raise DataError(f"{name} must have shape ({size},), found {columns[-1].shape}")
-    asked, asked_cameras, held, held_cameras = columns
-    groups, pointers, members = _groups(asked, held, distractor)
     same = rule == "same-camera"
-    counts = _count_positives(asked_cameras, groups, pointers, members, held_cameras, same)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    ranks = np.empty(offsets[-1], np.int64)
-    junk = np.flatnonzero(held == UNKNOWN)
-    broken = _rank_positives(matrix, asked_cameras, groups, pointers, members, held_cameras, same, junk, offsets, ranks)
+    if isinstance(matrix, Tensor):
+        ranks, offsets, broken = tensors.positive_ranks(matrix, *columns, same=same, distractor=distractor)
+    else:
+        ranks, offsets, broken = _positive_ranks(read_only(matrix), *columns, same=same, distractor=distractor)
     if broken.any():
         raise DataError(f"the distances of query {int(broken.argmax())} hold nan: check the vectors behind them")
     return ranks, offsets
@@ -197,6 +197,26 @@ def _share(parts: npt.NDArray[np.number], wholes: Ints) -> Doubles:
     shares: Doubles = np.full(len(wholes), np.nan)
     np.divide(parts, wholes, out=shares, where=wholes > 0)
     return shares
+
+
+def _positive_ranks(
+    matrix: Floats,
+    asked: Ints,
+    asked_cameras: Ints,
+    held: Ints,
+    held_cameras: Ints,
+    *,
+    same: bool,
+    distractor: int | None,
+) -> tuple[Ints, Ints, Mask]:
+    """Give ranks and offsets, and which rows hold nan."""
+    groups, pointers, members = _groups(asked, held, distractor)
+    counts = _count_positives(asked_cameras, groups, pointers, members, held_cameras, same)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    ranks = np.empty(offsets[-1], np.int64)
+    junk = np.flatnonzero(held == UNKNOWN)
+    broken = _rank_positives(matrix, asked_cameras, groups, pointers, members, held_cameras, same, junk, offsets, ranks)
+    return ranks, offsets, broken
 
 
 def _groups(asked: Ints, held: Ints, distractor: int | None) -> tuple[Ints, Ints, Ints]:

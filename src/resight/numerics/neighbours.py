@@ -15,6 +15,7 @@ from torch import Tensor
 
 from resight.devices import cpu_has_bfloat16
 from resight.errors import DataError
+from resight.numerics import tensors
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.kernels import measure_held, offer_nearest, raise_farthest, select_nearest
 from resight.records import Doubles, Floats, Ints
@@ -31,7 +32,12 @@ ROOM = 128
 
 
 def k_nearest(
-    vectors: npt.ArrayLike, k: int, *, queries: npt.ArrayLike | None = None, block: int = BLOCK
+    vectors: npt.ArrayLike,
+    k: int,
+    *,
+    queries: npt.ArrayLike | None = None,
+    block: int = BLOCK,
+    device: torch.device | str = "cpu",
 ) -> tuple[Floats, Ints]:
     """Find the ``k`` nearest vectors of each query, exactly.
 
@@ -47,6 +53,7 @@ def k_nearest(
         queries: ``(Q, D)`` the rows to search for; ``vectors`` themselves by default, and then each row's
             first neighbour is itself, before any duplicate of it.
         block: Queries to handle at once, at most.
+        device: Where to search. The result is the same, but for the last bit of one distance in some hundred million.
 
     Returns:
         Squared Euclidean distances ``(Q, k)`` float32, ascending along each row, and ids ``(Q, k)`` int64,
@@ -57,18 +64,25 @@ def k_nearest(
             that differ, or values that are not finite.
     """
     rows, asked = _checked(vectors, queries, k, block)
+    if tensors.used_for(device):
+        held = tensors.on_device(rows, device)
+        others = None if queries is None else tensors.on_device(asked, device)
+        return tensors.k_nearest(held, k, queries=others, block=block)[:2]
     if queries is None:
         return search_itself(rows, k, squares(len(rows), block), block=block)
     return search_for(asked, rows, k, block=block)
 
 
-def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = BLOCK) -> tuple[Floats, Ints, Floats]:
+def k_nearest_and_farthest(
+    vectors: npt.ArrayLike, k: int, *, block: int = BLOCK, device: torch.device | str = "cpu"
+) -> tuple[Floats, Ints, Floats]:
     """Find the ``k`` nearest vectors of each vector, and its distance to the farthest one, in one pass.
 
     Args:
         vectors: As in `k_nearest`.
         k: As in `k_nearest`.
         block: As in `k_nearest`.
+        device: As in `k_nearest`.
 
     Returns:
         The distances and ids of `k_nearest`, and ``(N,)`` float32, the largest squared distance of each vector
@@ -78,12 +92,16 @@ def k_nearest_and_farthest(vectors: npt.ArrayLike, k: int, *, block: int = BLOCK
         DataError: As in `k_nearest`.
     """
     rows, _ = _checked(vectors, None, k, block)
+    if tensors.used_for(device):
+        return tensors.k_nearest(tensors.on_device(rows, device), k, block=block, farthest=True)
     farthest = np.zeros(len(rows), np.float32)
     found = search_itself(rows, k, squares(len(rows), block), block=block, farthest=farthest)
     return *found, farthest
 
 
-def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others: int) -> tuple[Floats, Ints]:
+def k_nearest_by_camera(
+    vectors: npt.ArrayLike, cameras: Ints, own: int, others: int, *, device: torch.device | str = "cpu"
+) -> tuple[Floats, Ints]:
     """Find for each vector the nearest of its own camera and the nearest of all other cameras, in one list.
 
     The two mix evenly along the list, so that any first part of it holds them in the same shares. Where a camera, or
@@ -94,6 +112,7 @@ def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others:
         cameras: ``(N,)``.
         own: How many of the own camera, the vector itself, which comes first, included; at least 1.
         others: How many of the other cameras.
+        device: As in `k_nearest`.
 
     Returns:
         Squared Euclidean distances ``(N, own + others)`` float32 and ids ``(N, own + others)`` int64, rows of
@@ -116,21 +135,22 @@ def k_nearest_by_camera(vectors: npt.ArrayLike, cameras: Ints, own: int, others:
         order = np.argsort(places, kind="stable")
         near = np.zeros((len(inside), 1), np.float32), np.zeros((len(inside), 1), np.int64)
         if len(inside) > 1:
-            near = k_nearest(rows[inside], mine)
+            near = k_nearest(rows[inside], mine, device=device)
         far = np.empty((len(inside), 0), np.float32), np.empty((len(inside), 0), np.int64)
         if theirs:
-            far = k_nearest(rows[outside], theirs, queries=rows[inside])
+            far = k_nearest(rows[outside], theirs, queries=rows[inside], device=device)
         distances[inside] = np.concatenate([near[0], far[0]], axis=1)[:, order]
         ids[inside] = np.concatenate([inside[near[1]], outside[far[1]]], axis=1)[:, order]
     return distances, ids
 
 
-def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK) -> Floats:
+def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK, device: torch.device | str = "cpu") -> Floats:
     """Give each vector's squared Euclidean distance to the vector farthest from it.
 
     Args:
         vectors: ``(N, D)``.
         block: Vectors to handle at once, at most.
+        device: As in `k_nearest`.
 
     Returns:
         ``(N,)`` float32, to float32 rounding of the squared lengths.
@@ -138,7 +158,7 @@ def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK) -> Floats:
     Raises:
         DataError: As in `k_nearest`.
     """
-    return k_nearest_and_farthest(vectors, 1, block=block)[2]
+    return k_nearest_and_farthest(vectors, 1, block=block, device=device)[2]
 
 
 def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, block: int) -> tuple[Floats, Floats]:
