@@ -6,7 +6,7 @@ Every measurement runs in a process of its own, so that its peak of memory is it
 vectors take, and what the work takes beside them are told apart. The matrix product that cannot be avoided is timed in
 the same run. Vectors are made up: people about camera offsets, unit length, 2048-d up to 100k rows and 256-d beyond,
 where neighbours are searched approximately; those that are ranked are hard to tell apart (mAP 0.2 to 0.5). Peers are
-measured where they are installed.
+measured where they are installed. What the result file holds of other sizes and tasks stays in it.
 """
 
 from __future__ import annotations
@@ -324,14 +324,16 @@ def main() -> None:
         seconds = {name: round(value, 3) for name, value in clock.seconds.items()}
         print(json.dumps({"seconds": seconds, **clock.stop(), **found}))
         return
-    rows = []
+    rows = json.loads(asked.result.read_text())["rows"] if asked.result.is_file() else []
     for size in asked.sizes:
         with tempfile.TemporaryDirectory() as folder:
             make(size, Path(folder))
             for task in asked.tasks:
                 if size in SMALL.get(task, TRAIN) and (task not in PEERS or importlib.util.find_spec(PEERS[task])):
+                    rows = [row for row in rows if (row["size"], row["task"]) != (size, task)]
                     rows.append(measured(size, task, folder))
                     print(json.dumps(rows[-1]), flush=True)
+        rows.sort(key=lambda row: (list(TRAIN).index(row["size"]), list(TASKS).index(row["task"])))
         result = {"date": date.today().isoformat(), "machine": machine(), "exponents": fitted(rows), "rows": rows}
         asked.result.write_text(json.dumps(result, indent=1) + "\n")
         draw(rows, asked.result.with_suffix(".svg"))

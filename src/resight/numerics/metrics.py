@@ -14,18 +14,20 @@ References:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
-from torch import Tensor
 
 from resight.errors import ConfigError, DataError
-from resight.numerics import tensors
 from resight.numerics.distances import read_only
 from resight.records import UNKNOWN, Doubles, Floats, Ints, Mask
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Rule = Literal["same-camera", "none"]
 PrecisionReading = Literal["step", "trapezoid"]
@@ -71,7 +73,7 @@ def positive_ranks(
     """
     if rule not in get_args(Rule):
         raise ConfigError(f"rule must be one of {', '.join(get_args(Rule))}, found '{rule}'")
-    matrix = distances if isinstance(distances, Tensor) else np.ascontiguousarray(distances, dtype=np.float32)
+    matrix = distances if _is_tensor(distances) else np.ascontiguousarray(distances, dtype=np.float32)
     if matrix.ndim != 2:
         raise DataError(f"distances must have shape (Q, G), found {tuple(matrix.shape)}")
     columns = []
@@ -85,13 +87,21 @@ def positive_ranks(
         if columns[-1].shape != (size,):
             raise DataError(f"{name} must have shape ({size},), found {columns[-1].shape}")
     same = rule == "same-camera"
-    if isinstance(matrix, Tensor):
+    if _is_tensor(matrix):
+        from resight.numerics import tensors
+
         ranks, offsets, broken = tensors.positive_ranks(matrix, *columns, same=same, distractor=distractor)
     else:
+        assert isinstance(matrix, np.ndarray)
         ranks, offsets, broken = _positive_ranks(read_only(matrix), *columns, same=same, distractor=distractor)
     if broken.any():
         raise DataError(f"the distances of query {int(broken.argmax())} hold nan: check the vectors behind them")
     return ranks, offsets
+
+
+def _is_tensor(values: Any) -> TypeGuard[Tensor]:
+    # Who has a tensor has loaded torch; an array is ranked in less time than that takes.
+    return "torch" in sys.modules and isinstance(values, sys.modules["torch"].Tensor)
 
 
 def join_ranks(parts: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
