@@ -23,7 +23,7 @@ from resight.records import Doubles, Floats, Ints
 BLOCK_ENTRIES = 2**26
 """The most distances held at once (256 MiB of float32), whatever the block of rows asked for."""
 
-BLOCK = 2000
+BLOCK = 1000
 """Rows handled at once: of tiles whose side is a power of two, a column's numbers would all compete for the same few
 places of the processor's cache."""
 
