@@ -8,30 +8,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import reference
+from drawn import dense, people
 from resight.errors import ConfigError, DataError
 from resight.numerics import jaccard as module
-from resight.numerics.distances import normalise
 from resight.numerics.jaccard import jaccard_graph, rerank
 from resight.numerics.kernels import PANEL
 from resight.numerics.neighbours import k_nearest
-
-
-def people(seed, size=140, spread=0.35, width=16):
-    """Unit vectors in clusters of uneven size, with strays and a few duplicates."""
-    rng = np.random.default_rng(seed)
-    owners = np.minimum(rng.geometric(0.12, size) - 1, 11)
-    vectors = rng.normal(size=(12, width))[owners] + spread * rng.normal(size=(size, width)) * width**0.5 / 2
-    vectors[:: size // 6] = rng.normal(size=vectors[:: size // 6].shape)
-    vectors[5] = vectors[6] = vectors[9]
-    return normalise(vectors)
-
-
-def dense(graph):
-    """The distances with 1 for what is not stored."""
-    full = np.ones(graph.shape, np.float32)
-    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    full[rows, graph.indices] = graph.data
-    return full
 
 
 @pytest.mark.parametrize("reading", ["ice", "abmt"])

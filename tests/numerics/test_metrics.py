@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 import reference
+from drawn import pairs, scene
 from resight.errors import ConfigError, DataError
 from resight.numerics import metrics
 from resight.numerics.metrics import (
@@ -21,24 +22,8 @@ from resight.numerics.metrics import (
 )
 
 
-def scene(seed, queries=25, gallery=120, tied=False):
-    """Random distances and columns with junk, distractors and unknown cameras among them."""
-    rng = np.random.default_rng(seed)
-    distances = rng.random((queries, gallery), np.float32)
-    if tied:
-        distances = np.round(distances * 4) / 4
-    columns = []
-    for size in (queries, gallery):
-        columns += [rng.integers(-1, 7, size), rng.integers(-1, 4, size)]
-    return distances, *columns
-
-
 def split(ranks, offsets):
     return [ranks[low:high].tolist() for low, high in pairwise(offsets)]
-
-
-def pairs(people, cameras):
-    return list(zip(people.tolist(), cameras.tolist(), strict=True))
 
 
 def test_a_table_worked_by_hand():
