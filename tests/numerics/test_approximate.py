@@ -18,10 +18,12 @@ def share_found(found, exact):
     return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
 
 
-def test_the_recall_that_is_said_is_reached():
+def test_the_recall_that_is_said_is_reached(caplog):
     size = 6000
     vectors = crowds(1, size)
-    found = k_nearest_approximate(vectors, 12, recall=0.9)
+    with caplog.at_level("INFO", "resight"):
+        found = k_nearest_approximate(vectors, 12, recall=0.9)
+    assert f"{100 * found.recall:.1f} % of the neighbours" in caplog.text
     distances, ids = k_nearest(vectors, 12)
     reached = share_found(found.ids, ids)
     assert found.recall >= 0.9
