@@ -142,12 +142,12 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     training = encoder.training
     encoder.eval()
     share = devices.share(len(crops))
-    small = devices.device.type == "cpu"
-    batch = max(1, PIXELS // (crops.size[0] * crops.size[1])) if small else BATCH
+    on_cpu = devices.device.type == "cpu"
+    batch = max(1, PIXELS // (crops.size[0] * crops.size[1])) if on_cpu else BATCH
     starts = range(share.start, share.stop, batch)
     parts = [torch.empty((0, encoder.pooled_dim if raw else encoder.dim))]
     try:
-        network = folded(encoder) if small and not devices.settings.compile else encoder
+        network = folded(encoder) if on_cpu and not devices.settings.compile else encoder
         with torch.inference_mode(), devices.autocast("inference"):
             for start in progress(starts, "embedding"):
                 rows = slice(start, min(start + batch, share.stop))

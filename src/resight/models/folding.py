@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 
 @torch.no_grad()
 def folded(encoder: Encoder) -> Encoder:
-    """Give a copy of an encoder whose batch norms are part of the convolutions before them, a fifth faster on a CPU.
+    """Give a copy of an encoder whose batch norms are part of the convolutions before them: faster on a CPU.
 
     A batch norm is taken to follow the convolution that was registered just before it. Where that is not so the copy
     does not give the vectors of the encoder, which is tried with a drawn image.
