@@ -239,6 +239,15 @@ def centre_loss(features, labels, centres):
     return [_distance(f, centres[int(label)]) ** 2 / 2 for f, label in zip(features, labels, strict=True)]
 
 
+def moved_centres(centres, features, labels, rate):
+    """Wen et al., 2016, eq. 3 and 4: each centre of one set, after a batch."""
+    moved = []
+    for j, centre in enumerate(np.asarray(centres, float)):
+        own = [np.asarray(f, float) for f, label in zip(features, labels, strict=True) if int(label) == j]
+        moved.append(centre - rate * sum(centre - x for x in own) / (1 + len(own)))
+    return np.array(moved)
+
+
 def residual_unit(unit, maps, stride):
     """He et al., 2016: norm, ReLU and convolution, three times; added to the maps, resized where they must be."""
 

@@ -199,7 +199,7 @@ def drop_band(maps: Tensor, share: float) -> Tensor:
     """
     height = maps.shape[2]
     band = min(max(1, round(share * height)), height - 1)
-    top = int(torch.randint(height - band + 1, ()))
+    top = torch.randint(height - band + 1, (), device=maps.device)  # there: a recorded pass draws it anew each time
     rows = torch.arange(height, device=maps.device)
     return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
 
