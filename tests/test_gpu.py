@@ -18,6 +18,7 @@ from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices, DeviceSettings
 from resight.evaluation import evaluate
 from resight.extraction import embed_crops
+from resight.methods.scr import SCR
 from resight.numerics.clustering import ClusterSettings, cluster
 from resight.numerics.distances import normalise
 from resight.records import Features, ImageTable
@@ -101,10 +102,58 @@ def test_a_recorded_network_learns_the_same(images: Crops, changes: dict[str, An
         torch.testing.assert_close(states[1][name], plain, rtol=1e-2, atol=1e-3, msg=name)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"centre_weight": 0.1, "classified": "pooled"},
+        {"encoder": dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", frozen_stages=0)},
+    ],
+    ids=["code", "centres and pooled", "frozen statistics"],
+)
+def test_recorded_partitions_learn_the_same(images: Crops, changes: dict[str, Any]) -> None:
+    losses, states = [], []
+    for graphs in (False, True):
+        method = tiny.scr(images, device=dataclasses.replace(EXACT, graphs=graphs), iterations=6, **changes)
+        losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
+        states.append({f"{part}.{k}": v for part in ("network", "centres") for k, v in state(method, part).items()})
+    for plain, replayed in zip(*losses, strict=True):
+        assert replayed == pytest.approx(plain, rel=2e-3, abs=2e-4)
+    assert list(states[0]) == list(states[1])
+    for name, plain in states[0].items():
+        torch.testing.assert_close(states[1][name], plain, rtol=1e-2, atol=1e-3, msg=name)
+
+
+def state(method: SCR, part: str) -> dict[str, Any]:
+    return method.parts[part].state_dict() if part in method.parts else {}
+
+
+def test_the_losses_of_scrs_steps_are_the_cpus(images: Crops) -> None:
+    losses = []
+    for device in (tiny.DEVICE, EXACT):
+        method = tiny.scr(images, device=device, centre_weight=0.1)
+        losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
+    for here, there in zip(*losses, strict=True):
+        assert there == pytest.approx(here, rel=2e-3, abs=2e-4)
+
+
+def test_a_recorded_pass_draws_its_band_anew(images: Crops) -> None:
+    """The network is the same and so are the images, but what is blanked is not."""
+    encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head="p1(d30)", batchnorm="frozen", neck="none")
+    method = tiny.scr(images, device=EXACT, encoder=encoder)
+    pixels = torch.rand(16, 3, *images.size, device="cuda").contiguous(memory_format=torch.channels_last)
+    seen = []
+    for _ in range(8):
+        features, _ = method.network(pixels)
+        seen.append(features.detach().clone())
+        features.sum().backward()
+    assert len({float(features.sum()) for features in seen}) > 1
+
+
 def test_batches_of_another_shape_are_not_replayed(images: Crops) -> None:
-    method = tiny.ice(images, device=EXACT)
-    batch = next(iter(method.begin_epoch(0)))
-    assert all(np.isfinite(float(loss)) for loss in method.step(batch[:12]).values())
+    for method in (tiny.ice(images, device=EXACT), tiny.scr(images, device=EXACT)):
+        batch = next(iter(method.begin_epoch(0)))
+        assert all(np.isfinite(float(loss)) for loss in method.step(batch[:12]).values())
 
 
 @pytest.mark.parametrize("reading", ["ice", "abmt"])

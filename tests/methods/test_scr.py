@@ -22,13 +22,14 @@ from alike import TIMES, assert_same_run, script
 from resight.data.crops import Crops
 from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings, to_float
+from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
 from resight.models.encoder import EncoderSettings
 from resight.models.partitions import SCR as ARRANGEMENT
-from resight.runs import Run
+from resight.runs import Run, load_state
 from resight.training import TrainSettings, fit, load_encoder, read_recipe, train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
@@ -93,6 +94,37 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, pai
 
 
 @pytest.mark.parametrize("variant", ["code", "thesis"])
+def test_centres_pull_their_people_and_follow_them(images: Crops, variant: str) -> None:
+    method = tiny.scr(images, variant, augment=PLAIN, centre_weight=0.02, centre_rate=0.3, iterations=3)
+    assert method.centres is not None
+    expected = np.zeros((2, 8, 8))  # vectors of whole maps, people, width
+    for step, batch in enumerate(method.begin_epoch(0)):
+        with torch.no_grad():
+            features, _ = method.network(to_float(images.pixels(batch)))
+        labels, wholes = method.labels[batch], (features[:, :8].double(), features[:, 8:16].double())
+        pulls = [reference.centre_loss(*pair) for pair in zip(wholes, [labels] * 2, expected, strict=True)]
+        found = float(method.step(batch)["loss/centres"])
+        over_batch = np.mean if variant == "code" else np.sum
+        assert found == pytest.approx(0.02 * np.mean([over_batch(each) for each in pulls]), rel=1e-4), step
+        expected = np.stack(
+            [reference.moved_centres(*pair, 0.3) for pair in zip(expected, wholes, [labels] * 2, strict=True)]
+        )
+        np.testing.assert_allclose(method.centres.values.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected).max() > 0.1
+
+
+def test_the_pull_of_centres_reaches_the_network(images: Crops) -> None:
+    """With them alone, but for a trace of the classification, vectors come nearer to their centres."""
+    changes = {"classification_weight": 1e-9, "pair_weight": 0.0, "centre_weight": 1.0, "centre_rate": 0.0}
+    method = tiny.scr(images, augment=PLAIN, learning_rate=2e-2, **changes)
+    batch = next(iter(method.begin_epoch(0)))
+    losses = [float(method.step(batch)["loss/centres"]) for _ in range(12)]
+    assert losses[-1] < 0.9 * losses[0]
+    assert method.centres is not None
+    assert not method.centres.values.any(), "centres whose rate is 0 stay"
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
 def test_the_losses_of_four_steps_are_pinned(images: Crops, variant: str) -> None:
     found = steps(tiny.scr(images, variant, iterations=4))
     kept = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
@@ -121,6 +153,41 @@ def test_every_weight_learns_and_batches_are_drawn_anew(images: Crops) -> None:
     assert not np.array_equal(*batches)
     assert np.array_equal(batches[0], next(iter(tiny.scr(images).begin_epoch(0))))
     assert not np.array_equal(batches[0], next(iter(method.begin_epoch(1))))
+
+
+@pytest.mark.parametrize("centre_weight", [0.0, 0.1])
+def test_a_pass_is_recorded_and_nothing_of_it_is_used_after_the_next(
+    images: Crops, centre_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU a replay overwrites what the one before gave: here it becomes nan, and every number is the same."""
+    recorded = []
+
+    def record(self: Devices, module: torch.nn.Module, shape: tuple[int, ...], purpose: str) -> None:
+        recorded.append((module, module.training, shape, purpose))
+        plain, given = module.forward, []
+
+        def forward(x: torch.Tensor) -> Any:
+            assert x.shape == shape
+            for tensor in given:
+                tensor.data.fill_(torch.nan)
+            given[:] = plain(x)
+            return tuple(given)
+
+        module.__dict__["forward"] = forward
+
+    values = []
+    for replaced in (False, True):
+        if replaced:
+            monkeypatch.setattr(Devices, "record", record)
+        method = tiny.scr(images, iterations=4, centre_weight=centre_weight)
+        kept = [method.step(batch) for batch in method.begin_epoch(0)]  # read a step late, or later
+        values.append([{name: float(value) for name, value in losses.items()} for losses in kept])
+        values[-1].append(method.end_epoch())
+    assert values[0] == values[1]
+    assert recorded == [(method.network, True, (16, 3, 64, 32), "training")]
+    few = tiny.scr(images, identities=99)
+    assert recorded[-1][2] == (8 * 4, 3, 64, 32), "with fewer people than identities a batch holds all of them"
+    assert np.isfinite(list(steps(few)[0].values())).all()
 
 
 def test_an_epoch_shows_each_person_once(images: Crops) -> None:
@@ -156,6 +223,8 @@ def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crop
         ({"classification_weight": 0.0}, {"classification", "pairs"}),
         ({"classification_weight": 1.0, "pair_loss": "circle"}, {"classification", "pairs"}),
         ({"classified": "pooled"}, {"classification", "pairs"}),
+        ({"centre_weight": 0.1}, {"classification", "pairs", "centres"}),
+        ({"centre_weight": 0.1, "pair_weight": 0.0}, {"classification", "centres"}),
     ],
 )
 def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dict[str, Any], names: set[str]) -> None:
@@ -183,6 +252,8 @@ def test_parts_alone_have_nothing_for_the_pair_loss(images: Crops) -> None:
     stripes = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head="s4", pooling="average")
     with pytest.raises(ConfigError, match="head 's4' has none: set pair_weight to 0"):
         tiny.scr(images, encoder=stripes)
+    with pytest.raises(ConfigError, match=r"the centre loss needs .* 's4' has none: set centre_weight to 0"):
+        tiny.scr(images, encoder=stripes, pair_weight=0.0, centre_weight=0.1)
     method = tiny.scr(images, encoder=stripes, pair_weight=0.0)
     assert method.encoder.dim == 4 * 8
     assert set(steps(method)[0]) == {"loss/classification"}
@@ -219,11 +290,12 @@ def test_the_variants_differ(images: Crops) -> None:
 # -- going on ------------------------------------------------------------------------------------------------------
 
 
-def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path) -> None:
-    run_to(tmp_path / "whole", images, 4)
-    run_to(tmp_path / "halves", images, 2)
+@pytest.mark.parametrize("changes", [{}, {"centre_weight": 0.1}], ids=["code", "centres"])
+def test_four_epochs_equal_two_and_two_more(changes: dict[str, Any], images: Crops, tmp_path: Path) -> None:
+    run_to(tmp_path / "whole", images, 4, **changes)
+    run_to(tmp_path / "halves", images, 2, **changes)
     assert len(Run(tmp_path / "halves").metrics()) == 2
-    run_to(tmp_path / "halves", images, 4)
+    run_to(tmp_path / "halves", images, 4, **changes)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
@@ -271,9 +343,8 @@ from resight.training import fit
 folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none")
 for reading in ("mean", "sum"):
-    method = tiny.scr(
-        tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2), encoder=encoder, over_batch=reading
-    )
+    device = dataclasses.replace(tiny.DEVICE, processes=2)
+    method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=reading, centre_weight=0.1)
     assert method.devices.world == 2
     fit(method, Run(folder / reading, seed=3, writes=method.devices.rank == 0), epochs=2)
 """
@@ -283,7 +354,10 @@ def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, t
     two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
     assert two.returncode == 0, two.stderr
     for reading in ("mean", "sum"):
-        run_to(tmp_path / reading, images, 2, over_batch=reading, **SPLITS_CLEANLY)
+        one = run_to(tmp_path / reading, images, 2, over_batch=reading, centre_weight=0.1, **SPLITS_CLEANLY)
+        both = load_state(tmp_path / "two" / reading / "last.safetensors")["centres"]["values"]
+        assert one.centres is not None
+        torch.testing.assert_close(both, one.centres.values, rtol=1e-3, atol=1e-5)
         one, both = (Run(folder).metrics() for folder in (tmp_path / reading, tmp_path / "two" / reading))
         assert len(one) == len(both) == 2
         for left, right in zip(one, both, strict=True):
@@ -349,6 +423,8 @@ def test_people_with_a_single_image_can_be_learned(images: Crops) -> None:
         ({"margin": -0.1}, "margin must be 0 or more"),
         ({"decay": 2.0}, "decay must be in 0..1"),
         ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
+        ({"centre_weight": -0.1}, "centre_weight must be 0 or more"),
+        ({"centre_rate": 1.5}, "centre_rate must be in 0..1"),
         ({"classification_weight": 0.0, "pair_weight": 0.0}, "not both 0"),
         ({"milestones": (400, 300)}, "milestones must ascend, found"),
         ({"encoder": EncoderSettings(neck_statistics="dataset")}, "neck_statistics to batch"),

@@ -250,14 +250,14 @@ def test_efficientnet_lite0_shares_up_to_its_first_block_at_stride_16() -> None:
     assert backbone(images)[0].shape == (1, 1280, 16, 8), "the last stage keeps that stride"
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "regnetx_002", "convnext_atto"])
+@pytest.mark.parametrize("name", ["test_resnet", "regnetx_002", "convnext_atto", "mobilenetv3_small_050"])
 def test_other_chains_of_blocks_fit(name: str) -> None:
     network = encoder("p1+p2(s2)", backbone=name, last_stride=2).eval()
     assert network.embed(pictures(2)).shape == (2, 4 * 256)
 
 
 def test_a_network_that_is_no_chain_of_blocks_is_refused() -> None:
-    for name in ("vit_tiny_patch16_224", "mobilenetv3_small_050"):
+    for name in ("vit_tiny_patch16_224", "hrnet_w18_small"):
         with pytest.raises(ConfigError, match="use head global") as error:
             encoder("p1", backbone=name, last_stride=2)
         assert "\n" not in str(error.value)

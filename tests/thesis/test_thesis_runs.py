@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import torch
 
 from resight.cli.main import main
 from resight.data.splits import Dataset
 from resight.errors import RunError, WeightsError
 from resight.methods.ice import ICE
+from resight.models.encoder import Encoder
 from resight.records import Report
 from resight.runs import Run
 from resight.thesis import running
@@ -149,6 +151,39 @@ def test_rows_that_go_wrong_are_noted_and_tried_again(
     assert main(failing) == 1
 
 
+def test_attention_and_partition_are_run_beside_each_other(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Table 3.1: a network without weights at hand says so, and runs from random ones where that is asked for."""
+    words = ["thesis", "run", "table-3.1", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    words += ["--device.accelerator=cpu", "--device.threads=1"]
+    create = timm.create_model
+
+    def unreachable(*names: str, **how: Any) -> Any:
+        if how.get("pretrained"):
+            raise OSError("no route to host")
+        return create(*names, **how)
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    assert main(words) == 0
+    lines = of_ours(tmp_path / "table-3.1-smoke-seed1.json", "Market-1501")
+    assert [line["state"] for line in lines] == ["done", "cannot", "done"]
+    assert "no weights: ImageNet weights of 'legacy_seresnet50' cannot be downloaded" in lines[1]["reason"]
+
+    assert main([*words, "--weights=legacy_seresnet50=none"]) == 0
+    lines = of_ours(tmp_path / "table-3.1-smoke-seed1.json", "Market-1501")
+    assert [line["state"] for line in lines] == ["done"] * 3
+    assert [line["thesis"]["mAP"] for line in lines] == ["73.3", "75.6", "85.8"]
+    assert all(0 < line["ours"]["mAP"] <= 1 for line in lines)
+    assert "random" in lines[1]["made with"]["weights"]
+    folders = [Path(text) for text in (tmp_path / "runs").glob("scr-se-market1501-*/encoder-last.safetensors")]
+    (settings,) = (Encoder.load(path).settings for path in folders)
+    assert (settings.backbone, settings.head, settings.size) == ("legacy_seresnet50", "p1", (64, 32))
+    differs = {each["setting"]: (each["ours"], each["thesis"]) for each in lines[1]["differs"]}
+    assert differs["encoder.weights"] == ("none", "imagenet")
+    assert "encoder.backbone" not in differs
+
+
 def test_a_figure_is_drawn_from_the_metrics_of_its_runs(
     tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,7 +261,7 @@ def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["table-6.4"]["able"] == {"smoke": 0, "short": 0, "full": 6}
     assert found["table-3.6"]["able"] == {"smoke": 2, "short": 0, "full": 2}
     assert found["table-3.6"]["data"] == ["market1501", "dukemtmc"]
-    assert found["table-3.1"]["able"] == {"smoke": 2, "short": 0, "full": 2}
+    assert found["table-3.1"]["able"] == {"smoke": 3, "short": 0, "full": 3}
     assert found["table-4.4"]["missing"] == ["no method 'abmt' yet"]
     assert found["figure-6.1"]["runs"] == 0
     assert main(["thesis", "list"]) == 0

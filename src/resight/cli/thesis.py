@@ -28,7 +28,7 @@ USAGE = (
     "usage: resight thesis list [--json]\n"
     "       resight thesis show table-6.6 [--json | --markdown] [--out FOLDER]\n"
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
-    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--weights BACKBONE=FILE]"
+    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--weights BACKBONE=FILE|none]"
 )
 
 
@@ -231,8 +231,11 @@ def _taken(flags: Sequence[str], name: str) -> tuple[list[str], list[str]]:
 def _weights(words: Sequence[str]) -> dict[str, str]:
     pairs = [word.partition("=") for word in words]
     for backbone, _, path in pairs:
-        if not backbone or not expanded(path or "/nothing/there").is_file():
-            raise ConfigError(f"--weights needs BACKBONE=FILE, found '{backbone}={path}': there is no such file")
+        if not backbone or (path != "none" and not expanded(path or "/nothing/there").is_file()):
+            raise ConfigError(
+                f"--weights needs BACKBONE=FILE, or BACKBONE=none for random ones, found '{backbone}={path}': "
+                "there is no such file"
+            )
     return {backbone: path for backbone, _, path in pairs}
 
 

@@ -32,8 +32,7 @@ def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
     Args:
         features: ``(B, D)``.
         labels: ``(B,)`` in ``0..C-1``.
-        centres: ``(C, D)``; learned where they ask for a gradient, which is that of the paper times the number of the
-            class' images in the batch.
+        centres: ``(C, D)``; `models.centres.Centres` moves them by the paper's rule.
 
     Returns:
         ``(B,)`` losses, 0 or more.

@@ -4,7 +4,8 @@ A shared trunk ends in three branches; whole maps, horizontal stripes and groups
 Each step of P people with K images
 
 - asks a classifier on each vector who it is (eq. 3.1),
-- and asks on the vectors of whole maps that a person's images are nearer than anybody else's (eq. 3.2).
+- and asks on the vectors of whole maps that a person's images are nearer than anybody else's (eq. 3.2);
+- with `centre_weight`, not in the thesis, each of these vectors is also pulled to the centre of its person.
 
 The vectors together are what images are compared by. Smaller arrangements, PCB, MGN and a plain trunk are other values
 of `encoder.head` (`models/partitions.py`).
@@ -31,8 +32,9 @@ from resight.data.samplers import identity_batches, pick_random
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.losses.classification import cross_entropy
+from resight.losses.classification import centre_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
+from resight.models.centres import Centres
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.partitions import SCR as ARRANGEMENT
@@ -70,6 +72,8 @@ class SCRSettings:
         second_margin: β of the quadruplet loss.
         circle_margin: m of the circle loss.
         circle_scale: γ of the circle loss.
+        centre_weight: Weight of the centre loss of whole maps' vectors; 0 leaves it out. Luo et al. use 0.0005.
+        centre_rate: α of the rule that moves the centres, 0..1.
         over_batch: What becomes of a batch's losses: `mean`, or `sum` (eq. 3.1 and 3.2 to the letter).
     """
 
@@ -97,6 +101,8 @@ class SCRSettings:
     second_margin: float = 0.6
     circle_margin: float = 0.25
     circle_scale: float = 128.0
+    centre_weight: float = 0.0
+    centre_rate: float = 0.5
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
@@ -105,10 +111,11 @@ class SCRSettings:
                 raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.identities < 2:
             raise ConfigError(f"identities must be 2 or more, found {self.identities}")
-        for name in ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale"):
+        numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")
+        for name in (*numbers, "centre_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("decay", "label_smoothing", "circle_margin"):
+        for name in ("decay", "label_smoothing", "circle_margin", "centre_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
         if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
@@ -141,7 +148,7 @@ class SCR:
         encoder: What to start from; built from the settings where it is not given.
 
     Raises:
-        ConfigError: A person is unknown, there is only one, or the pair loss has no vector of a whole map.
+        ConfigError: A person is unknown, there is only one, or a loss of whole maps' vectors has none.
     """
 
     def __init__(
@@ -162,12 +169,15 @@ class SCR:
         self.people = len(people)
         self.devices = devices or Devices()
         encoder = encoder or Encoder(settings.encoder)
-        if settings.pair_weight and not encoder.whole:
-            raise ConfigError(
-                f"the pair loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
-                "set pair_weight to 0"
-            )
+        for name, weight in (("pair", settings.pair_weight), ("centre", settings.centre_weight)):
+            if weight and not encoder.whole:
+                raise ConfigError(
+                    f"the {name} loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
+                    f"set {name}_weight to 0"
+                )
         self.network = self.devices.place(PartClassifier(encoder, self.people, whole=settings.classified))
+        shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
+        self.devices.record(self.network.train(), shape, "training")
         self.optimiser = torch.optim.Adam(
             [p for p in self.network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
@@ -175,6 +185,10 @@ class SCR:
             amsgrad=settings.amsgrad,
         )
         self.forward = self.devices.wrap(self.network)
+        self.centres: Centres | None = None
+        if settings.centre_weight:
+            width = encoder.split(torch.empty(0, encoder.dim))[0].shape[1]
+            self.centres = self.devices.place(Centres((encoder.whole, self.people, width)))
         self._accuracies: list[Tensor] = []
 
     @property
@@ -185,7 +199,8 @@ class SCR:
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
-        return {"network": self.network, "optimiser": self.optimiser}
+        parts: dict[str, Stateful] = {"network": self.network, "optimiser": self.optimiser}
+        return parts if self.centres is None else {**parts, "centres": self.centres}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
@@ -229,17 +244,28 @@ class SCR:
         losses = {"classification": s.classification_weight * self._over_batch(torch.stack(each).mean(0))}
         if s.pair_weight:
             # Pairs reach over all processes' shares, so their gradients do too.
-            joined = self.encoder.split(self.devices.gather(features, learn=True))
-            pairs = [self._pairs(vectors, everyone)[share] for vectors in joined[: self.encoder.whole]]  # eq. 3.2
+            joined = self._wholes(self.devices.gather(features, learn=True))
+            pairs = [self._pairs(vectors, everyone)[share] for vectors in joined]  # eq. 3.2
             losses["pairs"] = s.pair_weight * self._over_batch(torch.stack(pairs).mean(0))
+
+        if self.centres is not None:
+            sides = zip(self._wholes(features), self.centres.values, strict=True)
+            pulls = [centre_loss(vectors, labels, centres) for vectors, centres in sides]
+            losses["centres"] = s.centre_weight * self._over_batch(torch.stack(pulls).mean(0))
 
         total = torch.stack(list(losses.values())).sum()  # eq. 3.3
         self.optimiser.zero_grad(set_to_none=True)
         self.devices.backward(total)
         self.optimiser.step()
+        if self.centres is not None:
+            self.centres.update(self._wholes(self.devices.gather(features)), everyone, rate=s.centre_rate)
         named = logits.detach().softmax(2).mean(0).argmax(1)
         self._accuracies.append(self.devices.mean((named == labels).float().mean()))
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
+
+    def _wholes(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Cut the vectors of whole maps out of ``(B, D)`` features."""
+        return self.encoder.split(features)[: self.encoder.whole]
 
     def _pairs(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Compare a batch's ``(B, width)`` vectors with each other, ``(B,)``."""

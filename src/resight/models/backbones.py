@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
+from resight.models.residual_attention import CHANNELS, attention56
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Backbone(nn.Module):
         std: Standard deviation of each colour in 0..1.
         prefix_tokens: How many leading tokens are no image patches (transformers only).
         channels_last: Whether the map is ``(B, h, w, C)``.
-        unstrided: Name of the network's block whose stride `last_stride` 1 removed; empty for none.
+        unstrided: Names of the network's layers whose stride `last_stride` 1 removed.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Backbone(nn.Module):
         std: tuple[float, ...] = IMAGENET_STD,
         prefix_tokens: int = 0,
         channels_last: bool = False,
-        unstrided: str = "",
+        unstrided: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -105,8 +106,7 @@ class InstanceBatchNorm(nn.Module):
 
 def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> Backbone:
     network: Any = torchvision.models.resnet50(weights=None)
-    if last_stride == 1:
-        set_stride(network.layer4[0], 1)
+    unstrided = _without_last_stride(network, "resnet50") if last_stride == 1 else ()
     if ibn:
         for stage in (network.layer1, network.layer2, network.layer3):
             for block in stage:
@@ -115,14 +115,59 @@ def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> 
     network.avgpool = nn.Identity()
     network.fc = nn.Identity()
     network.forward = network_forward.__get__(network)
-    return Backbone(network, 2048, unstrided="layer4.0" if last_stride == 1 else "")
+    return Backbone(network, 2048, unstrided=unstrided)
 
 
-def set_stride(block: nn.Module, stride: int) -> None:
-    """Set the stride of a ResNet's bottleneck or of an EfficientNet's inverted residual."""
-    known: Any = block
-    for convolution in [known.conv_dw] if hasattr(block, "conv_dw") else [known.conv2, known.downsample[0]]:
-        convolution.stride = (stride, stride)
+def _residual_attention56(*, last_stride: int, size: tuple[int, int]) -> Backbone:
+    network = attention56()
+    unstrided = _without_last_stride(network, "residual_attention56") if last_stride == 1 else ()
+    return Backbone(network, CHANNELS[-1], unstrided=unstrided)
+
+
+def set_stride(layer: nn.Module, stride: int) -> None:
+    """Set the stride of a convolution, or of an average pooling whose windows are as large as its stride."""
+    known: Any = layer
+    if isinstance(layer, nn.AvgPool2d):
+        known.kernel_size = known.stride = stride
+    else:
+        known.stride = (stride, stride)
+
+
+def _without_last_stride(network: nn.Module, name: str) -> tuple[str, ...]:
+    """Let the last stage that halves the map keep its size, and name the layers that no longer halve it.
+
+    A stage's first block halves it: in a ResNet one of its convolutions and what is on its shortcut, in an EfficientNet
+    its depthwise convolution.
+
+    Raises:
+        ConfigError: The network has no such stages, or another kind of layer halves the map.
+    """
+    if hasattr(network, "layer1"):
+        stages = [(f"layer{i}", getattr(network, f"layer{i}", None)) for i in range(1, 5)]
+    else:
+        stages = [(f"blocks.{i}", stage) for i, stage in enumerate(getattr(network, "blocks", ()))]
+    for stage, blocks in reversed(stages):
+        if not isinstance(blocks, nn.Sequential):
+            break
+        leaves = [(leaf, layer) for leaf, layer in blocks[0].named_modules() if not any(layer.children())]
+        strided = {leaf: layer for leaf, layer in leaves if getattr(layer, "stride", 1) not in (1, (1,), (1, 1))}
+        if not all(map(_settable, strided.values())):
+            break
+        for layer in strided.values():
+            set_stride(layer, 1)
+        if strided:
+            return tuple(f"{stage}.0.{leaf}" for leaf in strided)
+    raise ConfigError(
+        f"last_stride 1 is known for ResNets and EfficientNets that halve maps by convolutions, not for '{name}': "
+        "set last_stride to 2"
+    )
+
+
+def _settable(layer: nn.Module) -> bool:
+    """Say whether a map keeps its size with a layer's stride set to 1."""
+    if isinstance(layer, nn.AvgPool2d):
+        return layer.kernel_size == layer.stride
+    return isinstance(layer, nn.Conv2d) and layer.kernel_size[0] % 2 == 1
 
 
 def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
@@ -142,21 +187,11 @@ def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", img_size=size)
     except TypeError:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
-    unstrided = ""
-    if last_stride == 1:
-        if not hasattr(network, "blocks") or not hasattr(network.blocks[-1][0], "conv_pw"):
-            raise ConfigError(
-                f"last_stride 1 is known for ResNet-50 and EfficientNets, not for '{name}': set last_stride to 2"
-            )
-        # The last stage that halves the map; the ones after it keep its size.
-        stages = range(len(network.blocks) - 1, -1, -1)
-        stage = next(i for i in stages if network.blocks[i][0].conv_dw.stride != (1, 1))
-        unstrided = f"blocks.{stage}.0"
-        set_stride(network.blocks[stage][0], 1)
+    unstrided = _without_last_stride(network, name) if last_stride == 1 else ()
     config = network.pretrained_cfg
     return Backbone(
         network,
-        network.num_features,
+        getattr(network, "head_hidden_size", network.num_features),  # a MobileNetV3's last convolution adds some
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         prefix_tokens=getattr(network, "num_prefix_tokens", 0),
@@ -168,6 +203,7 @@ def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet50": _resnet50,
     "resnet50_ibn_a": lambda **how: _resnet50(ibn=True, **how),
+    "residual_attention56": _residual_attention56,
 }
 """The backbones that resight builds itself; every other name is timm's."""
 
@@ -286,6 +322,6 @@ def _load_hub(network: Any, name: str) -> Provenance:
             f"with --encoder.weights PATH, or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
         ) from error
     raise WeightsError(
-        f"'{name}' has no weights to download: give a file with --encoder.weights PATH, "
-        f"or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
+        f"'{name}' has no weights to download: give a file with --encoder.weights PATH, start from random ones with "
+        f"--encoder.weights none, or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
     )

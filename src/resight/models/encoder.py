@@ -31,7 +31,8 @@ class EncoderSettings:
     """What an encoder is made of.
 
     Attributes:
-        backbone: `resnet50`, `resnet50_ibn_a`, or any timm model; the default's weights come with the installation.
+        backbone: `resnet50`, `resnet50_ibn_a`, `residual_attention56`, or any timm model; the default's weights come
+            with the installation.
         weights: `imagenet`, `none` (random), or a file of weights.
         height: Height of the images that go in, pixels.
         width: Width of the images that go in, pixels.

@@ -24,7 +24,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -138,9 +138,7 @@ class Branches(nn.Module):
         for branch in arrangement:
             tail = copy.deepcopy(units[cut:])
             if branch.coarse:
-                if backbone.unstrided not in names[cut:]:
-                    raise ConfigError(f"'{branch}': /2 gives back the stride that last_stride 1 removes: set it to 1")
-                set_stride(tail[names.index(backbone.unstrided) - cut], 2)
+                _restore_stride(dict(zip(names[cut:], tail, strict=True)), backbone.unstrided, branch)
             self.branches.append(nn.Sequential(*tail))
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -158,6 +156,24 @@ class Branches(nn.Module):
             regions += [maps] if branch.pools_whole else []
             regions += stripes(maps, branch.stripes)
         return regions
+
+
+def _restore_stride(blocks: Mapping[str, nn.Module], unstrided: tuple[str, ...], branch: Branch) -> None:
+    """Set the stride of layers of a branch's blocks back to 2.
+
+    Raises:
+        ConfigError: There are none, or they are not the branch's own.
+    """
+    layers = [
+        block.get_submodule(layer.removeprefix(f"{name}."))
+        for name, block in blocks.items()
+        for layer in unstrided
+        if layer.startswith(f"{name}.")
+    ]
+    if not layers or len(layers) < len(unstrided):
+        raise ConfigError(f"'{branch}': /2 gives back the stride that last_stride 1 removes: set it to 1")
+    for layer in layers:
+        set_stride(layer, 2)
 
 
 def stripes(maps: Tensor, count: int) -> list[Tensor]:
@@ -183,7 +199,7 @@ def drop_band(maps: Tensor, share: float) -> Tensor:
     """
     height = maps.shape[2]
     band = min(max(1, round(share * height)), height - 1)
-    top = int(torch.randint(height - band + 1, ()))
+    top = torch.randint(height - band + 1, (), device=maps.device)  # there: a recorded pass draws it anew each time
     rows = torch.arange(height, device=maps.device)
     return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
 

@@ -28,7 +28,7 @@ class Asked:
     Attributes:
         scale: The name of a scale.
         data: For each data set, by our name, its folder; None asks only what could be run with all data there.
-        weights: For each backbone a file of its weights.
+        weights: For each backbone a file of its weights, or ``none`` for random ones.
         seed: Of every run.
         epochs: In place of the scale's; 0 keeps them.
         iterations: In place of the scale's; 0 keeps them.

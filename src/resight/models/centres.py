@@ -1,0 +1,46 @@
+"""The centres of people: where the vectors of each lie, followed while they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Centres(nn.Module):
+    """A centre of each person for each of an encoder's vectors of whole maps; they start at 0, batch norm's mean.
+
+    Args:
+        shape: (vectors, people, width).
+
+    Attributes:
+        values: ``(vectors, people, width)`` float32; a checkpoint holds them.
+    """
+
+    values: Tensor
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.zeros(shape))
+
+    @torch.no_grad()
+    def update(self, vectors: Sequence[Tensor], labels: Tensor, *, rate: float) -> None:
+        """Move the centre of each person in a batch towards its images; those of others stay.
+
+        c_j ← c_j - α Σ_i (c_j - x_i) / (1 + n_j) over the n_j images of person j.
+
+        Args:
+            vectors: For each set of centres ``(B, width)`` features.
+            labels: ``(B,)`` people, in ``0..people-1``.
+            rate: α, 0..1.
+
+        References:
+            Wen et al., A discriminative feature learning approach for deep face recognition, 2016, eq. 3 and 4. A
+            gradient step of the loss would be weighted like the loss; this rule does not depend on its weight.
+        """
+        own = F.one_hot(labels, self.values.shape[1]).T.to(self.values.dtype)
+        counts = own.sum(1, keepdim=True)
+        for centres, features in zip(self.values, vectors, strict=True):
+            centres.sub_(rate * (counts * centres - own @ features) / (1 + counts))
