@@ -12,7 +12,7 @@ from resight.records import Features, Ranking, Report
 from resight.reports import strips
 from resight.reports.page import Section, strips_section
 from resight.reports.strips import Strip, result_edges
-from resight.reports.tiles import INK, MUTED, PAPER, fit_text, load_font
+from resight.reports.tiles import INK, MUTED, PAPER, fit_text, load_font, wrap
 
 KINDS = {
     "whole": ("#545b66", "the whole picture"),
@@ -22,6 +22,10 @@ KINDS = {
 """The colour of each kind of part, and what it is called."""
 
 _TRACK = "#dfe2e7"
+_LEGEND = (
+    "bar: how alike this part of the result is to the same part of the query, by cosine similarity (full: 1, the "
+    "same). p1, p2, ...: branches of the network"
+)
 _QUERIES = 4
 _STRIP_HEIGHT = 160
 _INTRO = (
@@ -52,7 +56,9 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
     examples = {part.kind: part for part in found.parts}
     top = strip.image.height
     below = top + line * len(found.parts) + margin
-    image = Image.new("RGB", (strip.image.width, below + line * len(examples) + margin), PAPER)
+    legend = wrap(_LEGEND, font, strip.image.width - 2 * margin)
+    size = (strip.image.width, below + line * (len(examples) + len(legend)) + margin)
+    image = Image.new("RGB", size, PAPER)
     image.paste(strip.image, (0, 0))
     draw = ImageDraw.Draw(image)
     edges = result_edges(strip.image, results, height=height)
@@ -69,6 +75,8 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
         _icon(draw, margin, middle, line - 3, part)
         text = fit_text(f"{kind}: {KINDS[kind][1]}", font, image.width - words - margin)
         draw.text((words, middle), text, fill=MUTED, font=font, anchor="lm")
+    for place, text in enumerate(legend, len(examples)):
+        draw.text((margin, below + line * place + line // 2), text, fill=MUTED, font=font, anchor="lm")
     heading = strip.heading if not results else f"{strip.heading} · first result: {agreement(found, row, 0)}"
     return replace(strip, image=image, heading=heading)
 
@@ -123,12 +131,12 @@ def _bar(
     font: ImageFont.FreeTypeFont,
 ) -> None:
     """Draw a value in -1..1 as a bar between two edges, and write it right of it; below 0 the bar is empty."""
-    number = round(font.getlength("0.00")) + 3
+    number = round(font.getlength("-0.00")) + 2
     end, half = right - number, max(2, round(font.size / 3))
     draw.rectangle((left, middle - half, end, middle + half), fill=_TRACK)
     if value > 0:
         draw.rectangle((left, middle - half, left + round((end - left) * min(value, 1)), middle + half), fill=colour)
-    draw.text((right, middle), f"{value:.2f}".replace("-0.", "-."), fill=INK, font=font, anchor="rm")
+    draw.text((right, middle), f"{value:.2f}", fill=INK, font=font, anchor="rm")
 
 
 def _icon(draw: ImageDraw.ImageDraw, left: int, middle: int, size: int, part: Part) -> None:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageOps
 
 from resight.errors import DataError
-from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width
+from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, load_font, read_picture, tile_width, wrap
 
 COLOURS = "plasma"
 """Its lightness rises evenly, and it can be read with every common kind of colour blindness."""
 
 _STRONGEST = 0.8  # how much of the picture the highest value hides
-_LEGEND = "Heat: how much a place speaks for it, from nothing (the grey picture) to the most in this picture."
+_LEGEND = "Colours: how much each place speaks for it, from nothing (grey) to the most in this picture (yellow)."
 
 
 def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
@@ -49,14 +49,16 @@ def saliency_sheet(
     maps: Mapping[str, npt.NDArray[np.floating]],
     *,
     titles: Sequence[str] = (),
+    notes: Sequence[Sequence[str]] = (),
     height: int = 160,
 ) -> Image.Image:
     """Lay out images in rows: each image, then its maps laid over it.
 
     Args:
         images: The files of ``B`` images; one that cannot be read is a grey tile.
-        maps: For each column's title ``(B, h, w)`` maps in 0..1. Titles are broken at their first space.
-        titles: A title left of each row, lines parted by a newline; none where empty.
+        maps: For each column's title ``(B, h, w)`` maps in 0..1.
+        titles: A title left of each row; none where empty. Titles are broken into lines, also at newlines.
+        notes: For each column of maps a short text for each image, written on its map; none where empty.
         height: Height of each picture in pixels.
 
     Returns:
@@ -65,32 +67,40 @@ def saliency_sheet(
     Raises:
         DataError: There are not as many maps, or titles, as images, or a map has values outside 0..1.
     """
-    counts = {len(images), *(len(found) for found in maps.values()), *([len(titles)] if titles else [])}
-    if len(counts) > 1:
-        raise DataError(f"a sheet needs a map, and a title or none, for each of the {len(images)} images")
+    each = [*maps.values(), *notes, *([titles] if titles else [])]
+    if any(len(column) != len(images) for column in each):
+        raise DataError(f"a sheet needs a map, and a title and a note or none, for each of the {len(images)} images")
     pictures = [read_picture(path, height) for path in images]
     width = tile_width(pictures, height)
     gap, font = max(4, height // 24), load_font(max(10, height // 13))
     line = round(1.25 * font.size)
-    sides = [round(font.getlength(text)) for title in titles for text in title.split("\n")]
-    side = min(2 * height, max(sides, default=-gap)) + gap
-    columns, top = 1 + len(maps), gap + 2 * line
-    below = gap + top + len(images) * (height + gap)
-    sheet = Image.new("RGB", (gap + side + columns * (width + gap), below + line + gap), PAPER)
+    heads = [wrap(title, font, width) for title in ("image", *maps)]
+    sides = [wrap(title, font, height) for title in titles]
+    side = max((round(font.getlength(text)) + gap for lines in sides for text in lines), default=0)
+    top = gap + max(map(len, heads)) * line
+    below = top + len(images) * (height + gap)
+    sheet_width = gap + side + len(heads) * (width + gap)
+    legend = wrap(_LEGEND, font, sheet_width - 2 * gap)
+    sheet = Image.new("RGB", (sheet_width, below + len(legend) * line + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(("image", *maps)):
+    for column, lines in enumerate(heads):
         middle = gap + side + column * (width + gap) + width // 2
-        for row, text in enumerate(title.split(" ", 1)):
-            shown = fit_text(text, font, width + gap)
-            draw.text((middle, gap // 2 + row * line), shown, fill=INK, font=font, anchor="ma")
+        for row, text in enumerate(lines):
+            draw.text((middle, gap // 2 + row * line), text, fill=INK, font=font, anchor="ma")
     for index, picture in enumerate(pictures):
-        upper = gap + top + index * (height + gap)
+        upper = top + index * (height + gap)
         if titles:
-            lines = "\n".join(fit_text(text, font, side) for text in titles[index].split("\n"))
-            draw.multiline_text((gap, upper + height // 2), lines, fill=INK, font=font, anchor="lm")
-        for column, found in enumerate((None, *maps.values())):
-            shown_picture = picture if picture is None or found is None else overlay(picture, found[index])
+            draw.multiline_text((gap, upper + height // 2), "\n".join(sides[index]), fill=INK, font=font, anchor="lm")
+        laid = [picture if picture is None else overlay(picture, found[index]) for found in maps.values()]
+        for column, shown in enumerate((picture, *laid)):
             place = (gap + side + column * (width + gap), upper)
-            draw_tile(sheet, shown_picture, place, (width, height), 0, INK)
-    draw.text((gap, below), fit_text(_LEGEND, font, sheet.width - 2 * gap), fill=MUTED, font=font)
+            draw_tile(sheet, shown, place, (width, height), 0, INK)
+        for column, texts in enumerate(notes, 1):
+            left = gap + side + column * (width + gap)
+            corner = (left + 2, upper + height - 2)
+            box = draw.textbbox(corner, texts[index], font=font, anchor="lb")
+            draw.rectangle((left, box[1] - 2, box[2] + 2, upper + height - 1), fill=INK)
+            draw.text(corner, texts[index], fill=PAPER, font=font, anchor="lb")
+    for row, text in enumerate(legend):
+        draw.text((gap, below + row * line), text, fill=MUTED, font=font)
     return sheet
