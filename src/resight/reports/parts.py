@@ -56,9 +56,9 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
     examples = {part.kind: part for part in found.parts}
     top = strip.image.height
     below = top + line * len(found.parts) + margin
-    legend = wrap(_LEGEND, font, strip.image.width - 2 * margin)
-    size = (strip.image.width, below + line * (len(examples) + len(legend)) + margin)
-    image = Image.new("RGB", size, PAPER)
+    width = max(strip.image.width, 4 * height)  # room for words, however few the results
+    legend = wrap(_LEGEND, font, width - 2 * margin)
+    image = Image.new("RGB", (width, below + line * (len(examples) + len(legend)) + margin), PAPER)
     image.paste(strip.image, (0, 0))
     draw = ImageDraw.Draw(image)
     edges = result_edges(strip.image, results, height=height)
