@@ -199,6 +199,7 @@ def test_parts_are_chosen_by_name() -> None:
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
+        ({"target": "clas"}, "did you mean 'class'"),
         ({"target": "match"}, "give others"),
         ({"target": "class"}, "weight"),
         ({"others": pictures(2)}, "target 'self'"),

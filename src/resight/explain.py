@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -146,8 +146,8 @@ def grad_cam(
         speaks for the target.
 
     Raises:
-        ConfigError: A part is unknown; the target's `others` or `weight` is missing, not needed or of another size; or
-            the encoder's maps have no rows and columns, as a transformer's tokens.
+        ConfigError: A part or the target is unknown; the target's `others` or `weight` is missing, not needed or of
+            another size; or the encoder's maps have no rows and columns, as a transformer's tokens.
         DataError: A map is not finite.
     """
     chosen = choose_parts(encoder, parts)
@@ -183,8 +183,9 @@ def _score(vector: Tensor, other: Tensor | None, weight: Tensor | None) -> Tenso
                 f"a classifier of vectors of {vector.shape[1]} numbers is needed, found {weight.shape[1]}"
             )
         return (vector @ weight.to(vector).T).amax(1)
-    # A gradient through the lengths too would be what changes the similarity, which is nothing where it is highest.
-    toward = vector.detach() if other is None else F.normalize(other) / vector.detach().norm(dim=1, keepdim=True)
+    # A gradient through the lengths too would be what changes the similarity, which is nothing where it is highest. Its
+    # own length, held fixed, would only scale the map.
+    toward = vector.detach() if other is None else F.normalize(other)
     return (vector * toward).sum(1)
 
 
@@ -202,6 +203,9 @@ def _weighed(maps: Tensor, slopes: Tensor, part: Part) -> Tensor:
 
 
 def _check_target(target: Target, images: Tensor, others: Tensor | None, weight: Tensor | None) -> None:
+    known = get_args(Target)
+    if target not in known:
+        raise ConfigError(f"target must be one of {', '.join(known)}, found '{target}'{nearest(target, known)}")
     if (others is not None) != (target == "match") or (weight is not None) != (target == "class"):
         raise ConfigError(
             f"target '{target}': give others (images) for 'match', weight (a classifier) for 'class', and neither for "
