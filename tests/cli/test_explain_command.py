@@ -102,6 +102,7 @@ def test_of_several_processes_one_writes(
     encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
+    monkeypatch.setattr("resight.cli.explain._looks", lambda *_: ({}, {}))
     assert main(["explain", encoder, "--images", *images(tiny_market, 1), f"--out={tmp_path / 'out'}"]) == 0
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "out").exists()
@@ -109,7 +110,7 @@ def test_of_several_processes_one_writes(
 
 def test_flags_take_several_words() -> None:
     assert joined_lists(["--images", "a b.jpg", "c.jpg", "--json"]) == ['--images=["a b.jpg", "c.jpg"]', "--json"]
-    assert joined_lists(["--parts=x", "-k", "2", "--parts"]) == ['--parts=["x", "-k", "2"]', "--parts=[]"]
+    assert joined_lists(["--parts=x", "-k", "2", "--parts"]) == ['--parts=["x"]', "-k", "2", "--parts=[]"]
     assert joined_lists(["--query", "a.jpg", "--images"]) == ["--query", "a.jpg", "--images=[]"]
 
 

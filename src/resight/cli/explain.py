@@ -115,7 +115,7 @@ def joined_lists(flags: Sequence[str]) -> list[str]:
     found: list[str] = []
     words: list[str] | None = None
     for flag in flags:
-        if flag.startswith("--"):
+        if flag.startswith("-"):
             name, equals, value = flag.partition("=")
             words = ([value] if equals else []) if name in LISTS else None
             found.append(flag if words is None else f"{name}={json.dumps(words)}")
