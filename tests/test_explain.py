@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def encoder(head: str = HEAD, **changes) -> Encoder:
             module.running_mean.copy_(0.3 * torch.randn(module.num_features, generator=random))
             module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=random))
     return network.eval()
+
+
+@cache
+def plain(pooling: str = "max") -> Encoder:
+    """One that no test changes, for tests that take it many times."""
+    return encoder(pooling=pooling)
 
 
 def pictures(count: int, seed: int = 0, size: tuple[int, int] = (64, 32)) -> Tensor:
@@ -109,7 +116,7 @@ def test_maps_are_those_of_the_equation(head: str, pooling: str, neck: str, targ
 
 @given(st.integers(0, 2**16), st.sampled_from(["max", "average", "gem"]))
 def test_maps_are_in_bounds_and_stay_in_their_stripe(seed: int, pooling: str) -> None:
-    network = encoder(pooling=pooling)
+    network = plain(pooling)
     for part, found in zip(network.parts, grad_cam(network, pictures(2, seed)).values(), strict=True):
         assert found.shape == (2, 4, 2)
         assert found.min() >= 0
@@ -132,9 +139,9 @@ def test_a_mirrored_image_has_the_mirrored_map(pooling: str, target: str) -> Non
     network = Encoder(settings, Backbone(blocks, 12)).eval()
     images, others = pictures(3, size=(96, 64)), pictures(3, 1, size=(96, 64))
     extra = {"others": others} if target == "match" else {}
-    plain = grad_cam(network, images, target=target, **extra)
+    upright = grad_cam(network, images, target=target, **extra)
     mirrored = grad_cam(network, images.flip(3), target=target, **extra)
-    for name, found in plain.items():
+    for name, found in upright.items():
         assert found.shape == (3, 6, 4)
         assert not torch.allclose(found, found.flip(2), atol=1e-3)
         torch.testing.assert_close(mirrored[name], found.flip(2), atol=1e-4, rtol=0)
@@ -191,7 +198,7 @@ def test_parts_are_chosen_by_name() -> None:
         torch.testing.assert_close(found[name], everything[name])
     assert list(grad_cam(encoder("global"), pictures(1))) == ["whole"]
     with pytest.raises(ConfigError, match="did you mean 'p2 channels 1 of 2'"):
-        grad_cam(network, pictures(1), parts=["p2 chanels 1 of 2"])
+        grad_cam(network, pictures(1), parts=["p2 channel 1 of 2"])
     with pytest.raises(ConfigError, match="it has: whole"):
         grad_cam(encoder("global"), pictures(1), parts=["p1 stripe 1 of 2"])
 
@@ -240,7 +247,7 @@ def features(vectors: np.ndarray | Tensor, identity: str = "") -> Features:
 
 @given(st.integers(0, 2**16), st.integers(1, 4), st.integers(1, 6))
 def test_shares_add_up_to_the_similarity(seed: int, count: int, size: int) -> None:
-    network = encoder()
+    network = plain()
     random = np.random.default_rng(seed)
     scales = random.choice([0, 0.1, 1, 7], (10, len(network.parts), 1))  # of parts that are long, short, or nothing
     scales[:, 0] = 1

@@ -18,7 +18,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, nearest
@@ -183,10 +182,9 @@ def _score(vector: Tensor, other: Tensor | None, weight: Tensor | None) -> Tenso
                 f"a classifier of vectors of {vector.shape[1]} numbers is needed, found {weight.shape[1]}"
             )
         return (vector @ weight.to(vector).T).amax(1)
-    # A gradient through the lengths too would be what changes the similarity, which is nothing where it is highest. Its
-    # own length, held fixed, would only scale the map.
-    toward = vector.detach() if other is None else F.normalize(other)
-    return (vector * toward).sum(1)
+    # Lengths that are held fixed only scale the map, which is scaled anyway. A gradient through them would be of what
+    # changes the similarity, which is nothing where it is highest.
+    return (vector * (vector if other is None else other).detach()).sum(1)
 
 
 def _weighed(maps: Tensor, slopes: Tensor, part: Part) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from resight.data.crops import load_crops
@@ -34,7 +35,7 @@ def looks(outcomes: Sequence[Outcome], dataset: Dataset, out: Path) -> Image.Ima
     """
     _, first = np.unique(dataset.query.people, return_index=True)
     chosen = dataset.query[first[:IMAGES]]
-    columns = {}
+    columns: dict[str, npt.NDArray[np.float32]] = {}
     for outcome in outcomes:
         if outcome.state != "done":
             continue
