@@ -19,7 +19,7 @@ LAYERS = [
     {"numerics", "losses"},
     {"models", "data"},
     # The plan has `runs` at the bottom. It stands here because its protocol of a method names the Encoder.
-    {"extraction", "ranking", "evaluation", "runs"},
+    {"extraction", "ranking", "evaluation", "explain", "runs"},
     {"methods"},
     {"training"},
     {"thesis"},
@@ -30,7 +30,7 @@ LAYERS = [
 TOWERS = {"serving", "video", "reports"}
 """Beside the layers: they stand on what is named here, and only what is on top stands on them."""
 
-GROUND = {"errors", "records", "files", "progress", "numerics", "ranking", "extraction"}
+GROUND = {"errors", "records", "files", "progress", "numerics", "ranking", "extraction", "explain"}
 TOPS = {"thesis", "cli", "__main__"}
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from resight.devices import Devices as Devices
     from resight.errors import ResightError as ResightError
     from resight.evaluation import evaluate as evaluate
+    from resight.explain import grad_cam as grad_cam
+    from resight.explain import part_similarities as part_similarities
     from resight.extraction import extract as extract
     from resight.methods.ice_settings import ICESettings as ICESettings
     from resight.models.encoder import Encoder as Encoder
@@ -48,6 +50,7 @@ _HOMES = {
     "resight.devices": ("Devices",),
     "resight.errors": ("ResightError",),
     "resight.evaluation": ("evaluate",),
+    "resight.explain": ("grad_cam", "part_similarities"),
     "resight.extraction": ("extract",),
     "resight.methods.ice_settings": ("ICESettings",),
     "resight.models.encoder": ("Encoder", "EncoderSettings"),

@@ -55,6 +55,7 @@ def test_train_leaves_everything_a_user_needs(run):
     page = (folder / "report.html").read_text()
     assert "Before and after" in page
     assert "Ranked strips" in page
+    assert "Why these match" not in page, "its encoder has one part"
     assert not re.search(r"(src|href)=\"https?:", page)
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
     assert yaml.safe_load((folder / "config.yaml").read_text())["cluster"]["eps"] == 0.6
@@ -149,7 +150,7 @@ def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        ["train"], ["train", "ice"], ["evaluate"], ["search"], ["demo"],
+        ["train"], ["train", "ice"], ["evaluate"], ["search"], ["explain"], ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
     ],
 )  # fmt: skip
@@ -166,6 +167,7 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
         (["train", "ice"], "cluster"),
         (["evaluate"], "rerank"),
         (["search", "x.jpg"], "strip"),
+        (["explain", "x"], "parts"),
         (["demo"], "epochs"),
         (["data", "info", "x"], "json"),
         (["data", "synthesize", "x"], "crops"),
@@ -360,8 +362,11 @@ def test_a_method_without_clusters_leaves_a_page_too(people, tmp_path):
     small = ["--encoder.height=64", "--encoder.width=32", "--encoder.last_stride=1", "--epochs=1", "--iterations=2"]
     assert main(["train", "scr", "--config=scr-smoke", *small, f"--data=market1501={people}", f"--run={folder}"]) == 0
     assert "SCR on" in (folder / "report.html").read_text()
+    assert "<h2>Why these match" in (folder / "report.html").read_text()
     assert json.loads((folder / "report.json").read_text())["last"]["provenance"]["flip"] is True
-    assert main(["evaluate", str(folder), f"--data=market1501={people}"]) == 0
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(folder), f"--data=market1501={people}", f"--page={page}"]) == 0
+    assert "<h2>Why these match" in page.read_text()
 
 
 def test_the_readme_example_runs(people, tmp_path, monkeypatch, capsys):

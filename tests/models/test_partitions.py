@@ -20,7 +20,7 @@ from resight.extraction import embed_crops
 from resight.models.backbones import Backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.partitions import SCR, Branch, Branches, drop_band, parse_arrangement, stripes
+from resight.models.partitions import SCR, Branch, Branches, drop_band, parse_arrangement, parts, stripes
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, head="p1+p2(s2c2)")
 MGN = "p1/2+p2(s2)+p3(s3)"
@@ -108,6 +108,59 @@ def test_a_text_that_is_none_says_what_is_wrong(text: str, words: str) -> None:
 def test_numbers_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(changes))):
         dataclasses.replace(SMALL, **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("p1", ["p1 whole"]),
+        ("s2", ["stripe 1 of 2", "stripe 2 of 2"]),
+        ("p1/2+p7(c2)", ["p1 whole", "p7 whole", "p7 channels 1 of 2", "p7 channels 2 of 2"]),
+        ("p2(s2c2d30)", ["p2 whole", *(f"p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2))]),
+        ("p1+c2", ["p1 whole", "channels 1 of 2", "channels 2 of 2"]),
+        ("s2+p1+s2", ["p1 whole", *(f"branch {place} stripe {i} of 2" for place in (1, 3) for i in (1, 2))]),
+    ],
+)
+def test_parts_have_names(text: str, names: list[str]) -> None:
+    assert [part.name for part in parts(parse_arrangement(text), 8)] == names
+
+
+@given(st.lists(branches, min_size=1, max_size=5, unique_by=lambda b: b.name or object()))
+def test_every_part_has_a_name_of_its_own_and_columns_of_its_kind(arrangement: list[Branch]) -> None:
+    found = parts(tuple(arrangement), 100)
+    assert len({part.name for part in found}) == len(found)
+    pooled = {column for part in found for column in range(part.columns.start, part.columns.stop)}
+    assert pooled == set(range(100 * sum(branch.pools_whole + branch.stripes for branch in arrangement)))
+    for part in found:
+        length = part.columns.stop - part.columns.start
+        assert length in ([100 // part.count, 100 // part.count + 1] if part.kind == "channels" else [100])
+        assert 0 <= part.index < part.count
+
+
+def test_the_vectors_of_an_encoder_are_its_parts() -> None:
+    """A part's vector changes where what it is pooled from does, and nowhere else."""
+    network = encoder("p1+p2(s2c2)").eval()
+    assert [part.name for part in encoder("global").parts] == ["whole"]
+    maps = network.maps(pictures(2))
+    assert len(maps) == 2
+    torch.testing.assert_close(network.neck(network.pool_maps(maps)), network(pictures(2)))
+    channels, height = maps[1].shape[1:3]
+    changes = {
+        "p1": (0, slice(None), slice(None)),
+        "top": (1, slice(None), slice(0, height // 2)),
+        "first channels": (1, slice(0, channels // 2), slice(None)),
+    }
+    moved = {}
+    for name, (branch, which, rows) in changes.items():
+        changed = [one.clone() for one in maps]
+        changed[branch][:, which, rows] += 1
+        pairs = zip(*(network.split(network.neck(network.pool_maps(m))) for m in (maps, changed)), strict=True)
+        different = [not torch.equal(a, b) for a, b in pairs]
+        moved[name] = {part.name for part, moves in zip(network.parts, different, strict=True) if moves}
+    p2 = {"p2 whole", *(f"p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2))}
+    assert moved["p1"] == {"p1 whole"}
+    assert moved["top"] == p2 - {"p2 stripe 2 of 2"}
+    assert moved["first channels"] == p2 - {"p2 channels 2 of 2"}
 
 
 # -- sizes ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from PIL import Image, ImageColor
 
 from resight.errors import DataError
 from resight.records import ImageTable, Ranking, Report
-from resight.reports import strips
+from resight.reports import strips, tiles
 
 HEIGHT, WIDTH, FRAME, GAP, MARGIN = 128, 64, 4, 5, 7
 
@@ -40,8 +40,8 @@ def test_the_frame_has_the_colour_of_the_verdict(pictures: list[str], verdict: s
     for x in (left_of(0), left_of(0) + FRAME - 1, left_of(0) + 2 * FRAME + WIDTH - 1):
         assert strip.getpixel((x, middle)) == colour
     assert strip.getpixel((left_of(0) + WIDTH, MARGIN + 2 * FRAME + HEIGHT - 1)) == colour
-    assert strip.getpixel((left_of(0) - 1, middle)) == ImageColor.getrgb(strips.PAPER)
-    assert strip.getpixel((MARGIN, middle)) == ImageColor.getrgb(strips.INK)
+    assert strip.getpixel((left_of(0) - 1, middle)) == ImageColor.getrgb(tiles.PAPER)
+    assert strip.getpixel((MARGIN, middle)) == ImageColor.getrgb(tiles.INK)
 
 
 def test_pictures_stand_in_rank_order(pictures: list[str]) -> None:
@@ -68,7 +68,7 @@ def test_an_unreadable_image_is_a_grey_tile(pictures: list[str], tmp_path: Path,
         broken.write_bytes(content)
     strip = strips.ranked_strip(broken, [broken, pictures[1]], verdicts=["wrong", "right"])
     corner = (left_of(0) + FRAME + 2, MARGIN + FRAME + HEIGHT - 3)
-    assert strip.getpixel(corner) == ImageColor.getrgb(strips.UNREADABLE)
+    assert strip.getpixel(corner) == ImageColor.getrgb(tiles.UNREADABLE)
     tile = np.asarray(strip.crop((left_of(0) + FRAME, MARGIN + 40, left_of(0) + FRAME + WIDTH, MARGIN + 100)))
     assert (tile.max(axis=2) < 80).any(), "the tile says nothing"
     assert strip.getpixel(inside(1)) == (40, 90, 200)
@@ -82,7 +82,7 @@ def test_a_file_cut_short_is_a_grey_tile(tmp_path: Path) -> None:
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     strip = strips.ranked_strip(whole, [half], verdicts=["unknown"])
     corner = (left_of(0) + FRAME + 2, MARGIN + FRAME + HEIGHT - 3)
-    assert strip.getpixel(corner) == ImageColor.getrgb(strips.UNREADABLE)
+    assert strip.getpixel(corner) == ImageColor.getrgb(tiles.UNREADABLE)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
@@ -90,7 +90,7 @@ def test_every_mode_can_be_shown(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "picture.tif"
     Image.new(mode, (20, 50)).save(path)
     strip = strips.ranked_strip(path, [path], verdicts=["right"])
-    assert strip.getpixel((left_of(0) + FRAME + WIDTH // 2, MARGIN + 64)) != ImageColor.getrgb(strips.UNREADABLE)
+    assert strip.getpixel((left_of(0) + FRAME + WIDTH // 2, MARGIN + 64)) != ImageColor.getrgb(tiles.UNREADABLE)
 
 
 def test_odd_shapes_keep_the_tiles_even(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_contact_sheet(pictures: list[str]) -> None:
     assert sheet.width > 3 * WIDTH
     assert sheet.height > 2 * HEIGHT
     colours = {colour for _, colour in sheet.getcolors(1 << 16) or []}
-    assert {(0, 90, 200), (120, 90, 200), ImageColor.getrgb(strips.UNREADABLE)} <= colours
+    assert {(0, 90, 200), (120, 90, 200), ImageColor.getrgb(tiles.UNREADABLE)} <= colours
     assert strips.contact_sheet([]).size[0] > 0
     with pytest.raises(DataError, match="2 rows"):
         strips.contact_sheet([[], []], row_titles=["one"])

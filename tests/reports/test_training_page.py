@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resight.explain import PartSimilarities
+from resight.models.partitions import parse_arrangement, parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports.page import write_page
 from resight.reports.training import training_page
@@ -83,3 +85,19 @@ def test_a_file_name_that_is_no_text_does_not_cost_the_page(tmp_path: Path) -> N
     html = training_page({}, METRICS, title="x", problems=[("b\udce9b\udce9.jpg", "empty")])
     write_page(tmp_path / "report.html", html)
     assert "b\\udce9b\\udce9.jpg" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("head", "shown"), [("p1+p2(s2)", True), ("p1", False)])
+def test_a_page_says_why_images_match_where_there_are_parts(tmp_path: Path, head: str, shown: bool) -> None:
+    scores = list(np.linspace(0.1, 1, 20))
+    made_of = parts(parse_arrangement(head), 8)
+    values = np.full((20, 3, len(made_of)), 0.5)
+    values[:, 0, -1] = 0.875
+    similar = PartSimilarities(made_of, values, values / len(made_of))
+    html = training_page({"best": report(scores)}, METRICS, title="x", found=found(tmp_path, 20), parts=similar)
+    assert ("Why these match" in headings(html)) == shown
+    assert html.count("<img") == 12 + 8 + 4 * shown
+    assert html.count("first result: most alike in p2 stripe 2 of 2 (0.88), least in p1 whole (0.50)") == 4 * shown
+    assert "Why these match" not in training_page(
+        {"best": report(scores)}, METRICS, title="x", found=found(tmp_path, 20)
+    )

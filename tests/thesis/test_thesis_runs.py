@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from PIL import Image
 
 from resight.cli.main import main
 from resight.data.splits import Dataset
@@ -19,8 +21,9 @@ from resight.errors import RunError, WeightsError
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
 from resight.records import Report
+from resight.reports.saliency import saliency_sheet
 from resight.runs import Run
-from resight.thesis import running
+from resight.thesis import looking, running
 from resight.training import TrainSettings
 
 
@@ -195,6 +198,33 @@ def test_a_figure_is_drawn_from_the_metrics_of_its_runs(
     assert "ours: clusters by epoch" in svg
     assert "without both (dukemtmc)" in svg
     assert "ours (smoke) mAP" in capsys.readouterr().out
+
+
+def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up = MadeUpTraining()
+
+    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Any:
+        small = dataclasses.replace(settings.encoder, backbone="test_efficientnet", weights="none")
+        Encoder(small).save(Path(options.run) / "encoder-best.safetensors")
+        return made_up(name, dataset, settings, options)
+
+    monkeypatch.setattr(running, "train", train)
+    drawn: list[list[str]] = []
+
+    def sheet(paths: list[str], maps: dict[str, Any]) -> Any:
+        drawn.append(list(maps))
+        assert {found.shape[0] for found in maps.values()} == {len(paths)}
+        return saliency_sheet(paths, maps)
+
+    monkeypatch.setattr(looking, "saliency_sheet", sheet)
+    words = ["thesis", "run", "figure-3.2", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    assert main(words) == 0
+    parts = [f"spatial-channel partition: p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2)]
+    assert drawn[0][:5] == ["ResNet-50: p1 whole", *parts]
+    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > looking.IMAGES * 160
+    assert "(figure-3.2-smoke-seed1.png)" in (tmp_path / "figure-3.2-smoke-seed1.md").read_text()
 
 
 def load_as_market(root: Path) -> Dataset:

@@ -16,6 +16,7 @@ from resight.data.splits import split_validation
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
+from resight.explain import part_similarities
 from resight.extraction import extract, extract_tracklets
 from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
@@ -23,6 +24,7 @@ from resight.numerics.jaccard import rerank
 from resight.ranking import rank
 from resight.records import Features, Ranking
 from resight.reports.page import evaluation_page, write_page
+from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
 from resight.training import load_encoder
 
@@ -97,7 +99,9 @@ def run(arguments: Sequence[str]) -> int:
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
-        page = evaluation_page(report, queries.table, gallery.table, found, title=title)
+        parts = part_similarities(queries, gallery, found, encoder)
+        why = parts_sections(report, queries, gallery, found, parts)
+        page = evaluation_page(report, queries.table, gallery.table, found, title=title, more_sections=why)
         write_page(expanded(settings.page), page)
     return 0
 

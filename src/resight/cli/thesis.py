@@ -6,8 +6,10 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +21,7 @@ from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.thesis.drawing import draw
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, load_scale, scales
+from resight.thesis.looking import looks
 from resight.thesis.plan import Asked, jobs, load_data, read_data
 from resight.thesis.presenting import differing_lines, lines, listed, missing_lines, to_json, to_markdown, to_text
 from resight.thesis.running import Outcome, look, minutes_left, run_jobs
@@ -190,7 +193,10 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
             print(f"{len(left)} left, about {_duration(minutes)} ({basis})")
 
     outcomes = run_jobs(planned, loaded, out, tell=tell)
-    _write(exhibit, outcomes, asked, out)
+    picture = None
+    if exhibit.kind == "saliency" and loaded:
+        picture = looks(outcomes, next(iter(loaded.values())), out)
+    _write(exhibit, outcomes, asked, out, picture)
     found = lines(exhibit, outcomes)
     ours = [line for line in found if line.state != "quoted"]
     _console().print(to_text(exhibit, ours, asked))
@@ -200,7 +206,9 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 
-def _write(exhibit: Exhibit, outcomes: Sequence[Outcome], asked: Asked, out: Path) -> None:
+def _write(
+    exhibit: Exhibit, outcomes: Sequence[Outcome], asked: Asked, out: Path, picture: Image.Image | None = None
+) -> None:
     """Write what there is, so that a kill leaves the rows that are done."""
     found, stem = lines(exhibit, outcomes), f"{exhibit.id}-{asked.tag}"
     plain = to_json(exhibit, found, asked)
@@ -209,6 +217,11 @@ def _write(exhibit: Exhibit, outcomes: Sequence[Outcome], asked: Asked, out: Pat
     if figure is not None:
         write_atomically(out / f"{stem}.svg", to_svg(figure))
         page += f"\n![{exhibit.title}]({stem}.svg)\n"
+    if picture is not None:
+        buffer = BytesIO()
+        picture.save(buffer, format="PNG")
+        write_atomically(out / f"{stem}.png", buffer.getvalue())
+        page += f"\n![{exhibit.title}]({stem}.png)\n"
     write_atomically(out / f"{stem}.md", page)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
+from resight.explain import part_similarities
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.ranking import rank
@@ -67,14 +68,16 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         return trained
     if trained.reports:
         Console().print(scores_table_text(trained.reports))
-    found = None
+    found = parts = None
     if trained.queries is not None and trained.gallery is not None:
         found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10))
+        parts = part_similarities(*found, trained.encoder)
     page = training_page(
         trained.reports,
         trained.metrics,
         title=f"{name.upper()} on {dataset.name}",
         found=found,
+        parts=parts,
         problems=trained.problems,
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
         warnings=log.warnings,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from resight.errors import ConfigError, WeightsError
 from resight.files import write_atomically
 from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
-from resight.models.partitions import Branches, PartNeck, parse_arrangement
+from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
@@ -185,12 +185,24 @@ class Encoder(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """Give the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
+        found = self.backbone(self._normalised(images))
+        return self._joined(found if isinstance(self.backbone, Branches) else [found])
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Give the ``(B, C, h, w)`` maps that are pooled, of images as in `pool`: one, or one of each branch."""
+        images = self._normalised(images)
+        return self.backbone.maps(images) if isinstance(self.backbone, Branches) else [self.backbone(images)]
+
+    def pool_maps(self, maps: list[Tensor]) -> Tensor:
+        """Give what `pool` gives of the images that `maps` were made of."""
+        return self._joined(self.backbone.cut(maps) if isinstance(self.backbone, Branches) else maps)
+
+    def _normalised(self, images: Tensor) -> Tensor:
         # Convolutions are fastest with the channels last in memory, on CPUs and GPUs alike.
-        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        regions = self.backbone(images)
-        if isinstance(self.backbone, Branches):
-            return torch.cat([self._pool(region) for region in regions], 1)
-        return self._pool(regions)
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def _joined(self, regions: list[Tensor]) -> Tensor:
+        return torch.cat([self._pool(region) for region in regions], 1)
 
     def _pool(self, maps: Tensor) -> Tensor:
         if self.gem is not None:
@@ -201,6 +213,13 @@ class Encoder(nn.Module):
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
         """Cut ``(B, D)`` features into the vectors they are made of: those of whole maps, then those of parts."""
         return torch.split(features, self.settings.head_width, 1) if isinstance(self.neck, PartNeck) else (features,)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What each of the vectors that `split` gives is made of; `global` has one, of the whole map."""
+        if self.settings.head == "global":
+            return (Part("whole", "whole", 0, 1, 0, slice(0, self.pooled_dim)),)
+        return parts(parse_arrangement(self.settings.head), self.backbone.channels)
 
     def embed(self, images: Tensor, *, flip: bool = False) -> Tensor:
         """Give what images are compared by: L2-normalised features.

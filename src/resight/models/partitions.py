@@ -26,6 +26,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,56 @@ def _parse_branch(piece: str, text: str) -> Branch:
     return branch
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one vector of an encoder is made of.
+
+    Attributes:
+        name: ``"p1 whole"``, ``"p2 stripe 1 of 2"`` (from the top), ``"p3 channels 2 of 3"``; no two of an arrangement
+            are alike. A branch without a vector of its whole map has no name in it, or its place: ``"branch 2"``.
+        kind: ``"whole"``, ``"stripe"`` or ``"channels"``.
+        index: Which of `count` parts of its kind, from 0.
+        count: Into how many parts the map, or the channels, are cut; 1 for a whole map.
+        branch: Which of the arrangement's branches gives its map, from 0.
+        columns: Where what is pooled of it lies in the pooled features.
+    """
+
+    name: str
+    kind: Literal["whole", "stripe", "channels"]
+    index: int
+    count: int
+    branch: int
+    columns: slice
+
+
+def parts(arrangement: tuple[Branch, ...], channels: int) -> tuple[Part, ...]:
+    """Say what the vectors of an arrangement are made of: those of whole maps, then those of parts.
+
+    Args:
+        arrangement: The branches.
+        channels: C of each map.
+
+    Raises:
+        ConfigError: There are more channel groups than channels.
+    """
+    unnamed = sum(not branch.name for branch in arrangement)
+    wholes, rest, start = [], [], 0
+    for place, branch in enumerate(arrangement):
+        owner = f"p{branch.name} " if branch.name else f"branch {place + 1} " if unnamed > 1 else ""
+        whole = slice(start, start + channels)
+        wholes += [Part(f"{owner}whole", "whole", 0, 1, place, whole)] if branch.name else []
+        start += channels * branch.pools_whole
+        for i in range(branch.stripes):
+            columns = slice(start + i * channels, start + (i + 1) * channels)
+            name = f"{owner}stripe {i + 1} of {branch.stripes}"
+            rest.append(Part(name, "stripe", i, branch.stripes, place, columns))
+        start += channels * branch.stripes
+        for i, columns in enumerate(_groups(whole, branch.groups)):
+            name = f"{owner}channels {i + 1} of {branch.groups}"
+            rest.append(Part(name, "channels", i, branch.groups, place, columns))
+    return (*wholes, *rest)
+
+
 class Branches(nn.Module):
     """A backbone whose blocks after conv4_1 are copied, once for each branch.
 
@@ -142,19 +193,28 @@ class Branches(nn.Module):
             self.branches.append(nn.Sequential(*tail))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the regions to pool of ``(B, 3, H, W)`` images: for each branch its whole map, then its stripes.
+        """Give the regions to pool of ``(B, 3, H, W)`` images, see `cut`."""
+        return self.cut(self.maps(images))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Give the ``(B, C, h, w)`` map of each branch."""
+        shared = self.shared(images)
+        maps = [tail(shared) for tail in self.branches]
+        if self.training:
+            bands = [branch.band / 100 for branch in self.arrangement]
+            maps = [drop_band(one, band) if band else one for one, band in zip(maps, bands, strict=True)]
+        return maps
+
+    def cut(self, maps: list[Tensor]) -> list[Tensor]:
+        """Cut the branches' maps into the regions to pool: for each branch its whole map, then its stripes.
 
         Returns:
-            ``(B, C, h, w)`` maps, as many as the arrangement's `pooled_parts`.
+            ``(B, C, h, w)`` maps; pooled and joined they are the pooled features.
         """
-        shared = self.shared(images)
         regions = []
-        for branch, tail in zip(self.arrangement, self.branches, strict=True):
-            maps = tail(shared)
-            if branch.band and self.training:
-                maps = drop_band(maps, branch.band / 100)
-            regions += [maps] if branch.pools_whole else []
-            regions += stripes(maps, branch.stripes)
+        for branch, whole in zip(self.arrangement, maps, strict=True):
+            regions += [whole] if branch.pools_whole else []
+            regions += stripes(whole, branch.stripes)
         return regions
 
 
@@ -182,13 +242,21 @@ def stripes(maps: Tensor, count: int) -> list[Tensor]:
     Raises:
         ConfigError: There are fewer rows than stripes.
     """
-    height = maps.shape[2]
+    return [maps[:, :, rows] for rows in stripe_rows(maps.shape[2], count)]
+
+
+def stripe_rows(height: int, count: int) -> list[slice]:
+    """Give the rows of each stripe of a map, from the top; where its height does not divide, neighbours share a row.
+
+    Raises:
+        ConfigError: There are fewer rows than stripes.
+    """
     if count > height:
         raise ConfigError(
             f"{count} stripes need a map of {count} rows, found {height}: use taller images (encoder.height) or "
             "last_stride 1"
         )
-    return [maps[:, :, i * height // count : -(-(i + 1) * height // count)] for i in range(count)]
+    return [slice(i * height // count, -(-(i + 1) * height // count)) for i in range(count)]
 
 
 def drop_band(maps: Tensor, share: float) -> Tensor:
@@ -223,16 +291,10 @@ class PartNeck(nn.Module):
 
     def __init__(self, arrangement: tuple[Branch, ...], channels: int, *, width: int, batchnorm: bool = True) -> None:
         super().__init__()
-        wholes, parts, start = [], [], 0
-        for branch in arrangement:
-            whole = slice(start, start + channels)
-            wholes += [whole] if branch.name else []
-            start += channels * branch.pools_whole
-            parts += [slice(start + i * channels, start + (i + 1) * channels) for i in range(branch.stripes)]
-            start += channels * branch.stripes
-            parts += _groups(whole, branch.groups)
-        self.columns = (*wholes, *parts)
-        self.whole, self.pooled_dim = len(wholes), start
+        made_of = parts(arrangement, channels)
+        self.columns = tuple(part.columns for part in made_of)
+        self.whole = sum(part.kind == "whole" for part in made_of)
+        self.pooled_dim = channels * sum(branch.pools_whole + branch.stripes for branch in arrangement)
         self.reductions = nn.ModuleList(nn.Linear(c.stop - c.start, width, bias=False) for c in self.columns)
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) if batchnorm else nn.Identity() for _ in self.columns)
         for reduction, norm in zip(self.reductions, self.norms, strict=True):

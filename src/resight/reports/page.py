@@ -117,18 +117,16 @@ def strips_sections(report: Report, query: ImageTable, gallery: ImageTable, rank
     Returns:
         The sections.
     """
-    # Without scores, every query of the ranking is as good an example as any other.
-    ordered = _by_precision(report)[::-1] if len(_precision(report)) else list(range(len(ranking)))
-    spread = np.linspace(0, len(ordered) - 1, min(_SAMPLE, len(ordered))).round().astype(int)
-    sample = [ordered[place] for place in spread]
-    drawn = strips.query_strips(query, gallery, ranking, rows=sample, report=report, height=_STRIP_HEIGHT)
+    rows = strips.sample_queries(report, ranking, _SAMPLE)
+    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
     shown = strips_section(
         "Ranked strips",
         drawn,
         "A sample of queries, spread evenly from the best found to the worst. Under each result: its distance (smaller "
         "is closer) and its camera.",
     )
-    return [shown, hardest_section(report, query, gallery, ranking)] if len(ordered) > len(sample) else [shown]
+    more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
+    return [shown, hardest_section(report, query, gallery, ranking)] if more else [shown]
 
 
 def hardest_section(
@@ -146,7 +144,7 @@ def hardest_section(
     Returns:
         The section.
     """
-    rows = _by_precision(report)[:count]
+    rows = strips.by_precision(report)[:count]
     drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
     return strips_section(
         "Hardest queries",
@@ -310,14 +308,6 @@ def _empty(text: str) -> str:
 
 def _precision(report: Report) -> Doubles:
     return np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
-
-
-def _by_precision(report: Report) -> list[int]:
-    """Give the scored queries, as rows of the query table, the lowest average precision first."""
-    precision = _precision(report)
-    order = np.argsort(precision, kind="stable")
-    rows = np.asarray(report.per_query.get("query", np.arange(len(precision))))
-    return [int(rows[i]) for i in order if np.isfinite(precision[i])]
 
 
 _LIMITS = """<dl class="limits">

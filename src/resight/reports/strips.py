@@ -7,28 +7,19 @@ from __future__ import annotations
 
 import base64
 import io
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw
 
 from resight.errors import DataError, nearest
 from resight.records import UNKNOWN, ImageTable, Ints, Ranking, Report
+from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width, write
 
 VERDICT_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
 """The frame of each verdict. The green and the red stay apart for every common kind of colour blindness."""
-
-PAPER = "#f4f5f7"
-INK = "#1b1f27"
-MUTED = "#545b66"
-UNREADABLE = "#c9cdd3"
-
-# Tile shapes, width over height. Snapping to a few of them makes the strips of one data set line up.
-_SHAPES = (0.5, 0.75, 1.0, 1.5)
 
 _RESULTS = 10
 
@@ -74,6 +65,32 @@ def verdicts(query_person: int, query_camera: int, people: Ints, cameras: Ints) 
     same_camera = (cameras == query_camera) & (query_camera != UNKNOWN)
     junk = (people == UNKNOWN) | (same_person & same_camera)
     return [str(verdict) for verdict in np.select([junk, same_person], ["junk", "right"], "wrong")]
+
+
+def by_precision(report: Report) -> list[int]:
+    """Give the scored queries, as rows of the query table, the lowest average precision first."""
+    precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
+    order = np.argsort(precision, kind="stable")
+    rows = np.asarray(report.per_query.get("query", np.arange(len(precision))))
+    return [int(rows[i]) for i in order if np.isfinite(precision[i])]
+
+
+def sample_queries(report: Report, ranking: Ranking, count: int) -> list[int]:
+    """Choose queries, spread evenly from the best found to the worst.
+
+    Args:
+        report: The evaluation; without scores, any queries are chosen.
+        ranking: The ranking, one row a query.
+        count: How many to choose at most.
+
+    Returns:
+        Rows of the query table.
+    """
+    # Without scores, every query of the ranking is as good an example as any other.
+    scored = len(report.per_query.get("average_precision", ())) > 0
+    ordered = by_precision(report)[::-1] if scored else list(range(len(ranking)))
+    spread = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[place] for place in spread]
 
 
 def query_strips(
@@ -162,10 +179,10 @@ def ranked_strip(
             hint = nearest(verdict, VERDICT_COLOURS)
             raise DataError(f"a verdict must be one of {known}; found '{verdict}'{hint}")
 
-    pictures = [_read(path, height) for path in (query, *results)]
-    width = _tile_width(pictures, height)
-    frame, gap, margin = max(3, height // 32), max(5, height // 22), max(6, height // 18)
-    font = _font(max(9, height // 13))
+    pictures = [read_picture(path, height) for path in (query, *results)]
+    width = tile_width(pictures, height)
+    frame, gap, margin = _spacing(height)
+    font = load_font(max(9, height // 13))
     line = round(font.size * 1.3)
     lines = max([1, *(caption.count("\n") + 1 for caption in captions)])
     step = width + 2 * frame + gap
@@ -179,19 +196,36 @@ def ranked_strip(
     draw = ImageDraw.Draw(strip)
     below = margin + height + 2 * frame + gap // 2
 
-    _framed(strip, pictures[0], (margin, margin), (width, height), frame, INK)
-    _write(draw, "query", (margin + frame + width // 2, below), font, width + 2 * frame, INK)
+    draw_tile(strip, pictures[0], (margin, margin), (width, height), frame, INK)
+    write(draw, "query", (margin + frame + width // 2, below), font, width + 2 * frame, INK)
     for rank, picture in enumerate(pictures[1:]):
         left = first + rank * step
         colour = VERDICT_COLOURS[verdicts[rank]]
-        _framed(strip, picture, (left, margin), (width, height), frame, colour)
+        draw_tile(strip, picture, (left, margin), (width, height), frame, colour)
         _badge(draw, verdicts[rank], (left, margin), max(12, height // 8))
         for row, text in enumerate(captions[rank].split("\n") if captions else ()):
             middle = (left + frame + width // 2, below + row * line)
-            _write(draw, text, middle, font, width + 2 * frame + gap - 2, MUTED)
+            write(draw, text, middle, font, width + 2 * frame + gap - 2, MUTED)
     if not results:
-        _write(draw, "no result", (first + width // 2, margin + height // 2), font, width + 2 * frame, MUTED)
+        write(draw, "no result", (first + width // 2, margin + height // 2), font, width + 2 * frame, MUTED)
     return strip
+
+
+def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list[tuple[int, int]]:
+    """Give where the results stand in a ranked strip, for what is drawn below them.
+
+    Args:
+        strip: What `ranked_strip` gave.
+        results: How many results it shows.
+        height: Height that it was drawn at.
+
+    Returns:
+        For each result the left and the right edge of its frame, in pixels; the right one is outside.
+    """
+    _, gap, margin = _spacing(height)
+    step = (strip.width - 2 * margin - 2 * gap) // (max(results, 1) + 1)  # the query stands in a column too
+    first = margin + step + 3 * gap
+    return [(first + rank * step, first + (rank + 1) * step - gap) for rank in range(results)]
 
 
 def contact_sheet(
@@ -217,26 +251,31 @@ def contact_sheet(
     """
     if row_titles and len(row_titles) != len(rows):
         raise DataError(f"expected one title for each of the {len(rows)} rows, found {len(row_titles)}")
-    pictures = [[_read(path, height) for path in row] for row in rows]
-    width = _tile_width([picture for row in pictures for picture in row], height)
+    pictures = [[read_picture(path, height) for path in row] for row in rows]
+    width = tile_width([picture for row in pictures for picture in row], height)
     columns = max([len(column_titles), *(len(row) for row in rows)])
     gap = max(4, height // 24)
-    font = _font(max(9, height // 11))
+    font = load_font(max(9, height // 11))
     side = min(3 * height, max((round(font.getlength(title)) for title in row_titles), default=-gap) + gap)
     top = round(font.size * 1.4) if column_titles else 0
     sheet = Image.new("RGB", (gap + side + columns * (width + gap), gap + top + len(rows) * (height + gap)), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(column_titles):
-        _write(draw, title, (gap + side + column * (width + gap) + width // 2, gap // 2), font, width, INK)
+        write(draw, title, (gap + side + column * (width + gap) + width // 2, gap // 2), font, width, INK)
     for index, row in enumerate(pictures):
         upper = gap + top + index * (height + gap)
         if row_titles:
-            text = _fitted(row_titles[index], font, side)
+            text = fit_text(row_titles[index], font, side)
             draw.text((gap, upper + height // 2), text, fill=INK, font=font, anchor="lm")
         for column, picture in enumerate(row):
             place = (gap + side + column * (width + gap), upper)
-            _framed(sheet, picture, place, (width, height), 0, INK)
+            draw_tile(sheet, picture, place, (width, height), 0, INK)
     return sheet
+
+
+def _spacing(height: int) -> tuple[int, int, int]:
+    """Give the width of frames, of gaps between tiles and of a strip's margin."""
+    return max(3, height // 32), max(5, height // 22), max(6, height // 18)
 
 
 def _camera(camera: int) -> str:
@@ -252,54 +291,6 @@ def _scored(report: Report, entry: int) -> list[str]:
     if "first_rank" in report.per_query:
         words.append(f"first right result at rank {int(report.per_query['first_rank'][entry]) + 1}")
     return words
-
-
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    """Give Pillow's built-in font, which needs no file of the system."""
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
-
-
-def _read(path: str | Path, height: int) -> Image.Image | None:
-    """Read an image at about the height it is shown at; None where it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (4 * height, 2 * height))
-            picture = ImageOps.exif_transpose(image).convert("RGB")
-        width = round(picture.width * height / picture.height)
-        return picture.resize((min(max(width, 1), 4 * height), height), Image.Resampling.LANCZOS)
-    except Exception:  # Pillow's decoders raise many kinds, and a broken file must not cost the page
-        return None
-
-
-def _tile_width(pictures: Sequence[Image.Image | None], height: int) -> int:
-    """Choose one width for all tiles: the usual shape of the pictures, snapped to a few shapes."""
-    shapes = [picture.width / picture.height for picture in pictures if picture is not None]
-    usual = statistics.median(shapes) if shapes else _SHAPES[0]
-    return round(height * min(_SHAPES, key=lambda shape: abs(shape - usual)))
-
-
-def _framed(
-    sheet: Image.Image,
-    picture: Image.Image | None,
-    corner: tuple[int, int],
-    size: tuple[int, int],
-    frame: int,
-    colour: str,
-) -> None:
-    """Put a picture, whole and centred, in a tile with a frame; ``corner`` is the frame's upper left."""
-    draw = ImageDraw.Draw(sheet)
-    (left, top), (width, height) = corner, size
-    draw.rectangle((left, top, left + width + 2 * frame - 1, top + height + 2 * frame - 1), fill=colour)
-    inner = (left + frame, top + frame, left + frame + width - 1, top + frame + height - 1)
-    draw.rectangle(inner, fill=UNREADABLE if picture is None else "#ffffff")
-    if picture is None:
-        font = _font(max(8, min(height // 11, width // 6)))
-        middle = (left + frame + width // 2, top + frame + height // 2)
-        draw.multiline_text(middle, "cannot\nbe read", fill=INK, font=font, anchor="mm", align="center", spacing=2)
-        return
-    fitted = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
-    offset = (left + frame + (width - fitted.width) // 2, top + frame + (height - fitted.height) // 2)
-    sheet.paste(fitted, offset)
 
 
 def _badge(draw: ImageDraw.ImageDraw, verdict: str, corner: tuple[int, int], size: int) -> None:
@@ -320,25 +311,3 @@ def _badge(draw: ImageDraw.ImageDraw, verdict: str, corner: tuple[int, int], siz
         draw.line(at((0.25, 0.5), (0.75, 0.5)), fill="#ffffff", width=stroke)
     else:
         draw.ellipse(at((0.28, 0.28), (0.72, 0.72)), outline="#ffffff", width=stroke)
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    middle: tuple[int, int],
-    font: ImageFont.FreeTypeFont,
-    width: int,
-    colour: str,
-) -> None:
-    """Write one line, centred under its upper middle, cut to the width."""
-    draw.text(middle, _fitted(text, font, width), fill=colour, font=font, anchor="ma")
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Cut a text to a width in pixels, with an ellipsis."""
-    text = text.replace("\n", " ")
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resight.explain import PartSimilarities
 from resight.records import Features, Ranking, Report
 from resight.reports import figures
 from resight.reports.page import (
@@ -17,6 +18,7 @@ from resight.reports.page import (
     strips_sections,
     warnings_section,
 )
+from resight.reports.parts import parts_sections
 
 _CLUSTERED = "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch."
 
@@ -27,6 +29,7 @@ def training_page(
     *,
     title: str,
     found: tuple[Features, Features, Ranking] | None = None,
+    parts: PartSimilarities | None = None,
     problems: Sequence[tuple[str, str]] = (),
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
@@ -38,6 +41,7 @@ def training_page(
         metrics: One line an epoch.
         title: The page's title.
         found: Queries, gallery and the ranking of the best encoder, for the strips.
+        parts: The similarities of the parts in that ranking.
         problems: Images that could not be read, with the reason.
         settings: What the run was made with.
         warnings: What went wrong on the way.
@@ -61,6 +65,8 @@ def training_page(
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
         sections += strips_sections(reports["best"], queries.table, gallery.table, ranking)
+        if parts is not None:
+            sections += parts_sections(reports["best"], queries, gallery, ranking, parts)
     if problems:
         sections.append(problems_section(list(problems)))
     if settings:

@@ -1,0 +1,247 @@
+"""`resight explain ENCODER`: where it looks, and why it takes two images for the same person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from resight.config import read_settings
+from resight.data.dataset import load_dataset, parse_spec
+from resight.data.images import read_image
+from resight.data.transforms import to_float
+from resight.devices import Devices, DeviceSettings
+from resight.errors import ConfigError
+from resight.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
+from resight.extraction import extract
+from resight.files import expanded, write_atomically
+from resight.models.encoder import Encoder
+from resight.ranking import rank
+from resight.records import Features, ImageTable, Ranking
+from resight.reports.parts import agreement, with_parts
+from resight.reports.saliency import saliency_sheet
+from resight.reports.strips import Strip, ranked_strip
+from resight.training import load_encoder
+
+LISTS = ("--images", "--parts")
+"""Flags that take several words."""
+
+_HEIGHT = 160
+_WHAT = (
+    "resight explain needs an encoder and what to explain: resight explain runs/mine --images a.jpg b.jpg, or "
+    "--query a.jpg with --result b.jpg or --data folder=CROPS"
+)
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """What is explained.
+
+    Attributes:
+        images: Images to show where the encoder looks in: `--images a.jpg b.jpg`.
+        query: An image to explain matches of: with `result` of that one, with `data` of what a search there finds.
+        result: The image that the query is compared with.
+        data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        k: How many results of a search to explain.
+        parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
+            empty.
+        out: The folder for the pictures and `explain.json`.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
+        json: Print the JSON instead of a table.
+        device: Where it runs.
+    """
+
+    images: tuple[str, ...] = ()
+    query: str = ""
+    result: str = ""
+    data: str = ""
+    k: int = 3
+    parts: tuple[str, ...] = ()
+    out: str = "explain"
+    cache: str = ""
+    json: bool = False
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k must be 1 or more, found {self.k}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight explain`."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    flags = joined_lists(["--k" if flag == "-k" else flag for flag in arguments[named:]])
+    (settings,) = read_settings(flags, [ExplainSettings], program="resight explain ENCODER")
+    if not named or bool(settings.images) == bool(settings.query):
+        raise ConfigError(_WHAT)
+    if settings.query and bool(settings.result) == bool(settings.data):
+        raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
+    encoder = load_encoder(arguments[0])
+    choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
+    devices = Devices(settings.device)
+    devices.place(encoder)
+    if settings.images:
+        about, pictures = _looks(encoder, settings, devices)
+    else:
+        about, pictures = _matches(encoder, settings, devices)
+    if devices.rank > 0:  # of several processes one speaks
+        return 0
+    out = expanded(settings.out)
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    write_atomically(out / "explain.json", text + "\n")
+    for name, picture in pictures.items():
+        buffer = BytesIO()
+        picture.save(buffer, format="PNG")
+        write_atomically(out / name, buffer.getvalue())
+    if settings.json:
+        print(text)
+        return 0
+    Console().print(_table(about))
+    print(f"written: {', '.join(str((out / name).resolve()) for name in (*pictures, 'explain.json'))}")
+    return 0
+
+
+def joined_lists(flags: Sequence[str]) -> list[str]:
+    """Turn a flag with the words after it into one flag with a list, which is what settings are read from."""
+    found: list[str] = []
+    words: list[str] | None = None
+    for flag in flags:
+        if flag.startswith("-"):
+            name, equals, value = flag.partition("=")
+            words = ([value] if equals else []) if name in LISTS else None
+            found.append(flag if words is None else f"{name}={json.dumps(words)}")
+        elif words is not None:
+            words.append(flag)
+            found[-1] = f"{found[-1].partition('=')[0]}={json.dumps(words)}"
+        else:
+            found.append(flag)
+    return found
+
+
+def _looks(
+    encoder: Encoder, settings: ExplainSettings, devices: Devices
+) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """Show where the encoder looks in images."""
+    paths = list(settings.images)
+    maps = grad_cam(encoder, _pixels(paths, encoder, devices), parts=settings.parts)
+    features = extract(encoder, ImageTable(np.array(paths)), devices=devices)
+    each = np.arange(len(paths))[:, None]
+    # With itself an image's similarity is 1; the shares say how much of the vector each part is.
+    own = part_similarities(features, features, Ranking(each, np.zeros(each.shape, np.float32)), encoder)
+    images = [{"path": path, "parts": _numbers(own, row, 0, maps, row)} for row, path in enumerate(paths)]
+    return {"images": images}, {"saliency.png": saliency_sheet(paths, _arrays(maps))}
+
+
+def _matches(
+    encoder: Encoder, settings: ExplainSettings, devices: Devices
+) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """Show why images match a query."""
+    pixels = _pixels([settings.query], encoder, devices)  # an image that cannot be read is said before a search
+    queries = extract(encoder, ImageTable(np.array([settings.query])), devices=devices)
+    found, ranking = _results(encoder, queries, settings, devices)
+    similar = part_similarities(queries, found, ranking, encoder)
+    results, totals = found.table.paths.tolist(), similar.totals[0].tolist()
+    others = _pixels(results, encoder, devices)
+    # Each pair in both directions, a row each.
+    pixels = pixels.expand_as(others)
+    first, second = (torch.stack(pair, 1).flatten(0, 1) for pair in ((pixels, others), (others, pixels)))
+    maps = grad_cam(encoder, first, target="match", others=second, parts=settings.parts)
+    about = {
+        "query": settings.query,
+        "results": [
+            {
+                "path": path,
+                "similarity": totals[row],
+                "agreement": agreement(similar, 0, row),
+                "parts": _numbers(similar, 0, row, maps, 2 * row + 1),
+            }
+            for row, path in enumerate(results)
+        ],
+    }
+    captions = [f"{total:.3f}" for total in totals]
+    strip = ranked_strip(
+        settings.query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT
+    )
+    strip = with_parts(Strip(strip, "", ("unknown",) * len(results)), similar, 0, height=_HEIGHT).image
+    names = [part.name for part in encoder.parts]
+    sheet = saliency_sheet(
+        [path for result in results for path in (settings.query, result)],
+        _arrays(maps),
+        titles=[title for row in range(len(results)) for title in (f"query, to {row + 1}", f"result {row + 1}")],
+        notes=[[f"{value:.2f}" for value in np.repeat(similar.cosines[0, :, names.index(name)], 2)] for name in maps],
+    )
+    return about, {"matches.png": strip, "saliency.png": sheet}
+
+
+def _results(
+    encoder: Encoder, queries: Features, settings: ExplainSettings, devices: Devices
+) -> tuple[Features, Ranking]:
+    """Give the images that are compared with the query, nearest first, and their ranking."""
+    if settings.result:
+        read_image(settings.result, encoder.settings.size)  # its errors name the file and the reason
+        gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
+    else:
+        dataset = load_dataset(*parse_spec(settings.data))
+        searched = dataset.gallery if len(dataset.gallery) else dataset.train
+        cache = expanded(settings.cache) if settings.cache else None
+        gallery = extract(encoder, searched, devices=devices, cache=cache)
+    ranking = rank(queries, gallery, k=settings.k, device=devices.device)
+    return gallery[ranking.ids[0]], Ranking(np.arange(len(ranking.ids[0]))[None], ranking.distances)
+
+
+def _pixels(paths: Sequence[str], encoder: Encoder, devices: Devices) -> Tensor:
+    """Read images, ``(B, 3, H, W)`` in 0..1; an error names the file and the reason."""
+    images = np.stack([read_image(path, encoder.settings.size) for path in paths])
+    return to_float(torch.from_numpy(images).to(devices.device))
+
+
+def _arrays(maps: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: found.cpu().numpy() for name, found in maps.items()}
+
+
+def _numbers(
+    found: PartSimilarities, row: int, rank: int, maps: Mapping[str, Tensor], image: int
+) -> list[dict[str, Any]]:
+    """Say of each part how similar it is, what it adds, and where its map is highest, as shares of height and width."""
+    numbers: list[dict[str, Any]] = []
+    for place, part in enumerate(found.parts):
+        entry = {
+            "part": part.name,
+            "similarity": found.cosines[row, rank, place],
+            "share": found.shares[row, rank, place],
+        }
+        if part.name in maps:
+            one = maps[part.name][image]
+            down, across = divmod(int(one.argmax()), one.shape[1])
+            entry["highest"] = [(down + 0.5) / one.shape[0], (across + 0.5) / one.shape[1]] if one.any() else None
+        numbers.append(entry)
+    return numbers
+
+
+def _table(about: Mapping[str, Any]) -> Table:
+    """Lay the numbers of each part out, a column for each image."""
+    matches = "results" in about
+    shown = about["results"] if matches else about["images"]
+    title = (
+        f"How similar each part is to the query's: {about['query']}" if matches else "How much of each vector a part is"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("part")
+    for number in range(1, len(shown) + 1):
+        table.add_column(f"{'result' if matches else 'image'} {number}", justify="right")
+    for place, part in enumerate(shown[0]["parts"]):
+        values = [entry["parts"][place]["similarity" if matches else "share"] for entry in shown]
+        table.add_row(part["part"], *(f"{value:.3f}" for value in values))
+    if matches:
+        table.add_section()
+        table.add_row("all together", *(f"{entry['similarity']:.3f}" for entry in shown))
+    return table

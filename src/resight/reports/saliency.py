@@ -1,0 +1,106 @@
+"""Pictures of where an encoder looks: heat laid over images, a column for each of its vectors (as figure 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageOps
+
+from resight.errors import DataError
+from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, load_font, read_picture, tile_width, wrap
+
+COLOURS = "plasma"
+"""Its lightness rises evenly, and it can be read with every common kind of colour blindness."""
+
+_STRONGEST = 0.8  # how much of the picture the highest value hides
+_LEGEND = "Colours: how much each place speaks for it, from nothing (grey) to the most in this picture (yellow)."
+
+
+def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
+    """Lay a map over a picture: greyed where it is 0, under a colour that hides more the higher it is.
+
+    Args:
+        picture: Any picture.
+        saliency: ``(h, w)`` in 0..1, of any size; it is stretched over the whole picture, bilinear.
+
+    Returns:
+        A picture of the same size, mode RGB.
+
+    Raises:
+        DataError: The map is no map, or has values outside 0..1.
+    """
+    values = np.asarray(saliency, dtype=np.float32)
+    if values.ndim != 2 or not values.size or not ((values >= 0) & (values <= 1)).all():
+        raise DataError(f"a map to lay over a picture must be (h, w) with values in 0..1, found shape {values.shape}")
+    heat = np.asarray(Image.fromarray(values).resize(picture.size, Image.Resampling.BILINEAR)).clip(0, 1)
+    colours = 255 * mpl.colormaps[COLOURS](heat)[..., :3]
+    # The picture's own colours would mix with those of the map.
+    below = np.asarray(ImageOps.grayscale(picture), dtype=np.float32)[..., None]
+    hidden = _STRONGEST * heat[..., None]
+    return Image.fromarray((below * (1 - hidden) + colours * hidden).round().astype(np.uint8))
+
+
+def saliency_sheet(
+    images: Sequence[str | Path],
+    maps: Mapping[str, npt.NDArray[np.floating]],
+    *,
+    titles: Sequence[str] = (),
+    notes: Sequence[Sequence[str]] = (),
+    height: int = 160,
+) -> Image.Image:
+    """Lay out images in rows: each image, then its maps laid over it.
+
+    Args:
+        images: The files of ``B`` images; one that cannot be read is a grey tile.
+        maps: For each column's title ``(B, h, w)`` maps in 0..1.
+        titles: A title left of each row; none where empty. Titles are broken into lines, also at newlines.
+        notes: For each column of maps a short text for each image, written on its map; none where empty.
+        height: Height of each picture in pixels.
+
+    Returns:
+        The sheet, in mode RGB.
+
+    Raises:
+        DataError: There are not as many maps, or titles, as images, or a map has values outside 0..1.
+    """
+    each = [*maps.values(), *notes, *([titles] if titles else [])]
+    if any(len(column) != len(images) for column in each):
+        raise DataError(f"a sheet needs a map, and a title and a note or none, for each of the {len(images)} images")
+    pictures = [read_picture(path, height) for path in images]
+    width = tile_width(pictures, height)
+    gap, font = max(4, height // 24), load_font(max(10, height // 13))
+    line = round(1.25 * font.size)
+    heads = [wrap(title, font, width) for title in ("image", *maps)]
+    sides = [wrap(title, font, height) for title in titles]
+    side = max((round(font.getlength(text)) + gap for lines in sides for text in lines), default=0)
+    top = gap + max(map(len, heads)) * line
+    below = top + len(images) * (height + gap)
+    sheet_width = gap + side + len(heads) * (width + gap)
+    legend = wrap(_LEGEND, font, sheet_width - 2 * gap)
+    sheet = Image.new("RGB", (sheet_width, below + len(legend) * line + gap), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, lines in enumerate(heads):
+        middle = gap + side + column * (width + gap) + width // 2
+        for row, text in enumerate(lines):
+            draw.text((middle, gap // 2 + row * line), text, fill=INK, font=font, anchor="ma")
+    for index, picture in enumerate(pictures):
+        upper = top + index * (height + gap)
+        if titles:
+            draw.multiline_text((gap, upper + height // 2), "\n".join(sides[index]), fill=INK, font=font, anchor="lm")
+        laid = [picture if picture is None else overlay(picture, found[index]) for found in maps.values()]
+        for column, shown in enumerate((picture, *laid)):
+            place = (gap + side + column * (width + gap), upper)
+            draw_tile(sheet, shown, place, (width, height), 0, INK)
+        for column, texts in enumerate(notes, 1):
+            left = gap + side + column * (width + gap)
+            corner = (left + 2, upper + height - 2)
+            box = draw.textbbox(corner, texts[index], font=font, anchor="lb")
+            draw.rectangle((left, box[1] - 2, box[2] + 2, upper + height - 1), fill=INK)
+            draw.text(corner, texts[index], fill=PAPER, font=font, anchor="lb")
+    for row, text in enumerate(legend):
+        draw.text((gap, below + row * line), text, fill=MUTED, font=font)
+    return sheet

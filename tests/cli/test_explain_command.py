@@ -1,0 +1,147 @@
+"""`resight explain`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from resight.cli.explain import joined_lists
+from resight.cli.main import main
+from resight.devices import Devices
+from resight.models.encoder import Encoder, EncoderSettings
+
+PARTS = ["p1 whole", "p1 stripe 1 of 2", "p1 stripe 2 of 2", "p1 channels 1 of 2", "p1 channels 2 of 2"]
+
+
+def saved(path: Path, head: str) -> str:
+    torch.manual_seed(0)
+    Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, head=head)).eval().save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved(tmp_path_factory.mktemp("encoder") / "scr.safetensors", "p1(s2c2)")
+
+
+def images(market: Path, count: int) -> list[str]:
+    return [str(path) for path in sorted((market / "query").iterdir())[:count]]
+
+
+def test_where_an_encoder_looks(
+    encoder: str, tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = images(tiny_market, 2)
+    words = ["explain", encoder, "--images", *chosen, "--parts", *PARTS[:2], "--out", str(tmp_path / "out")]
+    assert main([*words, "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about == json.loads((tmp_path / "out" / "explain.json").read_text())
+    assert [image["path"] for image in about["images"]] == chosen
+    for image in about["images"]:
+        assert [part["part"] for part in image["parts"]] == PARTS
+        assert sum(part["share"] for part in image["parts"]) == pytest.approx(1, abs=1e-6)
+        assert [len(part.get("highest", ())) for part in image["parts"]] == [2, 2, 0, 0, 0]
+        assert image["parts"][1]["highest"][0] < 0.5, "the upper stripe's map is highest in the upper half"
+    two = Image.open(tmp_path / "out" / "saliency.png")
+    assert main(["explain", encoder, "--images", chosen[0], f"--out={tmp_path / 'all'}"]) == 0
+    assert "p1 channels 2 of 2" in capsys.readouterr().out
+    every = Image.open(tmp_path / "all" / "saliency.png")
+    assert every.width > two.width
+    assert every.height < two.height
+
+
+def test_why_two_images_match(
+    encoder: str, tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, result = images(tiny_market, 2)
+    words = ["explain", encoder, f"--query={query}", f"--result={result}", f"--out={tmp_path}"]
+    assert main([*words, "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["query"] == query
+    (found,) = about["results"]
+    assert found["path"] == result
+    assert sum(part["share"] for part in found["parts"]) == pytest.approx(found["similarity"], abs=1e-12)
+    assert found["agreement"].startswith("most alike in p1 ")
+    assert Image.open(tmp_path / "matches.png").height > 200
+    assert Image.open(tmp_path / "saliency.png").height > 2 * 160
+    assert main(words) == 0
+    assert "all together" in capsys.readouterr().out
+
+
+def test_why_a_search_finds_what_it_finds(
+    encoder: str, tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (query,) = images(tiny_market, 1)
+    data = f"--data=market1501={tiny_market}"
+    words = [f"--query={query}", data, "-k", "2", f"--out={tmp_path}", "--json", "--parts=p1 whole"]
+    assert main(["explain", encoder, *words]) == 0
+    explained = json.loads(capsys.readouterr().out)["results"]
+    assert main(["search", query, data, f"--encoder={encoder}", "-k", "2", "--json"]) == 0
+    searched = json.loads(capsys.readouterr().out)
+    assert [each["path"] for each in explained] == [each["path"] for each in searched]
+    for ours, theirs in zip(explained, searched, strict=True):
+        assert ours["similarity"] == pytest.approx(theirs["similarity"], abs=1e-5)
+
+
+def test_an_encoder_of_one_part_can_be_explained(
+    tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, (query, result) = saved(tmp_path / "plain.safetensors", "global"), images(tiny_market, 2)
+    assert main(["explain", path, f"--query={query}", f"--result={result}", f"--out={tmp_path}", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    (part,) = found["parts"]
+    assert part["part"] == "whole"
+    assert part["share"] == pytest.approx(part["similarity"], abs=1e-6)
+
+
+def test_of_several_processes_one_writes(
+    encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
+    monkeypatch.setattr("resight.cli.explain._looks", lambda *_: ({}, {}))
+    assert main(["explain", encoder, "--images", *images(tiny_market, 1), f"--out={tmp_path / 'out'}"]) == 0
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_flags_take_several_words() -> None:
+    assert joined_lists(["--images", "a b.jpg", "c.jpg", "--json"]) == ['--images=["a b.jpg", "c.jpg"]', "--json"]
+    assert joined_lists(["--parts=x", "-k", "2", "--parts"]) == ['--parts=["x"]', "-k", "2", "--parts=[]"]
+    assert joined_lists(["--query", "a.jpg", "--images"]) == ["--query", "a.jpg", "--images=[]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([], "needs an encoder and what to explain"),
+        (["--images", "IMAGE", "--query", "IMAGE"], "what to explain"),
+        (["--query", "IMAGE"], "--result IMAGE"),
+        (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "one of them"),
+        (["--images", "/nowhere/a.jpg"], "/nowhere/a.jpg: there is no such file"),
+        (["--query", "IMAGE", "--result", "/nowhere/b.jpg"], "/nowhere/b.jpg: there is no such file"),
+        (["--query", "IMAGE", "--data", "/nowhere"], "/nowhere"),
+        (["--images", "IMAGE", "--parts", "p1 stripe 1 of 3"], "did you mean 'p1 stripe 1 of 2'"),
+        (["--images", "IMAGE", "--part", "x"], "did you mean 'parts'"),
+        (["--query", "IMAGE", "--result", "IMAGE", "-k", "0"], "k must be 1 or more"),
+    ],
+)
+def test_a_mistake_gets_one_line(
+    encoder: str, tiny_market: Path, tmp_path: Path, words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (image,) = images(tiny_market, 1)
+    words = [image if word == "IMAGE" else word for word in words]
+    assert main(["explain", encoder, *words, f"--out={tmp_path / 'out'}"]) == 2
+    message = capsys.readouterr().err
+    assert hint in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_that_is_broken_is_named(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    assert main(["explain", encoder, "--images", str(tmp_path / "broken.jpg"), f"--out={tmp_path / 'out'}"]) == 2
+    assert "broken.jpg" in capsys.readouterr().err
