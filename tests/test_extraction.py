@@ -214,7 +214,7 @@ def test_tracklets_are_embedded_by_the_mean_of_their_even_frames(draw, tmp_path:
     encoder = tiny.encoder().eval()
     found = extract_tracklets(encoder, images, devices=devices)
     every = extract(encoder, images, devices=devices)
-    expected = pool_tracklets(every[sample_tracklets(images, extraction.FRAMES).ravel()])
+    expected = pool_tracklets(every[sample_tracklets(images, 15).ravel()])
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
     assert found.table.paths.tolist() == expected.table.paths.tolist()
     # Of three frames the last stands thirteen times among fifteen.
