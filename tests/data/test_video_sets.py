@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from mars_files import touch, write_mars
 from resight.data.dataset import load_dataset, split_validation
 from resight.data.halves import SPLITS, halve
 from resight.data.ilidsvid import load_ilidsvid
@@ -23,45 +24,7 @@ from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.records import Features
 
-Draw = Callable[..., Path]
-
-
-def touch(root: Path, *names: str) -> Path:
-    """Make empty files: what only lists names does not open them."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
 # --- MARS ------------------------------------------------------------------------------------------------------
-
-TRAIN = [("0001", 1, 1, 3), ("0001", 2, 1, 2), ("0003", 1, 1, 1)]
-TEST = [
-    ("00-1", 1, 1, 1),
-    ("0000", 2, 1, 2),
-    ("0002", 1, 1, 3),
-    ("0002", 1, 2, 2),
-    ("0002", 3, 1, 2),
-    ("0004", 2, 1, 2),
-]
-"""Person, camera, tracklet and number of frames; the queries are the third, the fifth and the last."""
-
-
-def write_mars(root: Path, *, queries: tuple[int, ...] = (3, 5, 6), draw: Draw | None = None) -> Path:
-    (root / "info").mkdir(parents=True)
-    for part, tracks in (("train", TRAIN), ("test", TEST)):
-        names, info = [], []
-        for person, camera, tracklet, size in tracks:
-            own = [f"{person}C{camera}T{tracklet:04}F{frame:03}.jpg" for frame in range(1, size + 1)]
-            info.append([len(names) + 1, len(names) + size, int(person.replace("00-1", "-1")), camera])
-            names += own
-        (root / "info" / f"{part}_name.txt").write_text("\n".join(names) + "\n")
-        savemat(root / "info" / f"tracks_{part}_info.mat", {f"track_{part}_info": np.array(info)})
-        paths = [f"bbox_{part}/{name[:4]}/{name}" for name in names]
-        draw(root, *paths) if draw else touch(root, *paths)
-    savemat(root / "info" / "query_IDX.mat", {"query_IDX": np.array([queries])})
-    return root
 
 
 def test_mars_is_read(tmp_path: Path) -> None:
@@ -174,7 +137,7 @@ def test_mars_images_that_are_not_there(tmp_path: Path) -> None:
         load_mars(root)
 
 
-def test_mars_is_verified(tmp_path: Path, draw: Draw) -> None:
+def test_mars_is_verified(tmp_path: Path, draw: Callable[..., Path]) -> None:
     report = verify(load_dataset("mars-with-queries", write_mars(tmp_path, draw=draw)), progress=False)
     assert report.sound
     assert report.duplicates == ()
