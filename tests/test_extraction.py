@@ -15,7 +15,7 @@ from PIL import Image
 import tiny
 from resight import extraction
 from resight.data.crops import Crops, load_crops
-from resight.data.tracklets import pool_tracklets, sample_tracklets
+from resight.data.tracklets import TrackletSettings, group_tracklets, pool_tracklets, sample_tracklets
 from resight.devices import Devices
 from resight.extraction import extract, extract_tracklets
 from resight.records import Features, ImageTable
@@ -214,7 +214,7 @@ def test_tracklets_are_embedded_by_the_mean_of_their_even_frames(draw, tmp_path:
     encoder = tiny.encoder().eval()
     found = extract_tracklets(encoder, images, devices=devices)
     every = extract(encoder, images, devices=devices)
-    expected = pool_tracklets(every[sample_tracklets(images, extraction.FRAMES).ravel()])
+    expected = pool_tracklets(every[sample_tracklets(images, 15).ravel()])
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
     assert found.table.paths.tolist() == expected.table.paths.tolist()
     # Of three frames the last stands thirteen times among fifteen.
@@ -232,3 +232,77 @@ def test_only_the_chosen_frames_are_decoded(draw, tmp_path: Path, decoded: list[
     images = ImageTable(paths, tracklets=np.zeros(33, np.int64), frames=np.arange(33))
     assert len(extract_tracklets(tiny.encoder(), images, devices=devices)) == 1
     assert decoded == [15]
+
+
+@pytest.fixture
+def walks(draw, tmp_path: Path) -> ImageTable:
+    """Tracklets of 20, 3, 1 and 9 frames, and two images of unknown tracklet."""
+    ids = np.repeat([4, 2, 9, 5, -1], [20, 3, 1, 9, 2])
+    names = [f"{row:03}.png" for row in range(len(ids))]
+    folder = draw(tmp_path / "walks", *names)
+    frames = np.concatenate([np.arange(count) for count in (20, 3, 1, 9, 2)])
+    return ImageTable(np.array([str(folder / name) for name in names]), ids, np.zeros_like(ids), ids, frames)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        TrackletSettings(frames=6, pooling="tpp"),
+        TrackletSettings(frames=6, sampling="random", pooling="tpp", seed=4),
+        TrackletSettings(frames=2, sampling="restricted", pooling="max", seed=4),
+    ],
+    ids=["even-tpp", "random-tpp", "restricted-max"],
+)
+def test_tracklets_are_chosen_embedded_and_pooled_as_asked(
+    walks: ImageTable, devices: Devices, asked: TrackletSettings
+) -> None:
+    encoder = tiny.encoder().eval()
+    found = extract_tracklets(encoder, walks, tracklet=asked, devices=devices)
+    every = extract(encoder, walks, devices=devices).vectors.astype(float)
+    random = np.random.default_rng(asked.seed)
+    chosen = sample_tracklets(walks, asked.frames, asked.sampling, random=random)
+    assert len(found) == len(chosen) == 6
+    for vector, rows in zip(found.vectors, chosen, strict=True):
+        frames = every[rows]
+        if asked.pooling == "tpp":
+            expected = np.concatenate([frames[0:2].mean(0), frames[2:4].mean(0), frames[4:6].mean(0)])
+        else:
+            expected = frames.max(0) / np.linalg.norm(frames.max(0))
+        np.testing.assert_allclose(vector, expected, atol=1e-6)
+    assert found.table.tracklets.tolist() == [4, 2, 9, 5, -1, -1]
+    decoded = load_crops(walks[np.unique(chosen)], encoder.settings.size)
+    assert same(extract_tracklets(encoder, decoded, tracklet=asked, devices=devices), found)
+
+
+def test_blocks_of_tracklets_do_not_matter(
+    walks: ImageTable, devices: Devices, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = TrackletSettings(frames=4, sampling="random", pooling="tpp")
+    whole = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
+    monkeypatch.setattr(extraction, "TRACKLETS", 2)
+    parts = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
+    np.testing.assert_allclose(parts.vectors, whole.vectors, atol=1e-6)
+    assert parts.table.paths.tolist() == whole.table.paths.tolist()
+    assert decoded == [14, 7, 5, 2], "four frames, three, one, four and two single ones; then two tracklets at a time"
+
+
+def test_a_frame_that_cannot_be_read_is_left_out_and_a_tracklet_without_others(
+    walks: ImageTable, devices: Devices
+) -> None:
+    for row in (0, 20, 23):  # of 20 frames the first, of three the first, and the one alone
+        Path(walks.paths[row]).write_bytes(b"broken")
+    asked = TrackletSettings(frames=3, pooling="tpp")
+    found = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
+    assert found.table.tracklets.tolist() == [4, 2, 5, -1, -1]
+    kept = extract(tiny.encoder(), walks, devices=devices)
+    (rows,) = (rows for rows in group_tracklets(kept.table) if kept.table.tracklets[rows[0]] == 2)
+    first, second = kept.vectors[rows]
+    np.testing.assert_allclose(found.vectors[1], np.concatenate([first, second, second]), atol=1e-6)
+
+
+def test_one_tracklet_alone_can_be_embedded(walks: ImageTable, devices: Devices) -> None:
+    one = walks[walks.tracklets == 9]
+    found = extract_tracklets(tiny.encoder(), one, tracklet=TrackletSettings(pooling="tpp"), devices=devices)
+    np.testing.assert_allclose(
+        found.vectors[0], np.tile(extract(tiny.encoder(), one, devices=devices).vectors[0], 3), atol=1e-6
+    )

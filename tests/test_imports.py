@@ -19,7 +19,7 @@ LAYERS = [
     {"numerics", "losses"},
     {"models", "data"},
     # The plan has `runs` at the bottom. It stands here because its protocol of a method names the Encoder.
-    {"extraction", "ranking", "evaluation", "explain", "runs"},
+    {"extraction", "ranking", "evaluation", "explain", "scoring", "runs"},
     {"methods"},
     {"training"},
     {"thesis"},

@@ -7,6 +7,7 @@ import pytest
 
 import reference
 from resight.errors import DataError
+from resight.numerics.distances import sum_of_part_distances
 from resight.ranking import compare, rank
 from resight.records import Features, ImageTable
 
@@ -49,3 +50,18 @@ def test_what_cannot_be_compared_is_refused() -> None:
             verb(features(2), features(3, encoder="f"))
         with pytest.raises(DataError, match="lengths 5 and 4"):
             verb(features(2), features(3, dim=4))
+
+
+def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, gallery = features(7, dim=6), features(11, dim=6, seed=1)
+    for k in (1, 4, 20):
+        found = rank(queries, gallery, k=k, distance=sum_of_part_distances)
+        distances = reference.sum_of_part_distances(queries.vectors, gallery.vectors, 3)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(found.ids, order)
+        np.testing.assert_allclose(found.distances, np.take_along_axis(distances, order, 1), rtol=1e-4)
+        with monkeypatch.context() as smaller:
+            smaller.setattr("resight.ranking.BLOCK", 2)
+            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).ids, order)
+    assert (rank(queries, gallery, k=1).ids != rank(queries, gallery, k=1, distance=sum_of_part_distances).ids).any()
+    assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).ids.shape == (0, 3)

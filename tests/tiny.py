@@ -87,6 +87,7 @@ def chain(settings: EncoderSettings = SCR_SETTINGS.encoder) -> Encoder:
 
 def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> SCR:
     """Build the method with some settings changed."""
-    reading = {name: value for name, value in scr_method.VARIANTS[variant].items() if name != "flip"}
+    surrounding = ("flip", "tracklet")
+    reading = {name: value for name, value in scr_method.VARIANTS[variant].items() if name not in surrounding}
     settings = dataclasses.replace(SCR_SETTINGS, **{**reading, **changes})
     return SCR(settings, images, devices=Devices(device), seed=3, encoder=chain(settings.encoder))

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from resight.data.crops import Crops, load_crops
-from resight.data.tracklets import pool_tracklets, sample_tracklets
+from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.files import write_atomically
@@ -30,8 +30,8 @@ PIXELS = 2**18
 """Pixels that are embedded at once on a CPU: its caches hold what a few images become on their way through a network.
 Batches of 256 images ran at half the speed."""
 
-FRAMES = 15
-"""Frames of a tracklet that are embedded, evenly spread; as in the thesis, section 3.4.3."""
+TRACKLETS = 512
+"""Tracklets whose frames are decoded, embedded and pooled at once: 15 frames of 384 x 192 of each are 1.7 GB."""
 
 
 def extract(
@@ -94,36 +94,41 @@ def extract_tracklets(
     encoder: Encoder,
     images: Crops | ImageTable,
     *,
+    tracklet: TrackletSettings | None = None,
     devices: Devices | None = None,
     flip: bool = False,
     cache: Path | None = None,
 ) -> Features:
-    """Turn tracklets into unit vectors: the mean over `FRAMES` even frames of each.
+    """Turn tracklets into vectors: some frames of each are embedded, and their unit vectors pooled.
 
-    For other samplings and poolings, `extract` the frames that `sample_tracklets` chooses and `pool_tracklets` them.
+    It is done for `TRACKLETS` of them at a time, so memory does not grow with the frames that there are.
 
     Args:
         encoder: As in `extract`.
-        images: As in `extract`; only the chosen frames are decoded. A chosen frame that cannot be read is left out.
+        images: As in `extract`; only the chosen frames are decoded. A chosen frame that cannot be read is left out, and
+            a tracklet that has no other.
+        tracklet: Which frames, and how they are pooled; by default the mean of 15 even ones.
         devices: As in `extract`.
         flip: As in `extract`.
         cache: As in `extract`.
 
     Returns:
-        ``(K, D)`` float32 unit vectors, one a tracklet; an image of unknown tracklet is one of its own.
+        ``(K, D)`` float32, unit vectors unless they are parts (`pool_tracklets`), one a tracklet; an image of unknown
+        tracklet is one of its own. `TrackletSettings.measure` compares them.
 
     Raises:
         DataError: No image can be read, or a tracklet is of two people or two cameras.
     """
-    chosen = chosen_frames(images if isinstance(images, ImageTable) else images.table)
-    features = extract(encoder, images[chosen], devices=devices, flip=flip, cache=cache)
-    # Sampled again, because the last frame of a short tracklet counts more than once in its mean.
-    return pool_tracklets(features[sample_tracklets(features.table, FRAMES).ravel()])
-
-
-def chosen_frames(table: ImageTable) -> Ints:
-    """Give the rows, ascending, of the frames that `extract_tracklets` embeds."""
-    return np.unique(sample_tracklets(table, FRAMES))
+    settings = tracklet or TrackletSettings()
+    chosen = settings.choose(images if isinstance(images, ImageTable) else images.table)
+    pooled = []
+    for block in np.array_split(chosen, max(1, -(-len(chosen) // TRACKLETS))):
+        features = extract(encoder, images[np.unique(block)], devices=devices, flip=flip, cache=cache)
+        # Sampled again, because some could not be read, and the last frame of a short tracklet counts more than once.
+        found = sample_tracklets(features.table, settings.frames)
+        pooled.append(pool_tracklets(features, settings.pooling, chosen=found))
+    table = ImageTable.concatenate(*(part.table for part in pooled))
+    return Features(table, np.concatenate([part.vectors for part in pooled]), pooled[0].encoder)
 
 
 def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool = False, raw: bool = False) -> Floats:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from resight.errors import DataError
+from resight.numerics.distances import squared_distances
 from resight.numerics.neighbours import k_nearest
 from resight.records import Features, Floats, Ranking
 
+BLOCK = 512
+"""Queries whose distances are held at once, where they are not the squared ones."""
 
-def rank(queries: Features, gallery: Features, *, k: int = 10, device: torch.device | str = "cpu") -> Ranking:
+
+def rank(
+    queries: Features,
+    gallery: Features,
+    *,
+    k: int = 10,
+    distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    device: torch.device | str = "cpu",
+) -> Ranking:
     """Find the nearest gallery rows of each query.
 
     Args:
         queries: ``Q`` vectors.
         gallery: ``G`` vectors of the same encoder.
         k: How many to find; fewer where the gallery is smaller.
-        device: Where to search, see `resight.numerics.neighbours.k_nearest`.
+        distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``, as for `evaluate`.
+        device: Where to search, see `resight.numerics.neighbours.k_nearest`; another distance is the CPU's.
 
     Returns:
-        Rows and squared Euclidean distances (0 to 4 for unit vectors), nearest first.
+        Rows and distances, nearest first; by default squared Euclidean ones (0 to 4 for unit vectors).
 
     Raises:
         DataError: The two were made by different encoders, or the gallery is empty.
@@ -28,7 +42,16 @@ def rank(queries: Features, gallery: Features, *, k: int = 10, device: torch.dev
     queries.check_comparable(gallery)
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
-    distances, ids = k_nearest(gallery.vectors, min(k, len(gallery)), queries=queries.vectors, device=device)
+    k = min(k, len(gallery))
+    if distance is squared_distances:
+        distances, ids = k_nearest(gallery.vectors, k, queries=queries.vectors, device=device)
+        return Ranking(ids, distances)
+    ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    for start in range(0, len(queries), BLOCK):
+        rows = slice(start, start + BLOCK)
+        block = distance(queries.vectors[rows], gallery.vectors)
+        ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
+        distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)
 
 

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 
 from resight.config import read_settings, write_settings
-from resight.data.crops import load_crops
+from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.splits import Dataset, split_validation
+from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, RunError, nearest
-from resight.evaluation import evaluate
-from resight.extraction import chosen_frames, extract, extract_tracklets
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -27,6 +26,7 @@ from resight.models.encoder import Encoder, EncoderSettings
 from resight.progress import progress
 from resight.records import Features, Report
 from resight.runs import Method, Run, environment
+from resight.scoring import scorer
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class TrainSettings:
             epoch before and hold most images), `last`, `validation` (mAP of the held-out people) or `test` (the
             thesis' habit: best mAP on the test people).
         flip: Whether scores add the features of the mirrored images.
+        tracklet: How scores make a vector of a tracklet, on sets of tracklets; training takes single frames.
         device: Where it runs.
     """
 
@@ -61,6 +62,7 @@ class TrainSettings:
     eval_every: int = 0
     select: Literal["stability", "last", "validation", "test"] = "stability"
     flip: bool = False
+    tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
@@ -129,7 +131,9 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
         settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, start.settings))
         start = _rebuilt(start, settings.encoder)
     _claim(run, write_settings([options, settings]))
-    images = load_crops(dataset.train, settings.encoder.size)
+    # The frames of many videos would not fit, and an epoch looks at few of them.
+    keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
+    images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
     seed_epoch(options.seed, 0)
     method: Method = kind(settings, images, devices=devices, seed=options.seed, encoder=start)
     run.write(
@@ -137,7 +141,7 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
         {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
     )
     logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
-    score = _scorer(dataset, settings.encoder.size, devices, options)
+    score = scorer(dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet)
     reports = {} if score is None else {"before": score(method.encoder)[0]}
     fit(
         method,
@@ -252,35 +256,6 @@ def _is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Selec
         return True
     earlier = [select(other) for other in lines if other["epoch"] < line["epoch"]]
     return value >= max((v for v in earlier if v is not None), default=value)
-
-
-def _scorer(
-    dataset: Dataset, size: tuple[int, int], devices: Devices, options: TrainSettings
-) -> Callable[[Encoder], tuple[Report, Features, Features]] | None:
-    """Give what scores an encoder on the data set's queries, which are decoded once; None without queries."""
-    if not len(dataset.query) or not len(dataset.gallery):
-        return None
-    tables = [dataset.query, dataset.gallery]
-    if dataset.unit == "tracklets":  # a gallery of whole videos would not fit
-        tables = [table[chosen_frames(table)] for table in tables]
-    sides = [load_crops(table, size) for table in tables]
-    embed = extract if dataset.unit == "images" else extract_tracklets
-
-    def score(encoder: Encoder) -> tuple[Report, Features, Features]:
-        devices.place(encoder)
-        queries, gallery = (embed(encoder, side, devices=devices, flip=options.flip) for side in sides)
-        known = {"data": dataset.name, "flip": options.flip}
-        report = evaluate(
-            queries,
-            gallery,
-            rule=dataset.rule,
-            distractor=dataset.distractor,
-            device=devices.device,
-            provenance=known,
-        )
-        return report, queries, gallery
-
-    return score
 
 
 def _continued(asked: Any, start: Any) -> Any:

@@ -211,7 +211,37 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["scores"]["queries"] == 4
     assert report["provenance"]["unit"] == "tracklets"
+    assert report["provenance"]["tracklet"]["pooling"] == "mean"
     assert page.stat().st_size > 1000
+
+    parts = ["--tracklet.pooling=tpp", "--tracklet.sampling=random", "--tracklet.frames=3", f"--page={page}"]
+    vectors = [f"--cache={tmp_path / 'vectors'}"]
+    found = {}
+    for flags in ((), ("--tracklet.distance=concatenated",), ("--tracklet.distance=concatenated", "--rerank")):
+        assert main(["evaluate", f"--data={spec}", "--json", *parts, *vectors, *encoder, *flags]) == 0
+        found[flags] = json.loads(capsys.readouterr().out)
+        assert found[flags]["provenance"]["tracklet"]["sampling"] == "random"
+        assert "Ranked strips" in page.read_text()
+    assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
+    assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
+    assert "set tracklet.distance to concatenated" in capsys.readouterr().err
+
+    small = ["--encoder.height=64", "--encoder.width=32", "--epochs=1", "--iterations=2", "--identities=2"]
+    run = f"--run={tmp_path / 'run'}"
+    train = ["train", "scr", "--config=scr-smoke", f"--data={spec}", run, *small, "--tracklet.frames=3"]
+    assert main(train) == 0
+    kept = json.loads((tmp_path / "run" / "report.json").read_text())["best"]
+    assert kept["provenance"]["tracklet"]["distance"] == "sum"
+    assert "Ranked strips" in (tmp_path / "run" / "report.html").read_text()
+    capsys.readouterr()
+    asked = ["--tracklet.pooling=tpp", "--tracklet.frames=3", "--flip", "--json"]
+    assert main(["evaluate", str(tmp_path / "run"), f"--data={spec}", *asked]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["mAP"] == pytest.approx(kept["scores"]["mAP"], abs=1e-6)
+
+
+def test_a_set_of_images_takes_no_tracklet_settings(people, capsys):
+    assert main(["evaluate", f"--data=market1501={people}", "--tracklet.pooling=max"]) == 2
+    assert "a set of images, not of tracklets: leave out --tracklet" in capsys.readouterr().err
 
 
 # -- the demo ------------------------------------------------------------------------------------------------------
@@ -326,6 +356,9 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "ice", "--data=/nowhere"], "/nowhere"),
         (["train", "ice", "--cluster.epss=1"], "did you mean 'cluster.eps'"),
         (["train", "ice", "--config=sites"], "did you mean 'site'"),
+        (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean 'tracklet.pooling'"),
+        (["evaluate", "--data=x", "--tracklet.frames=0"], "must be 1 or more, found 0"),
+        (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["data", "look", "x"], "info, verify, synthesize"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from resight.data.tracklets import (
     SAMPLINGS,
     Sampling,
+    TrackletSettings,
     group_tracklets,
     pool_tracklets,
     sample_frames,
@@ -18,7 +19,7 @@ from resight.data.tracklets import (
 )
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
-from resight.numerics.distances import normalise, sum_of_part_distances
+from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.ranking import rank
 from resight.records import Features, ImageTable
 
@@ -175,8 +176,62 @@ def test_evaluate_and_rank_take_pooled_rows_in_both_readings_of_tpp() -> None:
     assert rank(asked, held, k=1).ids.tolist() == [[1]]
     assert evaluate(asked, held).scores["rank-1"] == 0
     assert evaluate(asked, held, distance=sum_of_part_distances).scores["rank-1"] == 1
+    assert rank(asked, held, k=1, distance=sum_of_part_distances).ids.tolist() == [[0]]
     mean = [pool_tracklets(side) for side in (queries, gallery)]
     assert rank(*mean, k=1).ids.tolist() == [[0]]
     assert evaluate(*mean).scores["mAP"] == 1
     with pytest.raises(ConfigError, match="re-ranking stands on"):
         evaluate(*mean, distance=sum_of_part_distances, re_ranking=True)
+
+
+def test_a_row_counts_as_often_as_it_is_chosen() -> None:
+    features = walks(2, 4)
+    rows = sample_tracklets(features.table, 6)
+    for how in ("mean", "max", "tpp"):
+        pooled = pool_tracklets(features, how, chosen=rows)
+        for row, own in zip(pooled.vectors, rows, strict=True):
+            frames = features.vectors[own].astype(float)
+            if how == "tpp":
+                expected = np.concatenate([frames[0:2].mean(0), frames[2:4].mean(0), frames[4:6].mean(0)])
+            else:
+                expected = frames.mean(0) if how == "mean" else frames.max(0)
+                expected = expected / np.linalg.norm(expected)
+            np.testing.assert_allclose(row, expected, atol=1e-6)
+    assert not np.allclose(pool_tracklets(features, chosen=rows).vectors, pool_tracklets(features).vectors)
+
+
+def test_an_image_of_unknown_tracklet_is_one_row_however_often_it_is_chosen() -> None:
+    images = table((1, 1, 7, 0), (1, 1, 7, 1), (-1, 2, -1, 0), (0, 2, -1, 0))
+    features = Features(images, np.eye(4, dtype=np.float32))
+    pooled = pool_tracklets(features, "mean", chosen=sample_tracklets(images, 15))
+    assert pooled.table.people.tolist() == [1, -1, 0]
+    np.testing.assert_array_equal(pooled.vectors[1:], np.eye(4)[2:])
+
+
+def test_the_settings_choose_alike_for_a_seed_and_measure_by_their_pooling() -> None:
+    images = walks(40, 3, 60).table
+    even = TrackletSettings()
+    np.testing.assert_array_equal(even.choose(images), sample_tracklets(images, 15))
+    drawn = TrackletSettings(frames=4, sampling="random", seed=5)
+    np.testing.assert_array_equal(drawn.choose(images), drawn.choose(images))
+    assert not np.array_equal(drawn.choose(images), TrackletSettings(4, "random", seed=6).choose(images))
+    measures = {
+        (pooling, distance): TrackletSettings(pooling=pooling, distance=distance).measure
+        for pooling in ("mean", "max", "tpp")
+        for distance in ("sum", "concatenated")
+    }
+    assert measures.pop(("tpp", "sum")) is sum_of_part_distances
+    assert set(measures.values()) == {squared_distances}
+    for changes, message in (({"frames": 0}, "1 or more, found 0"), ({"seed": -1}, "0 or more, found -1")):
+        with pytest.raises(ConfigError, match=message):
+            TrackletSettings(**changes)
+
+
+def test_the_nine_distances_of_two_walks_by_hand() -> None:
+    """Parts at 0, 3 and 0 on one axis, 4, 0 and 0 on another: of each pair the Euclidean distance, all added."""
+    first, second = np.zeros((2, 1, 6), np.float32)
+    first[0, 2], second[0, 1] = 3, 4
+    apart = [4, 0, 0, 5, 3, 3, 4, 0, 0]
+    assert sum_of_part_distances(first, second).tolist() == [[sum(apart)]]
+    assert TrackletSettings(pooling="tpp").measure(first, second).tolist() == [[19]]
+    assert TrackletSettings(pooling="tpp", distance="concatenated").measure(first, second).tolist() == [[25]]

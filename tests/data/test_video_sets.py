@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from mars_files import touch, write_mars
 from resight.data.dataset import load_dataset, split_validation
 from resight.data.halves import SPLITS, halve
 from resight.data.ilidsvid import load_ilidsvid
@@ -22,45 +24,7 @@ from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.records import Features
 
-Draw = Callable[..., Path]
-
-
-def touch(root: Path, *names: str) -> Path:
-    """Make empty files: what only lists names does not open them."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
 # --- MARS ------------------------------------------------------------------------------------------------------
-
-TRAIN = [("0001", 1, 1, 3), ("0001", 2, 1, 2), ("0003", 1, 1, 1)]
-TEST = [
-    ("00-1", 1, 1, 1),
-    ("0000", 2, 1, 2),
-    ("0002", 1, 1, 3),
-    ("0002", 1, 2, 2),
-    ("0002", 3, 1, 2),
-    ("0004", 2, 1, 2),
-]
-"""Person, camera, tracklet and number of frames; the queries are the third, the fifth and the last."""
-
-
-def write_mars(root: Path, *, queries: tuple[int, ...] = (3, 5, 6), draw: Draw | None = None) -> Path:
-    (root / "info").mkdir(parents=True)
-    for part, tracks in (("train", TRAIN), ("test", TEST)):
-        names, info = [], []
-        for person, camera, tracklet, size in tracks:
-            own = [f"{person}C{camera}T{tracklet:04}F{frame:03}.jpg" for frame in range(1, size + 1)]
-            info.append([len(names) + 1, len(names) + size, int(person.replace("00-1", "-1")), camera])
-            names += own
-        (root / "info" / f"{part}_name.txt").write_text("\n".join(names) + "\n")
-        savemat(root / "info" / f"tracks_{part}_info.mat", {f"track_{part}_info": np.array(info)})
-        paths = [f"bbox_{part}/{name[:4]}/{name}" for name in names]
-        draw(root, *paths) if draw else touch(root, *paths)
-    savemat(root / "info" / "query_IDX.mat", {"query_IDX": np.array([queries])})
-    return root
 
 
 def test_mars_is_read(tmp_path: Path) -> None:
@@ -173,7 +137,7 @@ def test_mars_images_that_are_not_there(tmp_path: Path) -> None:
         load_mars(root)
 
 
-def test_mars_is_verified(tmp_path: Path, draw: Draw) -> None:
+def test_mars_is_verified(tmp_path: Path, draw: Callable[..., Path]) -> None:
     report = verify(load_dataset("mars-with-queries", write_mars(tmp_path, draw=draw)), progress=False)
     assert report.sound
     assert report.duplicates == ()
@@ -369,29 +333,38 @@ def test_prid2011_without_long_tracklets(tmp_path: Path) -> None:
 # --- LS-VID ----------------------------------------------------------------------------------------------------
 
 
-def write_lsvid(root: Path, *, queries: tuple[int, ...] = (1,)) -> Path:
+def write_lsvid(root: Path, *, queries: tuple[int, ...] = (1,), info: str = "", folders: bool = False) -> Path:
+    """Tracklets as prefixes of names in a folder a person, or as folders of their own."""
     tracks = {"train": [(1, 1), (1, 2)], "val": [(4, 1)], "test": [(7, 3), (7, 4), (8, 3)]}
-    (root / "list_sequence").mkdir(parents=True)
+    (root / info / "list_sequence").mkdir(parents=True)
     for part, rows in tracks.items():
         lines = []
         for number, (person, camera) in enumerate(rows):
-            folder = f"tracklet_{part}/{person:04}/{number}"
-            touch(root, *(f"{folder}/{person:04}_c{camera}_f{frame:07}.jpg" for frame in (12, 15)))
-            lines.append(f"{folder} {person} {camera}\n")
-        (root / "list_sequence" / f"list_seq_{part}.txt").write_text("".join(lines))
-    savemat(root / "list_sequence" / "info_test.mat", {"query": np.array([queries])})
+            prefix = f"tracklet_{part}/{person:04}/{number:04}{'/' if folders else '_'}"
+            start = f"{prefix}{number:04}_" if folders else prefix
+            touch(root, *(f"{start}{frame:07}_{camera:02}_0304noon.jpg" for frame in (15, 12)))
+            lines.append(f"{prefix} {person}\n")
+        (root / info / "list_sequence" / f"list_seq_{part}.txt").write_text("".join(lines))
+    matrix = root / (info or "test") / "data" / "info_test.mat"
+    matrix.parent.mkdir(parents=True)
+    savemat(matrix, {"query": np.array([queries])})
     return root
 
 
-def test_lsvid_is_read(tmp_path: Path) -> None:
-    data = load_dataset("lsvid", write_lsvid(tmp_path / "LS-VID").parent)
+@pytest.mark.parametrize(("info", "folders"), [("", False), ("", True), ("info", False)])
+def test_lsvid_is_read(tmp_path: Path, info: str, folders: bool) -> None:
+    data = load_dataset("lsvid", write_lsvid(tmp_path / "LS-VID", info=info, folders=folders).parent)
+    assert data.root == tmp_path / "LS-VID"
     assert data.train.tracklets.tolist() == [0, 0, 1, 1]
     assert data.train.frames.tolist() == [12, 15, 12, 15]
+    assert data.train.people.tolist() == [1, 1, 1, 1]
+    assert data.train.cameras.tolist() == [1, 1, 2, 2]
     assert data.query.people.tolist() == [7, 7]
     assert data.query.tracklets.tolist() == [2, 2]
     assert data.gallery.tracklets.tolist() == [3, 3, 4, 4]
     assert data.gallery.cameras.tolist() == [4, 4, 3, 3]
     assert "1 tracklets of the validation part are left out" in data.notes
+    assert describe(data).unmatched == ()
 
 
 def test_lsvid_says_what_is_wrong(tmp_path: Path) -> None:
@@ -399,29 +372,69 @@ def test_lsvid_says_what_is_wrong(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             load_dataset("lsvid", write_lsvid(tmp_path / f"a{queries}", queries=queries))
     root = write_lsvid(tmp_path / "b")
+    touch(root, "tracklet_train/0002/0001_12_1.jpg", "tracklet_train/0003/0001_12_1_x.jpg")
+    touch(root, "tracklet_train/0003/0001_13_2_x.jpg")
     for text, message in (
-        ("tracklet_train/0001/0 1\n", "line 1 of .*list_seq_train.txt must be FOLDER PERSON CAMERA"),
-        ("\ntracklet_train/0001/9 1 1\n", r"the tracklet folder .*0001/9 is not there"),
+        ("tracklet_train/0001/0000_\n", "line 1 of .*list_seq_train.txt must be PREFIX PERSON"),
+        ("tracklet_train/0001/0000_ one\n", "line 1 of .*list_seq_train.txt must be PREFIX PERSON"),
+        ("\ntracklet_train/0001/9 1\n", r"there is no frame .*0001/9\*"),
+        ("tracklet_train/9/9 1\n", r"there is no frame .*9/9\*"),
+        ("tracklet_train/0002/0001 2\n", "0001_12_1.jpg must be named like TRACKLET_FRAME_CAMERA_TIME.jpg"),
+        ("tracklet_train/0003/0001 2\n", r"must be of one camera; their names say \[1, 2\]"),
         ("", "names no tracklet"),
     ):
         (root / "list_sequence" / "list_seq_train.txt").write_text(text)
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=message) as error:
             load_dataset("lsvid", root)
-    (root / "list_sequence" / "info_test.mat").unlink()
+        assert "\n" not in str(error.value)
+    (root / "list_sequence" / "list_seq_test.txt").unlink()
+    (root / "list_sequence" / "list_seq_train.txt").write_text("tracklet_train/0001/0000_ 1\n")
+    with pytest.raises(DataError, match=r"there is no file .*list_seq_test.txt"):
+        load_dataset("lsvid", root)
+    (root / "test" / "data" / "info_test.mat").unlink()
     with pytest.raises(DataError, match=r"there is no file .*info_test.mat"):
         load_dataset("lsvid", root)
-    (root / "list_sequence" / "list_seq_test.txt").unlink()
-    with pytest.raises(DataError, match=r"missing list_sequence/list_seq_test.txt"):
-        load_dataset("lsvid", root)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no matrix", b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + b"\x89HDF" * 200]
-)
+HDF5 = b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + b"\x89HDF" * 200
+
+
+class MadeUpHDF5:
+    """In place of h5py: a file's matrices, transposed as MATLAB writes them there."""
+
+    class File:
+        def __init__(self, path: Path, mode: str) -> None:
+            assert mode == "r"
+            if path.stem == "broken":
+                raise OSError("no signature")
+
+        def __enter__(self) -> dict[str, object]:
+            return {"query": np.array([[3.0], [1.0]]), "#refs#": {}}
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+
+def test_a_matrix_of_version_7_3_takes_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x.mat", "broken.mat"):
+        (tmp_path / name).write_bytes(HDF5)
+    monkeypatch.setitem(sys.modules, "h5py", MadeUpHDF5)
+    assert read_matrix("lsvid", tmp_path / "x.mat", "query").tolist() == [[3, 1]]
+    with pytest.raises(DataError, match=r"expected a matrix 'gallery' of whole numbers in .*; found query"):
+        read_matrix("lsvid", tmp_path / "x.mat", "gallery")
+    with pytest.raises(DataError, match=r"broken.mat is no MATLAB file, or a broken one \(no signature\)"):
+        read_matrix("lsvid", tmp_path / "broken.mat", "query")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DataError, match=r"7\.3: python -m pip install h5py reads it, or save it again") as error:
+        read_matrix("lsvid", tmp_path / "x.mat", "query")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no matrix"])
 def test_a_file_that_is_no_matrix_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mat"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"x.mat is (no MATLAB file|a MATLAB file of version 7.3)") as found:
+    with pytest.raises(DataError, match=r"x.mat is no MATLAB file") as found:
         read_matrix("mars", path, "query")
     assert "\n" not in str(found.value)
     savemat(path, {"query": np.ones((2, 9))})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from rich.console import Console
 from resight.config import read_settings
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import split_validation
+from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
@@ -20,12 +21,14 @@ from resight.explain import part_similarities
 from resight.extraction import extract, extract_tracklets
 from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
 from resight.ranking import rank
-from resight.records import Features, Ranking
+from resight.records import Features, Floats, Ranking
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
+from resight.scoring import about, measure
 from resight.training import load_encoder
 
 
@@ -37,6 +40,7 @@ class EvaluateSettings:
         data: The data set: `name=PATH` or a path.
         validation_people: Score so many people held out of the training part instead of the test people.
         flip: Add the features of the mirrored images.
+        tracklet: How a tracklet becomes a vector, on sets of tracklets.
         rerank: Re-rank by k-reciprocal neighbours first.
         cache: A folder that keeps vectors, so that the same encoder on the same images is not run again.
         page: Where to write the HTML page; empty writes none.
@@ -48,12 +52,19 @@ class EvaluateSettings:
     data: str = ""
     validation_people: int = 0
     flip: bool = False
+    tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     rerank: bool = False
     cache: str = ""
     page: str = ""
     json: bool = False
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.rerank and self.tracklet.measure is not squared_distances:
+            raise ConfigError(
+                "re-ranking stands on the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
+            )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -66,6 +77,8 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
     dataset = load_dataset(*parse_spec(settings.data))
+    if dataset.unit == "images" and settings.tracklet != TrackletSettings():
+        raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):
@@ -73,22 +86,30 @@ def run(arguments: Sequence[str]) -> int:
     devices = Devices(settings.device)
     cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
-    embed = extract if dataset.unit == "images" else extract_tracklets
-    queries, gallery = (
-        embed(encoder, side, devices=devices, flip=settings.flip, cache=cache)
-        for side in (dataset.query, dataset.gallery)
-    )
+    if dataset.unit == "tracklets":
+        queries, gallery = (
+            extract_tracklets(
+                encoder, side, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache
+            )
+            for side in (dataset.query, dataset.gallery)
+        )
+    else:
+        queries, gallery = (
+            extract(encoder, side, devices=devices, flip=settings.flip, cache=cache)
+            for side in (dataset.query, dataset.gallery)
+        )
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    known = {"data": dataset.name, "unit": dataset.unit, "flip": settings.flip, **devices.describe()}
+    distance = measure(dataset, settings.tracklet)
     report = evaluate(
         queries,
         gallery,
         rule=dataset.rule,
         distractor=dataset.distractor,
         re_ranking=settings.rerank,
+        distance=distance,
         device=devices.device,
-        provenance=known,
+        provenance={"flip": settings.flip, **about(dataset, settings.tracklet), **devices.describe()},
     )
     if settings.json:
         print(json.dumps(report.to_json()))
@@ -97,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
         for note in dataset.notes:
             print(note)
     if settings.page:
-        found = ranking(queries, gallery, re_ranking=settings.rerank, device=devices.device)
+        found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
         parts = part_similarities(queries, gallery, found, encoder)
         why = parts_sections(report, queries, gallery, found, parts)
@@ -107,7 +128,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def ranking(
-    queries: Features, gallery: Features, *, re_ranking: bool, k: int = 10, device: torch.device | str = "cpu"
+    queries: Features,
+    gallery: Features,
+    *,
+    re_ranking: bool,
+    k: int = 10,
+    distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    device: torch.device | str = "cpu",
 ) -> Ranking:
     """Rank as the evaluation did.
 
@@ -116,13 +143,14 @@ def ranking(
         gallery: ``G`` vectors of the same encoder.
         re_ranking: Whether distances are k-reciprocal re-ranked first.
         k: How many results to give, at most ``G``.
+        distance: As for `rank`, where nothing is re-ranked.
         device: Where to search or to re-rank.
 
     Returns:
         Gallery rows and distances ``(Q, k)``, nearest first.
     """
     if not re_ranking:
-        return rank(queries, gallery, k=k, device=device)
+        return rank(queries, gallery, k=k, distance=distance, device=device)
     distances = rerank(queries.vectors, gallery.vectors, device=device)
     ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return Ranking(ids, np.take_along_axis(distances, ids, axis=1))

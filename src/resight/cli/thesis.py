@@ -187,7 +187,7 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
             print(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
         # What an equal row shares is done with it.
         now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
-        left = {outcome.job.key for outcome in now if outcome.state == "left"}
+        left = {(outcome.job.key, outcome.job.result) for outcome in now if outcome.state == "left"}
         if left:
             minutes, basis = minutes_left(now, asked)
             print(f"{len(left)} left, about {_duration(minutes)} ({basis})")

@@ -21,6 +21,7 @@ from resight.ranking import rank
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
+from resight.scoring import measure
 from resight.training import Trained, TrainSettings, read_recipe, train
 
 logger = logging.getLogger(__name__)
@@ -70,8 +71,10 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         Console().print(scores_table_text(trained.reports))
     found = parts = None
     if trained.queries is not None and trained.gallery is not None:
-        found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10))
-        parts = part_similarities(*found, trained.encoder)
+        distance = measure(dataset, options.tracklet)
+        found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10, distance=distance))
+        if trained.queries.vectors.shape[1] == trained.encoder.dim:  # parts of a tracklet's time are no encoder's parts
+            parts = part_similarities(*found, trained.encoder)
     page = training_page(
         trained.reports,
         trained.metrics,

@@ -9,22 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.data.images import ImageStore, load_images
+from resight.data.images import MEMORY_LIMIT, ImageStore, load_images
+from resight.data.reading import ImageFiles
 from resight.records import ImageTable, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """Images that could be read, with their pixels.
+    """Images with their pixels.
 
     Attributes:
-        table: The ``N`` images that could be read.
-        store: The decoded pixels, of these and perhaps of more.
+        table: The ``N`` images: those that could be read, or all where they are decoded only when asked for.
+        store: The decoded pixels, of these and perhaps of more; or the files.
         rows: ``(N,)`` where each image of the table lies in the store.
     """
 
     table: ImageTable
-    store: ImageStore
+    store: ImageStore | ImageFiles
     rows: Ints
 
     def __len__(self) -> int:
@@ -42,13 +43,29 @@ class Crops:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width), pixels."""
-        height, width = self.store.pixels.shape[1:3]
-        return int(height), int(width)
+        return self.store.size
 
     def pixels(self, chosen: slice | Ints) -> Tensor:
         """Read ``(B, H, W, 3)`` uint8 pixels of some images, a copy."""
-        # Fancy indexing copies, so the tensor never shares the read-only store.
-        return torch.from_numpy(self.store.pixels[self.rows[chosen]])
+        return torch.from_numpy(self.store.read(self.rows[chosen]))
+
+
+def fits_memory(images: int, size: tuple[int, int]) -> bool:
+    """Say whether so many decoded images are few enough to be kept in memory, ``MEMORY_LIMIT``."""
+    return images * size[0] * size[1] * 3 <= MEMORY_LIMIT
+
+
+def open_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
+    """Give a table's images, each decoded when it is asked for, see `resight.data.reading`.
+
+    Args:
+        table: The images.
+        size: (height, width) to resize to, pixels.
+
+    Returns:
+        All images; what turns out not to be readable joins `Crops.problems`.
+    """
+    return Crops(table, ImageFiles(table, size), np.arange(len(table)))
 
 
 def load_crops(table: ImageTable, size: tuple[int, int], *, cache: Path | None = None) -> Crops:

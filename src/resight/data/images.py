@@ -152,6 +152,17 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), pixels."""
+        height, width = self.pixels.shape[1:3]
+        return int(height), int(width)
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Pixels:
+        """Give a copy of some rows' pixels, ``(B, H, W, 3)`` uint8, which may be written to."""
+        chosen: Pixels = self.pixels[rows]
+        return chosen
+
 
 def load_images(
     table: ImageTable,

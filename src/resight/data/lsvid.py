@@ -4,10 +4,16 @@ The thesis' table 2.2 counts sixteen cameras. 842 people are to train on, 200 to
 with. As in the papers the 200 are not trained on either. A query is one of 3,504 test tracklets, the gallery the other
 7,829.
 
-No copy of the set was at hand when this was written. What is expected of it is therefore said in full: three lists
-``list_sequence/list_seq_train.txt``, ``list_seq_val.txt`` and ``list_seq_test.txt`` whose lines are ``FOLDER PERSON
-CAMERA`` (the folder of a tracklet's frames, below the root), and ``info_test.mat`` (beside the lists, in the root or
-in ``test/data``) whose ``query`` holds the queries' lines in the test list, from 1.
+No copy of the set was at hand when this was written; its layout is what public programs that read it agree on:
+
+- the frames lie below ``tracklet_train``, ``tracklet_val`` and ``tracklet_test`` and are named
+  ``TRACKLET_FRAME_CAMERA_TIME.jpg``;
+- ``list_sequence/list_seq_train.txt``, ``list_seq_val.txt`` and ``list_seq_test.txt`` have a line ``PREFIX PERSON`` for
+  each tracklet: what the paths of its frames begin with, from the root on. Its camera is in the frames' names;
+- ``query`` in ``test/data/info_test.mat`` holds the queries' lines in the test list, from 1. The file is of MATLAB's
+  version 7.3, which takes h5py to read.
+
+Some keep the lists in ``info/list_sequence`` and the matrix in ``info/data``; that is read too.
 
 Licence: for research, on a signed agreement with its authors. Nothing of it comes with resight.
 
@@ -17,20 +23,25 @@ References:
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, with_note_on_counts
-from resight.data.sequences import Track, read_frames, read_matrix, table_of
+from resight.data.layout import find_root, is_image_name, list_folder, with_note_on_counts
+from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError
 
+PATTERN = re.compile(r"[^_]+_(?P<frame>[0-9]{1,18})_(?P<camera>[0-9]{1,4})_[^_]*\.")
+FORM = "TRACKLET_FRAME_CAMERA_TIME.jpg"
 PUBLISHED = {"train": (2_831, 842), "query": (3_504, 2_730), "gallery": (7_829, 2_730)}
 """Tracklets and person ids."""
 
-_LISTS = {part: f"list_sequence/list_seq_{part}.txt" for part in ("train", "val", "test")}
-_QUERIES = ("list_sequence/info_test.mat", "info_test.mat", "test/data/info_test.mat")
+_FOLDERS = ("tracklet_train", "tracklet_test")
+_LISTS = ("list_sequence", "info/list_sequence")
+_QUERIES = ("test/data/info_test.mat", "info/data/info_test.mat", "list_sequence/info_test.mat", "info_test.mat")
 
 
 def load_lsvid(root: Path) -> Dataset:
@@ -40,24 +51,24 @@ def load_lsvid(root: Path) -> Dataset:
         root: The folder with ``list_sequence`` and the frames, or the one above it.
 
     Returns:
-        The data set, of tracklets; its frames are the last numbers of the names. A note counts the validation part,
-        which is left out.
+        The data set, of tracklets. A note counts the validation part, which is left out.
 
     Raises:
-        DataError: A list or a folder is missing, a line is of another form, or the queries do not match the test list.
+        DataError: A list or a folder is missing, a line or a name is of another form, or the queries do not match the
+            test list.
     """
-    needed = (_LISTS["train"], _LISTS["test"])
-    found = find_root("lsvid", root, needed, inside=("LS-VID", "LSVID", "lsvid", "ls-vid", "LS-VID/info"))
-    place = next((found / name for name in _QUERIES if (found / name).is_file()), found / _QUERIES[0])
+    found = find_root("lsvid", root, _FOLDERS, inside=("LS-VID", "LSVID", "lsvid", "ls-vid"))
+    lists = _first(found, _LISTS)
+    place = _first(found, _QUERIES)
     queries = read_matrix("lsvid", place, "query").ravel() - 1
-    train, test = (_read_list(found, found / _LISTS[part]) for part in ("train", "test"))
+    train, test = (_read_list(found, lists / f"list_seq_{part}.txt") for part in ("train", "test"))
     outside = queries[(queries < 0) | (queries >= len(test))]
     if not len(queries) or len(outside):
         what = f"names line {outside[0] + 1} of {len(test):,} in list_seq_test.txt" if len(outside) else "has no query"
         raise DataError(f"lsvid: {place} {what}: the lists do not match each other")
     both = table_of(test, first=len(train))
     asked = np.isin(both.tracklets, queries + len(train))
-    held = found / _LISTS["val"]
+    held = lists / "list_seq_val.txt"
     notes = [f"{len(held.read_text().splitlines()):,} tracklets of the validation part are left out"] * held.is_file()
     dataset = Dataset(
         "lsvid",
@@ -72,16 +83,49 @@ def load_lsvid(root: Path) -> Dataset:
     return with_note_on_counts(dataset)
 
 
+def _first(root: Path, names: tuple[str, ...]) -> Path:
+    """Give the first of some places that is there, or the usual one."""
+    return next((root / name for name in names if (root / name).exists()), root / names[0])
+
+
 def _read_list(root: Path, path: Path) -> list[Track]:
+    if not path.is_file():
+        raise DataError(f"lsvid: there is no file {path}: it comes with the set's lists")
     tracks = []
+    listed: dict[Path, list[str]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
-        folder, *labels = line.rsplit(maxsplit=2)
-        if len(labels) != 2 or not all(label.isdecimal() for label in labels):
-            raise DataError(f"lsvid: line {number} of {path} must be FOLDER PERSON CAMERA, found {line.strip()!r}")
-        person, camera = (int(label) for label in labels)
-        tracks.append(read_frames("lsvid", root / folder, person=person, camera=camera))
+        prefix, *labels = line.rsplit(maxsplit=1)
+        if len(labels) != 1 or not labels[0].isdecimal():
+            raise DataError(f"lsvid: line {number} of {path} must be PREFIX PERSON, found {line.strip()!r}")
+        tracks.append(_read_track(root / prefix, int(labels[0]), listed))
     if not tracks:
         raise DataError(f"lsvid: {path} names no tracklet: it is empty")
     return tracks
+
+
+def _read_track(prefix: Path, person: int, listed: dict[Path, list[str]]) -> Track:
+    """Read the frames whose paths begin with a prefix, or that lie in it; folders that were listed are not again."""
+    folder, start = (prefix, "") if prefix.is_dir() else (prefix.parent, prefix.name)
+    if folder not in listed:
+        listed[folder] = list_folder(folder)[1] if folder.is_dir() else []
+    names = listed[folder]
+    own = []
+    for name in names[bisect_left(names, start) :]:
+        if not name.startswith(start):
+            break
+        if is_image_name(name):
+            own.append(name)
+    if not own:
+        raise DataError(f"lsvid: there is no frame {prefix}*: unpack the set again, or leave the tracklet out")
+    cameras, frames = set(), []
+    for name in own:
+        match = PATTERN.match(name)
+        if match is None:
+            raise DataError(f"lsvid: {folder / name} must be named like {FORM}")
+        cameras.add(int(match["camera"]))
+        frames.append(int(match["frame"]))
+    if len(cameras) > 1:
+        raise DataError(f"lsvid: the frames {prefix}* must be of one camera; their names say {sorted(cameras)}")
+    return Track([str(folder / name) for name in own], frames, person, cameras.pop())

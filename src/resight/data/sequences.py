@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
@@ -99,7 +101,8 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
         ``(R, C)`` int64.
 
     Raises:
-        DataError: The file is not there or is no MATLAB file (of version 7 or before), or has no such matrix.
+        DataError: The file is not there or is no MATLAB file, or has no such matrix; or it is of version 7.3, which is
+            HDF5, and there is no h5py to read it.
     """
     if not path.is_file():
         raise DataError(f"{name}: there is no file {path}: it comes with the set's lists")
@@ -107,7 +110,7 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
     try:
         content = loadmat(BytesIO(data))
     except NotImplementedError:
-        raise DataError(f"{name}: {path} is a MATLAB file of version 7.3: save it again with '-v7'") from None
+        content = _read_hdf5(name, path)
     except (
         ValueError,
         TypeError,
@@ -130,6 +133,22 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
     ):
         raise DataError(f"{name}: expected a matrix '{key}' of whole numbers in {path}; found {', '.join(there)}")
     return matrix.astype(np.int64)
+
+
+def _read_hdf5(name: str, path: Path) -> dict[str, Any]:
+    """Read the matrices of a MATLAB file of version 7.3, which holds them transposed."""
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError:
+        raise DataError(
+            f"{name}: {path} is a MATLAB file of version 7.3: python -m pip install h5py reads it, or save it again "
+            "with '-v7'"
+        ) from None
+    try:
+        with h5py.File(path, "r") as file:
+            return {key: np.asarray(value[()]).T for key, value in file.items() if hasattr(value, "shape")}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise DataError(f"{name}: {path} is no MATLAB file, or a broken one ({error})") from error
 
 
 def read_two_cameras(

@@ -13,12 +13,14 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from resight.errors import ConfigError, DataError, nearest
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
 
 Sampling = Literal["even", "random", "restricted", "consecutive"]
@@ -29,6 +31,42 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 PARTS = 3
 """Beginning, middle and end: the parts of temporal partition pooling in the thesis."""
+
+
+@dataclass(frozen=True)
+class TrackletSettings:
+    """How a tracklet becomes a vector, and how two of these are compared; images are not affected.
+
+    Attributes:
+        frames: Frames of each tracklet that are embedded.
+        sampling: Which frames: `even`, `random`, `restricted` (one of each of equal chunks) or `consecutive`.
+        pooling: How their vectors become one: `mean`, `max`, or `tpp`, the means of beginning, middle and end.
+        distance: Between rows of `tpp`: `sum` adds the nine distances of every part to every part (the released code),
+            `concatenated` is that of the parts as one vector (the thesis).
+        seed: Of the frames that are drawn.
+    """
+
+    frames: int = 15
+    sampling: Sampling = "even"
+    pooling: Pooling = "mean"
+    distance: Literal["sum", "concatenated"] = "sum"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.frames}")
+        if self.seed < 0:
+            raise ConfigError(f"the seed of a tracklet's frames must be 0 or more, found {self.seed}")
+
+    @property
+    def measure(self) -> Callable[[Floats, Floats], Floats]:
+        """What gives the distances ``(A, B)`` between rows ``(A, D)`` and ``(B, D)``, for `evaluate` and `rank`."""
+        summed = self.pooling == "tpp" and self.distance == "sum"
+        return sum_of_part_distances if summed else squared_distances
+
+    def choose(self, table: ImageTable) -> Ints:
+        """Choose the frames of every tracklet: rows ``(K, frames)``, as `sample_tracklets`; a seed gives the same."""
+        return sample_tracklets(table, self.frames, self.sampling, random=np.random.default_rng(self.seed))
 
 
 def group_tracklets(table: ImageTable) -> list[Ints]:
@@ -160,7 +198,9 @@ def sample_tracklets(
     return np.array(chosen, np.int64).reshape(-1, count)
 
 
-def pool_tracklets(features: Features, how: Pooling = "mean", *, parts: int = PARTS) -> Features:
+def pool_tracklets(
+    features: Features, how: Pooling = "mean", *, parts: int = PARTS, chosen: Ints | None = None
+) -> Features:
     """Make one vector of each tracklet.
 
     The ways:
@@ -178,6 +218,8 @@ def pool_tracklets(features: Features, how: Pooling = "mean", *, parts: int = PA
         features: ``N`` vectors of dimension ``D``, L2-normalised; frames in any order.
         how: The way.
         parts: The parts of ``tpp``.
+        chosen: ``(K, F)`` the rows that count of each tracklet, each as often as it stands there, as `sample_tracklets`
+            gives them; all of its rows once where absent.
 
     Returns:
         ``K`` vectors of dimension ``D``, for ``tpp`` of ``parts * D``; a tracklet's row of the table is that of its
@@ -191,7 +233,7 @@ def pool_tracklets(features: Features, how: Pooling = "mean", *, parts: int = PA
         raise ConfigError(f"tracklets are pooled by {', '.join(POOLINGS)}; found '{how}'{nearest(how, POOLINGS)}")
     if parts < 1:
         raise ConfigError(f"the parts of a tracklet must be 1 or more, found {parts}")
-    groups = group_tracklets(features.table)
+    groups = group_tracklets(features.table) if chosen is None else list(chosen)
     heads = np.array([rows[0] for rows in groups], np.int64)
     if how == "tpp":
         pooled = [_part_means(features.vectors[rows], parts) for rows in groups]

@@ -12,7 +12,10 @@ of `encoder.head` (`models/partitions.py`).
 
 The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
 differently, each a setting: images in a batch (code 4 x 4, text 8 x 4); Random Erasing (code with probability 0.5, text
-none); losses of a batch (code mean, text sum); features of the mirrored image at test (code added, text not mentioned).
+none); losses of a batch (code mean, text sum); features of the mirrored image at test (code added, text not mentioned);
+the distance of two tracklets (code sum over pairs of parts, text that of the parts as one vector).
+
+On tracklets it learns from their frames, one by one: a batch has K frames of each person, of any of their tracklets.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from torch import Tensor
 
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_random
+from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError
@@ -127,14 +131,15 @@ class SCRSettings:
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "code": {"flip": True},
+    "code": {"flip": True, "tracklet": TrackletSettings(pooling="tpp", distance="sum")},
     "thesis": {
+        "tracklet": TrackletSettings(pooling="tpp", distance="concatenated"),
         "augment": dataclasses.replace(AUGMENT, erase=0.0),
         "identities": 8,
         "over_batch": "sum",
     },
 }
-"""What each reading sets differently from the dataclasses; `flip` is one of `TrainSettings`."""
+"""What each reading sets differently from the dataclasses; `flip` and `tracklet` are of `TrainSettings`."""
 
 
 class SCR:

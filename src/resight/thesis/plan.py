@@ -13,6 +13,7 @@ from typing import Any
 from resight.config import find_recipe, write_settings
 from resight.data.dataset import load_dataset
 from resight.data.splits import Dataset
+from resight.data.tracklets import TrackletSettings
 from resight.devices import DeviceSettings
 from resight.errors import ConfigError, ResightError
 from resight.files import expanded
@@ -82,13 +83,37 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The name of its run folder: rows of any table with the same settings share one."""
-        assert self.options is not None
+        """The name of its run folder: rows of any table that are trained alike share one."""
         # Where it runs and where its data lie make no other run of it.
         text = write_settings(
-            [dataclasses.replace(self.options, run="", data="", device=DeviceSettings()), self.settings]
+            [dataclasses.replace(self.training, run="", data="", device=DeviceSettings()), self.settings]
         )
         return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    @property
+    def scored_apart(self) -> bool:
+        """Whether the row is about how tracklets are scored, and its training knows nothing of it.
+
+        Such a run is trained without a test part, once for all of these rows, and scored for each.
+        """
+        assert self.options is not None
+        about = any(name.startswith("tracklet.") for name in self.ours.flags)
+        return about and self.options.select not in ("validation", "test")
+
+    @property
+    def training(self) -> TrainSettings:
+        """What surrounds its training: its options without what only decides how it is scored."""
+        assert self.options is not None
+        return dataclasses.replace(self.options, tracklet=TrackletSettings()) if self.scored_apart else self.options
+
+    @property
+    def result(self) -> str:
+        """The name of the file in its run folder that says that it is done, and its scores."""
+        if not self.scored_apart:
+            return "result.json"
+        assert self.options is not None
+        text = write_settings([self.options.tracklet])
+        return f"result-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
 def jobs(exhibit: Exhibit, asked: Asked, *, resolve: bool = True) -> list[Job]:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from resight.data.splits import Dataset
+from resight.devices import Devices
 from resight.errors import ResightError, RunError, WeightsError
 from resight.files import expanded, write_atomically
+from resight.models.encoder import Encoder
+from resight.records import Report
 from resight.runs import Run
+from resight.scoring import scorer
 from resight.thesis.exhibits import load_scale
 from resight.thesis.plan import Asked, Job
 from resight.training import train
 
 logger = logging.getLogger(__name__)
-
-RESULT = "result.json"
-"""In a run's folder: that it is done, and its scores."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Outcome:
         job: The job.
         state: ``done``, ``left`` (it can be made and is not), ``failed`` or ``cannot``.
         reason: Why it failed or cannot be made.
-        result: What a run leaves in ``result.json``; empty unless done.
+        result: What its file in the run's folder holds; empty unless done.
         epochs: How many of its epochs are done.
         metrics: A line for each of them.
     """
@@ -55,7 +56,7 @@ def look(job: Job, out: Path) -> Outcome:
         return Outcome(job, "cannot", job.reason)
     folder = run_folder(job, out)
     metrics = tuple(Run(folder, writes=False).metrics())
-    path = folder / RESULT
+    path = folder / job.result
     if not path.is_file():
         return Outcome(job, "cannot" if job.reason else "left", job.reason, epochs=len(metrics), metrics=metrics)
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -134,8 +135,15 @@ def _made(job: Job, dataset: Dataset, out: Path) -> Outcome:
     """Make a job, or say why it went wrong."""
     assert job.options is not None
     folder = run_folder(job, out)
+    options = dataclasses.replace(job.training, run=str(folder))
     try:
-        trained = train(job.ours.method, dataset, job.settings, dataclasses.replace(job.options, run=str(folder)))
+        if job.scored_apart:
+            bare = dataclasses.replace(dataset, query=dataset.query[:0], gallery=dataset.gallery[:0])
+            trained = train(job.ours.method, bare, job.settings, options)
+            reports = _scored(job, dataset, trained.encoder)
+        else:
+            trained = train(job.ours.method, dataset, job.settings, options)
+            reports = trained.reports
     except WeightsError as error:
         return Outcome(job, "cannot", f"no weights: {error}")
     except ResightError as error:
@@ -144,11 +152,19 @@ def _made(job: Job, dataset: Dataset, out: Path) -> Outcome:
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     spec = {"spec": job.options.data, "official": dataset.official, "counts": dataset.counts}
     result = {
-        "scores": {which: report.scores for which, report in trained.reports.items()},
+        "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),
         "data": spec,
         "environment": environment,
     }
     if trained.writes:
-        write_atomically(folder / RESULT, json.dumps(result, indent=1, default=str) + "\n")
+        write_atomically(folder / job.result, json.dumps(result, indent=1, default=str) + "\n")
     return look(job, out)
+
+
+def _scored(job: Job, dataset: Dataset, encoder: Encoder) -> Mapping[str, Report]:
+    """Score a trained encoder as the row asks for."""
+    assert job.options is not None
+    devices, size = Devices(job.options.device), encoder.settings.size
+    score = scorer(dataset, size, devices=devices, flip=job.options.flip, tracklet=job.options.tracklet)
+    return {} if score is None else {"best": score(encoder)[0]}
