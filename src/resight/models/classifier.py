@@ -26,10 +26,13 @@ class PartClassifier(nn.Module):
     def __init__(self, encoder: Encoder, people: int, *, whole: Classified = "reduced") -> None:
         super().__init__()
         self.encoder = encoder
-        columns = encoder.neck.columns if isinstance(encoder.neck, PartNeck) else (slice(0, encoder.dim),)
+        starts = range(0, encoder.dim, encoder.width)
+        columns = tuple(slice(start, start + encoder.width) for start in starts)
+        if isinstance(encoder.neck, PartNeck):
+            columns = encoder.neck.columns
         self._pooled = columns[: encoder.whole] if whole == "pooled" else ()
         widths = [c.stop - c.start for c in self._pooled]
-        widths += [encoder.dim // len(columns)] * (len(columns) - len(widths))
+        widths += [encoder.width] * (len(columns) - len(widths))
         self.classifiers = nn.ModuleList(nn.Linear(width, people) for width in widths)
         for classifier in self.classifiers:
             nn.init.kaiming_normal_(classifier.weight, mode="fan_out")  # type: ignore[arg-type]
