@@ -21,9 +21,9 @@ def k_nearest(vectors, k, queries=None):
     return np.take_along_axis(exact, np.array(ids), 1), np.array(ids)
 
 
-def jaccard(vectors, k1, k2, reading, neighbours=None):
-    """The dense N x N k-reciprocal Jaccard distance (Zhong et al. 2017, eq. 3-11)."""
-    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbours)[:1] * 2)
+def jaccard(vectors, k1, k2, reading, neighbours=None, distances=None):
+    """The dense N x N k-reciprocal Jaccard distance (Zhong et al. 2017, eq. 3-11), of any distances."""
+    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbours, distances)[:1] * 2)
 
 
 def rerank(queries, gallery, k1, k2, weight):
@@ -34,8 +34,50 @@ def rerank(queries, gallery, k1, k2, weight):
     return (1 - weight) * distances + weight * scaled[:size, size:]
 
 
-def _weights(vectors, k1, k2, reading, neighbours):
-    distances = squared_distances(vectors, vectors)
+def source_terms(vectors, source):
+    """s of the source term (facts of UDAP): the least 1 - exp(-|t - s|^2) over the source, divided by its largest."""
+    least = [min(1 - math.exp(-sum((a - b) ** 2 for a, b in zip(t, s, strict=True))) for s in source) for t in vectors]
+    return np.array(least) / (max(least) or 1)
+
+
+def travel_times(labels, cameras, frames, interval, smoothing):
+    """{(later camera, earlier camera): p by bin}, counted image by image and smoothed by the sum of the equation."""
+    bins = (
+        max(f for f, x in zip(frames, labels, strict=True) if x >= 0)
+        - min(f for f, x in zip(frames, labels, strict=True) if x >= 0)
+    ) // interval + 1
+    seen = sorted({c for c, x in zip(cameras, labels, strict=True) if x >= 0})
+    found = {(a, b): np.zeros(bins) for a in seen for b in seen}
+    for label in sorted({x for x in labels if x >= 0}):
+        when = {}
+        for c, f, x in zip(cameras, frames, labels, strict=True):
+            if x == label:
+                when.setdefault(c, []).append(int(f))
+        for c, own in when.items():
+            for f in own:
+                found[c, c][(f - min(own)) // interval] += len(own)
+            for other, theirs in when.items():
+                gap = np.mean(own) - np.mean(theirs)
+                if gap > 0 or (gap == 0 and c > other):
+                    found[c, other][int(gap // interval)] += 1
+    reach = int(3 * smoothing + 0.5)
+    for key, counts in found.items():
+        if smoothing:
+            bell = {d: math.exp(-d * d / 2 / smoothing**2) for d in range(-reach, reach + 1)}
+            counts = np.array(
+                [sum(counts[i + d] * w for d, w in bell.items() if 0 <= i + d < bins) for i in range(bins)]
+            )
+        found[key] = counts / (counts.sum() or 1)
+    return found
+
+
+def joint_distance(cosine, share):
+    """1 - S of JVTC."""
+    return 1 - 1 / (1 + math.exp(-5 * cosine)) / (1 + 2 * math.exp(-5 * share))
+
+
+def _weights(vectors, k1, k2, reading, neighbours, distances=None):
+    distances = squared_distances(vectors, vectors) if distances is None else distances
     width = k1
     if reading == "abmt":
         width = k1 + 1

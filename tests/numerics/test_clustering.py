@@ -20,8 +20,9 @@ from resight.numerics.clustering import (
     rho_eps,
 )
 from resight.numerics.distances import normalise
-from resight.numerics.jaccard import jaccard_graph
+from resight.numerics.jaccard import blend, entries, jaccard_graph
 from resight.numerics.neighbours import k_nearest
+from resight.numerics.source import add_source_term, source_terms
 
 
 def people(seed, size=220, spread=0.5, width=16, count=14):
@@ -85,6 +86,64 @@ def test_rho_eps_leaves_zeros_out_and_counts_what_is_absent():
     assert rho_eps(graph, 0.8) == pytest.approx(2.75 / 4)
     assert rho_eps(graph, 0.01) == pytest.approx(0.25)
     assert rho_eps(to_graph(np.zeros((3, 3))), 0.5) == 0
+
+
+@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_clusters_with_a_source_are_those_of_the_dense_sum(reading, seed):
+    vectors, _ = people(seed)
+    source = people(seed + 10)[0][:30]
+    graph = jaccard_graph(vectors, k1=20, reading=reading)
+    full = np.ones(graph.shape)
+    full[entries(graph)] = graph.data
+    terms = reference.source_terms(vectors, source)
+    full = (0.7 * full + 0.3 * (terms[:, None] + terms)).astype(np.float32)
+    choice = ClusterSettings(k1=20, reading=reading, eps=0.45, source_weight=0.3)
+    found = cluster(vectors, choice, source=source)
+    known = DBSCAN(eps=0.45, min_samples=4, metric="precomputed").fit_predict(full)
+    np.testing.assert_array_equal(found.labels, known)
+    assert not np.array_equal(known, cluster(vectors, ClusterSettings(k1=20, reading=reading, eps=0.45)).labels)
+
+    by_rho = cluster(vectors, ClusterSettings(k1=20, reading=reading, rho=0.02, source_weight=0.3), source=source)
+    assert by_rho.eps == pytest.approx(reference.rho_eps(full.astype(float), 0.02), abs=1e-6)
+    known = DBSCAN(eps=by_rho.eps, min_samples=4, metric="precomputed").fit_predict(full)
+    np.testing.assert_array_equal(by_rho.labels, known)
+
+
+def test_a_source_changes_nothing_without_its_weight_nor_the_weight_without_a_source():
+    vectors, _ = people(1)
+    plain = cluster(vectors, ClusterSettings(k1=15, eps=0.5)).labels
+    np.testing.assert_array_equal(cluster(vectors, ClusterSettings(k1=15, eps=0.5), source=vectors[:9]).labels, plain)
+    np.testing.assert_array_equal(cluster(vectors, ClusterSettings(k1=15, eps=0.5, source_weight=0.1)).labels, plain)
+
+
+def test_source_terms_are_shares_of_the_farthest_image():
+    rng = np.random.default_rng(4)
+    vectors, source = rng.normal(size=(9, 5)) / 3, rng.normal(size=(4, 5)) / 3
+    terms = source_terms(vectors, source)
+    np.testing.assert_allclose(terms, reference.source_terms(vectors, source), rtol=1e-5)
+    assert terms.max() == 1
+    assert (source_terms(source, source) == 0).all()
+    with pytest.raises(DataError, match="the source has no vectors"):
+        source_terms(vectors, source[:0])
+    with pytest.raises(DataError, match="same dimension"):
+        source_terms(vectors, source[:, :3])
+    graph = jaccard_graph(people(1)[0], k1=10)
+    with pytest.raises(DataError, match="source terms must have shape"):
+        add_source_term(graph, terms, 0.1)
+    with pytest.raises(ConfigError, match=r"must be in \[0, 1\)"):
+        blend(graph, graph.data, 1.0)
+
+
+def test_a_share_that_reaches_pairs_of_unknown_distance_is_told():
+    vectors, _ = people(2)
+    far = ClusterSettings(k1=10, rho=0.9, source_weight=0.1)
+    with pytest.raises(ConfigError, match=r"rho = 0.9 averages distances of images without a common neighbour"):
+        cluster(vectors, far, source=vectors[:5])
+    graph = to_graph(np.array([[0, 0.95, 1.0], [0.95, 0, 1.0], [1.0, 1.0, 0]]))
+    with pytest.raises(ConfigError, match="lower rho"):  # it is stored, and may be farther than what is not
+        rho_eps(graph, 0.3, beyond=0.9)
+    assert rho_eps(graph, 0.3) == pytest.approx(0.95)
 
 
 def test_cluster_composes_the_parts():

@@ -89,12 +89,13 @@ class ABMT:
     ) -> None:
         if peer is not None and settings.networks == 1:
             raise ConfigError("a second encoder to start from is for two networks: give one, or set networks to 2")
-        if settings.cluster.source_weight and source is None:
+        weighs = settings.cluster.source_weight > 0 and settings.cluster.method == "dbscan"
+        if weighs and source is None:
             raise ConfigError(
                 "cluster.source_weight needs images of the source: give --source NAME=PATH, or set it to 0"
             )
         self.settings, self.images, self.seed = settings, images, seed
-        self.source = source if settings.cluster.source_weight else None
+        self.source = source if weighs else None
         self.devices = devices or Devices()
         first = encoder or Encoder(settings.encoder)
         encoders = [first, peer or copy.deepcopy(first)][: settings.networks]

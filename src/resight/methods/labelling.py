@@ -77,7 +77,7 @@ class Labelling:
 
     def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
         settings = self.settings
-        if self.keep_eps and 0 < self.current.eps < 1:
+        if self.keep_eps and 0 < self.current.eps < 1 - settings.source_weight:
             settings = replace(settings, eps=self.current.eps, rho=None)
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None

@@ -18,6 +18,7 @@ from resight.numerics.distances import as_vectors, normalise
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbours import k_nearest_by_camera
+from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
 
 EXACT_ON_GPU = 4
@@ -44,9 +45,10 @@ class ClusterSettings:
         other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
             of the others (`k_nearest_by_camera`), where cameras are known. In one list for all, the own camera's images
             crowd out the others. Balanced lists are searched exactly, whatever the size.
+        source_weight: Weight, in [0, 1), of how far images are from a labelled source, where
+            there is one (`resight.numerics.source`); 0.1 is usual. An eps must be below 1 minus it.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`). On a GPU it is four times as many.
-        source_weight: Share of the source term in the distance, in [0, 1); 0 leaves it out.
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -61,8 +63,8 @@ class ClusterSettings:
     rho: float | None = None
     min_samples: int = 4
     other_cameras: int = 0
-    approximate_from: int = 150_000
     source_weight: float = 0.0
+    approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
         if self.clusters < 2:
@@ -76,6 +78,10 @@ class ClusterSettings:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.other_cameras < 0:
             raise ConfigError(f"other_cameras must be 0 or more, found {self.other_cameras}")
+        if not 0 <= self.source_weight < 1:
+            raise ConfigError(f"source_weight must be in [0, 1), found {self.source_weight}: 0.1 is usual")
+        if self.source_weight and self.rho is None and self.eps >= 1 - self.source_weight:
+            raise ConfigError(f"eps must be below 1 - source_weight = {1 - self.source_weight:g}, found {self.eps}")
         if self.approximate_from < 2:
             raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
 
@@ -86,8 +92,8 @@ def cluster(
     *,
     people: npt.ArrayLike | None = None,
     cameras: npt.ArrayLike | None = None,
-    device: torch.device | str = "cpu",
     source: npt.ArrayLike | None = None,
+    device: torch.device | str = "cpu",
 ) -> PseudoLabels:
     """Cluster images by the Jaccard distance of their vectors, or by K-Means.
 
@@ -95,9 +101,10 @@ def cluster(
         vectors: ``(N, D)`` float32, meant to be L2-normalised.
         settings: How.
         people: ``(N,)`` true people where they are known (-1 unknown); they enter the quality only.
-        cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality only.
+        cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality, and balanced lists.
+        source: ``(S, D)`` vectors of a labelled source by the same encoder; used where ``settings.source_weight`` is
+            above 0.
         device: Where to search and to compare neighbours; the distances are the same to float32 rounding.
-        source: ``(S, D)`` vectors of the source's images, where ``settings.source_weight`` is above 0.
 
     Returns:
         The labels, the eps that was used (0 with K-Means) and the numbers of `cluster_quality`; ``recall`` beside them
@@ -106,15 +113,14 @@ def cluster(
     Raises:
         ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
             so many that neighbours are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
-            farthest image of each too.
+            farthest image of each too; or ``settings.rho`` is so large that images without common neighbours would be
+            averaged or joined.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
     rows = as_vectors(vectors)
     if settings.method == "kmeans":
         labels = kmeans(rows, settings.clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
-    if source is not None:
-        raise NotImplementedError
     check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
     recall, neighbours, k1 = {}, None, settings.k1
     if settings.other_cameras and cameras is not None:
@@ -132,11 +138,15 @@ def cluster(
 
         found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
-    limit = settings.eps if settings.rho is None else 1.0  # what the clusters need of the graph
+    weight = 0.0 if source is None else settings.source_weight
+    # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
+    limit = settings.eps * (1 + 1e-6) / (1 - weight) if settings.rho is None else 1.0
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours, limit=limit, device=device
     )
-    eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho)
+    if weight and source is not None:
+        graph = add_source_term(graph, source_terms(rows, source, device=device), weight)
+    eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho, beyond=1 - weight)
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
@@ -174,21 +184,22 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     return labels
 
 
-def rho_eps(graph: sparse.csr_array, rho: float) -> float:
+def rho_eps(graph: sparse.csr_array, rho: float, *, beyond: float = 1.0) -> float:
     """Give the eps that the data suggests: the mean of the smallest distances between different images.
 
     Of the ``N (N - 1) / 2`` pairs, those at distance 0 are left out; of the rest the smallest share ``rho``
-    (its count rounded half to even, at least 1) is averaged. Pairs that are not stored count as distance 1.
+    (its count rounded half to even, at least 1) is averaged.
 
     Args:
-        graph: ``(N, N)`` symmetric, as `jaccard_graph` gives it.
+        graph: ``(N, N)`` symmetric, as `jaccard_graph` or `add_source_term` gives it.
         rho: The share, in (0, 1); 2e-3 is usual.
+        beyond: Pairs that are not stored are at this distance; where it is below 1, at this distance or more.
 
     Returns:
         The mean, in (0, 1]; 0.0 where every pair is at distance 0.
 
     Raises:
-        ConfigError: ``rho`` is out of its range.
+        ConfigError: ``rho`` is out of its range, or so large that pairs of an unknown distance would be averaged.
         DataError: The graph is not square, or has fewer than 2 rows.
 
     References:
@@ -207,9 +218,10 @@ def rho_eps(graph: sparse.csr_array, rho: float) -> float:
     if total == 0:
         return 0.0
     count = max(1, round(rho * total))
-    if count < len(stored):
-        return float(np.partition(stored, count - 1)[:count].mean(dtype=np.float64))
-    return float((stored.sum(dtype=np.float64) + (count - len(stored))) / count)
+    smallest = np.partition(stored, count - 1)[:count] if count < len(stored) else stored
+    if beyond < 1 and (count > len(stored) or smallest.max() > beyond):
+        raise ConfigError(f"rho = {rho} averages distances of images without a common neighbour: lower rho or raise k1")
+    return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
 
 
 def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool) -> Floats:

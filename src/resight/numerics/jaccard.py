@@ -23,6 +23,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -30,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import sparse
+from torch import Tensor
 
 from resight.errors import ConfigError, DataError
 from resight.numerics import kernels, tensor_jaccard, tensors
@@ -43,6 +45,21 @@ FILL_ENTRIES = 2**22
 """Room for this many entries (32 MiB) is handed to a kernel at once, at most, unless one row needs more."""
 
 
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A distance that stands in for the squared Euclidean one.
+
+    Attributes:
+        ids: ``(N, k)`` int64, the nearest rows of each row by this distance, the row itself first.
+        farthest: ``(N,)`` float32, the largest distance of each row.
+        of_pairs: Gives the distances ``(P,)`` float64 of rows ``(P,)`` to rows ``(P,)``, symmetric to the last bit.
+    """
+
+    ids: Ints
+    farthest: Floats
+    of_pairs: Callable[[Tensor, Tensor], Tensor]
+
+
 def jaccard_graph(
     vectors: npt.ArrayLike,
     *,
@@ -50,6 +67,7 @@ def jaccard_graph(
     k2: int = 6,
     reading: Reading = "ice",
     neighbours: tuple[Floats, Ints] | None = None,
+    base: Base | None = None,
     limit: float = 1.0,
     device: torch.device | str = "cpu",
 ) -> sparse.csr_array:
@@ -66,6 +84,8 @@ def jaccard_graph(
         reading: ``"ice"`` or ``"abmt"``, see the module's text.
         neighbours: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
+        base: A distance to use in place of the squared Euclidean one of the vectors, lists as long as for
+            ``neighbours``; d is then this distance, which `resight.numerics.joint` offers one of.
         limit: Pairs at a larger distance, compared in float32, are not stored. Clusters of an eps need no pair
             beyond it, and of all pairs below 1 few are within.
         device: Where to work it out; the result is the same to float32 rounding.
@@ -85,7 +105,9 @@ def jaccard_graph(
     check_settings(k1, k2, reading, images=len(rows))
     width = list_length(k1, reading)
     farthest: Floats | None = None
-    if neighbours is None:
+    if base is not None:
+        ids, farthest = _checked_ids(base.ids, len(rows), width), base.farthest
+    elif neighbours is None:
         if reading == "abmt":
             _, ids, farthest = k_nearest_and_farthest(rows, width, device=device)
         else:
@@ -95,7 +117,37 @@ def jaccard_graph(
     scales = np.ones(len(rows))
     if reading == "abmt":
         scales = _scales(farthest_distances(rows, device=device) if farthest is None else farthest)
-    return _graph(rows, ids, scales, k1=k1, k2=k2, limit=limit, device=device)
+    measure = None if base is None else base.of_pairs
+    return _graph(rows, ids, scales, k1=k1, k2=k2, limit=limit, device=device, measure=measure)
+
+
+def blend(graph: sparse.csr_array, term: npt.ArrayLike, weight: float) -> sparse.csr_array:
+    """Give the graph of ``(1 - weight) * distance + weight * term``.
+
+    Pairs that are not stored, at distance 1, are at ``1 - weight`` or more from then on and stay out: an eps must be
+    below that. The diagonal gets its term like every other pair, so an image may not even count itself among its
+    neighbours, as in the dense matrix.
+
+    Args:
+        graph: ``(N, N)`` as `jaccard_graph` gives it.
+        term: One value, 0 or more, for each stored pair, in the order of the graph's entries.
+        weight: In [0, 1).
+
+    Returns:
+        ``(N, N)`` float32, the entries of the graph with other values.
+
+    Raises:
+        ConfigError: The weight is out of range.
+    """
+    if not 0 <= weight < 1:
+        raise ConfigError(f"the weight of a term of the distance must be in [0, 1), found {weight}")
+    values = (1 - weight) * graph.data.astype(np.float64) + weight * np.asarray(term, np.float64)
+    return sparse.csr_array((values.astype(np.float32), graph.indices, graph.indptr), shape=graph.shape)
+
+
+def entries(graph: sparse.csr_array) -> tuple[Ints, Ints]:
+    """Give the rows and the columns, int64, of a graph's stored pairs."""
+    return np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr)), graph.indices.astype(np.int64)
 
 
 def rerank(
@@ -217,6 +269,7 @@ def _graph(
     limit: float,
     device: torch.device | str,
     queries: int | None = None,
+    measure: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> sparse.csr_array:
     """Give the stored distances between all rows, or between the queries, which come first, and the others."""
     half = min(int(np.around(k1 / 2)) + 1, ids.shape[1])
@@ -224,16 +277,24 @@ def _graph(
     weights: Any
     if there:
         held, lists, factors = (tensors.on_device(column, device) for column in (rows, ids.astype(np.int64), scales))
-        weights = tensor_jaccard.weights(held, lists, factors, half=half, k2=k2)
+        weights = tensor_jaccard.weights(held, lists, factors, half=half, k2=k2, measure=measure)
     else:
-        weights = _weights(rows, ids.astype(np.int32), scales, half=half, k2=k2)
+        weights = _weights(rows, ids.astype(np.int32), scales, half=half, k2=k2, measure=measure)
     left, right = (weights, weights) if queries is None else (weights[:queries], weights[queries:])
     if there:
         return _matrix(tensor_jaccard.jaccard(left, right, len(rows), limit), len(right))
     return _jaccard(left, right, limit)
 
 
-def _weights(rows: Floats, lists: kernels.Columns, scales: Doubles, *, half: int, k2: int) -> sparse.csr_array:
+def _weights(
+    rows: Floats,
+    lists: kernels.Columns,
+    scales: Doubles,
+    *,
+    half: int,
+    k2: int,
+    measure: Callable[[Tensor, Tensor], Tensor] | None,
+) -> sparse.csr_array:
     """Give V after the query expansion, ``(N, N)`` sparse, rows that sum to one."""
     full, full_counts = kernels.mutual(lists, lists.shape[1])
     short, short_counts = kernels.mutual(lists, half)
@@ -241,6 +302,10 @@ def _weights(rows: Floats, lists: kernels.Columns, scales: Doubles, *, half: int
     reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], short_counts[full], 0)
     fill = partial(kernels.neighbour_weights, full, full_counts, short, short_counts, rows, scales)
     weights = _matrix(_filled(full_counts + reach.sum(axis=1), len(rows), fill), len(rows))
+    if measure is not None:  # the same entries, weighed by another distance
+        owners, columns = entries(weights)
+        raw = np.exp(-measure(torch.from_numpy(owners), torch.from_numpy(columns)).numpy() * scales[owners])
+        weights.data = (raw / np.bincount(owners, raw)[owners]).astype(np.float32)
     if k2 == 1:
         return weights
     room = np.diff(weights.indptr)[lists[:, :k2]].sum(axis=1)

@@ -6,7 +6,7 @@ What many threads add at once are whole numbers, whose sum has no order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,15 @@ class Sparse:
         return Sparse(starts, owners[order], self.values[order])
 
 
-def weights(rows: Tensor, ids: Tensor, scales: Tensor, *, half: int, k2: int) -> Sparse:
+def weights(
+    rows: Tensor,
+    ids: Tensor,
+    scales: Tensor,
+    *,
+    half: int,
+    k2: int,
+    measure: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Sparse:
     """Give V after the query expansion, as `jaccard` describes it.
 
     Args:
@@ -70,6 +78,7 @@ def weights(rows: Tensor, ids: Tensor, scales: Tensor, *, half: int, k2: int) ->
         scales: ``(N,)`` float64; d is the squared distance times the row's.
         half: Length of the half lists, ``1..W``.
         k2: Rows averaged in the query expansion, ``1..W``.
+        measure: What gives d in place of the squared distance, of ``(P,)`` rows and ``(P,)`` others.
 
     Returns:
         ``N`` rows that sum to one.
@@ -78,7 +87,9 @@ def weights(rows: Tensor, ids: Tensor, scales: Tensor, *, half: int, k2: int) ->
     found = []
     for part in blocks(len(ids), max(len(ids), ids.shape[1] * half)):
         row, column = _expanded(ids, full, short, part).nonzero(as_tuple=True)
-        raw = torch.exp(-pair_distances(rows[part], row, rows, column) * scales[part][row])
+        owners = row + part.start
+        distances = measure(owners, column) if measure else pair_distances(rows, owners, rows, column)
+        raw = torch.exp(-distances * scales[part][row])
         total = raw.new_zeros(part.stop - part.start, len(ids))
         total[row, column] = raw
         shares = (raw / total.sum(1)[row]).float()

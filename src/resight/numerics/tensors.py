@@ -134,12 +134,12 @@ def k_nearest(
         measured = pair_distances(asked[part], row, vectors, column).float()
         if queries is None:
             measured[row + part.start == column] = -1  # before its duplicates
-        best = _first_of_each(row, measured, len(values), k)
+        best = first_of_each(row, measured, len(values), k)
         distances[part], ids[part] = measured[best].clamp_(min=0).cpu().numpy(), column[best].cpu().numpy()
     return distances, ids, most
 
 
-def _first_of_each(row: Tensor, values: Tensor, height: int, k: int) -> Tensor:
+def first_of_each(row: Tensor, values: Tensor, height: int, k: int) -> Tensor:
     """Give the places ``(height, k)`` of the ``k`` smallest values of each row; rows ascend, ties keep their order."""
     order = values.argsort(stable=True)
     order = order[row[order].argsort(stable=True)]
