@@ -328,7 +328,7 @@ def other_domain(tiny_market: Path, folder: Path) -> Path:
 
 def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market: Path, tmp_path: Path) -> None:
     other = other_domain(tiny_market, tmp_path / "other")
-    first = SourceSettings(encoder=LITE, epochs=1, iterations=2, identities=4, warmup_epochs=0)
+    first = SourceSettings(encoder=LITE, epochs=1, iterations=2, identities=4, warmup_epochs=0, batchnorm_chunks=2)
     how = options(tmp_path / "source", source=f"market1501={other}")
     source = train("source", dataset, first, how)
     assert source.metrics[0]["people"] == 6, "those of the source; the target has 8"
@@ -337,7 +337,8 @@ def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market:
 
     cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2, source_weight=0.1)
     plain = EncoderSettings(weights="none", height=64, width=32)
-    second = ABMTSettings(encoder=plain, cluster=cluster, epochs=1, iterations=2, identities=4, measured_images=10)
+    few = {"epochs": 1, "iterations": 2, "identities": 4, "batchnorm_chunks": 1, "measured_images": 10}
+    second = ABMTSettings(encoder=plain, cluster=cluster, **few)
     how = options(tmp_path / "abmt", source=f"market1501={other}", start=str(source.folder))
     adapted = train("abmt", dataset, second, how)
     assert adapted.encoder.settings.head == "a+m1", "the build is that of the start"
@@ -361,7 +362,8 @@ def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market:
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
     encoder = dataclasses.replace(SETTINGS.encoder, head="global")
     cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2)
-    settings = MMTSettings(encoder=encoder, cluster=cluster, epochs=1, iterations=1, identities=4, measured_images=8)
+    few = {"epochs": 1, "iterations": 1, "identities": 4, "batchnorm_chunks": 1, "measured_images": 8}
+    settings = MMTSettings(encoder=encoder, cluster=cluster, **few)
     last, best = (str(trained.folder / f"encoder-{which}.safetensors") for which in ("last", "best"))
     found = train("mmt", dataset, settings, options(tmp_path / "a", start=f"{last}, {best}"))
     assert found.metrics[0]["teachers_apart"] >= 0

@@ -105,6 +105,7 @@ ABMT_SETTINGS = ABMTSettings(
     identities=4,
     images=4,
     momentum=0.9,
+    batchnorm_chunks=2,
     measured_images=20,
 )
 
@@ -121,6 +122,7 @@ SOURCE_SETTINGS = SourceSettings(
     images=4,
     warmup_epochs=2,
     milestones=(3,),
+    batchnorm_chunks=2,
 )
 
 

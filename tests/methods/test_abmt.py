@@ -137,10 +137,11 @@ def test_the_losses_of_four_steps_are_pinned(images: Crops, name: str) -> None:
 
 
 def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
-    method = tiny.abmt(images, augment=PLAIN, learning_rate=3e-3, soft_classification_weight=0, soft_triplet_weight=0)
+    alone = {"soft_classification_weight": 0, "soft_triplet_weight": 0, "label_smoothing": 0}
+    method = tiny.abmt(images, augment=PLAIN, learning_rate=3e-3, **alone)
     batch = next(iter(method.begin_epoch(0)))
     totals = [sum(float(v) for v in method.step(batch).values()) for _ in range(12)]
-    assert totals[-1] < 0.9 * totals[0]
+    assert totals[-1] < 0.7 * totals[0]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -182,7 +183,9 @@ def test_teachers_run_in_training_mode_and_keep_their_own_statistics(images: Cro
     """Facts 7: averages are of parameters only; the teacher's running statistics come from its own passes."""
     method = tiny.abmt(images)
     before = {n: b.clone() for n, b in method.encoder.named_buffers() if n.endswith("running_mean")}
-    steps(method)
+    batches = method.begin_epoch(0)
+    moved(method)
+    method.step(next(iter(batches)))
     assert method.encoder.training
     student = dict(method.students[0].encoder.named_buffers())
     for name, buffer in method.encoder.named_buffers():
@@ -246,7 +249,7 @@ def test_classifiers_begin_as_the_centres_of_the_clusters(images: Crops, name: s
     if name == "mmt":  # of two teachers the mean, with unit length again
         vectors = vectors / vectors.norm(dim=1, keepdim=True)
     method.begin_epoch(0)
-    labels = torch.from_numpy(method.labelling.current.labels)
+    labels = torch.from_numpy(method.labelling.current.labels.copy())
     for network in (*method.students, *method.teachers):
         assert len(network.classifiers) == network.encoder.whole
         for branch, classifier in enumerate(network.classifiers):
@@ -555,6 +558,7 @@ def test_a_peer_is_for_two_networks(images: Crops) -> None:
     [
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"batchnorm_chunks": 0}, "batchnorm_chunks must be 1 or more"),
+        ({"identities": 6}, "set batchnorm_chunks to 3 or fewer"),
         ({"identities": 1}, "identities must be 2 or more"),
         ({"networks": 3}, "networks must be 1 or 2"),
         ({"soft_triplet_weight": -1.0}, "soft_triplet_weight must be 0 or more"),

@@ -118,8 +118,8 @@ def test_images_of_the_target_move_the_statistics_and_nothing_else(target: Crops
     """One step with and without them: the same losses and weights, other running statistics."""
     states = []
     for seen in (True, False):
-        method = tiny.source(target, source=people, target_statistics=seen)
-        losses = steps(method)[:1]
+        method = tiny.source(target, source=people, target_statistics=seen, iterations=1)
+        losses = steps(method)
         states.append((losses, method))
     assert states[0][0] == states[1][0]
     (_, with_target), (_, without) = states
@@ -227,6 +227,7 @@ def test_every_person_of_the_source_must_be_known_and_there_must_be_two(target: 
     [
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"identities": 1}, "identities must be 2 or more"),
+        ({"identities": 4}, "set batchnorm_chunks to 2 or fewer"),
         ({"warmup_epochs": -1}, "warmup_epochs must be 0 or more"),
         ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
         ({"classification_weight": 0.0}, "classification_weight must be above 0"),

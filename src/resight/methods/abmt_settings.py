@@ -83,6 +83,11 @@ class ABMTSettings:
                 raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.identities < 2:
             raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        if 2 * self.batchnorm_chunks > self.identities:
+            raise ConfigError(
+                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
+                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
+            )
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")

@@ -88,6 +88,11 @@ class SourceSettings:
                 raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
         if self.identities < 2:
             raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        if 2 * self.batchnorm_chunks > self.identities:
+            raise ConfigError(
+                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
+                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
+            )
         for name in ("learning_rate", "weight_decay", "warmup_epochs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")

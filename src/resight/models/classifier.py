@@ -89,7 +89,8 @@ class BranchClassifier(nn.Module):
     def _make(self, weights: list[Tensor]) -> None:
         self.classifiers = nn.ModuleList()
         for weight in weights:
-            classifier = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+            classifier = nn.Linear(weight.shape[1], 1, bias=False)
+            classifier.out_features = len(weight)
             classifier.weight = nn.Parameter(weight.to(self.encoder.mean.device).contiguous())
             self.classifiers.append(classifier)
 
