@@ -369,6 +369,40 @@ def circle(features, labels, margin, scale, weighed=None):
     return losses
 
 
+# -- losses (chapter 4) --------------------------------------------------------------------------------------------
+
+
+def soft_cross_entropy(logits, targets):
+    """Eq. 4.4 for each image: minus the teacher's share of each class times the log of the student's."""
+    losses = []
+    for student, teacher in zip(logits, targets, strict=True):
+        shares = [math.exp(float(t) - _log_sum_exp([float(x) for x in teacher])) for t in teacher]
+        logs = [float(s) - _log_sum_exp([float(x) for x in student]) for s in student]
+        losses.append(-sum(share * log for share, log in zip(shares, logs, strict=True)))
+    return losses
+
+
+def soft_triplet(features, targets, labels, reading):
+    """Eq. 4.6 for each image with the student's hardest pair, or the whole two-class cross-entropy."""
+    losses = []
+    everyone = range(len(features))
+    for a in everyone:
+        positives = [j for j in everyone if labels[j] == labels[a]]
+        negatives = [j for j in everyone if labels[j] != labels[a]]
+        if not negatives:
+            losses.append(0.0)
+            continue
+        p = max(positives, key=lambda j: _distance(features[a], features[j]))
+        n = min(negatives, key=lambda j: _distance(features[a], features[j]))
+        student, teacher = (
+            math.exp(_distance(f[a], f[p])) / (math.exp(_distance(f[a], f[p])) + math.exp(_distance(f[a], f[n])))
+            for f in (features, targets)
+        )
+        first = -teacher * math.log(student)
+        losses.append(first - (1 - teacher) * math.log(1 - student) if reading == "two-class" else first)
+    return losses
+
+
 def _distance(a, b):
     return math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
 

@@ -282,7 +282,8 @@ def settings_classes() -> list[type]:
 
 @pytest.mark.parametrize("kind", settings_classes(), ids=lambda kind: kind.__name__)
 def test_every_field_is_documented_and_nothing_else_is(kind: type) -> None:
-    documented = {p.arg_name: (p.description or "").strip() for p in parse_docstring(kind.__doc__ or "").params}
+    texts = [base.__doc__ or "" for base in kind.__mro__]  # what builds on other settings is documented there
+    documented = {p.arg_name: (p.description or "").strip() for text in texts for p in parse_docstring(text).params}
     assert set(documented) == {f.name for f in dataclasses.fields(kind)}
     assert all(documented.values())
     assert kind.__dataclass_params__.frozen

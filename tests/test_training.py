@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 
 import tiny
@@ -21,8 +22,11 @@ from resight.data.transforms import AugmentSettings
 from resight.devices import Devices
 from resight.errors import ConfigError, ResightError, RunError, WeightsError
 from resight.files import write_atomically
+from resight.methods.abmt_settings import ABMTSettings
 from resight.methods.ice_settings import VARIANTS, ICESettings
-from resight.models.encoder import EncoderSettings
+from resight.methods.mean_teacher import MMTSettings
+from resight.methods.source import SourceSettings
+from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.runs import Run
@@ -305,3 +309,85 @@ def test_options_that_contradict_each_other_are_refused(changes: dict[str, Any],
     with pytest.raises(ConfigError, match=words) as error:
         TrainSettings(**changes)
     one_line(error)
+
+
+# -- two data sets -------------------------------------------------------------------------------------------------
+
+LITE = EncoderSettings(weights="none", height=64, width=32, head="a+m1")
+
+
+def other_domain(tiny_market: Path, folder: Path) -> Path:
+    """The made-up people in other colours, half as large, and only some of them."""
+    for path in sorted(tiny_market.rglob("*.png")):
+        if int(path.name[:4]) % 4:
+            copy = folder / path.relative_to(tiny_market)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            ImageOps.invert(Image.open(path)).resize((16, 32)).save(copy)
+    return folder
+
+
+def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market: Path, tmp_path: Path) -> None:
+    other = other_domain(tiny_market, tmp_path / "other")
+    first = SourceSettings(encoder=LITE, epochs=1, iterations=2, identities=4, warmup_epochs=0, batchnorm_chunks=2)
+    how = options(tmp_path / "source", source=f"market1501={other}")
+    source = train("source", dataset, first, how)
+    assert source.metrics[0]["people"] == 6, "those of the source; the target has 8"
+    assert source.reports["last"].scores["queries"] == 12, "scored on the target"
+    assert source.encoder.settings == LITE
+
+    cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2, source_weight=0.1)
+    plain = EncoderSettings(weights="none", height=64, width=32)
+    few = {"epochs": 1, "iterations": 2, "identities": 4, "batchnorm_chunks": 1, "measured_images": 10}
+    second = ABMTSettings(encoder=plain, cluster=cluster, **few)
+    how = options(tmp_path / "abmt", source=f"market1501={other}", start=str(source.folder))
+    adapted = train("abmt", dataset, second, how)
+    assert adapted.encoder.settings.head == "a+m1", "the build is that of the start"
+    before = {name: source.reports["best"].scores[name] for name in ("mAP", "rank-1")}
+    assert {name: adapted.reports["before"].scores[name] for name in before} == pytest.approx(before, abs=1e-6)
+    assert adapted.metrics[0]["clusters"] >= 2
+    assert adapted.metrics[0]["true_people"] == 8
+    # A data set in place of its name.
+    again = train(
+        "abmt",
+        dataset,
+        second,
+        options(tmp_path / "b", start=str(source.folder)),
+        source=load_dataset("market1501", other),
+    )
+    assert again.encoder.digest() == adapted.encoder.digest()
+    with pytest.raises(ConfigError, match="give --source NAME=PATH"):
+        train("abmt", dataset, second, options(tmp_path / "c", start=str(source.folder)))
+
+
+def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
+    encoder = dataclasses.replace(SETTINGS.encoder, head="global")
+    cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2)
+    few = {"epochs": 1, "iterations": 1, "identities": 4, "batchnorm_chunks": 1, "measured_images": 8}
+    settings = MMTSettings(encoder=encoder, cluster=cluster, **few)
+    last, best = (str(trained.folder / f"encoder-{which}.safetensors") for which in ("last", "best"))
+    found = train("mmt", dataset, settings, options(tmp_path / "a", start=f"{last}, {best}"))
+    assert found.metrics[0]["teachers_apart"] >= 0
+    for start, words in (
+        (f"{last},{best},{last}", "one encoder, or two with a comma"),
+        (f"{last},", "one encoder, or two with a comma"),
+    ):
+        with pytest.raises(ConfigError, match=words) as error:
+            train("mmt", dataset, settings, options(tmp_path / "b", start=start))
+        one_line(error)
+    one = dataclasses.replace(settings, networks=1)
+    with pytest.raises(ConfigError, match="set networks to 2"):
+        train("mmt", dataset, one, options(tmp_path / "c", start=f"{last},{best}"))
+    with pytest.raises(ConfigError, match="ice takes no second encoder"):
+        train("ice", dataset, SETTINGS, options(tmp_path / "d", start=f"{last},{best}"))
+    other = tmp_path / "other.safetensors"
+    Encoder(dataclasses.replace(encoder, head="a+m")).save(other)
+    with pytest.raises(ConfigError, match="not built alike"):
+        train("mmt", dataset, settings, options(tmp_path / "e", start=f"{last},{other}"))
+
+
+def test_a_method_that_knows_no_source_refuses_one(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ice takes no images of a source: leave --source out") as error:
+        train("ice", dataset, SETTINGS, options(tmp_path, source="market1501=/nowhere"))
+    one_line(error)
+    with pytest.raises(ConfigError, match="scr takes no images of a source"):
+        train("scr", dataset, None, options(tmp_path), source=dataset)

@@ -14,9 +14,13 @@ from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings
 from resight.devices import Devices, DeviceSettings
 from resight.methods import scr as scr_method
+from resight.methods import source as source_method
+from resight.methods.abmt import ABMT
+from resight.methods.abmt_settings import LITERAL, ABMTSettings
 from resight.methods.ice import ICE
 from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.scr import SCR, SCRSettings
+from resight.methods.source import Source, SourceSettings
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings
@@ -91,3 +95,65 @@ def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEV
     reading = {name: value for name, value in scr_method.VARIANTS[variant].items() if name not in surrounding}
     settings = dataclasses.replace(SCR_SETTINGS, **{**reading, **changes})
     return SCR(settings, images, devices=Devices(device), seed=3, encoder=chain(settings.encoder))
+
+
+ABMT_SETTINGS = ABMTSettings(
+    encoder=dataclasses.replace(ENCODER, head="a+m1"),
+    cluster=ClusterSettings(k1=12, reading="abmt", rho=0.03),
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    momentum=0.9,
+    batchnorm_chunks=2,
+    measured_images=20,
+)
+
+MEAN_TEACHER: dict[str, Any] = {"encoder": ENCODER}
+MMT: dict[str, Any] = {"encoder": ENCODER, "networks": 2, "triplet_weight": 0.2, "soft_triplet_weight": 0.8}
+"""What makes the baseline and MMT of the settings above."""
+
+SOURCE_SETTINGS = SourceSettings(
+    encoder=dataclasses.replace(ENCODER, head="a+m1"),
+    augment=AugmentSettings(pad=4, blur=0, erase=0),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    warmup_epochs=2,
+    milestones=(3,),
+    batchnorm_chunks=2,
+)
+
+
+def abmt(
+    images: Crops,
+    variant: str = "code",
+    /,
+    *,
+    device: DeviceSettings = DEVICE,
+    source: Crops | None = None,
+    **changes: Any,
+) -> ABMT:
+    """Build the method with some settings changed."""
+    literal = LITERAL if variant == "thesis" else {}
+    settings = dataclasses.replace(ABMT_SETTINGS, **{**literal, **changes})
+    network = chain(settings.encoder)
+    return ABMT(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
+
+
+def source(
+    images: Crops,
+    variant: str = "code",
+    /,
+    *,
+    device: DeviceSettings = DEVICE,
+    source: Crops | None = None,
+    **changes: Any,
+) -> Source:
+    """Build the method with some settings changed."""
+    reading = {name: value for name, value in source_method.VARIANTS[variant].items() if name != "encoder"}
+    settings = dataclasses.replace(SOURCE_SETTINGS, **{**reading, **changes})
+    network = chain(settings.encoder)
+    return Source(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)

@@ -208,7 +208,8 @@ def _variant(contents: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> str
 
 
 def _lines(instance: Any, depth: int) -> list[str]:
-    meanings = {p.arg_name: p.description or "" for p in parse_docstring(type(instance).__doc__ or "").params}
+    kinds = reversed(type(instance).__mro__)  # settings that build on others have their meanings from these
+    meanings = {p.arg_name: p.description or "" for kind in kinds for p in parse_docstring(kind.__doc__ or "").params}
     indent, lines = "  " * depth, []
     for f in dataclasses.fields(instance):
         value = getattr(instance, f.name)

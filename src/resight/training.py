@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import torch
 
 from resight.config import read_settings, write_settings
 from resight.data.crops import fits_memory, load_crops, open_crops
+from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
@@ -39,10 +41,12 @@ class TrainSettings:
 
     Attributes:
         data: The data set: `name=PATH` or a path; see `resight data info`.
+        source: A second, labelled data set that methods which adapt from one to the other start from; empty for none.
         run: The run folder; the same command continues a run that was killed.
         seed: Of everything that is drawn.
         variant: `code` is the reading of the released code, `thesis` the text to the letter.
-        start: A run folder or an encoder file to start from; empty starts from the backbone's weights.
+        start: A run folder or an encoder file to start from; empty starts from the backbone's weights. Two with a comma
+            between them for the two networks of `mmt`.
         validation_people: How many people to hold out of the training part and to score instead of the test people.
         eval_every: Score every so many epochs, and after the last; 0 scores only before and after.
         select: How the best epoch is chosen: `stability` (without labels: the epoch whose clusters agree most with the
@@ -54,6 +58,7 @@ class TrainSettings:
     """
 
     data: str = ""
+    source: str = ""
     run: str = "runs/last"
     seed: int = 1
     variant: str = "code"
@@ -102,7 +107,14 @@ class Trained:
     writes: bool = True
 
 
-def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSettings | None = None) -> Trained:
+def train(
+    name: str,
+    dataset: Dataset,
+    settings: Any = None,
+    options: TrainSettings | None = None,
+    *,
+    source: Dataset | None = None,
+) -> Trained:
     """Train a method on a data set, or go on with a run that was killed.
 
     Args:
@@ -110,32 +122,40 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
         dataset: What it trains on; scored where it has queries and a gallery.
         settings: The method's settings; its defaults where absent.
         options: What surrounds it.
+        source: The data set that it is adapted from; loaded by `options.source` where it is not given.
 
     Returns:
         The encoder, the scores and the run folder.
 
     Raises:
-        ConfigError: The method or a setting is not known.
+        ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
         RunError: The run folder holds another run.
     """
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}")
     kind, settings_kind, _ = METHODS[name]
     settings, options = settings or settings_kind(), options or TrainSettings()
+    starts = _starts(options.start)
+    _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
+    if source is None and options.source:
+        source = load_dataset(*parse_spec(options.source))
     devices = Devices(options.device)
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
-    start = load_encoder(options.start) if options.start else None
-    if start is not None:
-        settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, start.settings))
-        start = _rebuilt(start, settings.encoder)
+    given: dict[str, Any] = {}
+    if starts:
+        loaded = [load_encoder(path) for path in starts]
+        settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
+        given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
     _claim(run, write_settings([options, settings]))
     # The frames of many videos would not fit, and an epoch looks at few of them.
     keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
     images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
+    if source is not None:
+        given["source"] = load_crops(source.train, settings.encoder.size)
     seed_epoch(options.seed, 0)
-    method: Method = kind(settings, images, devices=devices, seed=options.seed, encoder=start)
+    method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
     run.write(
         "environment.json",
         {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
@@ -158,7 +178,8 @@ def train(name: str, dataset: Dataset, settings: Any = None, options: TrainSetti
         reports["best"], queries, gallery = score(load_encoder(run.folder))
     run.write("report.json", {which: report.to_json() for which, report in reports.items()})
     encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
-    return Trained(run.folder, encoder, reports, metrics, images.problems, queries, gallery, run.writes)
+    problems = images.problems + (given["source"].problems if source is not None else ())
+    return Trained(run.folder, encoder, reports, metrics, problems, queries, gallery, run.writes)
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:
@@ -258,6 +279,28 @@ def _is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Selec
     return value >= max((v for v in earlier if v is not None), default=value)
 
 
+def _starts(text: str) -> list[str]:
+    """Give the paths to start from: none, one, or two with a comma between them."""
+    if not text or expanded(text).exists():  # a path may hold a comma itself
+        return [text] if text else []
+    paths = [path.strip() for path in text.split(",")]
+    if len(paths) > 2 or not all(paths):
+        raise ConfigError(f"start names one encoder, or two with a comma between them; found '{text}'")
+    return paths
+
+
+def _check_taken(name: str, kind: type, given: Mapping[str, bool]) -> None:
+    """Make sure that a method takes what it was given."""
+    known = inspect.signature(kind).parameters
+    words = {
+        "source": "images of a source: leave --source out",
+        "peer": "second encoder to start from: give one --start",
+    }
+    for what, there in given.items():
+        if there and what not in known:
+            raise ConfigError(f"{name} takes no {words[what]}")
+
+
 def _continued(asked: Any, start: Any) -> Any:
     """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
     keep = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
@@ -269,7 +312,10 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
     own = start.settings
     backbone, _ = build_backbone(own.backbone, weights="none", last_stride=own.last_stride, size=own.size)
     encoder = Encoder(settings, backbone, start.provenance)
-    encoder.load_state_dict(start.state_dict())
+    try:
+        encoder.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise ConfigError("the two encoders to start from are not built alike: train them with one recipe") from error
     return encoder
 
 

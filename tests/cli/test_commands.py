@@ -16,6 +16,7 @@ from resight.cli.main import main
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
+from resight.models.encoder import Encoder, EncoderSettings
 from resight.records import Features, ImageTable
 
 TINY = [
@@ -150,7 +151,7 @@ def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        ["train"], ["train", "ice"], ["evaluate"], ["search"], ["explain"], ["demo"],
+        ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["search"], ["explain"], ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
     ],
 )  # fmt: skip
@@ -361,6 +362,10 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
+        (["adapt"], "--from a run folder"),
+        (["adapt", "--from=/nowhere"], "--data folder=CROPS"),
+        (["adapt", "--from=/nowhere", "--data=/nowhere"], "no encoder at"),
+        (["train", "abmt", "--data=/nowhere", "--source=/nowhere"], "/nowhere"),
         (["data", "look", "x"], "info, verify, synthesize"),
         (["data", "info"], "needs a folder"),
         (["data", "synthesize"], "a folder to draw into"),
@@ -385,7 +390,8 @@ def test_the_recipes_that_come_along_can_be_read(capsys):
     names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
     assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03np"} <= set(names)
     for name in names:
-        method = name.partition("-")[0] if name.partition("-")[0] in METHODS else "ice"
+        own = [method for method in METHODS if name.startswith(method.replace("_", "-"))]
+        method = own[0] if own else "abmt" if name == "adapt" else "ice"
         assert main(["train", method, f"--config={name}", "--print-config"]) == 0
         assert yaml.safe_load(capsys.readouterr().out)["epochs"] >= 1
 
@@ -400,6 +406,43 @@ def test_a_method_without_clusters_leaves_a_page_too(people, tmp_path):
     page = tmp_path / "page.html"
     assert main(["evaluate", str(folder), f"--data=market1501={people}", f"--page={page}"]) == 0
     assert "<h2>Why these match" in page.read_text()
+
+
+@pytest.mark.parametrize("head", ["a+m1", "global"])
+def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people, tmp_path, capsys):
+    """One of branches, and the plain one of this file."""
+    model = run[0]
+    if head != "global":
+        model = tmp_path / "model.safetensors"
+        Encoder(EncoderSettings(weights="none", height=64, width=32, head=head)).save(model)
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    for image in (people / "bounding_box_train").iterdir():
+        shutil.copy(image, crops / f"{image.stem[-9:]}{image.suffix}")
+    small = ["--cluster.k1=8", "--cluster.rho=0.05", "--cluster.min_samples=2", "--epochs=2", "--iterations=2"]
+    words = ["adapt", f"--from={model}", f"--data=folder={crops}", "--identities=4", *small]
+    capsys.readouterr()
+    assert main([*words, f"--run={tmp_path / 'adapted'}"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"clusters +│ +\d+ │ +\d+ │", shown)
+    assert "agreement with the epoch before" in shown
+    assert "Without labels this proves nothing" in shown
+    assert "Scores" not in shown
+    page = (tmp_path / "adapted" / "report.html").read_text()
+    assert "images in no cluster" in page
+    assert "Agreement of clusters" in page
+    kept = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())["encoder"]
+    assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
+
+
+def test_an_adaptation_with_labels_shows_how_much_it_helped(run, people, tmp_path, capsys):
+    small = ["--cluster.k1=8", "--cluster.rho=0.05", "--cluster.min_samples=2", "--epochs=1", "--iterations=1"]
+    words = ["adapt", "--from", str(run[0]), f"--data=market1501={people}", "--identities=4", *small]
+    assert main([*words, f"--run={tmp_path}"]) == 0
+    shown = capsys.readouterr().out
+    assert "before" in shown
+    assert "proves nothing" not in shown
+    assert set(json.loads((tmp_path / "report.json").read_text())) == {"before", "last", "best"}
 
 
 def test_the_readme_example_runs(people, tmp_path, monkeypatch, capsys):

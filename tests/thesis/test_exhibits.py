@@ -161,6 +161,34 @@ def test_every_row_of_ice_names_a_recipe_and_settings_that_are_there() -> None:
     assert len(keys) == 1
 
 
+def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> None:
+    planned = [job for n in range(1, 6) for job in jobs(EXHIBITS[f"table-4.{n}"], Asked("full"))]
+    assert len(planned) == 8 + 6 + 20 + 8 + 8
+    assert {job.reason for job in planned} == {""}
+    for job in planned:
+        adapts = bool(job.source) and job.ours.method != "source"
+        assert (job.first is not None) == adapts
+        if job.first is not None:
+            assert job.first.settings.encoder == job.settings.encoder, "both runs train the same network"
+            assert (job.first.options.select, job.first.settings.epochs) == ("last", 80)
+    # ABMT itself is one run in each direction, whatever the table, and so is what it starts from.
+    same = {"table-4.1": "ours (ResNet50)", "table-4.4": "ABMT", "table-4.5": "ABMT"}
+    same["table-4.3"] = "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)"
+    found = [job for n in same for job in jobs(EXHIBITS[n], Asked("full")) if job.row.name == same[n]]
+    for data, source in (("dukemtmc", "market1501"), ("market1501", "dukemtmc")):
+        ours = [job for job in found if job.group.data == data and job.source == source]
+        assert len(ours) == 4
+        assert len({job.key for job in ours}) == 1
+        firsts = {job.first.key for job in ours if job.first}
+        (row,) = (
+            job for job in planned if job.row.name == "ResNet50+AB" and (job.group.data, job.source) == (data, source)
+        )
+        assert firsts == {row.key}, "the row of the first run is that run"
+    # To another target the first run is another one: it sees that target's images.
+    assert len({job.key for job in planned if job.ours.method == "source"}) == 4
+    assert len({job.first.key for job in found if job.first}) == 4
+
+
 def test_a_scale_keeps_what_a_row_is_about() -> None:
     planned = jobs(EXHIBITS["table-6.5"], Asked("short"))
     assert [job.settings.cluster.eps for job in planned[::3]] == [0.45, 0.5, 0.55, 0.6]

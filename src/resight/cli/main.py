@@ -15,6 +15,7 @@ from resight.errors import ResightError, nearest
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
+    "adapt": "a model to your own cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
     "search": "find who looks like a person: resight search QUERY.jpg --data folder=CROPS --encoder runs/mine",
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
@@ -69,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"resight: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on after the last finished epoch" if name in ("train", "thesis") else ""
+        goes_on = (
+            "; the same command goes on after the last finished epoch" if name in ("train", "adapt", "thesis") else ""
+        )
         print(f"resight: interrupted{goes_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -173,7 +173,7 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
     planned = jobs(exhibit, asked)
     if not planned:
         raise ConfigError(f"{exhibit.id} has nothing to run: it is {_article(exhibit.kind)} without rows of ours")
-    needed = {job.group.data for job in planned if job.options is not None}
+    needed = {name for job in planned if job.options is not None for name in (job.group.data, job.source) if name}
     if needed and not given:
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
         raise ConfigError(f"{exhibit.id} needs data: {names}, or one of them")

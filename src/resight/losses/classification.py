@@ -26,6 +26,24 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
     return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
 
+def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Give the cross-entropy of the softmax with that of a teacher, which learns nothing from it.
+
+    ``- sum_c softmax(t)_c log softmax(s)_c``.
+
+    Args:
+        logits: ``(B, C)`` of the student, s.
+        target_logits: ``(B, C)`` of the teacher, t.
+
+    Returns:
+        ``(B,)`` losses, 0 or more; least, the entropy of the target, where both softmaxes are the same.
+
+    References:
+        Eq. 4.4 and 4.5; Hinton et al., Distilling the knowledge in a neural network, 2015.
+    """
+    return -(target_logits.detach().softmax(1) * logits.log_softmax(1)).sum(1)
+
+
 def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
     """Give half the squared distance of each image to the centre of its class.
 

@@ -6,9 +6,13 @@ anybody else in its batch costs nothing.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+SoftTriplet = Literal["two-class", "positive-share"]
 
 
 def euclidean(features: Tensor) -> Tensor:
@@ -35,6 +39,40 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float | None
     """
     positive, negative = _hardest(euclidean(features), labels)
     return _hinge(positive - negative, margin)
+
+
+def soft_triplet(
+    features: Tensor, target_features: Tensor, labels: Tensor, *, reading: SoftTriplet = "two-class"
+) -> Tensor:
+    """Ask that a student's two hardest distances stand to each other as a teacher's distances of the same images do.
+
+    For each image the student's features choose its farthest p of the same person and its nearest n of another; with
+    them ``T = exp(|a - p|) / (exp(|a - p|) + exp(|a - n|))``, of the student and of the teacher.
+
+    Args:
+        features: ``(B, D)`` of the student, not normalised, before the neck.
+        target_features: ``(B, E)`` of the teacher, of the same images; it learns nothing.
+        labels: ``(B,)`` people.
+        reading: ``"two-class"`` is the cross-entropy of the student's (T, 1 - T) with the teacher's, what the released
+            code computes; ``"positive-share"`` is ``-T' log T``, eq. 4.6 and 4.7 to the letter, which is the smaller
+            the farther a person's images are from each other.
+
+    Returns:
+        ``(B,)`` losses, 0 or more.
+
+    References:
+        Eq. 4.6 and 4.7; Ge et al., Mutual mean-teaching, 2020, eq. 7.
+    """
+    distances, targets = euclidean(features), euclidean(target_features.detach())
+    same = labels[:, None] == labels
+    hardest = torch.stack(
+        [distances.masked_fill(~same, -torch.inf).argmax(1), distances.masked_fill(same, torch.inf).argmin(1)], 1
+    )
+    logs = distances.gather(1, hardest).log_softmax(1)
+    shares = targets.gather(1, hardest).softmax(1)
+    each = -(shares * logs)
+    losses = each.sum(1) if reading == "two-class" else each[:, 0]
+    return losses.masked_fill(same.all(1), 0)
 
 
 def quadruplet(features: Tensor, labels: Tensor, *, margins: tuple[float, float]) -> Tensor:

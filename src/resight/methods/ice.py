@@ -34,11 +34,10 @@ from resight.data.samplers import identity_batches
 from resight.data.transforms import Draws, augment, draw, to_float
 from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.extraction import embed_crops
 from resight.losses.consistency import soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
 from resight.methods.ice_settings import ICESettings
-from resight.methods.labelling import Labelling
+from resight.methods.labelling import Labelling, embed_all
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.models.memory import ProxyMemory
@@ -125,7 +124,8 @@ class ICE:
         s = self.settings
         for group in self.optimiser.param_groups:
             group["lr"] = s.rate(epoch)
-        vectors, compared = self._embed_all()
+        vectors, pooled = embed_all(self.momentum, self.images, devices=self.devices, alike=(self.online,))
+        compared = normalise(pooled) if s.cluster_feature == "pooled" else vectors
         labels = self.labelling.update(compared, self.devices).labels
         cameras = self.images.table.cameras
         self.memory = ProxyMemory(
@@ -141,18 +141,6 @@ class ICE:
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._recent.clear()  # what is measured on them must not depend on a kill in between
         return islice(identity_batches(labels, cameras, (s.identities, s.images), numbers), s.iterations)
-
-    def _embed_all(self) -> tuple[Floats, Floats]:
-        """Embed the training images with the momentum encoder: ``(N, D)`` unit vectors, and those to cluster."""
-        pooled = embed_crops(self.momentum, self.images, devices=self.devices, raw=True)
-        features = torch.from_numpy(pooled).to(self.devices.device)
-        if self.settings.encoder.neck_statistics == "dataset":
-            self.online.standardise(features)
-            self.momentum.standardise(features)
-        with torch.inference_mode():
-            self.momentum.eval()
-            vectors = F.normalize(self.momentum.neck(features)).cpu().numpy()
-        return vectors, normalise(pooled) if self.settings.cluster_feature == "pooled" else vectors
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
+from resight.data.crops import Crops
 from resight.devices import Devices
+from resight.extraction import embed_crops
+from resight.models.encoder import Encoder
 from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalise, whiten
 from resight.records import Floats, ImageTable, PseudoLabels
@@ -25,6 +31,7 @@ class Labelling:
         supervised: Take true people in place of clusters.
         centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
+        keep_eps: Keep the eps that ``settings.rho`` gives in the first epoch.
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
@@ -38,17 +45,20 @@ class Labelling:
         supervised: bool = False,
         centre_cameras: bool = False,
         whiten: float = 0.0,
+        keep_eps: bool = False,
     ) -> None:
         self.table, self.settings = table, settings
         self.supervised, self.centre_cameras, self.whiten = supervised, centre_cameras, whiten
+        self.keep_eps = keep_eps
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
-    def update(self, vectors: Floats, devices: Devices) -> PseudoLabels:
+    def update(self, vectors: Floats, devices: Devices, *, source: Floats | None = None) -> PseudoLabels:
         """Cluster anew; the first process does it and tells the others.
 
         Args:
             vectors: ``(N, D)`` unit vectors of the images.
             devices: The processes.
+            source: ``(S, D)`` unit vectors of the source's images, for the distance's source term.
 
         Returns:
             The labels, `current` from now on.
@@ -57,7 +67,7 @@ class Labelling:
             people = np.unique(self.table.people, return_inverse=True)[1]
             self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
             return self.current
-        found = self._cluster(vectors, devices) if devices.rank == 0 else None
+        found = self._cluster(vectors, devices, source) if devices.rank == 0 else None
         found = devices.broadcast(found)
         assert found is not None
         for warning in cluster_warnings(found.quality):
@@ -65,14 +75,17 @@ class Labelling:
         self.current = found
         return found
 
-    def _cluster(self, vectors: Floats, devices: Devices) -> PseudoLabels:
+    def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
+        settings = self.settings
+        if self.keep_eps and 0 < self.current.eps < 1 - settings.source_weight:
+            settings = replace(settings, eps=self.current.eps, rho=None)
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None
         if self.centre_cameras:
             vectors = centred(vectors, self.table)
         if self.whiten:
             vectors = normalise(whiten(vectors, self.whiten))
-        found = cluster(vectors, self.settings, people=people, cameras=cameras, device=devices.device)
+        found = cluster(vectors, settings, people=people, cameras=cameras, device=devices.device, source=source)
         if not self.current.clusters:
             return found
         from sklearn.metrics import adjusted_rand_score  # slow to load
@@ -88,6 +101,30 @@ class Labelling:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put labels back."""
         self.current = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
+
+
+def embed_all(
+    encoder: Encoder, images: Crops, *, devices: Devices, alike: Sequence[Encoder] = ()
+) -> tuple[Floats, Floats]:
+    """Embed the training images, and before that set a neck that takes its statistics from them.
+
+    Args:
+        encoder: What embeds them; left in evaluation mode.
+        images: ``N`` images.
+        devices: Where it runs.
+        alike: Encoders whose necks get the same statistics.
+
+    Returns:
+        ``(N, D)`` unit vectors, and the ``(N, P)`` pooled features before the neck.
+    """
+    pooled = embed_crops(encoder, images, devices=devices, raw=True)
+    features = torch.from_numpy(pooled).to(devices.device)
+    if encoder.settings.neck_statistics == "dataset":
+        for each in (encoder, *alike):
+            each.standardise(features)
+    with torch.inference_mode():
+        encoder.eval()
+        return F.normalize(encoder.neck(features)).cpu().numpy(), pooled
 
 
 def centred(vectors: Floats, table: ImageTable) -> Floats:

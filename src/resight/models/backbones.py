@@ -104,8 +104,10 @@ class InstanceBatchNorm(nn.Module):
         return torch.cat([self.instance(first.contiguous()), self.batch(rest.contiguous())], 1)
 
 
-def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False) -> Backbone:
+def _resnet50(*, last_stride: int, size: tuple[int, int], ibn: bool = False, linear_stem: bool = False) -> Backbone:
     network: Any = torchvision.models.resnet50(weights=None)
+    if linear_stem:
+        network.relu = nn.Identity()
     unstrided = _without_last_stride(network, "resnet50") if last_stride == 1 else ()
     if ibn:
         for stage in (network.layer1, network.layer2, network.layer3):
@@ -203,9 +205,11 @@ def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet50": _resnet50,
     "resnet50_ibn_a": lambda **how: _resnet50(ibn=True, **how),
+    "resnet50_linear_stem": lambda **how: _resnet50(linear_stem=True, **how),
     "residual_attention56": _residual_attention56,
 }
-"""The backbones that resight builds itself; every other name is timm's."""
+"""The backbones that resight builds itself; every other name is timm's. The linear stem has no ReLU after its first
+batch norm, as in the released code of ABMT, MMT and CAP; its weights are those of ResNet-50."""
 
 
 def build_backbone(
@@ -307,7 +311,7 @@ def _rename_lite0(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str,
 
 def _load_hub(network: Any, name: str) -> Provenance:
     try:
-        if name == "resnet50":
+        if name in ("resnet50", "resnet50_linear_stem"):
             weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
             _fit(network, weights.get_state_dict(progress=False), weights.url)
             return Provenance(weights.url, licence="BSD-3-Clause code; ImageNet terms for the data")

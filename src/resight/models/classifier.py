@@ -1,12 +1,14 @@
-"""An encoder with a classifier on each of its vectors: what trains when people are known by name."""
+"""An encoder with a classifier on each of its vectors: what trains when people, or clusters, are known by name."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resight.errors import ConfigError
 from resight.models.encoder import Encoder
 from resight.models.partitions import PartNeck
 
@@ -26,10 +28,13 @@ class PartClassifier(nn.Module):
     def __init__(self, encoder: Encoder, people: int, *, whole: Classified = "reduced") -> None:
         super().__init__()
         self.encoder = encoder
-        columns = encoder.neck.columns if isinstance(encoder.neck, PartNeck) else (slice(0, encoder.dim),)
+        starts = range(0, encoder.dim, encoder.width)
+        columns = tuple(slice(start, start + encoder.width) for start in starts)
+        if isinstance(encoder.neck, PartNeck):
+            columns = encoder.neck.columns
         self._pooled = columns[: encoder.whole] if whole == "pooled" else ()
         widths = [c.stop - c.start for c in self._pooled]
-        widths += [encoder.dim // len(columns)] * (len(columns) - len(widths))
+        widths += [encoder.width] * (len(columns) - len(widths))
         self.classifiers = nn.ModuleList(nn.Linear(width, people) for width in widths)
         for classifier in self.classifiers:
             nn.init.kaiming_normal_(classifier.weight, mode="fan_out")  # type: ignore[arg-type]
@@ -42,3 +47,57 @@ class PartClassifier(nn.Module):
         inputs = [pooled[:, columns] for columns in self._pooled] + list(vectors[len(self._pooled) :])
         logits = [classifier(x) for classifier, x in zip(self.classifiers, inputs, strict=True)]
         return features, torch.stack(logits)
+
+
+class BranchClassifier(nn.Module):
+    """An encoder and, once they are made, a classifier without bias on each branch's features after the neck.
+
+    Args:
+        encoder: Of one global vector, or of asymmetric branches.
+        dropout: Share of the features that is blanked before the classifiers while training, 0 or more, below 1.
+
+    Raises:
+        ConfigError: The encoder's vectors are of parts.
+    """
+
+    def __init__(self, encoder: Encoder, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        if isinstance(encoder.neck, PartNeck):
+            raise ConfigError(
+                f"a classifier of branches needs head global, or asymmetric branches such as a+m1; found "
+                f"'{encoder.settings.head}'"
+            )
+        self.encoder = encoder
+        self.dropout = dropout
+        self.classifiers = nn.ModuleList()
+
+    def draw_classifiers(self, people: int) -> None:
+        """Make classifiers of so many people with small random weights."""
+        self._make([torch.randn(people, self.encoder.width) * 1e-3 for _ in range(self.encoder.whole)])
+
+    def set_classifiers(self, centres: Tensor) -> None:
+        """Make classifiers whose weights are the centres of classes.
+
+        Args:
+            centres: ``(C, D)`` means of the classes' unit vectors; each branch's part of them is normalised anew.
+
+        References:
+            Thesis §4.3.3, dynamic classifiers.
+        """
+        self._make([F.normalize(part) for part in self.encoder.split(centres)])
+
+    def _make(self, weights: list[Tensor]) -> None:
+        self.classifiers = nn.ModuleList()
+        for weight in weights:
+            classifier = nn.Linear(weight.shape[1], 1, bias=False)
+            classifier.out_features = len(weight)
+            classifier.weight = nn.Parameter(weight.to(self.encoder.mean.device).contiguous())
+            self.classifiers.append(classifier)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Give ``(B, P)`` pooled features and ``(branches, B, C)`` logits of ``(B, 3, H, W)`` images in 0..1."""
+        pooled, features = self.encoder.describe(images)
+        if self.dropout:
+            features = F.dropout(features, self.dropout, self.training)
+        pairs = zip(self.classifiers, self.encoder.split(features), strict=True)
+        return pooled, torch.stack([classifier(vectors) for classifier, vectors in pairs])

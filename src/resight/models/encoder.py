@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError
 from resight.files import write_atomically
+from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
 
@@ -31,17 +32,18 @@ class EncoderSettings:
     """What an encoder is made of.
 
     Attributes:
-        backbone: `resnet50`, `resnet50_ibn_a`, `residual_attention56`, or any timm model; the default's weights come
-            with the installation.
+        backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`, or
+            any timm model; the default's weights come with the installation.
         weights: `imagenet`, `none` (random), or a file of weights.
         height: Height of the images that go in, pixels.
         width: Width of the images that go in, pixels.
         last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
-        pooling: `average`, `max` or `gem` (generalised mean, learned exponent).
-        head: `global` (one vector of the whole map), or an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR,
-            `s6` is PCB; see docs/methods/scr.md.
-        head_width: Length of each vector of an arrangement; `global` has as many numbers as the backbone has channels.
-        neck: `batchnorm` (bias frozen at 0 for `global`) or `none`.
+        pooling: `average`, `max` or `gem` (generalised mean, learned exponent); asymmetric branches each say their own.
+        head: `global` (one vector of the whole map), an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6`
+            is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1` is ABMT (docs/methods/abmt.md).
+        head_width: Length of each vector of an arrangement; other heads have as many numbers as the backbone has
+            channels, for each branch.
+        neck: `batchnorm` (bias frozen at 0, but for an arrangement) or `none`.
         dropout: Share of the pooled features that is blanked while training, 0 or more, below 1.
         batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
         neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured
@@ -72,7 +74,13 @@ class EncoderSettings:
             raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
-        if self.head != "global":
+        if is_asymmetric(self.head):
+            parse_branches(self.head)
+            if self.pooling != "average":
+                raise ConfigError(
+                    f"head '{self.head}' says how each branch is pooled: leave encoder.pooling at average"
+                )
+        elif self.head != "global":
             parse_arrangement(self.head)
 
     @property
@@ -108,6 +116,7 @@ class Encoder(nn.Module):
     Attributes:
         dim: Length D of the vectors.
         pooled_dim: Length P of what is pooled, before the neck.
+        width: Length of each of the vectors that `split` gives.
         whole: How many of the vectors that `split` gives are of a whole map; they come first.
         chunks: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
             first part moves the running statistics, as with data-parallel training on as many devices.
@@ -136,19 +145,25 @@ class Encoder(nn.Module):
         self.gem = GeneralisedMean() if settings.pooling == "gem" else None
         for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
             parameter.requires_grad_(False)
-        self.backbone: Backbone | Branches = backbone
+        self.backbone: Backbone | Branches | AsymmetricBranches = backbone
         self.neck: nn.Module = nn.Identity()
-        self.dim = self.pooled_dim = backbone.channels
+        self.dim = self.pooled_dim = self.width = backbone.channels
         self.whole = 1
-        if settings.head != "global":
+        if is_asymmetric(settings.head):
+            self.backbone = AsymmetricBranches(backbone, parse_branches(settings.head))
+            self.whole = len(self.backbone.branches)
+            self.dim = self.pooled_dim = self.width * self.whole
+        elif settings.head != "global":
             arrangement = parse_arrangement(settings.head)
             self.backbone = Branches(backbone, arrangement)
             self.neck = PartNeck(
                 arrangement, backbone.channels, width=settings.head_width, batchnorm=settings.neck == "batchnorm"
             )
-            self.dim, self.pooled_dim = settings.head_width * len(self.neck.columns), self.neck.pooled_dim
+            self.width = settings.head_width
+            self.dim, self.pooled_dim = self.width * len(self.neck.columns), self.neck.pooled_dim
             self.whole = self.neck.whole
-        elif settings.neck == "batchnorm":
+        if settings.neck == "batchnorm" and not isinstance(self.neck, PartNeck):
+            # One over all branches: batch norm treats each number apart, so it is that of each branch.
             self.neck = nn.BatchNorm1d(self.dim)
             self.neck.bias.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
@@ -186,12 +201,13 @@ class Encoder(nn.Module):
     def pool(self, images: Tensor) -> Tensor:
         """Give the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
         found = self.backbone(self._normalised(images))
-        return self._joined(found if isinstance(self.backbone, Branches) else [found])
+        return self._joined([found] if isinstance(found, Tensor) else found)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Give the ``(B, C, h, w)`` maps that are pooled, of images as in `pool`: one, or one of each branch."""
         images = self._normalised(images)
-        return self.backbone.maps(images) if isinstance(self.backbone, Branches) else [self.backbone(images)]
+        found = self.backbone.maps(images) if isinstance(self.backbone, Branches) else self.backbone(images)
+        return [found] if isinstance(found, Tensor) else found
 
     def pool_maps(self, maps: list[Tensor]) -> Tensor:
         """Give what `pool` gives of the images that `maps` were made of."""
@@ -202,21 +218,31 @@ class Encoder(nn.Module):
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def _joined(self, regions: list[Tensor]) -> Tensor:
-        return torch.cat([self._pool(region) for region in regions], 1)
+        poolings = [self.settings.pooling] * len(regions)
+        if isinstance(self.backbone, AsymmetricBranches):
+            poolings = list(self.backbone.poolings)
+        return torch.cat([self._pool(*each) for each in zip(regions, poolings, strict=True)], 1)
 
-    def _pool(self, maps: Tensor) -> Tensor:
+    def _pool(self, maps: Tensor, pooling: Pooling) -> Tensor:
         if self.gem is not None:
             pooled: Tensor = self.gem(maps)
             return pooled
-        return (maps.mean((2, 3)) if self.settings.pooling == "average" else maps.amax((2, 3))).float()
+        return (maps.mean((2, 3)) if pooling == "average" else maps.amax((2, 3))).float()
 
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
         """Cut ``(B, D)`` features into the vectors they are made of: those of whole maps, then those of parts."""
-        return torch.split(features, self.settings.head_width, 1) if isinstance(self.neck, PartNeck) else (features,)
+        return torch.split(features, self.width, 1)
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """What each of the vectors that `split` gives is made of; `global` has one, of the whole map."""
+        if isinstance(self.backbone, AsymmetricBranches):
+            names = self.settings.head.split("+")
+            starts = range(0, self.pooled_dim, self.width)
+            return tuple(
+                Part(f"branch {i + 1} {names[i]}", "whole", 0, 1, i, slice(start, start + self.width))
+                for i, start in enumerate(starts)
+            )
         if self.settings.head == "global":
             return (Part("whole", "whole", 0, 1, 0, slice(0, self.pooled_dim)),)
         return parts(parse_arrangement(self.settings.head), self.backbone.channels)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone, set_stride
+from resight.models.chain import SIDE, Chain, chain
 
 SCR = "p1+p2(s2c2)+p3(s3c3)"
 """The arrangement of the thesis."""
@@ -99,8 +100,9 @@ def _parse_branch(piece: str, text: str) -> Branch:
     match = _BRANCH.fullmatch(piece)
     if not match:
         raise ConfigError(
-            f"head '{text}': '{piece}' is no branch. Expected 'global', or branches joined with + such as '{SCR}': "
-            "p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in this order"
+            f"head '{text}': '{piece}' is no branch. Expected 'global', 'a+m1', or branches joined with + such as "
+            f"'{SCR}': p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in "
+            "this order"
         )
     found = match.groupdict(default="")
     stripes, groups, band = (int(found[f"i{letter}"] or found[f"b{letter}"] or 0) for letter in "scd")
@@ -182,12 +184,12 @@ class Branches(nn.Module):
         super().__init__()
         self.arrangement = arrangement
         self.channels, self.mean, self.std = backbone.channels, backbone.mean, backbone.std
-        names, units = zip(*_chain(backbone.network), strict=True)
-        cut = _shared_units(backbone, units)
-        self.shared = nn.Sequential(*units[:cut])
+        parts = chain(backbone)
+        names, cut = parts.names, _shared_blocks(parts)
+        self.shared = nn.Sequential(*parts.blocks[:cut])
         self.branches = nn.ModuleList()
         for branch in arrangement:
-            tail = copy.deepcopy(units[cut:])
+            tail = copy.deepcopy(parts.blocks[cut:])
             if branch.coarse:
                 _restore_stride(dict(zip(names[cut:], tail, strict=True)), backbone.unstrided, branch)
             self.branches.append(nn.Sequential(*tail))
@@ -321,40 +323,10 @@ def _groups(whole: slice, count: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
-def _chain(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Give a network's blocks in their order, by their dotted names; stages are taken apart."""
-    for name, child in network.named_children():
-        if isinstance(child, nn.Sequential | nn.ModuleList) or re.fullmatch(r"s\d", name):  # s1..s4: a RegNet's stages
-            yield from _chain(child, f"{prefix}{name}.")
-        elif not isinstance(child, nn.Identity):
-            yield f"{prefix}{name}", child
-
-
-@torch.no_grad()
-def _shared_units(backbone: Backbone, units: tuple[nn.Module, ...]) -> int:
-    """Count the blocks up to the first one at the shared stride, after making sure that they are the network."""
-    network, side = backbone.network, 4 * SHARED_STRIDE
-    parameter, training = next(network.parameters()), network.training
-    network.eval()
-    maps = torch.linspace(-1, 1, 3 * side * side, device=parameter.device, dtype=parameter.dtype)
-    maps = maps.view(1, 3, side, side)
-    heights = []
-    try:
-        expected = network(maps)
-        for unit in units:
-            maps = unit(maps)
-            heights.append(maps.shape[2])
-        same = maps.shape == expected.shape and (maps.is_meta or torch.allclose(maps, expected))
-    except Exception:  # whatever a network raises that is called otherwise than it means to be
-        same = False
-    finally:
-        network.train(training)
-    if not same or maps.ndim != 4 or maps.shape[1] != backbone.channels:
-        raise ConfigError(
-            f"partitions need a backbone that is a plain chain of blocks, such as a ResNet, RegNet or EfficientNet; "
-            f"{type(network).__name__} is none: use head global"
-        )
-    cut = next((i + 1 for i, height in enumerate(heights) if height <= side // SHARED_STRIDE), len(units))
-    if cut == len(units):
+def _shared_blocks(parts: Chain) -> int:
+    """Count the blocks up to the first one at the shared stride."""
+    finished = SIDE // SHARED_STRIDE
+    cut = next((i + 1 for i, (_, height) in enumerate(parts.shapes) if height <= finished), len(parts.blocks))
+    if cut == len(parts.blocks):
         raise ConfigError(f"partitions need a backbone with blocks at stride {SHARED_STRIDE}, found none to copy")
     return cut

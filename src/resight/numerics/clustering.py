@@ -1,9 +1,10 @@
-"""Clusters that stand in for people: DBSCAN on the sparse Jaccard graph, and what to think of the result."""
+"""Clusters that stand in for people: DBSCAN on the sparse Jaccard graph or K-Means, and what to think of the result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
+from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbours import k_nearest_by_camera
 from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
@@ -31,6 +33,8 @@ class ClusterSettings:
     1.2e-3).
 
     Attributes:
+        method: ``"dbscan"`` on the Jaccard distance, whose numbers follow; or ``"kmeans"`` on the vectors themselves.
+        clusters: Of K-Means: how many.
         k1: Length of the neighbour lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
         reading: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
@@ -50,6 +54,8 @@ class ClusterSettings:
         ConfigError: A setting is out of its range.
     """
 
+    method: Literal["dbscan", "kmeans"] = "dbscan"
+    clusters: int = 500
     k1: int = 30
     k2: int = 6
     reading: Reading = "ice"
@@ -61,6 +67,8 @@ class ClusterSettings:
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
+        if self.clusters < 2:
+            raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)
         if not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
@@ -87,7 +95,7 @@ def cluster(
     source: npt.ArrayLike | None = None,
     device: torch.device | str = "cpu",
 ) -> PseudoLabels:
-    """Cluster images by the Jaccard distance of their vectors.
+    """Cluster images by the Jaccard distance of their vectors, or by K-Means.
 
     Args:
         vectors: ``(N, D)`` float32, meant to be L2-normalised.
@@ -99,16 +107,20 @@ def cluster(
         device: Where to search and to compare neighbours; the distances are the same to float32 rounding.
 
     Returns:
-        The labels, the eps that was used and the numbers of `cluster_quality`; ``recall`` beside them where neighbours
-        are searched approximately.
+        The labels, the eps that was used (0 with K-Means) and the numbers of `cluster_quality`; ``recall`` beside them
+        where neighbours are searched approximately.
 
     Raises:
-        ConfigError: ``settings.k1`` is not below the number of images; or they are so many that neighbours are searched
-            approximately, and ``settings.reading`` is ``"abmt"``, which needs the farthest image of each too; or
-            ``settings.rho`` is so large that images without common neighbours would be averaged or joined.
+        ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
+            so many that neighbours are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
+            farthest image of each too; or ``settings.rho`` is so large that images without common neighbours would be
+            averaged or joined.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
     rows = as_vectors(vectors)
+    if settings.method == "kmeans":
+        labels = kmeans(rows, settings.clusters)
+        return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
     check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
     recall, neighbours, k1 = {}, None, settings.k1
     if settings.other_cameras and cameras is not None:

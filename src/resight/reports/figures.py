@@ -128,7 +128,8 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
 
     Returns:
         The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there),
-        outliers, losses, accuracy, scores, KL divergence and speed, as far as they are there.
+        outliers, agreement, losses, accuracy, scores, KL divergence, distances of teachers and speed, as far as they
+        are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
@@ -136,10 +137,13 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
     panels = [
         _Panel("Clusters", "Clusters", ["clusters"]),
         _Panel("Images outside every cluster", "Share (%)", ["outlier_share"], _PERCENT, percent_limits),
+        _Panel("Agreement of clusters with the epoch before", "Adjusted Rand index", ["stability"]),
         _Panel("Losses", "Loss", losses),
         _Panel("Training images whose person is named", "Share (%)", ["accuracy"], _PERCENT, percent_limits),
         _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
         _Panel("KL divergence", "KL (nats)", divergences),
+        _Panel("How far student and teacher are apart", "Mean distance", ["student_teacher_apart"]),
+        _Panel("How far teachers are apart", "Mean distance", ["teachers_apart"]),
         _Panel("Training speed", "Images per second", ["images_per_second"]),
     ]
     panels = [panel for panel in panels if any(len(_series(metrics, name)[0]) for name in panel.names)]

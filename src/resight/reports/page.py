@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -59,6 +60,19 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
     """
     body = tables.html_table(("", *tables.COLUMNS), tables.score_rows(reports), style="scores")
     return Section(title, body, "Scores are in percent; larger is better.")
+
+
+def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
+    """Build the table of what became of a run's clusters, which needs no labels.
+
+    Args:
+        metrics: One line an epoch.
+
+    Returns:
+        The section.
+    """
+    body = tables.html_table(("", "first epoch", "last epoch"), tables.change_rows(metrics), style="scores")
+    return Section("Clusters", body, "Known without labels. Steady clusters can still be wrong ones.")
 
 
 def figure_section(title: str, figure: Figure, intro: str = "") -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -75,6 +76,45 @@ def scores_table_markdown(reports: Mapping[str, Report]) -> str:
         *score_rows(reports),
     ]
     return "".join(f"| {' | '.join(markdown_cell(text) for text in row)} |\n" for row in rows)
+
+
+CHANGES = (
+    ("clusters", "clusters", 1, ""),
+    ("outlier_share", "images in no cluster", 100, " %"),
+    ("largest_share", "images in the largest cluster", 100, " %"),
+    ("single_camera_share", "clusters of one camera", 100, " %"),
+    ("stability", "agreement with the epoch before", 100, " %"),
+)
+"""Of clusters what can be known without labels: the metric, its name, what it is multiplied by, and its unit."""
+
+
+def change_rows(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Give the cells of a table of what clusters were at the start and are at the end.
+
+    Args:
+        metrics: One line an epoch.
+
+    Returns:
+        A row for each of `CHANGES` that was measured: its name, its first value and its last. Agreement, the adjusted
+        Rand index in percent, is first measured in the second epoch.
+    """
+    rows = []
+    for name, text, factor, unit in CHANGES:
+        values = [float(line[name]) for line in metrics if name in line]
+        if values:
+            first, last = (f"{factor * value:,.0f}{unit}" for value in (values[0], values[-1]))
+            rows.append((text, first, last))
+    return rows
+
+
+def changes_table_text(metrics: Sequence[Mapping[str, Any]]) -> Table:
+    """Build the table of what became of the clusters for the terminal."""
+    table = Table(title="Clusters, without looking at any label", title_justify="left")
+    for column in ("", "first epoch", "last epoch"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in change_rows(metrics):
+        table.add_row(*row)
+    return table
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str) -> str:

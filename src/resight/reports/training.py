@@ -9,6 +9,7 @@ from resight.explain import PartSimilarities
 from resight.records import Features, Ranking, Report
 from resight.reports import figures
 from resight.reports.page import (
+    changes_section,
     figure_section,
     limits_section,
     problems_section,
@@ -61,6 +62,8 @@ def training_page(
     if metrics:
         clustered = any("clusters" in line for line in metrics)
         caption = _CLUSTERED if clustered else "Means of each epoch; what they say of new people are the scores alone."
+        if clustered:
+            sections.append(changes_section(metrics))
         sections.append(figure_section("Training", figures.training_figure(metrics), caption))
     if found is not None and "best" in reports:
         queries, gallery, ranking = found

@@ -1,9 +1,14 @@
-"""From a table to the runs that make our values: what each is, whether it can be made, and how it differs."""
+"""From a table to the runs that make our values: what each is, whether it can be made, and how it differs.
+
+A row that adapts from one data set to another is two runs: the first trains on the source's people, the second goes on
+from there without labels. Rows that need the same first run share it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +25,12 @@ from resight.files import expanded
 from resight.methods import METHODS
 from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_name, data_sets, load_scale, source_of
 from resight.training import TrainSettings, read_recipe
+
+FIRST = "source"
+"""The method of the run on a source that another one starts from."""
+
+BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck")
+"""What the networks of both runs have in common."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Job:
         settings: The method's settings; None where they cannot be known.
         options: What surrounds it, likewise; its run folder is still open.
         thesis: The dotted settings of the recipe and row as they are, without a scale: those of the thesis.
+        source: The labelled data set that it adapts from, by our name; empty for none.
+        first: The run that it starts from; None where it starts from the backbone's weights.
     """
 
     number: int
@@ -80,15 +93,29 @@ class Job:
     settings: Any = None
     options: TrainSettings | None = None
     thesis: Mapping[str, object] = field(default_factory=dict)
+    source: str = ""
+    first: Job | None = None
+
+    @property
+    def spec(self) -> str:
+        """Where its data lie."""
+        assert self.options is not None
+        return self.options.data + (f" from {self.options.source}" if self.source else "")
 
     @property
     def key(self) -> str:
         """The name of its run folder: rows of any table that are trained alike share one."""
         # Where it runs and where its data lie make no other run of it.
-        text = write_settings(
-            [dataclasses.replace(self.training, run="", data="", device=DeviceSettings()), self.settings]
-        )
+        bare = dataclasses.replace(self.training, run="", data="", source="", start="", device=DeviceSettings())
+        text = write_settings([bare, self.settings])
+        if self.source and not self.transferred:
+            text += f"{self.source} to {self.group.data} after {self.first.key if self.first else 'nothing'}"
         return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    @property
+    def transferred(self) -> bool:
+        """Whether it is trained on its source alone, as that set's own row is, and scored on the other set."""
+        return bool(self.source) and not _adapts(self.ours.method)
 
     @property
     def scored_apart(self) -> bool:
@@ -104,11 +131,14 @@ class Job:
     def training(self) -> TrainSettings:
         """What surrounds its training: its options without what only decides how it is scored."""
         assert self.options is not None
-        return dataclasses.replace(self.options, tracklet=TrackletSettings()) if self.scored_apart else self.options
+        options = dataclasses.replace(self.options, tracklet=TrackletSettings()) if self.scored_apart else self.options
+        return dataclasses.replace(options, data=options.source, source="") if self.transferred else options
 
     @property
     def result(self) -> str:
         """The name of the file in its run folder that says that it is done, and its scores."""
+        if self.transferred:
+            return f"result-{self.group.data}.json"
         if not self.scored_apart:
             return "result.json"
         assert self.options is not None
@@ -183,7 +213,7 @@ def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
 
 def _flat(options: Any, settings: Any) -> dict[str, object]:
     plain = dataclasses.asdict(options) | dataclasses.asdict(settings)
-    for name in ("data", "run", "device"):
+    for name in ("data", "source", "run", "start", "device"):
         del plain[name]
     return dict(_dotted(plain))
 
@@ -203,46 +233,74 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
     names = {"data": group.data, "source": source, "reader": data_sets()[group.data].reader}
     recipe = ours.recipe.format(**names).replace("--", "-")
-    bare = Job(number, row, column, group, "", ours, recipe)
-    reason = _why_not(bare, source, scale)
+    bare = Job(number, row, column, group, "", ours, recipe, source=source)
+    reason = _why_not(bare, scale)
     if reason or not (resolve or ours.about):
         return dataclasses.replace(bare, reason=reason)
     own = [f"--{name}={value}" for name, value in ours.flags.items()]
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
         settings, options = read_recipe(ours.method, recipe, *_scaled(ours.method, scale), *own, *_wished(asked, ours))
-        weights = asked.weights.get(settings.encoder.backbone)
+        # The stem without ReLU takes the weights of the one with it.
+        weights = asked.weights.get(settings.encoder.backbone.removesuffix("_linear_stem"))
         if weights is not None:
             settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, weights=weights))
+        made = dataclasses.replace(bare, settings=settings, options=_placed(options, bare, asked), thesis=thesis)
+        if source and ours.method != FIRST and not made.transferred:
+            made = dataclasses.replace(made, first=_first(made, scale, asked))
     except ResightError as error:
         return dataclasses.replace(bare, reason=f"its settings do not fit: {error}")
-    folder = (asked.data or {}).get(group.data)
-    options = dataclasses.replace(
-        options, device=asked.device, data=f"{data_sets()[group.data].reader}={folder}" if folder else ""
-    )
-    made = dataclasses.replace(bare, settings=settings, options=options, thesis=thesis)
     changed = [f"{name} {value} in place of {was}" for name, value, was in differences(made) if name in ours.about]
     if changed:
         return dataclasses.replace(bare, reason=f"this row is about what scale {scale.name} sets: {', '.join(changed)}")
-    if asked.data is not None and folder is None:
-        return dataclasses.replace(made, reason=f"no data: give --data {group.data}=PATH")
+    missing = [name for name in (group.data, source) if name and asked.data is not None and name not in asked.data]
+    if missing:
+        return dataclasses.replace(made, reason=f"no data: give {' '.join(f'--data {name}=PATH' for name in missing)}")
     return made
 
 
-def _why_not(job: Job, source: str, scale: Scale) -> str:
+def _first(job: Job, scale: Scale, asked: Asked) -> Job:
+    """Give the run on the source's people that a job starts from: of the same network, at the same scale."""
+    recipe = f"{FIRST}-{job.source}"
+    ours = Ours(FIRST, recipe)
+    settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale), *_wished(asked, ours))
+    built = {name: getattr(job.settings.encoder, name) for name in BUILT}
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **built))
+    bare = dataclasses.replace(job, ours=ours, recipe=recipe, settings=settings, thesis={})
+    return dataclasses.replace(bare, options=_placed(options, bare, asked))
+
+
+def _placed(options: TrainSettings, job: Job, asked: Asked) -> TrainSettings:
+    """Say where a job runs and where its data lie."""
+
+    def spec(name: str) -> str:
+        folder = (asked.data or {}).get(name)
+        return f"{data_sets()[name].reader}={folder}" if folder else ""
+
+    return dataclasses.replace(options, device=asked.device, data=spec(job.group.data), source=spec(job.source))
+
+
+def _why_not(job: Job, scale: Scale) -> str:
     """Say what is missing for a job, most fundamental first; "" where nothing is."""
-    ours, data = job.ours, job.group.data
+    ours, source = job.ours, job.source
     if ours.method not in METHODS:
         return f"no method '{ours.method}' yet (recipe {job.recipe})"
-    try:
-        find_recipe(job.recipe)
-    except ConfigError:
-        return f"no recipe '{job.recipe}' yet"
-    if source:
-        return f"training on {source} before {data} is not a run of one recipe yet"
-    if scale.methods is not None and ours.method not in scale.methods:
-        return f"scale {scale.name} has no settings for method '{ours.method}'"
+    methods = {ours.method: job.recipe}
+    if source and _adapts(ours.method):
+        methods[FIRST] = f"{FIRST}-{source}"
+    for method, recipe in methods.items():
+        try:
+            find_recipe(recipe)
+        except ConfigError:
+            return f"no recipe '{recipe}' yet"
+        if scale.methods is not None and method not in scale.methods:
+            return f"scale {scale.name} has no settings for method '{method}'"
     return ""
+
+
+def _adapts(method: str) -> bool:
+    """Say whether a method learns from a source and a target at once."""
+    return "source" in inspect.signature(METHODS[method][0]).parameters
 
 
 def _scaled(method: str, scale: Scale) -> list[str]:

@@ -36,6 +36,7 @@ class Outcome:
         result: What its file in the run's folder holds; empty unless done.
         epochs: How many of its epochs are done.
         metrics: A line for each of them.
+        before: The key of the run that it starts from where that is not done yet; empty otherwise.
     """
 
     job: Job
@@ -44,6 +45,7 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 0
     metrics: tuple[Mapping[str, Any], ...] = ()
+    before: str = ""
 
 
 def look(job: Job, out: Path) -> Outcome:
@@ -58,12 +60,14 @@ def look(job: Job, out: Path) -> Outcome:
     metrics = tuple(Run(folder, writes=False).metrics())
     path = folder / job.result
     if not path.is_file():
-        return Outcome(job, "cannot" if job.reason else "left", job.reason, epochs=len(metrics), metrics=metrics)
+        before = job.first.key if job.first and look(job.first, out).state == "left" else ""
+        state = "cannot" if job.reason else "left"
+        return Outcome(job, state, job.reason, epochs=len(metrics), metrics=metrics, before=before)
     result = json.loads(path.read_text(encoding="utf-8"))
     # Without its data named it is still what was made before.
-    if job.options.data and result["data"]["spec"] != job.options.data:
+    if job.options.data and result["data"]["spec"] != job.spec:
         raise RunError(
-            f"{folder} was made on {result['data']['spec']}, asked for is {job.options.data}: give another folder "
+            f"{folder} was made on {result['data']['spec']}, asked for is {job.spec}: give another folder "
             "with --out, or the same data"
         )
     return Outcome(job, "done", "", result, len(metrics), metrics)
@@ -100,7 +104,7 @@ def run_jobs(
         outcomes[index] = before = look(job, out)  # an equal row above may have made it meanwhile
         if before.state != "left":
             continue
-        outcomes[index] = _made(job, data[job.group.data], out)
+        outcomes[index] = _made(job, data, out)
         tell(outcomes, index)
     return outcomes
 
@@ -123,6 +127,7 @@ def minutes_left(outcomes: Sequence[Outcome], asked: Asked) -> tuple[float, str]
         same = seconds.get(outcome.job.group.data, everything)
         whole = sum(same) / len(same) / 60 if same else scale.minutes
         total += whole * (1 - min(outcome.epochs / outcome.job.settings.epochs, 1))
+    total += scale.minutes * len({outcome.before for outcome in left.values() if outcome.before})
     basis = (
         f"from {len(everything)} done here"
         if everything
@@ -131,18 +136,28 @@ def minutes_left(outcomes: Sequence[Outcome], asked: Asked) -> tuple[float, str]
     return total, basis
 
 
-def _made(job: Job, dataset: Dataset, out: Path) -> Outcome:
-    """Make a job, or say why it went wrong."""
+def _made(job: Job, data: Mapping[str, Dataset], out: Path) -> Outcome:
+    """Make a job and what it starts from, or say why it went wrong."""
     assert job.options is not None
-    folder = run_folder(job, out)
+    folder, dataset = run_folder(job, out), data[job.group.data]
     options = dataclasses.replace(job.training, run=str(folder))
+    if job.first is not None:
+        before = look(job.first, out)
+        if before.state == "left":
+            before = _made(job.first, data, out)
+        if before.state != "done":
+            return Outcome(job, before.state, f"the run on {job.source} that it starts from: {before.reason}")
+        options = dataclasses.replace(options, start=str(run_folder(job.first, out)))
     try:
-        if job.scored_apart:
+        if job.transferred:
+            trained = train(job.ours.method, data[job.source], job.settings, options)
+            reports = _scored(job, dataset, trained.encoder)
+        elif job.scored_apart:
             bare = dataclasses.replace(dataset, query=dataset.query[:0], gallery=dataset.gallery[:0])
             trained = train(job.ours.method, bare, job.settings, options)
             reports = _scored(job, dataset, trained.encoder)
         else:
-            trained = train(job.ours.method, dataset, job.settings, options)
+            trained = train(job.ours.method, dataset, job.settings, options, source=data.get(job.source))
             reports = trained.reports
     except WeightsError as error:
         return Outcome(job, "cannot", f"no weights: {error}")
@@ -150,7 +165,7 @@ def _made(job: Job, dataset: Dataset, out: Path) -> Outcome:
         logger.warning("row %d, %s: %s", job.number, job.row.name, error)
         return Outcome(job, "failed", str(error))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    spec = {"spec": job.options.data, "official": dataset.official, "counts": dataset.counts}
+    spec = {"spec": job.spec, "official": dataset.official, "counts": dataset.counts}
     result = {
         "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),

@@ -1,0 +1,120 @@
+"""The numbers of ABMT, and the two readings of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from resight.data.transforms import AugmentSettings
+from resight.errors import ConfigError
+from resight.losses.triplet import SoftTriplet
+from resight.models.asymmetric import ABMT as BRANCHES
+from resight.models.encoder import EncoderSettings
+from resight.numerics.clustering import ClusterSettings
+
+
+@dataclass(frozen=True)
+class ABMTSettings:
+    """Every number of ABMT and of the mean teachers that it is compared with.
+
+    Attributes:
+        encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
+        cluster: How images are clustered; `cluster.source_weight` needs images of a source.
+        keep_eps: Keep the eps that `cluster.rho` gives in the first epoch.
+        augment: How images are augmented.
+        epochs: How many times the images are clustered anew.
+        iterations: Steps of an epoch.
+        identities: P, clusters in a batch.
+        images: K, images of each cluster in a batch.
+        learning_rate: Of Adam, the same in all epochs.
+        weight_decay: Of Adam, added to the gradient (L2).
+        fresh_optimiser: Whether Adam forgets its moments when the images are clustered anew.
+        momentum: α of eq. 4.3; the teacher follows the student after each step.
+        ramp: Whether α climbs as 1 - 1/(t+1) until it is `momentum`; if not, only the first step copies.
+        networks: How many students there are, each with its teacher: 1, or 2 (MMT).
+        cross_branch: Whether a student's branch learns from another branch of the teacher; with two networks, from the
+            other teacher. If not, each learns from its own.
+        classification_weight: λ_ce of eq. 4.8.
+        label_smoothing: Of eq. 4.2.
+        soft_classification_weight: λ_sce of eq. 4.8.
+        triplet_weight: Of the batch-hard triplet loss with the soft margin, which ABMT leaves out.
+        soft_triplet_weight: λ_stri of eq. 4.8.
+        soft_triplet: `two-class`, or `positive-share`: eq. 4.6 and 4.7 to the letter.
+        over_branches: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter).
+        dropout: Share of the features that is blanked before the classifiers, apart for student and teacher.
+        stochastic_augmentation: Whether the teacher sees images that were augmented apart from the student's.
+        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        measured_images: On how many images, evenly spread over all, it is measured at the end of an epoch how far
+            teachers and students are apart; 0 measures nothing.
+    """
+
+    encoder: EncoderSettings = field(
+        default_factory=lambda: EncoderSettings(backbone="resnet50_linear_stem", head=BRANCHES)
+    )
+    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, reading="abmt", rho=2e-3))
+    keep_eps: bool = False
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(blur=0.0, erase=0.5))
+    epochs: int = 40
+    iterations: int = 400
+    identities: int = 16
+    images: int = 4
+    learning_rate: float = 3.5e-4
+    weight_decay: float = 5e-4
+    fresh_optimiser: bool = True
+    momentum: float = 0.999
+    ramp: bool = True
+    networks: int = 1
+    cross_branch: bool = True
+    classification_weight: float = 0.5
+    label_smoothing: float = 0.1
+    soft_classification_weight: float = 0.5
+    triplet_weight: float = 0.0
+    soft_triplet_weight: float = 1.0
+    soft_triplet: SoftTriplet = "two-class"
+    over_branches: Literal["mean", "sum"] = "mean"
+    dropout: float = 0.0
+    stochastic_augmentation: bool = False
+    batchnorm_chunks: int = 4
+    measured_images: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations", "images", "batchnorm_chunks"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        if self.identities < 2:
+            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        if 2 * self.batchnorm_chunks > self.identities:
+            raise ConfigError(
+                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
+                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
+            )
+        if self.networks not in (1, 2):
+            raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
+        weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
+        for name in ("learning_rate", "weight_decay", "measured_images", *weights):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        if not self.classification_weight + self.soft_classification_weight:
+            raise ConfigError("classification_weight and soft_classification_weight must not both be 0")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
+
+
+LITERAL: dict[str, Any] = {
+    "label_smoothing": 0.0,
+    "soft_triplet": "positive-share",
+    "over_branches": "sum",
+    "ramp": False,
+    "fresh_optimiser": False,
+    "batchnorm_chunks": 1,
+}
+"""What the text sets differently, whatever the network."""
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "code": {},
+    "thesis": {**LITERAL, "encoder": EncoderSettings(backbone="resnet50", head=BRANCHES)},
+}
+"""What each reading sets differently from the dataclass."""

@@ -1,0 +1,249 @@
+"""Training on a labelled source before an unlabelled target is adapted to: stage 1 of ABMT (thesis §4.3.3).
+
+Each step of P people with K images of the source asks, of every branch of the network,
+
+- a classifier who it is,
+- and that a person's farthest image is nearer than anybody else's nearest, with the soft margin (eq. 4.1).
+
+It may also run images of the target through the network, without labels and without a loss, so that batch norm's
+statistics come to be those of both. Scored on the target this is the row "source pre-training" of Table 4.3.
+
+The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
+differently, each a setting: label smoothing (code 0.1, text none); the learning rate's climb in the first epochs (text
+none); the target's images (code forwarded, text not mentioned); batch norm in four parts, as on the four GPUs of the
+released runs; ResNet-50's stem (code without ReLU). The released code keeps that of the 40th and the 80th epoch that is
+better on the source's test people; here it is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resight.data.crops import Crops
+from resight.data.samplers import identity_batches, pick_other_cameras
+from resight.data.transforms import AugmentSettings, augment, draw
+from resight.devices import Devices
+from resight.errors import ConfigError
+from resight.losses.classification import cross_entropy
+from resight.losses.triplet import batch_hard_triplet
+from resight.models.asymmetric import ABMT as BRANCHES
+from resight.models.classifier import BranchClassifier
+from resight.models.encoder import Encoder, EncoderSettings
+from resight.records import Ints
+from resight.runs import Stateful
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Every number of the training on a source.
+
+    Attributes:
+        encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
+        augment: Mirroring and cropping.
+        epochs: How many epochs.
+        iterations: Steps of an epoch.
+        identities: P, people in a batch.
+        images: K, images of each person in a batch.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam, added to the gradient (L2).
+        warmup_epochs: Epochs over which the learning rate climbs linearly from a hundredth.
+        milestones: Epochs, counted from 0, from which on the learning rate is multiplied by `decay` once more.
+        decay: What the learning rate is multiplied by.
+        classification_weight: Of the mean of the branches' classification losses; eq. 4.1 gives each of two 0.5.
+        label_smoothing: Of the classification loss.
+        triplet_weight: Of the mean of the branches' triplet losses; eq. 4.1 gives each of two 0.5.
+        target_statistics: Whether images of the target are run through the network too, only for batch norm.
+        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+    """
+
+    encoder: EncoderSettings = field(
+        default_factory=lambda: EncoderSettings(backbone="resnet50_linear_stem", head=BRANCHES)
+    )
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(blur=0.0, erase=0.0))
+    epochs: int = 80
+    iterations: int = 200
+    identities: int = 16
+    images: int = 4
+    learning_rate: float = 3.5e-4
+    weight_decay: float = 5e-4
+    warmup_epochs: int = 10
+    milestones: tuple[int, ...] = (40, 70)
+    decay: float = 0.1
+    classification_weight: float = 1.0
+    label_smoothing: float = 0.1
+    triplet_weight: float = 1.0
+    target_statistics: bool = True
+    batchnorm_chunks: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations", "images", "batchnorm_chunks"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
+        if self.identities < 2:
+            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        if 2 * self.batchnorm_chunks > self.identities:
+            raise ConfigError(
+                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
+                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
+            )
+        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        for name in ("decay", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        if self.classification_weight <= 0 or self.triplet_weight < 0:
+            raise ConfigError("classification_weight must be above 0 and triplet_weight 0 or more")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ConfigError(f"milestones must ascend, found {list(self.milestones)}")
+        if self.encoder.neck_statistics != "batch":
+            raise ConfigError("source measures statistics on batches: set encoder.neck_statistics to batch")
+
+    def rate(self, epoch: int) -> float:
+        """Give the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
+        climb = 0.01 + 0.99 * epoch / self.warmup_epochs if epoch < self.warmup_epochs else 1.0
+        return self.learning_rate * climb * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "code": {},
+    "thesis": {
+        "encoder": EncoderSettings(backbone="resnet50", head=BRANCHES),
+        "label_smoothing": 0.0,
+        "warmup_epochs": 0,
+        "target_statistics": False,
+        "batchnorm_chunks": 1,
+    },
+}
+"""What each reading sets differently from the dataclass."""
+
+
+class Source:
+    """The method: an encoder with classifiers, and the update.
+
+    Args:
+        settings: Its numbers.
+        images: The target's images; without a source, the people to learn from.
+        devices: Where it runs.
+        seed: Of the batches and augmentations.
+        encoder: What to start from; built from the settings where it is not given.
+        source: The source's images, every person known.
+
+    Raises:
+        ConfigError: A person is unknown, there is only one, or the encoder has vectors of parts.
+    """
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        images: Crops,
+        *,
+        devices: Devices | None = None,
+        seed: int = 1,
+        encoder: Encoder | None = None,
+        source: Crops | None = None,
+    ) -> None:
+        self.learnt = images if source is None else source
+        if (self.learnt.table.people < 0).any():
+            raise ConfigError(
+                "source learns from people by name: give the person of every image, or --source and a set that has them"
+            )
+        people, self.labels = np.unique(self.learnt.table.people, return_inverse=True)
+        if len(people) < 2:
+            raise ConfigError(f"source needs two people or more to tell apart, found {len(people)}")
+        self.settings, self.seed, self.people = settings, seed, len(people)
+        self.target = images if source is not None and settings.target_statistics else None
+        self.devices = devices or Devices()
+        network = BranchClassifier(encoder or Encoder(settings.encoder))
+        network.draw_classifiers(self.people)
+        network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
+        self.network = self.devices.place(network)
+        self.optimiser = torch.optim.Adam(
+            [p for p in self.network.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=self.devices.device.type == "cuda",
+        )
+        self.forward = self.devices.wrap(self.network)
+        self._accuracies: list[Tensor] = []
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is evaluated and kept; the classifiers are not."""
+        return self.network.encoder
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that a checkpoint holds."""
+        return {"network": self.network, "optimiser": self.optimiser}
+
+    # -- an epoch ----------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> Iterator[Ints]:
+        """Set the learning rate and give the batches of the source."""
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = s.rate(epoch)
+        self.network.train()
+        self._accuracies = []
+        numbers = np.random.default_rng([self.seed, epoch])
+        self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
+        self._others = np.random.default_rng(numbers.integers(2**62))  # which images of the target are seen
+        shape = (s.identities, s.images)
+        cameras = self.learnt.table.cameras
+        return islice(identity_batches(self.labels, cameras, shape, numbers, pick=pick_other_cameras), s.iterations)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
+        rate = self.optimiser.param_groups[0]["lr"]
+        accuracies = [float(accuracy) for accuracy in self._accuracies]
+        return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
+
+    # -- a step ------------------------------------------------------------------------------------------------
+
+    def step(self, batch: Ints) -> dict[str, Tensor]:
+        """Learn from a batch of rows of the source; every process takes its share of them."""
+        s = self.settings
+        batch = self.devices.even(batch)
+        share = self.devices.share(len(batch))
+        everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
+        labels = everyone[share]
+
+        images = self._augmented(self.learnt, batch, share)
+        with self.devices.autocast("training"):
+            pooled, logits = self.forward(images)
+        pooled, logits = pooled.float(), logits.float()  # losses are float32, whatever the forward pass was
+        each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]
+        losses = {"classification": s.classification_weight * torch.stack(each).mean()}
+        if s.triplet_weight:
+            # Pairs reach over all processes' shares, so their gradients do too.
+            joined = self.encoder.split(self.devices.gather(pooled, learn=True))
+            triplets = [batch_hard_triplet(vectors, everyone, margin=None)[share] for vectors in joined]
+            losses["triplet"] = s.triplet_weight * torch.stack(triplets).mean()
+        if self.target is not None:
+            count = len(self.target)
+            others = self._others.choice(count, len(batch), replace=count < len(batch))
+            with torch.no_grad(), self.devices.autocast("training"):
+                self.encoder(self._augmented(self.target, others, share))
+
+        total = torch.stack(list(losses.values())).sum()  # eq. 4.1
+        self.optimiser.zero_grad(set_to_none=True)
+        self.devices.backward(total)
+        self.optimiser.step()
+        named = logits.detach().softmax(2).mean(0).argmax(1)
+        self._accuracies.append(self.devices.mean((named == labels).float().mean()))
+        return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
+
+    def _augmented(self, images: Crops, batch: Ints, share: slice) -> Tensor:
+        """Give this process' share of a batch, augmented."""
+        draws = draw(self.settings.augment, len(batch), images.size, self.generator)
+        pixels = images.pixels(batch[share]).to(self.devices.device)
+        rows = draws.rows(share.start, share.stop)
+        return augment(pixels, rows, colour=self.settings.augment.erase_colour)

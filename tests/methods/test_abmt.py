@@ -1,0 +1,572 @@
+"""ABMT and the mean teachers: a step beside the equations, curves pinned, kills and processes survived.
+
+``RESIGHT_WRITE_GOLDEN=1 pytest tests/methods/test_abmt.py`` writes the pinned curves anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import reference
+import tiny
+from alike import TIMES, assert_same_run, script
+from resight.data.crops import Crops
+from resight.data.transforms import AugmentSettings, to_float
+from resight.errors import ConfigError, RunError
+from resight.files import write_atomically
+from resight.methods import METHODS
+from resight.methods.abmt import ABMT
+from resight.methods.abmt_settings import LITERAL, ABMTSettings
+from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
+from resight.models.encoder import EncoderSettings
+from resight.numerics.clustering import ClusterSettings
+from resight.records import ImageTable
+from resight.runs import Run
+from resight.training import fit, read_recipe
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "abmt.json"
+PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
+NETWORKS: dict[str, dict[str, Any]] = {"abmt": {}, "mean_teacher": tiny.MEAN_TEACHER, "mmt": tiny.MMT}
+THREE = {"encoder": dataclasses.replace(tiny.ENCODER, head="a+m1+a2")}
+
+
+def splits_cleanly(head: str = "a+m1") -> dict[str, Any]:
+    """Changes with which an image's features do not depend on its batch."""
+    encoder = dataclasses.replace(tiny.ENCODER, head=head, batchnorm="frozen", neck_statistics="dataset")
+    return {"encoder": encoder, "batchnorm_chunks": 1}
+
+
+@pytest.fixture(scope="module")
+def images(tiny_market: Path) -> Crops:
+    return tiny.crops(tiny_market)
+
+
+def with_columns(images: Crops, **columns: Any) -> Crops:
+    return dataclasses.replace(images, table=dataclasses.replace(images.table, **columns))
+
+
+def steps(method: ABMT, epochs: int = 1) -> list[dict[str, float]]:
+    return [
+        {name: float(value) for name, value in method.step(batch).items()}
+        for epoch in range(epochs)
+        for batch in method.begin_epoch(epoch)
+    ]
+
+
+def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> ABMT:
+    method = tiny.abmt(images, **changes)
+    fit(method, Run(folder, seed=3), epochs=epochs)
+    return method
+
+
+def moved(method: ABMT) -> None:
+    """Take the teachers away from their students, each of their branches elsewhere."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (p for teacher in method.teachers for p in teacher.parameters()):
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+
+
+# -- what a step computes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["code", "thesis"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"cross_branch": False}, THREE, tiny.MEAN_TEACHER, tiny.MMT, {**tiny.MMT, "cross_branch": False}],
+    ids=["abmt", "own-branch", "three", "mean-teacher", "mmt", "mmt-own"],
+)
+def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, changes: dict[str, Any]) -> None:
+    method = tiny.abmt(images, variant, augment=PLAIN, **changes)
+    s = method.settings
+    batch = next(iter(method.begin_epoch(0)))
+    moved(method)
+    if len(method.students) == 2:
+        for parameter in method.students[1].parameters():
+            parameter.data *= 1.1
+    seen = to_float(images.pixels(batch))
+    views: list[list[tuple[Any, Any]]] = []
+    with torch.no_grad():  # batch norm in training mode: the statistics are the batch's, in the step as here
+        for networks in (method.students, method.teachers):
+            branches = []
+            for network in networks:
+                pooled, logits = network(seen)
+                branches += list(zip(network.encoder.split(pooled.double()), logits.double(), strict=True))
+            views.append(branches)
+    found, labels = method.step(batch), method.labelling.current.labels[batch]
+
+    students, teachers = views
+    count = len(students)
+    assert count == {"a+m1": 2, "a+m1+a2": 3, "global": s.networks}[s.encoder.head]
+    sums = dict.fromkeys(("classification", "soft_classification", "triplet", "soft_triplet"), 0.0)
+    for i, (pooled, logits) in enumerate(students):
+        # Around the ring: branch 1 teaches branch 2, 2 teaches 3, and the last the first.
+        target_pooled, target_logits = teachers[(i - 1) % count if s.cross_branch else i]
+        sums["classification"] += np.mean(reference.cross_entropy(logits, labels, s.label_smoothing))
+        sums["soft_classification"] += np.mean(reference.soft_cross_entropy(logits, target_logits))
+        sums["triplet"] += np.mean(reference.batch_hard_triplet(pooled, labels, None))
+        sums["soft_triplet"] += np.mean(reference.soft_triplet(pooled, target_pooled, labels, s.soft_triplet))
+    share = count if variant == "code" else 1
+    for name, total in sums.items():
+        weight = getattr(s, f"{name}_weight")
+        if weight:
+            assert float(found[f"loss/{name}"]) == pytest.approx(weight * total / share, rel=1e-4), name
+        assert (f"loss/{name}" in found) == bool(weight)
+    assert (s.label_smoothing, s.soft_triplet) == ((0.1, "two-class") if variant == "code" else (0, "positive-share"))
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "abmt-thesis"])
+def test_the_losses_of_four_steps_are_pinned(images: Crops, name: str) -> None:
+    variant = "thesis" if name.endswith("thesis") else "code"
+    found = steps(tiny.abmt(images, variant, iterations=4, **NETWORKS[name.removesuffix("-thesis")]))
+    kept = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+    if os.environ.get("RESIGHT_WRITE_GOLDEN"):
+        write_atomically(GOLDEN, json.dumps({**kept, name: found}, indent=2) + "\n")
+        return
+    assert len(found) == len(kept[name]) == 4
+    for step, (values, pinned) in enumerate(zip(found, kept[name], strict=True)):
+        assert values == pytest.approx(pinned, rel=1e-4), f"step {step}"
+
+
+def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
+    alone = {"soft_classification_weight": 0, "soft_triplet_weight": 0, "label_smoothing": 0}
+    method = tiny.abmt(images, augment=PLAIN, learning_rate=3e-3, **alone)
+    batch = next(iter(method.begin_epoch(0)))
+    totals = [sum(float(v) for v in method.step(batch).values()) for _ in range(12)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("climbs", [True, False])
+def test_teachers_get_no_gradient_and_are_moving_averages(images: Crops, name: str, climbs: bool) -> None:
+    method = tiny.abmt(images, momentum=0.6, ramp=climbs, **NETWORKS[name])
+    momenta = [0, 0.5, 0.6, 0.6] if climbs else [0, 0.6, 0.6, 0.6]
+    expected = [p.detach().clone() for teacher in method.teachers for p in teacher.encoder.parameters()]
+    taken = 0
+    for epoch in range(2):
+        for batch in method.begin_epoch(epoch):
+            classifiers = [c.weight.detach().clone() for t in method.teachers for c in t.classifiers]
+            method.step(batch)
+            now = [p for student in method.students for p in student.encoder.parameters()]
+            expected = [
+                momenta[taken] * e + (1 - momenta[taken]) * p.detach() for e, p in zip(expected, now, strict=True)
+            ]
+            learnt = [c.weight.detach() for student in method.students for c in student.classifiers]
+            followed = [c.weight for teacher in method.teachers for c in teacher.classifiers]
+            for before, target, found in zip(classifiers, learnt, followed, strict=True):
+                torch.testing.assert_close(found, momenta[taken] * before + (1 - momenta[taken]) * target)
+            taken += 1
+    assert taken == 4, "the climb goes on in the second epoch"
+    teachers = [p for teacher in method.teachers for p in teacher.encoder.parameters()]
+    for found, value in zip(teachers, expected, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-6)
+    assert all(p.grad is None and not p.requires_grad for t in method.teachers for p in t.parameters())
+    for student in method.students:
+        assert all(p.grad is not None for p in student.parameters() if p.requires_grad)
+
+
+def test_what_is_kept_is_the_first_teacher_without_its_classifiers(images: Crops) -> None:
+    method = tiny.abmt(images, **tiny.MMT)
+    assert method.encoder is method.teachers[0].encoder
+    assert not any("classifier" in name for name in method.encoder.state_dict())
+
+
+def test_teachers_run_in_training_mode_and_keep_their_own_statistics(images: Crops) -> None:
+    """Facts 7: averages are of parameters only; the teacher's running statistics come from its own passes."""
+    method = tiny.abmt(images)
+    before = {n: b.clone() for n, b in method.encoder.named_buffers() if n.endswith("running_mean")}
+    batches = method.begin_epoch(0)
+    moved(method)
+    method.step(next(iter(batches)))
+    assert method.encoder.training
+    student = dict(method.students[0].encoder.named_buffers())
+    for name, buffer in method.encoder.named_buffers():
+        if name in before:
+            assert not torch.equal(buffer, before[name])
+            assert not torch.equal(buffer, student[name])
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"stochastic_augmentation": True}])
+def test_what_the_teacher_sees_can_be_drawn_apart(images: Crops, changes: dict[str, Any]) -> None:
+    seen: dict[str, list[torch.Tensor]] = {"student": [], "teacher": []}
+    method = tiny.abmt(images, **changes)
+    batch = next(iter(method.begin_epoch(0)))
+    for name, network in (("student", method.students[0]), ("teacher", method.teachers[0])):
+        network.register_forward_hook(lambda _, inputs, out, name=name: seen[name].extend([inputs[0], out[1]]))
+    method.step(batch)
+    same_images = torch.equal(seen["student"][0], seen["teacher"][0])
+    assert same_images == ("dropout" in changes)
+    # Before the first step they have the same weights.
+    assert not torch.allclose(seen["student"][1], seen["teacher"][1].float(), rtol=1e-3)
+    plain = tiny.abmt(images)
+    seen["student"].clear(), seen["teacher"].clear()
+    batch = next(iter(plain.begin_epoch(0)))
+    for name, network in (("student", plain.students[0]), ("teacher", plain.teachers[0])):
+        network.register_forward_hook(lambda _, inputs, out, name=name: seen[name].extend([inputs[0], out[1]]))
+    plain.step(batch)
+    assert torch.equal(seen["student"][0], seen["teacher"][0])
+    torch.testing.assert_close(seen["student"][1], seen["teacher"][1])
+
+
+def test_two_networks_see_images_augmented_apart_and_so_come_apart(images: Crops) -> None:
+    method = tiny.abmt(images, **tiny.MMT)
+    seen: list[torch.Tensor] = []
+    batches = method.begin_epoch(0)
+    for network in (*method.students, *method.teachers):
+        network.register_forward_hook(lambda _, inputs, out: seen.append(inputs[0]))
+    method.step(next(iter(batches)))
+    first, second, first_teacher, second_teacher = seen
+    assert torch.equal(first, first_teacher)
+    assert torch.equal(second, second_teacher)
+    assert not torch.equal(first, second)
+    one, two = (student.encoder.backbone.network[0].weight for student in method.students)
+    assert not torch.equal(one, two)
+
+
+# -- an epoch ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["abmt", "mmt"])
+def test_classifiers_begin_as_the_centres_of_the_clusters(images: Crops, name: str) -> None:
+    """Thesis §4.3.3: the normalised mean of each branch's part of the jointly normalised vectors."""
+    method = tiny.abmt(images, **NETWORKS[name])
+    if name == "mmt":
+        moved(method)
+    each = []
+    for teacher in method.teachers:
+        teacher.encoder.eval()
+        with torch.no_grad():
+            each.append(teacher.encoder.embed(to_float(images.pixels(slice(None)))))
+    vectors = torch.stack(each).mean(0)
+    if name == "mmt":  # of two teachers the mean, with unit length again
+        vectors = vectors / vectors.norm(dim=1, keepdim=True)
+    method.begin_epoch(0)
+    labels = torch.from_numpy(method.labelling.current.labels.copy())
+    for network in (*method.students, *method.teachers):
+        assert len(network.classifiers) == network.encoder.whole
+        for branch, classifier in enumerate(network.classifiers):
+            part = vectors[:, branch * 32 : (branch + 1) * 32]
+            for label in range(method.labelling.current.clusters):
+                mean = part[labels == label].mean(0)
+                torch.testing.assert_close(classifier.weight[label].detach(), mean / mean.norm(), rtol=1e-3, atol=1e-4)
+            assert classifier.bias is None
+
+
+def test_kmeans_sees_the_mean_of_two_teachers_as_it_is(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = {}
+    for kind in ("dbscan", "kmeans"):
+        method = tiny.abmt(images, **{**tiny.MMT, "cluster": ClusterSettings(method=kind, clusters=8, k1=12)})
+        moved(method)
+        seen: list[np.ndarray] = []
+        whole = method.labelling.update
+        monkeypatch.setattr(
+            method.labelling, "update", lambda v, d, whole=whole, seen=seen, **k: seen.append(v) or whole(v, d, **k)
+        )
+        method.begin_epoch(0)
+        lengths[kind] = np.linalg.norm(seen[0], axis=1)
+    np.testing.assert_allclose(lengths["dbscan"], 1, rtol=1e-5)
+    assert (lengths["kmeans"] < 0.999).all()
+    assert method.labelling.current.clusters == 8
+
+
+def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> None:
+    for fresh in (True, False):
+        method = tiny.abmt(images, fresh_optimiser=fresh)
+        steps(method)
+        assert len(method.optimiser.state) > 0
+        before = method.classifier_optimiser
+        method.begin_epoch(1)
+        assert (len(method.optimiser.state) == 0) == fresh
+        assert method.classifier_optimiser is not before
+        assert len(method.classifier_optimiser.state) == 0
+        assert ("optimiser" in method.parts) == (not fresh)
+        group = method.optimiser.param_groups[0]
+        assert (group["lr"], group["weight_decay"]) == (3.5e-4, 5e-4)
+
+
+def test_the_first_epochs_eps_can_be_kept(images: Crops) -> None:
+    for keep in (True, False):
+        method = tiny.abmt(images, keep_eps=keep)
+        found = []
+        for epoch in range(3):
+            for batch in method.begin_epoch(epoch):
+                method.step(batch)
+            found.append(method.end_epoch()["eps"])
+        assert (len(set(found)) == 1) == keep
+        assert min(found) > 0
+
+
+def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:
+    method = tiny.abmt(images, measured_images=7)
+    steps(method)
+    chosen = images[np.array([0, 16, 32, 48, 63, 79, 95])]
+    pooled, unit = [], []
+    for network in (method.students[0], method.teachers[0]):
+        network.encoder.eval()
+        with torch.no_grad():
+            pixels = to_float(chosen.pixels(slice(None)))
+            pooled.append(network.encoder.pool(pixels))
+            unit.append(network.encoder.embed(pixels))
+    values = method.end_epoch()
+    average, largest = pooled[1].double().split(32, 1)
+    apart = np.mean([np.sqrt(((a - b) ** 2).sum()) for a, b in zip(average.numpy(), largest.numpy(), strict=True)])
+    assert values["teachers_apart"] == pytest.approx(apart, rel=1e-3)
+    gaps = [np.sqrt(((a - b) ** 2).sum()) for a, b in zip(*(u.double().numpy() for u in unit), strict=True)]
+    assert values["student_teacher_apart"] == pytest.approx(np.mean(gaps), rel=1e-2, abs=1e-5)
+    assert method.encoder.training is False
+
+
+def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
+    for name, changes in NETWORKS.items():
+        method = tiny.abmt(images, **changes)
+        seen = []
+        for epoch in range(2):
+            for batch in method.begin_epoch(epoch):
+                method.step(batch)
+            seen.append(method.end_epoch())
+        assert "stability" not in seen[0]
+        assert "stability" in seen[1]
+        for values in seen:
+            assert {"clusters", "outlier_share", "eps", "learning_rate", "student_teacher_apart"} <= set(values)
+            assert ("teachers_apart" in values) == (name != "mean_teacher")
+            assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
+    quiet = tiny.abmt(images, measured_images=0)
+    steps(quiet)
+    assert "student_teacher_apart" not in quiet.end_epoch()
+
+
+def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
+    unlabelled = with_columns(images, people=np.full(len(images), -1))
+    assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabelled), 2)
+
+
+def test_images_of_a_source_are_passed_on_only_where_they_weigh(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = images[: len(images) // 2]
+    for weight in (0.0, 0.1):
+        cluster = dataclasses.replace(tiny.ABMT_SETTINGS.cluster, source_weight=weight)
+        method = tiny.abmt(images, source=other, cluster=cluster)
+        seen: list[Any] = []
+
+        def update(vectors: Any, devices: Any, *, source: Any = None, method: Any = method, seen: Any = seen) -> Any:
+            seen.append(source)
+            labels = np.unique(images.table.people, return_inverse=True)[1]
+            method.labelling.current = dataclasses.replace(method.labelling.current, labels=labels)
+            return method.labelling.current
+
+        monkeypatch.setattr(method.labelling, "update", update)
+        method.begin_epoch(0)
+        if not weight:
+            assert seen == [None]
+            continue
+        assert seen[0].shape == (len(other), 64)
+        np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), 1, rtol=1e-5)
+    with pytest.raises(ConfigError, match="give --source NAME=PATH"):
+        tiny.abmt(images, cluster=cluster)
+
+
+# -- the readings --------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_the_released_codes_numbers() -> None:
+    s = ABMTSettings()
+    assert (s.epochs, s.iterations, s.identities, s.images) == (40, 400, 16, 4)
+    assert (s.learning_rate, s.weight_decay, s.momentum) == (3.5e-4, 5e-4, 0.999)
+    assert (s.classification_weight, s.soft_classification_weight, s.soft_triplet_weight) == (0.5, 0.5, 1)
+    assert (s.triplet_weight, s.label_smoothing, s.batchnorm_chunks) == (0, 0.1, 4)
+    assert (s.cluster.k1, s.cluster.k2, s.cluster.reading, s.cluster.rho) == (20, 6, "abmt", 2e-3)
+    assert (s.cluster.min_samples, s.cluster.method, s.cluster.clusters) == (4, "dbscan", 500)
+    assert s.augment == AugmentSettings(flip=0.5, pad=10, blur=0, erase=0.5)
+    assert s.encoder == EncoderSettings("resnet50_linear_stem", head="a+m1")
+    assert MeanTeacherSettings() == MeanTeacherSettings(
+        **{
+            **dataclasses.asdict(s),
+            "encoder": EncoderSettings("resnet50_linear_stem"),
+            "cluster": s.cluster,
+            "augment": s.augment,
+        }
+    )
+    mmt = MMTSettings()
+    assert (mmt.networks, mmt.triplet_weight, mmt.soft_triplet_weight) == (2, 0.2, 0.8)
+    assert (mmt.cluster.rho, mmt.keep_eps) == (1.6e-3, True)
+    assert {METHODS[name][0] for name in ("abmt", "mean_teacher", "mmt")} == {ABMT}
+
+
+@pytest.mark.parametrize("method", ["abmt", "mean_teacher", "mmt"])
+def test_the_variants_change_exactly_what_they_say(method: str) -> None:
+    kind = METHODS[method][1]
+    assert read_recipe(method)[0] == kind()
+    thesis = read_recipe(method, "", "--variant=thesis")[0]
+    encoder = dataclasses.replace(kind().encoder, backbone="resnet50")
+    assert thesis == dataclasses.replace(kind(), **LITERAL, encoder=encoder)
+
+
+@pytest.mark.parametrize("method", ["abmt", "mean_teacher", "mmt"])
+def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_recipe(method, "", "--print_config")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "#" not in line] == []
+
+
+# -- going on ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"fresh_optimiser": False, "keep_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
+    ids=["abmt", "kept", "mmt", "frozen"],
+)
+def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
+    run_to(tmp_path / "whole", images, 4, **changes)
+    run_to(tmp_path / "halves", images, 2, **changes)
+    assert len(Run(tmp_path / "halves").metrics()) == 2
+    run_to(tmp_path / "halves", images, 4, **changes)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+method = tiny.abmt(tiny.crops(root))
+whole_step, taken = method.step, []
+
+def step(batch):
+    losses = whole_step(batch)
+    taken.append(batch)
+    if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
+        os.kill(os.getpid(), signal.SIGKILL)
+    return losses
+
+method.step = step
+fit(method, Run(folder, seed=3), epochs=4)
+"""
+
+
+def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(
+    images: Crops, tiny_market: Path, tmp_path: Path
+) -> None:
+    killed = script(tmp_path, KILLED, tmp_path / "killed", tiny_market)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [line["epoch"] for line in Run(tmp_path / "killed").metrics()] == [0, 1]
+    run_to(tmp_path / "killed", images, 4)
+    run_to(tmp_path / "whole", images, 4)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+SHARED = """
+import dataclasses, sys
+from pathlib import Path
+import tiny
+from resight.runs import Run
+from resight.training import fit
+
+folder, root = map(Path, sys.argv[1:])
+for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
+    head = changes.get("encoder", tiny.ABMT_SETTINGS.encoder).head
+    encoder = dataclasses.replace(tiny.ENCODER, head=head, batchnorm="frozen", neck_statistics="dataset")
+    method = tiny.abmt(
+        tiny.crops(root),
+        device=dataclasses.replace(tiny.DEVICE, processes=2),
+        **{**changes, "encoder": encoder, "batchnorm_chunks": 1, "triplet_weight": 0.2},
+    )
+    assert method.devices.world == 2
+    fit(method, Run(folder / name, seed=3, writes=method.devices.rank == 0), epochs=2)
+"""
+
+
+def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, tmp_path: Path) -> None:
+    two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
+    assert two.returncode == 0, two.stderr
+    for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
+        clean = splits_cleanly("global" if changes else "a+m1")
+        run_to(tmp_path / name, images, 2, **{**changes, **clean, "triplet_weight": 0.2})
+        one, both = (Run(folder).metrics() for folder in (tmp_path / name, tmp_path / "two" / name))
+        assert len(one) == len(both) == 2
+        for left, right in zip(one, both, strict=True):
+            left, right = ({k: v for k, v in line.items() if k not in TIMES} for line in (left, right))
+            assert right == pytest.approx(left, rel=1e-3, abs=1e-5)
+
+
+# -- edges ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_two_clusters_it_says_so(images: Crops) -> None:
+    """Every image an outlier, or all in one cluster."""
+    for cluster, count in (
+        (ClusterSettings(k1=2, k2=1, eps=1e-6, min_samples=9), 0),
+        (ClusterSettings(k1=90, eps=0.99), 1),
+    ):
+        method = tiny.abmt(images, cluster=cluster)
+        batches = method.begin_epoch(0)
+        assert method.labelling.current.clusters == count
+        with pytest.raises(RunError, match=rf"found {count} cluster\(s\)") as error:
+            next(iter(batches))
+        assert "\n" not in str(error.value)
+
+
+def test_more_clusters_than_images_are_refused(images: Crops) -> None:
+    method = tiny.abmt(images, cluster=ClusterSettings(method="kmeans", clusters=500))
+    with pytest.raises(ConfigError, match="1 to 96 clusters for so many images, found 500"):
+        method.begin_epoch(0)
+
+
+@pytest.mark.parametrize("cameras", [0, -1])
+def test_one_camera_or_none_that_is_known(images: Crops, cameras: int) -> None:
+    same = with_columns(images, cameras=np.full(len(images), cameras))
+    for losses in steps(tiny.abmt(same)):
+        assert np.isfinite(list(losses.values())).all()
+
+
+def test_images_without_a_table_of_anything(images: Crops) -> None:
+    bare = dataclasses.replace(images, table=ImageTable(images.table.paths))
+    assert len(steps(tiny.abmt(bare))) == 2
+
+
+def test_a_head_of_parts_is_refused(images: Crops) -> None:
+    parts = dataclasses.replace(tiny.ENCODER, head="p1+p2(s2)")
+    with pytest.raises(ConfigError, match=r"asymmetric branches such as a\+m1; found 'p1\+p2\(s2\)'"):
+        tiny.abmt(images, encoder=parts)
+
+
+def test_a_peer_is_for_two_networks(images: Crops) -> None:
+    first, second = tiny.chain(tiny.ENCODER), tiny.chain(tiny.ENCODER)
+    for parameter in second.parameters():
+        parameter.data *= 0.5
+    both = dataclasses.replace(tiny.ABMT_SETTINGS, **tiny.MMT)
+    method = ABMT(both, images, seed=3, encoder=first, peer=second)
+    starts = [teacher.encoder.backbone.network[0].weight for teacher in method.teachers]
+    torch.testing.assert_close(starts[1], 0.5 * starts[0])
+    with pytest.raises(ConfigError, match="set networks to 2"):
+        ABMT(dataclasses.replace(both, networks=1), images, encoder=first, peer=second)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "epochs must be 1 or more"),
+        ({"batchnorm_chunks": 0}, "batchnorm_chunks must be 1 or more"),
+        ({"identities": 6}, "set batchnorm_chunks to 3 or fewer"),
+        ({"identities": 1}, "identities must be 2 or more"),
+        ({"networks": 3}, "networks must be 1 or 2"),
+        ({"soft_triplet_weight": -1.0}, "soft_triplet_weight must be 0 or more"),
+        ({"classification_weight": 0.0, "soft_classification_weight": 0.0}, "not both be 0"),
+        ({"momentum": 1.5}, "momentum must be in 0..1"),
+        ({"dropout": 1.0}, "dropout must be 0 or more and below 1"),
+    ],
+)
+def test_settings_are_checked(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ABMTSettings(**changes)
