@@ -41,7 +41,9 @@ class MadeUpTraining:
         self.calls: list[str] = []
         self.stop = stop or {}
 
-    def __call__(self, name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Any:
+    def __call__(
+        self, name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Dataset | None = None
+    ) -> Any:
         self.calls.append(options.run)
         run = Run(Path(options.run))
         if len(self.calls) in self.stop:
@@ -205,7 +207,7 @@ def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
 ) -> None:
     made_up = MadeUpTraining()
 
-    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Any:
+    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings, **_: Any) -> Any:
         small = dataclasses.replace(settings.encoder, backbone="test_efficientnet", weights="none")
         Encoder(small).save(Path(options.run) / "encoder-best.safetensors")
         return made_up(name, dataset, settings, options)
@@ -300,7 +302,9 @@ def test_rows_that_adapt_share_the_run_on_the_source(
     taken: list[tuple[str, str, str, str]] = []
     made_up = MadeUpTraining()
 
-    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Dataset | None) -> Any:
+    def train(
+        name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Dataset | None = None
+    ) -> Any:
         start = Path(options.start).name.rpartition("-")[0] if options.start else ""
         taken.append((name, dataset.name, source.name if source else "", f"{settings.encoder.head} {start}".strip()))
         return made_up(name, dataset, settings, options)
@@ -328,6 +332,24 @@ def test_rows_that_adapt_share_the_run_on_the_source(
     assert {each[3].split()[0] for each in taken if each[0] == "mean_teacher"} == {"global"}
     names = [line["state"] for line in of_ours(tmp_path / "out" / "table-4.3-smoke-seed1.json", "Market → Duke")]
     assert names == ["done"] * 10
+
+
+def test_a_model_of_one_set_is_scored_on_another(two_domains: list[str], tmp_path: Path) -> None:
+    """Table 3.9: trained as the set's own row of Table 3.6 is, and once for both."""
+    words = ["--scale=smoke", f"--out={tmp_path}", *two_domains]
+    assert main(["thesis", "run", "table-3.9", *words]) == 0
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [folder.name.rpartition("-")[0] for folder in folders] == ["scr-dukemtmc", "scr-market1501"]
+    for folder, target in zip(folders, ("market1501", "dukemtmc"), strict=True):
+        result = json.loads((folder / f"result-{target}.json").read_text())
+        assert target in result["data"]["spec"].split(" from ")[0]
+        own = json.loads((folder / "report.json").read_text())["best"]["scores"]
+        assert result["scores"]["best"]["mAP"] != own["mAP"]
+        assert (folder / "config.yaml").read_text().count("source: ''") == 1
+    before = [(folder / "metrics.jsonl").read_text() for folder in folders]  # with the seconds that it took
+    assert main(["thesis", "run", "table-3.6", *words]) == 0
+    assert [(folder / "metrics.jsonl").read_text() for folder in folders] == before
+    assert all((folder / "result.json").is_file() for folder in folders)
 
 
 def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_path: Path, capsys: Any) -> None:
