@@ -176,7 +176,9 @@ def _matches(
     sheet = saliency_sheet(
         [path for result in results for path in (settings.query, result)],
         _arrays(maps),
-        titles=[title for row in range(len(results)) for title in (f"query, to {row + 1}", f"result {row + 1}")],
+        titles=[
+            title for row in range(len(results)) for title in (f"query, to\nresult {row + 1}", f"result {row + 1}")
+        ],
         notes=[[f"{value:.2f}" for value in np.repeat(similar.cosines[0, :, names.index(name)], 2)] for name in maps],
     )
     return about, {"matches.png": strip, "saliency.png": sheet}
