@@ -263,7 +263,7 @@ def test_shares_add_up_to_the_similarity(seed: int, count: int, size: int) -> No
         assert found.totals[row, place] == pytest.approx(exact, abs=1e-15)
         shares, cosines = reference.part_shares(a, b, len(network.parts))
         np.testing.assert_allclose(found.shares[row, place], shares, atol=1e-6)
-        np.testing.assert_allclose(found.cosines[row, place], cosines, atol=1e-9)
+        np.testing.assert_allclose(found.cosines[row, place], cosines, rtol=0, atol=1e-12)
 
 
 def test_each_part_is_the_vector_of_its_name() -> None:
