@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -20,10 +21,11 @@ from resight.data.splits import Dataset
 from resight.errors import RunError, WeightsError
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
-from resight.records import Report
+from resight.records import Features, Report
 from resight.reports.saliency import saliency_sheet
+from resight.reports.strips import ranked_strip
 from resight.runs import Run
-from resight.thesis import looking, running
+from resight.thesis import pictures, running
 from resight.training import TrainSettings
 
 
@@ -220,13 +222,55 @@ def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
         assert {found.shape[0] for found in maps.values()} == {len(paths)}
         return saliency_sheet(paths, maps)
 
-    monkeypatch.setattr(looking, "saliency_sheet", sheet)
+    monkeypatch.setattr(pictures, "saliency_sheet", sheet)
     words = ["thesis", "run", "figure-3.2", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     parts = [f"spatial-channel partition: p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2)]
     assert drawn[0][:5] == ["ResNet-50: p1 whole", *parts]
-    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > looking.IMAGES * 160
+    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > pictures.IMAGES * 160
     assert "(figure-3.2-smoke-seed1.png)" in (tmp_path / "figure-3.2-smoke-seed1.md").read_text()
+
+
+def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up, asked = MadeUpTraining(), iter((1, 0, 0, 0))  # the first run takes each query for the next person
+
+    def embedded(encoder: Encoder, table: Any, **_: Any) -> Features:
+        people = np.unique(table.people, return_inverse=True)[1]
+        return Features(table, np.roll(np.eye(50, dtype=np.float32)[people], next(asked), axis=1), "made up")
+
+    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings, **_: Any) -> Any:
+        small = dataclasses.replace(settings.encoder, backbone="test_efficientnet", weights="none")
+        Encoder(small).save(Path(options.run) / "encoder-best.safetensors")
+        return made_up(name, dataset, settings, options)
+
+    monkeypatch.setattr(running, "train", train)
+    drawn: list[list[str]] = []
+    shown: list[tuple[str, list[str]]] = []
+
+    def strip(query: str, results: list[str], *, verdicts: list[str]) -> Any:
+        shown.append((query, verdicts))
+        return ranked_strip(query, results, verdicts=verdicts)
+
+    def stacked(strips: Any) -> Any:
+        drawn.append([name for name, _ in strips])
+        return stack(strips)
+
+    stack = pictures._stacked
+    monkeypatch.setattr(pictures, "extract", embedded)
+    monkeypatch.setattr(pictures, "ranked_strip", strip)
+    monkeypatch.setattr(pictures, "_stacked", stacked)
+    words = ["thesis", "run", "figure-3.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
+    assert main(words) == 0
+    assert drawn == [["PCB", "SCR"] * (len(shown) // 2)]
+    assert 2 <= len(shown) <= 2 * pictures.IMAGES
+    for (query, wrong), (same, right) in zip(shown[::2], shown[1::2], strict=True):
+        assert query == same
+        assert (wrong[0], right[0]) == ("wrong", "right")
+        assert "junk" not in wrong + right
+    assert len({Path(query).name[:4] for query, _ in shown}) == len(shown) / 2, "one query a person"
+    assert Image.open(tmp_path / "figure-3.4-smoke-seed1.png").height > len(shown) * 128
 
 
 def load_as_market(root: Path) -> Dataset:

@@ -21,7 +21,7 @@ from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.thesis.drawing import draw
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, load_scale, scales
-from resight.thesis.looking import looks
+from resight.thesis.pictures import PICTURES
 from resight.thesis.plan import Asked, jobs, load_data, read_data
 from resight.thesis.presenting import differing_lines, lines, listed, missing_lines, to_json, to_markdown, to_text
 from resight.thesis.running import Outcome, look, minutes_left, run_jobs
@@ -194,8 +194,8 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
 
     outcomes = run_jobs(planned, loaded, out, tell=tell)
     picture = None
-    if exhibit.kind == "saliency" and loaded:
-        picture = looks(outcomes, next(iter(loaded.values())), out)
+    if exhibit.kind in PICTURES and planned[0].group.data in loaded:
+        picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
     _write(exhibit, outcomes, asked, out, picture)
     found = lines(exhibit, outcomes)
     ours = [line for line in found if line.state != "quoted"]

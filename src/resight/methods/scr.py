@@ -192,8 +192,7 @@ class SCR:
         self.forward = self.devices.wrap(self.network)
         self.centres: Centres | None = None
         if settings.centre_weight:
-            width = encoder.split(torch.empty(0, encoder.dim))[0].shape[1]
-            self.centres = self.devices.place(Centres((encoder.whole, self.people, width)))
+            self.centres = self.devices.place(Centres((encoder.whole, self.people, encoder.width)))
         self._accuracies: list[Tensor] = []
 
     @property
