@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from resight.cli.explain import joined_lists
 from resight.cli.main import main
+from resight.data.images import read_image
+from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.models.encoder import Encoder, EncoderSettings
 
@@ -70,6 +74,31 @@ def test_why_two_images_match(
     assert Image.open(tmp_path / "saliency.png").height > 2 * 160
     assert main(words) == 0
     assert "all together" in capsys.readouterr().out
+
+
+def test_each_pair_is_explained_in_both_directions(
+    encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, result = images(tiny_market, 2)
+    size = (64, 32)
+    first, second = (to_float(torch.from_numpy(read_image(path, size))[None]) for path in (query, result))
+    asked = {}
+
+    def watched(network: Encoder, pictures: Tensor, **extra: Any) -> dict[str, Tensor]:
+        asked.update(images=pictures, **extra)
+        maps = {name: torch.zeros((2, 4, 2)) for name in PARTS}
+        for found in maps.values():
+            found[0, 0, 0] = found[1, 3, 1] = 1
+        return maps
+
+    monkeypatch.setattr("resight.cli.explain.grad_cam", watched)
+    words = ["explain", encoder, f"--query={query}", f"--result={result}", f"--out={tmp_path}", "--json"]
+    assert main(words) == 0
+    assert asked["target"] == "match"
+    assert torch.equal(asked["images"], torch.cat([first, second]))
+    assert torch.equal(asked["others"], torch.cat([second, first]))
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    assert [part["highest"] for part in found["parts"]] == [[0.875, 0.75]] * 5, "the result's map, not the query's"
 
 
 def test_why_a_search_finds_what_it_finds(

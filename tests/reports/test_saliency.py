@@ -21,7 +21,7 @@ def pictures(tmp_path: Path) -> list[str]:
 
 
 def test_no_heat_is_the_grey_picture_and_full_heat_is_yellow() -> None:
-    picture = Image.effect_noise((32, 64), 80).convert("RGB")
+    picture = Image.merge("RGB", [Image.effect_noise((32, 64), spread) for spread in (80, 60, 40)])
     cold = np.asarray(saliency.overlay(picture, np.zeros((4, 2))))
     np.testing.assert_array_equal(cold, np.asarray(picture.convert("L").convert("RGB")))
     hot = np.asarray(saliency.overlay(picture, np.ones((4, 2)))).astype(int)

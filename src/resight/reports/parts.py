@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from resight.explain import Part, PartSimilarities
@@ -49,8 +48,7 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
         first result agrees most and which least.
     """
     results = len(strip.verdicts)
-    there = np.isfinite(found.cosines[row]).all(1)
-    cosines = found.cosines[row][there][:results]
+    cosines = found.cosines[row, :results]
     font = load_font(max(9, height // 14))
     line, margin = round(1.35 * font.size), max(6, height // 18)
     examples = {part.kind: part for part in found.parts}
