@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from resight.errors import DataError
 from resight.evaluation import evaluate
 from resight.extraction import extract_tracklets
 from resight.numerics.distances import squared_distances, sum_of_part_distances
+from resight.records import Features, Report
 from resight.scoring import Score, measure, scorer
 
 DRAWN = TrackletSettings(frames=2, sampling="random", pooling="tpp", seed=3)
@@ -37,8 +39,15 @@ def score_of(dataset: Dataset, tracklet: TrackletSettings = DRAWN) -> Score:
     return found
 
 
-def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset) -> None:
+def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = tiny.encoder()
+    used = []
+
+    def recording(*given: Features, **how: Any) -> Report:
+        used.append(how["distance"])
+        return evaluate(*given, **how)
+
+    monkeypatch.setattr(scoring, "evaluate", recording)
     report, queries, gallery = score_of(mars)(encoder)
     sides = [
         extract_tracklets(encoder, side, tracklet=DRAWN, flip=True, devices=Devices(tiny.DEVICE))
@@ -48,6 +57,7 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset) ->
     assert (len(queries), len(gallery), queries.vectors.shape[1]) == (3, 6, 3 * 32)
     expected = evaluate(*sides, distractor=0, distance=sum_of_part_distances)
     assert report.scores == expected.scores
+    assert used == [sum_of_part_distances]
     known = report.provenance
     assert known["data"] == "mars-with-queries"
     assert "with the queries' own tracklets" in " ".join(known["notes"])

@@ -11,12 +11,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from resight.cli.evaluate import ranking
+from resight.cli.evaluate import EvaluateSettings, ranking
 from resight.cli.main import main
+from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.numerics.distances import sum_of_part_distances
 from resight.records import Features, ImageTable
 
 TINY = [
@@ -92,6 +94,10 @@ def test_evaluate_prints_json_and_writes_a_page(run, people, tmp_path, capsys):
     assert f">{100 * expected:.1f}<" in html
 
 
+def sum_of_four(one, other):
+    return sum_of_part_distances(one, other, parts=4)
+
+
 def test_the_page_ranks_as_the_scores_do():
     """Without junk, the first right result of a strip stands where the evaluation found it."""
     random = np.random.default_rng(0)
@@ -110,6 +116,11 @@ def test_the_page_ranks_as_the_scores_do():
         np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
         first[re_ranking] = right.argmax(1).tolist()
     assert first[False] != first[True]
+    found = ranking(queries, gallery, re_ranking=False, k=60, distance=sum_of_four)
+    right = gallery.table.people[found.ids] == queries.table.people[:, None]
+    report = evaluate(queries, gallery, distance=sum_of_four)
+    np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
+    assert first[False] != right.argmax(1).tolist()
 
 
 def test_search_finds_the_image_itself_first(run, people, tmp_path, capsys):
@@ -217,15 +228,16 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
 
     parts = ["--tracklet.pooling=tpp", "--tracklet.sampling=random", "--tracklet.frames=3", f"--page={page}"]
     vectors = [f"--cache={tmp_path / 'vectors'}"]
-    found = {}
-    for flags in ((), ("--tracklet.distance=concatenated",), ("--tracklet.distance=concatenated", "--rerank")):
-        assert main(["evaluate", f"--data={spec}", "--json", *parts, *vectors, *encoder, *flags]) == 0
-        found[flags] = json.loads(capsys.readouterr().out)
-        assert found[flags]["provenance"]["tracklet"]["sampling"] == "random"
+    for distance in ("sum", "concatenated"):
+        flags = [*parts, *vectors, *encoder, f"--tracklet.distance={distance}"]
+        assert main(["evaluate", f"--data={spec}", "--json", *flags]) == 0
+        known = json.loads(capsys.readouterr().out)["provenance"]["tracklet"]
+        assert (known["sampling"], known["frames"], known["distance"]) == ("random", 3, distance)
         assert "Ranked strips" in page.read_text()
     assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
     assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
     assert "set tracklet.distance to concatenated" in capsys.readouterr().err
+    EvaluateSettings(rerank=True, tracklet=TrackletSettings(pooling="tpp", distance="concatenated"))
 
     small = ["--encoder.height=64", "--encoder.width=32", "--epochs=1", "--iterations=2", "--identities=2"]
     run = f"--run={tmp_path / 'run'}"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.data import crops
+from resight.data import crops, reading
 from resight.data.crops import fits_memory, load_crops, open_crops
+from resight.data.images import read_image
 from resight.errors import DataError
 from resight.records import ImageTable
 
@@ -19,11 +20,11 @@ SIZE = (24, 12)
 
 @pytest.fixture
 def table(draw: Callable[..., Path], tmp_path: Path) -> ImageTable:
-    """Person 1 in tracklets 7 and 8, person 2 in 9, and one of whom nothing is known."""
-    names = [f"{row}.png" for row in range(8)]
+    """Person 1 in tracklets 7 and 8, person 2 in 9, and two images of which nothing is known."""
+    names = [f"{row}.png" for row in range(9)]
     root = draw(tmp_path, *names)
-    people, tracklets = np.array([1, 1, 1, 1, 1, 2, 2, -1]), np.array([7, 7, 7, 8, 8, 9, 9, -1])
-    return ImageTable(np.array([str(root / name) for name in names]), people, people, tracklets, np.arange(8))
+    people, tracklets = np.array([1, 1, 1, 1, 1, 2, 2, -1, -1]), np.array([7, 7, 7, 8, 8, 9, 9, -1, -1])
+    return ImageTable(np.array([str(root / name) for name in names]), people, people, tracklets, np.arange(9))
 
 
 def broken(table: ImageTable, *rows: int) -> None:
@@ -34,7 +35,7 @@ def broken(table: ImageTable, *rows: int) -> None:
 def test_pixels_are_those_that_are_decoded_at_once(table: ImageTable) -> None:
     opened, loaded = open_crops(table, SIZE), load_crops(table, SIZE)
     assert opened.size == loaded.size == SIZE
-    assert len(opened) == len(opened.store) == 8
+    assert len(opened) == len(opened.store) == 9
     for rows in (slice(None), slice(2, 5), np.array([3, 0, 3])):
         assert (opened.pixels(rows) == loaded.pixels(rows)).all()
         assert (opened[1:].pixels(np.array([2])) == loaded.pixels(np.array([3]))).all()
@@ -42,12 +43,22 @@ def test_pixels_are_those_that_are_decoded_at_once(table: ImageTable) -> None:
     assert opened.problems == ()
 
 
+def test_what_cannot_be_read_is_tried_once(table: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(table, 0)
+    tried: list[str] = []
+    monkeypatch.setattr(reading, "read_image", lambda path, size: tried.append(path) or read_image(path, size))
+    opened = open_crops(table, SIZE)
+    for _ in range(3):
+        opened.pixels(np.array([0]))
+    assert tried == [table.paths[0], *[table.paths[1]] * 3]
+
+
 @pytest.mark.parametrize(
     ("gone", "asked", "instead"),
     [
         ((1,), 1, 0),  # of the two neighbours the first
         ((0, 1), 0, 2),
-        ((2,), 2, 1),  # of its tracklet, though the next row is as near
+        ((1, 2), 2, 0),  # of its tracklet, though the next row is nearer
         ((0, 1, 2), 2, 3),  # else of its person
         ((0, 1, 2, 3), 0, 4),
         ((3, 4), 4, 2),
