@@ -28,6 +28,7 @@ from resight.methods.abmt import ABMT
 from resight.methods.abmt_settings import LITERAL, ABMTSettings
 from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
 from resight.models.encoder import EncoderSettings
+from resight.numerics import clustering
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.runs import Run
@@ -370,6 +371,23 @@ def test_images_of_a_source_are_passed_on_only_where_they_weigh(images: Crops, m
         np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), 1, rtol=1e-5)
     with pytest.raises(ConfigError, match="give --source NAME=PATH"):
         tiny.abmt(images, cluster=cluster)
+
+
+def test_the_source_reaches_the_clustering(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = images[: len(images) // 2]
+    settings = dataclasses.replace(tiny.ABMT_SETTINGS.cluster, source_weight=0.1)
+    method = tiny.abmt(images, source=other, cluster=settings)
+    seen: list[Any] = []
+
+    def watched(vectors: Any, settings: ClusterSettings, **given: Any) -> Any:
+        seen.append((settings, given["source"]))
+        return clustering.cluster(vectors, settings, **given)
+
+    monkeypatch.setattr("resight.methods.labelling.cluster", watched)
+    method.begin_epoch(0)
+    ((used, vectors),) = seen
+    assert used == settings
+    assert vectors.shape == (len(other), 64)
 
 
 # -- the readings --------------------------------------------------------------------------------------------------
