@@ -328,11 +328,15 @@ def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
     assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabelled), 2)
 
 
-def test_images_of_a_source_are_passed_on_only_where_they_weigh(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_a_source_are_passed_on_only_where_they_weigh(
+    images: Crops, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     other = images[: len(images) // 2]
     for weight in (0.0, 0.1):
         cluster = dataclasses.replace(tiny.ABMT_SETTINGS.cluster, source_weight=weight)
+        caplog.clear()
         method = tiny.abmt(images, source=other, cluster=cluster)
+        assert ("are not used: set cluster.source_weight" in caplog.text) == (weight == 0)
         seen: list[Any] = []
 
         def update(vectors: Any, devices: Any, *, source: Any = None, method: Any = method, seen: Any = seen) -> Any:
