@@ -301,7 +301,6 @@ def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:
     assert values["teachers_apart"] == pytest.approx(apart, rel=1e-3)
     gaps = [np.sqrt(((a - b) ** 2).sum()) for a, b in zip(*(u.double().numpy() for u in unit), strict=True)]
     assert values["student_teacher_apart"] == pytest.approx(np.mean(gaps), rel=1e-2, abs=1e-5)
-    assert method.encoder.training is False
 
 
 def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:

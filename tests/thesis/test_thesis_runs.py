@@ -37,7 +37,9 @@ class MadeUpTraining:
         self.calls: list[str] = []
         self.stop = stop or {}
 
-    def __call__(self, name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Any:
+    def __call__(
+        self, name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Any = None
+    ) -> Any:
         self.calls.append(options.run)
         run = Run(Path(options.run))
         if len(self.calls) in self.stop:

@@ -181,6 +181,7 @@ class ABMT:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far teachers and students are apart."""
+        self.devices.same_buffers(*self.students, *self.teachers)
         found = self.labelling.current
         values = {**found.quality, "eps": found.eps, "learning_rate": self.settings.learning_rate}
         return values | (self._apart() if self.settings.measured_images else {})
