@@ -36,7 +36,7 @@ def groups(size, seed):
 @pytest.mark.parametrize(("interval", "smoothing"), [(100, 3.0), (37, 0), (5000, 1.0), (10, 50.0)])
 def test_travel_times_are_counted_as_described(interval, smoothing):
     seen, labels = sightings(120, 3), groups(120, 4)
-    seen.frames[:4] = 77  # equal frames, also by different cameras
+    labels[:4], seen.frames[:4], seen.cameras[:4] = 12, 77, [5, 2, 9, 2]  # a cluster of equal frames
     times = travel_times(labels, seen, interval=interval, smoothing=smoothing)
     known = reference.travel_times(labels, seen.cameras, seen.frames, interval, smoothing)
     assert times.cameras.tolist() == [2, 5, 9]
@@ -64,6 +64,7 @@ def test_two_people_by_hand():
 def test_the_joint_graph_is_the_dense_definition(reading, seed):
     vectors = people(seed, size=90) * np.float32(3)  # directions alone are compared
     seen, labels = sightings(90, seed), groups(90, seed)
+    seen.frames[:9] = 500  # equal frames by different cameras
     times = travel_times(labels, seen, smoothing=2)
     base = joint_base(vectors, seen, times, 16)
     distances = naive_distances(vectors, seen, labels, 100, 2)
