@@ -201,6 +201,14 @@ class Devices:
         """Give the first process' value to all."""
         return self.fabric.broadcast(value) if self.fabric else value
 
+    @torch.no_grad()
+    def same_buffers(self, *modules: nn.Module) -> None:
+        """Give all processes the first one's buffers: running statistics that each has of its own share of images."""
+        for module in modules if self.fabric else ():
+            buffers = list(module.buffers())
+            for buffer, first in zip(buffers, self.broadcast([buffer.cpu() for buffer in buffers]), strict=True):
+                buffer.copy_(first)
+
     def barrier(self) -> None:
         """Wait for every process."""
         if self.fabric:

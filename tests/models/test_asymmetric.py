@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from resight.errors import ConfigError
 from resight.models.asymmetric import ABMT, AsymmetricBranch, AsymmetricBranches, parse_branches
-from resight.models.backbones import Backbone
+from resight.models.backbones import Backbone, build_backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.folding import folded
@@ -192,6 +192,12 @@ def test_the_added_block_has_weights_of_its_own() -> None:
     assert not torch.equal(before["conv_pw.weight"], added["conv_pw.weight"])
     assert float(added["bn1.weight"].detach().std()) == pytest.approx(0.02, rel=0.3)
     assert torch.equal(added["bn1.bias"], torch.zeros_like(added["bn1.bias"]))
+    backbone, _ = build_backbone(LITE0.backbone, weights="none")
+    for name, buffer in backbone.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.fill_(3)
+    trained = branched(Encoder(LITE0, backbone)).branches[1]
+    assert (float(trained[3].bn1.running_mean[0]), float(trained[4].bn1.running_mean[0])) == (3, 0)
     other = branched(encoder(LITE0, head="a+m2")).branches[1]
     assert not torch.equal(other[4].conv_pw.weight, other[5].conv_pw.weight), "two added blocks are drawn apart"
 

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     name, *flags = arguments or ("",)
     if name in ("-h", "--help"):
         print(
-            "usage: resight train METHOD --data SPEC [--config RECIPE] [--run FOLDER] [settings]\n"
+            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]\n"
             f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help lists its settings"
         )
         return 0

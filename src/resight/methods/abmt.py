@@ -27,6 +27,7 @@ GPUs of the released runs; ResNet-50's stem (code without ReLU).
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
@@ -52,6 +53,8 @@ from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
 from resight.runs import Stateful
+
+logger = logging.getLogger(__name__)
 
 LOSSES = ("classification", "soft_classification", "triplet", "soft_triplet")
 
@@ -93,6 +96,10 @@ class ABMT:
         if weighs and source is None:
             raise ConfigError(
                 "cluster.source_weight needs images of the source: give --source NAME=PATH, or set it to 0"
+            )
+        if source is not None and not weighs:
+            logger.warning(
+                "the source's images are not used: set cluster.source_weight, 0.1 is usual, or leave them out"
             )
         self.settings, self.images, self.seed = settings, images, seed
         self.source = source if weighs else None
@@ -174,6 +181,7 @@ class ABMT:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far teachers and students are apart."""
+        self.devices.same_buffers(*self.students, *self.teachers)
         found = self.labelling.current
         values = {**found.quality, "eps": found.eps, "learning_rate": self.settings.learning_rate}
         return values | (self._apart() if self.settings.measured_images else {})

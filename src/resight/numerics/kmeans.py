@@ -36,7 +36,8 @@ def kmeans(vectors: npt.ArrayLike, clusters: int) -> Ints:
         raise ConfigError(f"K-Means needs 1 to {len(rows):,} clusters for so many images, found {clusters}")
     from sklearn.cluster import KMeans  # slow to load
 
-    found = KMeans(min(clusters, len(np.unique(rows, axis=0))), n_init=1, random_state=SEED).fit_predict(rows)
+    different = len({row.tobytes() for row in rows})
+    found = KMeans(min(clusters, different), n_init=1, random_state=SEED).fit_predict(rows)
     _, first, labels = np.unique(found, return_index=True, return_inverse=True)
     numbers = np.argsort(np.argsort(first))
     renumbered: Ints = numbers[labels].astype(np.int64)
