@@ -120,8 +120,10 @@ def run(arguments: Sequence[str]) -> int:
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
-        parts = part_similarities(queries, gallery, found, encoder)
-        why = parts_sections(report, queries, gallery, found, parts)
+        why = []
+        if queries.vectors.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
+            parts = part_similarities(queries, gallery, found, encoder)
+            why = parts_sections(report, queries, gallery, found, parts)
         page = evaluation_page(report, queries.table, gallery.table, found, title=title, more_sections=why)
         write_page(expanded(settings.page), page)
     return 0
