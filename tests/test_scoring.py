@@ -60,7 +60,7 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, mo
     assert used == [sum_of_part_distances]
     known = report.provenance
     assert known["data"] == "mars-with-queries"
-    assert "with the queries' own tracklets" in " ".join(known["notes"])
+    assert "with the queries' own tracklets" in known["notes"]
     assert known["tracklet"] == {
         "frames": 2, "sampling": "random", "pooling": "tpp", "distance": "sum", "seed": 3
     }  # fmt: skip
