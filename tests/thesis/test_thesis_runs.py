@@ -185,7 +185,7 @@ def test_attention_and_partition_are_run_beside_each_other(
     assert "random" in lines[1]["made with"]["weights"]
     folders = [Path(text) for text in (tmp_path / "runs").glob("scr-se-market1501-*/encoder-last.safetensors")]
     (settings,) = (Encoder.load(path).settings for path in folders)
-    assert (settings.backbone, settings.head, settings.size) == ("legacy_seresnet50", "p1", (64, 32))
+    assert (settings.backbone, settings.head, settings.size) == ("legacy_seresnet50", "p1", (96, 48))
     differs = {each["setting"]: (each["ours"], each["thesis"]) for each in lines[1]["differs"]}
     assert differs["encoder.weights"] == ("none", "imagenet")
     assert "encoder.backbone" not in differs
