@@ -14,6 +14,8 @@ from mars_files import write_mars
 from resight.cli.main import main
 from resight.data.tracklets import TrackletSettings
 from resight.methods.scr import SCR
+from resight.scoring import scorer
+from resight.thesis import running
 from resight.thesis.exhibits import load_exhibit
 from resight.thesis.plan import Asked, jobs
 
@@ -67,7 +69,14 @@ def test_table_3_5_is_made_killed_and_continued(
             raise KeyboardInterrupt
         return begin(self, epoch)
 
+    scored: list[TrackletSettings] = []
+
+    def recording(*given: Any, tracklet: TrackletSettings, **how: Any) -> Any:
+        scored.append(tracklet)
+        return scorer(*given, tracklet=tracklet, **how)
+
     monkeypatch.setattr(SCR, "begin_epoch", killed)
+    monkeypatch.setattr(running, "scorer", recording)
     assert main(["thesis", "run", "table-3.5", *words]) == 130
     # Another table with the same training goes on with it.
     assert main(["thesis", "run", "table-3.8", *words]) == 0
@@ -78,6 +87,7 @@ def test_table_3_5_is_made_killed_and_continued(
     capsys.readouterr()
     assert main(["thesis", "run", "table-3.5", *words]) == 0
     assert begun == [0, 1, 1], "all rows are scored, none is trained again"
+    assert scored == [OURS["TPP(E)"], OURS["TP(R)"], OURS["TPP(R)"], OURS["TP(E)"]]
     assert "3 left" in capsys.readouterr().out
     assert len(list(folder.glob("result-*.json"))) == 4
     lines = json.loads((out / "table-3.5-smoke-e2-seed1.json").read_text())["lines"]
