@@ -157,3 +157,21 @@ def source(
     settings = dataclasses.replace(SOURCE_SETTINGS, **{**reading, **changes})
     network = chain(settings.encoder)
     return Source(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
+
+
+def running_statistics(method: Any) -> torch.Tensor:
+    """Sum each process' buffers: ``(P,)``, one number a process."""
+    sums = [buffer.double().sum() for buffer in method.encoder.buffers() if buffer.is_floating_point()]
+    gathered: torch.Tensor = method.devices.gather(torch.stack(sums).sum().reshape(1))
+    return gathered
+
+
+def check_statistics_become_one(method: Any) -> None:
+    """Running statistics that move are each process' own in an epoch, and the first one's after it."""
+    for batch in method.begin_epoch(0):
+        method.step(batch)
+    before = running_statistics(method)
+    assert before[0] != before[1]
+    method.end_epoch()
+    after = running_statistics(method)
+    assert after[0] == after[1]

@@ -396,6 +396,8 @@ device = dataclasses.replace(tiny.DEVICE, processes=2)
 method = tiny.ice(tiny.crops(root), device=device, proxy_momentum=0.9, **tiny.SPLITS_CLEANLY)
 assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
+moving = dataclasses.replace(tiny.ENCODER, batchnorm="train", neck_statistics="batch")
+tiny.check_statistics_become_one(tiny.ice(tiny.crops(root), device=device, encoder=moving))
 """
 
 

@@ -354,6 +354,7 @@ for reading in ("mean", "sum"):
     method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=reading, centre_weight=0.1)
     assert method.devices.world == 2
     fit(method, Run(folder / reading, seed=3, writes=method.devices.rank == 0), epochs=2)
+tiny.check_statistics_become_one(tiny.scr(tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2)))
 """
 
 

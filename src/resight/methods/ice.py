@@ -144,6 +144,7 @@ class ICE:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""
+        self.devices.same_buffers(self.online, self.momentum)
         found, rate = self.labelling.current, self.optimiser.param_groups[0]["lr"]
         return {**found.quality, "eps": found.eps, "learning_rate": rate, "kl": self._divergence()}
 

@@ -223,6 +223,7 @@ class SCR:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
+        self.devices.same_buffers(self.network)
         rate = self.optimiser.param_groups[0]["lr"]
         accuracies = [float(accuracy) for accuracy in self._accuracies]
         return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
