@@ -46,6 +46,7 @@ def test_a_page_shows_what_the_run_has(tmp_path: Path) -> None:
         "Warnings",
         "Before and after",
         "Right match within rank",
+        "Clusters",
         "Training",
         "Ranked strips",
         "Hardest queries",
