@@ -51,3 +51,22 @@ def test_html_table_escapes_everything() -> None:
     assert "<i>" not in html
     assert "<b>" not in html
     assert "<script>" not in html
+
+
+def test_what_became_of_clusters_is_told_without_labels() -> None:
+    metrics = [
+        {"clusters": 80.0, "outlier_share": 0.5, "ari": 0.9},
+        {"clusters": 1200.0, "outlier_share": 0.4, "stability": 0.25},
+        {"clusters": 143.0, "outlier_share": 0.125, "stability": 0.75},
+    ]
+    assert tables.change_rows(metrics) == [
+        ("clusters", "80", "143"),
+        ("images in no cluster", "50 %", "12 %"),
+        ("agreement with the epoch before", "25 %", "75 %"),
+    ]
+    assert tables.change_rows([{"accuracy": 0.5}]) == []
+    console = Console(file=io.StringIO(), width=120)
+    console.print(tables.changes_table_text(metrics))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "first epoch" in text
+    assert "143" in text
