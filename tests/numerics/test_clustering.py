@@ -137,9 +137,18 @@ def test_source_terms_are_shares_of_the_farthest_image():
 
 def test_a_share_that_reaches_pairs_of_unknown_distance_is_told():
     vectors, _ = people(2)
-    far = ClusterSettings(k1=10, rho=0.9, source_weight=0.1)
-    with pytest.raises(ConfigError, match=r"rho = 0.9 averages distances of images without a common neighbour"):
-        cluster(vectors, far, source=vectors[:5])
+    # The share may reach pairs that are not stored, whose distance the source gives.
+    graph = jaccard_graph(vectors, k1=10)
+    full = np.ones(graph.shape)
+    full[entries(graph)] = graph.data
+    terms = reference.source_terms(vectors, vectors[:5])
+    for rho in (0.1, 0.25, 0.3):
+        known = reference.rho_eps(0.9 * full + 0.1 * (terms[:, None] + terms), rho)
+        found = cluster(vectors, ClusterSettings(k1=10, rho=rho, source_weight=0.1), source=vectors[:5])
+        assert found.eps == pytest.approx(known, abs=1e-6)
+    assert known > 0.75  # it did
+    with pytest.raises(ConfigError, match=r"rho = 0.99 gives an eps of .* without a common neighbour would join"):
+        cluster(vectors, ClusterSettings(k1=10, rho=0.99, source_weight=0.1), source=vectors[:5])
     graph = to_graph(np.array([[0, 0.95, 1.0], [0.95, 0, 1.0], [1.0, 1.0, 0]]))
     with pytest.raises(ConfigError, match="lower rho"):  # it is stored, and may be farther than what is not
         rho_eps(graph, 0.3, beyond=0.9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,11 +15,11 @@ from resight.errors import ConfigError, DataError
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
-from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
+from resight.numerics.jaccard import Reading, check_settings, entries, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbours import k_nearest_by_camera
 from resight.numerics.source import add_source_term, source_terms
-from resight.records import UNKNOWN, Floats, Ints, PseudoLabels
+from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
 
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
@@ -114,7 +114,7 @@ def cluster(
         ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
             so many that neighbours are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
             farthest image of each too; or ``settings.rho`` is so large that images without common neighbours would be
-            averaged or joined.
+            joined.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
     rows = as_vectors(vectors)
@@ -144,9 +144,19 @@ def cluster(
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours, limit=limit, device=device
     )
+    unstored: Callable[[slice], Doubles] | None = None
     if weight and source is not None:
-        graph = add_source_term(graph, source_terms(rows, source, device=device), weight)
-    eps = settings.eps if settings.rho is None else rho_eps(graph, settings.rho, beyond=1 - weight)
+        terms = source_terms(rows, source, device=device)
+        graph = add_source_term(graph, terms, weight)
+        unstored = lambda part: 1 - weight + weight * (terms[part, None] + terms)  # noqa: E731
+    eps = settings.eps
+    if settings.rho is not None:
+        eps = rho_eps(graph, settings.rho, beyond=1 - weight, unstored=unstored)
+        if weight and eps >= 1 - weight:
+            raise ConfigError(
+                f"rho = {settings.rho} gives an eps of {eps:.3f}, at which images without a common neighbour would "
+                "join: lower rho or source_weight, or raise k1"
+            )
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
@@ -184,7 +194,13 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     return labels
 
 
-def rho_eps(graph: sparse.csr_array, rho: float, *, beyond: float = 1.0) -> float:
+def rho_eps(
+    graph: sparse.csr_array,
+    rho: float,
+    *,
+    beyond: float = 1.0,
+    unstored: Callable[[slice], Doubles] | None = None,
+) -> float:
     """Give the eps that the data suggests: the mean of the smallest distances between different images.
 
     Of the ``N (N - 1) / 2`` pairs, those at distance 0 are left out; of the rest the smallest share ``rho``
@@ -194,6 +210,8 @@ def rho_eps(graph: sparse.csr_array, rho: float, *, beyond: float = 1.0) -> floa
         graph: ``(N, N)`` symmetric, as `jaccard_graph` or `add_source_term` gives it.
         rho: The share, in (0, 1); 2e-3 is usual.
         beyond: Pairs that are not stored are at this distance; where it is below 1, at this distance or more.
+        unstored: Gives for a block of ``B`` rows the distances ``(B, N)`` of pairs that are not stored. All pairs are
+            formed, block by block, in the rare case that the share reaches some of these.
 
     Returns:
         The mean, in (0, 1]; 0.0 where every pair is at distance 0.
@@ -220,8 +238,24 @@ def rho_eps(graph: sparse.csr_array, rho: float, *, beyond: float = 1.0) -> floa
     count = max(1, round(rho * total))
     smallest = np.partition(stored, count - 1)[:count] if count < len(stored) else stored
     if beyond < 1 and (count > len(stored) or smallest.max() > beyond):
+        if unstored is not None:
+            return float(_smallest(graph, unstored, count).mean())
         raise ConfigError(f"rho = {rho} averages distances of images without a common neighbour: lower rho or raise k1")
     return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
+
+
+def _smallest(graph: sparse.csr_array, unstored: Callable[[slice], Doubles], count: int) -> Doubles:
+    """Give the smallest distances above 0 between different images, stored or not; memory is that of a block."""
+    size, kept = graph.shape[0], np.empty(0)
+    for low in range(0, size, 256):
+        part = slice(low, min(low + 256, size))
+        block = unstored(part)
+        block[entries(graph[part])] = graph[part].data
+        upper = block[np.arange(part.start, part.stop)[:, None] < np.arange(size)]
+        kept = np.concatenate([kept, upper[upper > 0]])
+        if len(kept) > count:
+            kept = np.partition(kept, count - 1)[:count]
+    return kept
 
 
 def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool) -> Floats:
