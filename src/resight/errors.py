@@ -46,3 +46,25 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_least(settings: object, least: float, *names: str) -> None:
+    """Make sure that settings are not below a number.
+
+    Raises:
+        ConfigError: One is, with its name.
+    """
+    for name in names:
+        if getattr(settings, name) < least:
+            raise ConfigError(f"{name} must be {least:g} or more, found {getattr(settings, name)}")
+
+
+def check_shares(settings: object, *names: str) -> None:
+    """Make sure that settings are within 0..1.
+
+    Raises:
+        ConfigError: One is not, with its name.
+    """
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ConfigError(f"{name} must be in 0..1, found {getattr(settings, name)}")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from resight.data.crops import fits_memory, load_crops
-from resight.data.splits import Dataset
+from resight.data.crops import Crops, fits_memory, load_crops
+from resight.data.splits import Dataset, Unit
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices
 from resight.evaluation import evaluate
 from resight.extraction import extract, extract_tracklets
 from resight.models.encoder import Encoder
 from resight.numerics.distances import squared_distances
-from resight.records import Features, Floats, Report
+from resight.records import Features, Floats, ImageTable, Report
 
 Score = Callable[[Encoder], tuple[Report, Features, Features]]
 """Gives an encoder's report and the vectors of queries and gallery."""
@@ -52,10 +53,7 @@ def scorer(
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.place(encoder)
-        if dataset.unit == "tracklets":
-            found = [extract_tracklets(encoder, side, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
-        else:
-            found = [extract(encoder, side, devices=devices, flip=flip) for side in sides]
+        found = [embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
         report = evaluate(
             *found,
             rule=dataset.rule,
@@ -67,6 +65,22 @@ def scorer(
         return report, found[0], found[1]
 
     return score
+
+
+def embed(
+    encoder: Encoder,
+    side: Crops | ImageTable,
+    unit: Unit,
+    *,
+    tracklet: TrackletSettings,
+    devices: Devices,
+    flip: bool,
+    cache: Path | None = None,
+) -> Features:
+    """Turn one side of a data set into vectors, by `extract` or by `extract_tracklets`."""
+    if unit == "tracklets":
+        return extract_tracklets(encoder, side, tracklet=tracklet, devices=devices, flip=flip, cache=cache)
+    return extract(encoder, side, devices=devices, flip=flip, cache=cache)
 
 
 def about(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 
 import reference
 import tiny
-from alike import TIMES, assert_same_run, script
+from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 from resight import runs
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
@@ -320,40 +319,10 @@ def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, chang
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-import tiny
-from resight.runs import Run
-from resight.training import fit
-
-folder, root = map(Path, sys.argv[1:])
-method = tiny.ice(tiny.crops(root))
-whole_step, taken = method.step, []
-
-def step(batch):
-    losses = whole_step(batch)
-    taken.append(batch)
-    assert torch.get_num_threads() == tiny.DEVICE.threads == 1, "numba's threads must not become torch's"
-    if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
-        os.kill(os.getpid(), signal.SIGKILL)
-    return losses
-
-method.step = step
-fit(method, Run(folder, seed=3), epochs=4)
-"""
-
-
 def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(
     images: Crops, tiny_market: Path, tmp_path: Path
 ) -> None:
-    killed = script(tmp_path, KILLED, tmp_path / "killed", tiny_market)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert [line["epoch"] for line in Run(tmp_path / "killed").metrics()] == [0, 1]
-    run_to(tmp_path / "killed", images, 4)
-    run_to(tmp_path / "whole", images, 4)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_goes_on_after_a_kill("ice", lambda folder, epochs: run_to(folder, images, epochs), tiny_market, tmp_path)
 
 
 class KilledError(Exception):

@@ -17,11 +17,11 @@ from resight.numerics.clustering import (
     cluster_quality,
     cluster_warnings,
     dbscan,
-    rho_eps,
 )
 from resight.numerics.distances import normalise
 from resight.numerics.jaccard import blend, entries, jaccard_graph
 from resight.numerics.neighbours import k_nearest
+from resight.numerics.radius import rho_eps
 from resight.numerics.source import add_source_term, source_terms
 
 

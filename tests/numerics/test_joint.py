@@ -7,9 +7,10 @@ import reference
 from drawn import dense, people
 from resight.errors import ConfigError, DataError
 from resight.numerics import tensor_jaccard, tensors
-from resight.numerics.clustering import dbscan, rho_eps
+from resight.numerics.clustering import dbscan
 from resight.numerics.jaccard import blend, entries, jaccard_graph
 from resight.numerics.joint import Sightings, joint_base, travel_times
+from resight.numerics.radius import rho_eps
 
 
 def sightings(size, seed, cameras=(2, 5, 9), span=4000):

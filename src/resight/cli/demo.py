@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
 from rich.console import Console
@@ -18,11 +17,12 @@ from resight.data.splits import Dataset
 from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.files import expanded, write_atomically
+from resight.files import expanded
 from resight.ranking import rank
 from resight.records import Features, Report
 from resight.reports.strips import query_strips
 from resight.reports.tables import scores_table_text
+from resight.reports.tiles import write_png
 from resight.training import read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
@@ -74,9 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     first = query_strips(
         trained.queries.table, trained.gallery.table, ranking, rows=[0], report=trained.reports["best"]
     )
-    buffer = BytesIO()
-    first[0].image.save(buffer, format="PNG")
-    write_atomically(folder / "search.png", buffer.getvalue())
+    write_png(folder / "search.png", first[0].image)
     print(f"a first search: {(folder / 'search.png').resolve()}")
     print(f"the report:     {(trained.folder / 'report.html').resolve()}")
     print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")

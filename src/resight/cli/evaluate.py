@@ -18,7 +18,6 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.explain import part_similarities
-from resight.extraction import extract, extract_tracklets
 from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import squared_distances
@@ -28,7 +27,7 @@ from resight.records import Features, Floats, Ranking
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
-from resight.scoring import about, measure
+from resight.scoring import about, embed, measure
 from resight.training import load_encoder
 
 
@@ -86,18 +85,10 @@ def run(arguments: Sequence[str]) -> int:
     devices = Devices(settings.device)
     cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
-    if dataset.unit == "tracklets":
-        queries, gallery = (
-            extract_tracklets(
-                encoder, side, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache
-            )
-            for side in (dataset.query, dataset.gallery)
-        )
-    else:
-        queries, gallery = (
-            extract(encoder, side, devices=devices, flip=settings.flip, cache=cache)
-            for side in (dataset.query, dataset.gallery)
-        )
+    queries, gallery = (
+        embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
+        for side in (dataset.query, dataset.gallery)
+    )
     if devices.rank > 0:  # of several processes one speaks
         return 0
     distance = measure(dataset, settings.tracklet)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
 from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import Strip, ranked_strip
+from resight.reports.tiles import write_png
 from resight.training import load_encoder
 
 LISTS = ("--images", "--parts")
@@ -99,9 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     text = json.dumps(about, indent=1, ensure_ascii=False)
     write_atomically(out / "explain.json", text + "\n")
     for name, picture in pictures.items():
-        buffer = BytesIO()
-        picture.save(buffer, format="PNG")
-        write_atomically(out / name, buffer.getvalue())
+        write_png(out / name, picture)
     if settings.json:
         print(text)
         return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 
 import numpy as np
 from rich.console import Console
@@ -18,11 +17,12 @@ from resight.data.images import read_image
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
 from resight.extraction import extract
-from resight.files import expanded, write_atomically
+from resight.files import expanded
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.ranking import rank
 from resight.records import ImageTable
 from resight.reports.strips import ranked_strip
+from resight.reports.tiles import write_png
 from resight.training import load_encoder
 
 
@@ -87,9 +87,7 @@ def run(arguments: Sequence[str]) -> int:
             verdicts=["unknown"] * len(found),
             captions=[f"{s:.3f}" for s in similarities],
         )
-        buffer = BytesIO()
-        strip.save(buffer, format="PNG")
-        write_atomically(expanded(settings.strip), buffer.getvalue())
+        write_png(expanded(settings.strip), strip)
     if settings.json:
         rows = zip(
             found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), found.people.tolist(), strict=True

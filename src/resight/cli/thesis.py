@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -16,9 +15,10 @@ from rich.text import Text
 
 from resight.config import read_settings
 from resight.devices import DeviceSettings
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, check_least, nearest
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
+from resight.reports.tiles import write_png
 from resight.thesis.drawing import draw
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, load_scale, scales
 from resight.thesis.pictures import PICTURES
@@ -82,9 +82,7 @@ class RunSettings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
-        for name in ("seed", "epochs", "iterations"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        check_least(self, 0, "seed", "epochs", "iterations")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -218,9 +216,7 @@ def _write(
         write_atomically(out / f"{stem}.svg", to_svg(figure))
         page += f"\n![{exhibit.title}]({stem}.svg)\n"
     if picture is not None:
-        buffer = BytesIO()
-        picture.save(buffer, format="PNG")
-        write_atomically(out / f"{stem}.png", buffer.getvalue())
+        write_png(out / f"{stem}.png", picture)
         page += f"\n![{exhibit.title}]({stem}.png)\n"
     write_atomically(out / f"{stem}.md", page)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_least, check_shares
 from resight.losses.triplet import SoftTriplet
 from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.encoder import EncoderSettings
@@ -78,11 +78,8 @@ class ABMTSettings:
     measured_images: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "iterations", "images", "batchnorm_chunks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.identities < 2:
-            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
+        check_least(self, 2, "identities")
         if 2 * self.batchnorm_chunks > self.identities:
             raise ConfigError(
                 f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
@@ -91,14 +88,10 @@ class ABMTSettings:
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
-        for name in ("learning_rate", "weight_decay", "measured_images", *weights):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        check_least(self, 0, "learning_rate", "weight_decay", "measured_images", *weights)
         if not self.classification_weight + self.soft_classification_weight:
             raise ConfigError("classification_weight and soft_classification_weight must not both be 0")
-        for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        check_shares(self, "momentum", "label_smoothing")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
 

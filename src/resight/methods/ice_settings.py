@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_least, check_shares
 from resight.losses.consistency import Divergence
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
@@ -106,20 +106,13 @@ class ICESettings:
     extra_forward: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.identities < 2:
-            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
+        check_least(self, 2, "identities")
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs", "clip"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("momentum", "proxy_momentum", "label_smoothing", "whiten"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs", "clip")
+        check_shares(self, "momentum", "proxy_momentum", "label_smoothing", "whiten")
 
     def rate(self, epoch: int) -> float:
         """Give the learning rate of an epoch: linearly up from a tenth, then as scheduled."""

@@ -35,7 +35,7 @@ from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_least, check_shares
 from resight.losses.classification import centre_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
 from resight.models.centres import Centres
@@ -110,18 +110,11 @@ class SCRSettings:
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "images"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.identities < 2:
-            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        check_least(self, 1, "epochs", "images")
+        check_least(self, 2, "identities")
         numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")
-        for name in (*numbers, "centre_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("decay", "label_smoothing", "circle_margin", "centre_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        check_least(self, 0, *numbers, "centre_weight")
+        check_shares(self, "decay", "label_smoothing", "circle_margin", "centre_rate")
         if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
             raise ConfigError("classification_weight and pair_weight must be 0 or more, and not both 0")
         if list(self.milestones) != sorted(set(self.milestones)):

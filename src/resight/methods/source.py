@@ -30,7 +30,7 @@ from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_least, check_shares
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
 from resight.models.asymmetric import ABMT as BRANCHES
@@ -83,22 +83,15 @@ class SourceSettings:
     batchnorm_chunks: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "iterations", "images", "batchnorm_chunks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {getattr(self, name)}")
-        if self.identities < 2:
-            raise ConfigError(f"identities must be 2 or more, found {self.identities}")
+        check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
+        check_least(self, 2, "identities")
         if 2 * self.batchnorm_chunks > self.identities:
             raise ConfigError(
                 f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
                 f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
             )
-        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("decay", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in 0..1, found {getattr(self, name)}")
+        check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
+        check_shares(self, "decay", "label_smoothing")
         if self.classification_weight <= 0 or self.triplet_weight < 0:
             raise ConfigError("classification_weight must be above 0 and triplet_weight 0 or more")
         if list(self.milestones) != sorted(set(self.milestones)):

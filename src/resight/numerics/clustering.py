@@ -15,9 +15,10 @@ from resight.errors import ConfigError, DataError
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
-from resight.numerics.jaccard import Reading, check_settings, entries, jaccard_graph, list_length
+from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbours import k_nearest_by_camera
+from resight.numerics.radius import check_square, rho_eps
 from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
 
@@ -186,76 +187,12 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
         raise ConfigError(f"eps must be 0 or more, found {eps}")
     if min_samples < 1:
         raise ConfigError(f"min_samples must be at least 1, found {min_samples}")
-    _check_square(graph)
+    check_square(graph)
     if eps >= 1:  # then the pairs that are not stored are neighbours too: every image is one of every other
         return np.full(graph.shape[0], 0 if graph.shape[0] >= min_samples else UNKNOWN, np.int64)
     distances = graph.data.astype(np.float32, copy=False)
     labels: Ints = density_labels(graph.indptr, graph.indices, distances, float(np.float32(eps)), min_samples)
     return labels
-
-
-def rho_eps(
-    graph: sparse.csr_array,
-    rho: float,
-    *,
-    beyond: float = 1.0,
-    unstored: Callable[[slice], Doubles] | None = None,
-) -> float:
-    """Give the eps that the data suggests: the mean of the smallest distances between different images.
-
-    Of the ``N (N - 1) / 2`` pairs, those at distance 0 are left out; of the rest the smallest share ``rho``
-    (its count rounded half to even, at least 1) is averaged.
-
-    Args:
-        graph: ``(N, N)`` symmetric, as `jaccard_graph` or `add_source_term` gives it.
-        rho: The share, in (0, 1); 2e-3 is usual.
-        beyond: Pairs that are not stored are at this distance; where it is below 1, at this distance or more.
-        unstored: Gives for a block of ``B`` rows the distances ``(B, N)`` of pairs that are not stored. All pairs are
-            formed, block by block, in the rare case that the share reaches some of these.
-
-    Returns:
-        The mean, in (0, 1]; 0.0 where every pair is at distance 0.
-
-    Raises:
-        ConfigError: ``rho`` is out of its range, or so large that pairs of an unknown distance would be averaged.
-        DataError: The graph is not square, or has fewer than 2 rows.
-
-    References:
-        Song et al., "Unsupervised domain adaptive re-identification: theory and practice",
-            Pattern Recognition 2020.
-    """
-    if not 0 < rho < 1:
-        raise ConfigError(f"rho must be in (0, 1), found {rho}")
-    _check_square(graph)
-    size = graph.shape[0]
-    if size < 2:
-        raise DataError(f"distances between images need at least 2 images, found {size}")
-    upper = graph.data[graph.indices > np.repeat(np.arange(size), np.diff(graph.indptr))]
-    stored = upper[upper > 0]
-    total = size * (size - 1) // 2 - (len(upper) - len(stored))
-    if total == 0:
-        return 0.0
-    count = max(1, round(rho * total))
-    smallest = np.partition(stored, count - 1)[:count] if count < len(stored) else stored
-    if beyond < 1 and (count > len(stored) or smallest.max() > beyond):
-        if unstored is not None:
-            return float(_smallest(graph, unstored, count).mean())
-        raise ConfigError(f"rho = {rho} averages distances of images without a common neighbour: lower rho or raise k1")
-    return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
-
-
-def _smallest(graph: sparse.csr_array, unstored: Callable[[slice], Doubles], count: int) -> Doubles:
-    """Give the smallest distances above 0 between different images, stored or not; memory is that of a block."""
-    size, kept = graph.shape[0], np.empty(0)
-    for low in range(0, size, 256):
-        part = slice(low, min(low + 256, size))
-        block = unstored(part)
-        block[entries(graph[part])] = graph[part].data
-        upper = block[np.arange(part.start, part.stop)[:, None] < np.arange(size)]
-        kept = np.concatenate([kept, upper[upper > 0]])
-        if len(kept) > count:
-            kept = np.partition(kept, count - 1)[:count]
-    return kept
 
 
 def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool) -> Floats:
@@ -404,8 +341,3 @@ def _column(values: npt.ArrayLike, size: int, name: str) -> Ints:
     if column.shape != (size,):
         raise DataError(f"{name} must have shape ({size},), found {column.shape}")
     return column
-
-
-def _check_square(graph: sparse.csr_array) -> None:
-    if graph.ndim != 2 or graph.shape[0] != graph.shape[1]:
-        raise DataError(f"a distance graph must have shape (N, N), found {graph.shape}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from resight.files import write_atomically
 
 PAPER = "#f4f5f7"
 INK = "#1b1f27"
@@ -76,6 +79,13 @@ def write(
 ) -> None:
     """Write one line, centred under its upper middle, cut to the width."""
     draw.text(middle, fit_text(text, font, width), fill=colour, font=font, anchor="ma")
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """Write a picture as a PNG file, atomically."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
