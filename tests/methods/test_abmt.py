@@ -214,6 +214,17 @@ def test_two_networks_see_images_augmented_apart_and_so_come_apart(images: Crops
 # -- an epoch ------------------------------------------------------------------------------------------------------
 
 
+def test_a_neck_of_the_data_sets_statistics_is_the_students_too(images: Crops) -> None:
+    encoder = dataclasses.replace(tiny.ABMT_SETTINGS.encoder, batchnorm="frozen", neck_statistics="dataset")
+    method = tiny.abmt(images, encoder=encoder, batchnorm_chunks=1)
+    fresh = {name: buffer.clone() for name, buffer in method.students[0].encoder.neck.named_buffers()}
+    method.begin_epoch(0)
+    for name, buffer in method.teachers[0].encoder.neck.named_buffers():
+        student = dict(method.students[0].encoder.neck.named_buffers())[name]
+        torch.testing.assert_close(student, buffer, rtol=0, atol=0)
+        assert "tracked" in name or not torch.equal(student, fresh[name]), name
+
+
 @pytest.mark.parametrize("name", ["abmt", "mmt"])
 def test_classifiers_begin_as_the_centres_of_the_clusters(images: Crops, name: str) -> None:
     """Thesis §4.3.3: the normalised mean of each branch's part of the jointly normalised vectors."""
