@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -12,6 +13,7 @@ import numba
 import torch
 from torch import Tensor, nn
 
+from resight.depthwise import QuickDepthwise
 from resight.errors import ConfigError, RunError
 from resight.records import Ints
 
@@ -31,9 +33,8 @@ class DeviceSettings:
         accelerator: `auto` (a GPU where there is one), `cpu` or `cuda`.
         processes: How many processes share a batch, on one host; one GPU each, or CPU processes.
         hosts: How many hosts; start the same command on each, through torchrun or SLURM.
-        training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it, but float32 on
-            the CPU for networks with depthwise convolutions, whose gradients are slower in bfloat16 there.
-        inference: Precision of feature extraction: `auto` is bfloat16 wherever the processor computes in it.
+        training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it.
+        inference: Precision of feature extraction, likewise.
         threads: CPU threads of each process; 0 leaves torch's own choice.
         compile: Compile the networks with torch.compile: a minute or two at the start, faster steps after that.
         graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
@@ -76,7 +77,6 @@ class Devices:
             numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         several = self.settings.processes * self.settings.hosts > 1 or "TORCHELASTIC_RUN_ID" in os.environ
         self.fabric = _launched(self.settings) if several else None
-        self._depthwise = False
         self._alone = "cpu" if self.settings.accelerator == "cpu" or not torch.cuda.is_available() else "cuda:0"
 
     @property
@@ -110,24 +110,25 @@ class Devices:
         return rows[: len(rows) - len(rows) % self.world]
 
     def precision(self, purpose: Literal["training", "inference"]) -> Literal["float32", "bfloat16"]:
-        """Say which precision a purpose runs in here, with the networks that have been placed."""
+        """Say which precision a purpose runs in here."""
         asked = self.settings.training if purpose == "training" else self.settings.inference
         if asked != "auto":
             return asked
         if self.device.type == "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-        fast = cpu_has_bfloat16() and (purpose == "inference" or not self._depthwise)
-        return "bfloat16" if fast else "float32"
+        return "bfloat16" if cpu_has_bfloat16() else "float32"
 
     def autocast(self, purpose: Literal["training", "inference"]) -> AbstractContextManager[Any]:
         """Give the context in which a purpose's forward pass runs."""
-        if self.precision(purpose) == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        context = ExitStack()
+        if purpose == "training" and self.device.type == "cpu" and not self.settings.compile:
+            context.enter_context(QuickDepthwise())
+        if self.precision(purpose) == "bfloat16":
+            context.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16))
+        return context
 
     def place(self, module: Network) -> Network:
         """Move a module to the device, in the layout that convolutions are fastest in."""
-        self._depthwise |= any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in module.modules())
         return module.to(self.device).to(memory_format=torch.channels_last)
 
     def hasten(self, *modules: nn.Module) -> None:
@@ -237,7 +238,14 @@ def _launched(settings: DeviceSettings) -> Fabric:
         strategy="ddp",
     )
     fabric.launch()
+    atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    """End the processes' talk; a process that exits with its threads alive may be aborted."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def cpu_has_bfloat16() -> bool:

@@ -153,8 +153,9 @@ def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
 def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
     image = next((people / "query").iterdir())
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
+    for place in ("scoring", "cli.search"):
+        monkeypatch.setattr(f"resight.{place}.extract", lambda *_, **__: None)
     for command, word in (("evaluate", str(run[0])), ("search", str(image))):
-        monkeypatch.setattr(f"resight.cli.{command}.extract", lambda *_, **__: None)
         assert main([command, word, f"--data=market1501={people}"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import tiny
-from resight.devices import Devices, DeviceSettings
+from resight.devices import Devices
 from resight.extraction import embed_crops
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings
@@ -81,15 +81,3 @@ def test_vectors_do_not_depend_on_the_batch_or_the_folding(tiny_market, monkeypa
     np.testing.assert_allclose(found, plain.numpy(), atol=1e-5)
     monkeypatch.setattr("resight.extraction.PIXELS", 5 * 64 * 32)
     np.testing.assert_allclose(embed_crops(encoder, images, devices=devices), found, atol=1e-5)
-
-
-@pytest.mark.parametrize(("groups", "expected"), [(1, "bfloat16"), (4, "float32")])
-def test_depthwise_networks_train_in_float32_on_a_cpu(
-    groups: int, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("resight.devices.cpu_has_bfloat16", lambda: True)
-    devices = Devices(DeviceSettings(accelerator="cpu"))
-    devices.place(nn.Sequential(nn.Conv2d(4, 4, 3, groups=groups)))
-    assert (devices.precision("training"), devices.precision("inference")) == (expected, "bfloat16")
-    monkeypatch.setattr("resight.devices.cpu_has_bfloat16", lambda: False)
-    assert (devices.precision("training"), devices.precision("inference")) == ("float32", "float32")
