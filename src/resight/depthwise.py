@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numba import njit, prange
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from resight.records import Floats
 
 Pair: TypeAlias = tuple[int, int]
+Bits = npt.NDArray[np.unsignedinteger]
 
 BLOCK = 256
 """Channels whose sums are held at once: 25 float32 of each fit into a second-level cache."""
@@ -106,37 +108,57 @@ def weight_gradient(images: Tensor, gradient: Tensor, kernel: Pair, stride: Pair
     Returns:
         ``(C, 1, height, width)`` in float32.
     """
-    inside, outside = (t.float().permute(0, 2, 3, 1).contiguous().numpy() for t in (images, gradient))
+    inside, outside = (_bits(tensor) for tensor in (images, gradient.to(images.dtype)))
     sums = np.empty((PARTS, *kernel, inside.shape[3]), np.float32)
-    _correlate(inside, outside, stride, padding, sums)
+    _correlate(inside, outside, 16 if images.dtype == torch.bfloat16 else 0, stride, padding, sums)
     return torch.from_numpy(sums.sum(0)).permute(2, 0, 1)[:, None]
 
 
+def _bits(tensor: Tensor) -> Bits:
+    """Give a ``(B, C, H, W)`` tensor's bits as ``(B, H, W, C)`` whole numbers: a bfloat16 is half a float32."""
+    kind = torch.int16 if tensor.dtype == torch.bfloat16 else torch.int32
+    bits = tensor.permute(0, 2, 3, 1).contiguous().view(kind).numpy()
+    return bits.view(np.uint16 if bits.dtype == np.int16 else np.uint32)
+
+
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _row(inside: Floats, outside: Floats, step: int, before: int, sums: Floats, low: int, high: int) -> None:
-    """Equal ``sums[j] += inside[x * step + j - before] * outside[x]`` for all x and j, of channels low..high."""
+def _row(inside: Floats, outside: Floats, step: int, before: int, sums: Floats) -> None:
+    """Equal ``sums[j] += inside[x * step + j - before] * outside[x]`` for all x and j."""
     for x in range(len(outside)):
         start = x * step - before
-        right = outside[x, low:high]
+        right = outside[x]
         for j in range(max(0, -start), min(len(sums), len(inside) - start)):
-            left = inside[start + j, low:high]
-            total = sums[j, : high - low]
+            left = inside[start + j]
+            total = sums[j]
             for c in range(len(total)):
                 total[c] += left[c] * right[c]
 
 
+@njit(cache=True)
+def _widen(bits: Bits, shift: int, wide: Bits) -> None:
+    """Equal ``wide[..., : bits.shape[2]] = bits << shift``: what is bfloat16 becomes float32."""
+    for y in range(bits.shape[0]):
+        for x in range(bits.shape[1]):
+            for c in range(bits.shape[2]):
+                wide[y, x, c] = np.uint32(bits[y, x, c]) << np.uint32(shift)
+
+
 @njit(cache=True, parallel=True)
-def _correlate(inside: Floats, outside: Floats, stride: Pair, padding: Pair, sums: Floats) -> None:
+def _correlate(inside: Bits, outside: Bits, shift: int, stride: Pair, padding: Pair, sums: Floats) -> None:
     """Fill ``(PARTS, h, w, C)`` sums of ``(B, H, W, C)`` inputs times ``(B, H', W', C)`` gradients."""
     parts, rows, columns, channels = sums.shape
     blocks = (channels + BLOCK - 1) // BLOCK
     for piece in prange(parts * blocks):
-        part, block = piece // blocks, piece % blocks
-        low, high = block * BLOCK, min(channels, (block + 1) * BLOCK)
-        own = np.zeros((rows, columns, BLOCK), np.float32)
+        part, low = piece // blocks, piece % blocks * BLOCK
+        width = min(BLOCK, channels - low)
+        own = np.zeros((rows, columns, width), np.float32)
+        bits = np.empty((*inside.shape[1:3], width), np.uint32), np.empty((*outside.shape[1:3], width), np.uint32)
+        images, gradients = bits[0].view(np.float32), bits[1].view(np.float32)
         for image in range(part * len(inside) // parts, (part + 1) * len(inside) // parts):
-            for y in range(outside.shape[1]):
+            _widen(inside[image, :, :, low : low + width], shift, bits[0])
+            _widen(outside[image, :, :, low : low + width], shift, bits[1])
+            for y in range(len(gradients)):
                 start = y * stride[0] - padding[0]
-                for i in range(max(0, -start), min(rows, inside.shape[1] - start)):
-                    _row(inside[image, start + i], outside[image, y], stride[1], padding[1], own[i], low, high)
-        sums[part, :, :, low:high] = own[:, :, : high - low]
+                for i in range(max(0, -start), min(rows, len(images) - start)):
+                    _row(images[start + i], gradients[y], stride[1], padding[1], own[i])
+        sums[part, :, :, low : low + width] = own
