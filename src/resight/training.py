@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import filecmp
 import inspect
 import logging
 import random
@@ -172,8 +173,10 @@ def train(
     devices.barrier()
     queries = gallery = None
     if score is not None:
-        reports["last"] = score(load_encoder(run.folder, which="last"))[0]
-        reports["best"], queries, gallery = score(load_encoder(run.folder))
+        best, queries, gallery = score(load_encoder(run.folder))
+        same = filecmp.cmp(*(run.folder / f"encoder-{which}.safetensors" for which in ("last", "best")), shallow=False)
+        reports["last"] = best if same else score(load_encoder(run.folder, which="last"))[0]
+        reports["best"] = best
     run.write("report.json", {which: report.to_json() for which, report in reports.items()})
     encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
     problems = images.problems + (given["source"].problems if source is not None else ())
