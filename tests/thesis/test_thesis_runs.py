@@ -26,6 +26,8 @@ from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import ranked_strip
 from resight.runs import Run
 from resight.thesis import pictures, running
+from resight.thesis.exhibits import load_exhibit
+from resight.thesis.plan import Asked, jobs
 from resight.training import TrainSettings
 
 
@@ -310,6 +312,9 @@ def test_results_on_other_data_are_not_passed_off(
         (["run", "table-6.6", "--weights=resnet50=/not/there"], "there is no such file"),
         (["run", "table-6.6", "--seeed=2"], "did you mean 'seed'"),
         (["run", "table-6.6", "--epochs=-1"], "0 or more"),
+        (["run", "table-4.3", "--instead=duke"], "THESIS=OURS"),
+        (["run", "table-4.3", "--instead=duke=cukh03"], "did you mean 'cuhk03'"),
+        (["run", "table-4.3", "--instead=mars=duke"], "it is about dukemtmc, market1501"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,6 +399,50 @@ def test_a_model_of_one_set_is_scored_on_another(two_domains: list[str], tmp_pat
     assert main(["thesis", "run", "table-3.6", *words]) == 0
     assert [(folder / "metrics.jsonl").read_text() for folder in folders] == before
     assert all((folder / "result.json").is_file() for folder in folders)
+
+
+def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: list[str], tmp_path: Path) -> None:
+    """Where it has recipes of its own they serve, and its runs are those of its own rows; else the thesis' recipes."""
+    words = [two_domains[0], two_domains[1].replace("dukemtmc=", "cuhk03np-detected="), "--scale=smoke"]
+    place = ["--instead=duke=cuhk03", f"--out={tmp_path}"]
+    own = tmp_path / "cuhk"
+    for path in sorted((tmp_path / "duke").rglob("*.png")):
+        person, camera, frame = path.stem.split("_")
+        (own / path.parent.name).mkdir(parents=True, exist_ok=True)
+        path.rename(own / path.parent.name / f"{person}_{camera}_{int(frame[1:]) % 100}.png")
+    words[1] = f"--data=cuhk03np-detected={own}"
+
+    assert main(["thesis", "run", "table-3.9", *words, *place]) == 0
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [folder.name.rpartition("-")[0] for folder in folders] == ["scr-cuhk03np", "scr-market1501"]
+    page = json.loads((tmp_path / "table-3.9-smoke-cuhk03np-detected-for-dukemtmc-seed1.json").read_text())
+    lines = {line["columns"]: line for line in page["lines"] if line["state"] == "done"}
+    line = lines["M → D"]
+    assert (len(lines), line["instead"]) == (2, {"dukemtmc": "cuhk03np-detected"})
+    table = (tmp_path / "table-3.9-smoke-cuhk03np-detected-for-dukemtmc-seed1.md").read_text()
+    assert "| M → D, ours: cuhk03np-detected | 53.6 | 32.4 |" in table
+    assert line["thesis"] == {"Rank1": "53.6", "mAP": "32.4"}
+    assert line["differs"][0] == {"setting": "data", "ours": "cuhk03np-detected", "thesis": "dukemtmc"}
+
+    planned = jobs(load_exhibit("table-4.3"), Asked("smoke", instead={"dukemtmc": "cuhk03np-detected"}))
+    theirs = jobs(load_exhibit("table-4.3"), Asked("smoke"))
+    ahead, back = planned[-2:]
+    assert (ahead.source, ahead.group.data) == ("market1501", "cuhk03np-detected")
+    assert (ahead.recipe, ahead.first.recipe) == ("abmt-market1501-dukemtmc", "source-market1501")
+    assert (back.recipe, back.first.recipe) == ("abmt-dukemtmc-market1501", "source-dukemtmc")
+    assert not {job.key for job in planned} & {job.key for job in theirs}
+    assert not {job.first.key for job in planned if job.first} & {job.first.key for job in theirs if job.first}
+    alone, other = (
+        [
+            job
+            for job in jobs(load_exhibit("table-4.2"), Asked("smoke", instead=instead))
+            if job.recipe == "abmt-dukemtmc"
+        ]
+        for instead in ({}, {"dukemtmc": "cuhk03np-detected"})
+    )
+    assert [job.key for job in alone] != [job.key for job in other]
+    same = jobs(load_exhibit("table-4.3"), Asked("smoke", instead={"dukemtmc": "market1501"}))
+    assert all("adapted to itself" in job.reason for job in same)
 
 
 def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_path: Path, capsys: Any) -> None:

@@ -20,7 +20,7 @@ from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
 from resight.thesis.drawing import draw
-from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, load_scale, scales
+from resight.thesis.exhibits import Exhibit, data_name, exhibit_ids, load_exhibit, load_scale, scales
 from resight.thesis.pictures import PICTURES
 from resight.thesis.plan import Asked, jobs, load_data, read_data
 from resight.thesis.presenting import differing_lines, lines, listed, missing_lines, to_json, to_markdown, to_text
@@ -31,7 +31,8 @@ USAGE = (
     "usage: resight thesis list [--json]\n"
     "       resight thesis show table-6.6 [--json | --markdown] [--out FOLDER]\n"
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
-    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--weights BACKBONE=FILE|none]"
+    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--weights BACKBONE=FILE|none]\n"
+    "                          [--instead duke=cuhk03np-detected]"
 )
 
 
@@ -101,13 +102,26 @@ def run(arguments: Sequence[str]) -> int:
     program = f"resight thesis {action} ID"
     data, flags = _taken(flags, "--data") if action == "run" else ([], flags)
     weights, flags = _taken(flags, "--weights") if action == "run" else ([], flags)
+    instead, flags = _taken(flags, "--instead") if action == "run" else ([], flags)
     (settings,) = read_settings(flags, [RunSettings if action == "run" else ShowSettings], program=program)
     if not name:
         raise ConfigError(f"resight thesis {action} needs a table or figure: resight thesis {action} table-6.6")
     exhibit = load_exhibit(name)
     if isinstance(settings, ShowSettings):
         return _show(exhibit, settings)
-    return _run(exhibit, settings, data, weights)
+    places = _places(instead, exhibit)
+    given = read_data(data)
+    asked = Asked(
+        settings.scale,
+        given,
+        _weights(weights),
+        settings.seed,
+        settings.epochs,
+        settings.iterations,
+        settings.device,
+        places,
+    )
+    return _run(exhibit, asked, expanded(settings.out))
 
 
 def _list(settings: ListSettings) -> int:
@@ -162,12 +176,9 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
     return 0
 
 
-def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list[str]) -> int:
-    load_scale(settings.scale)  # a mistake is said before data are read
-    given = read_data(data)
-    asked = Asked(
-        settings.scale, given, _weights(weights), settings.seed, settings.epochs, settings.iterations, settings.device
-    )
+def _run(exhibit: Exhibit, asked: Asked, out: Path) -> int:
+    load_scale(asked.scale)  # a mistake is said before data are read
+    given = asked.data or {}
     planned = jobs(exhibit, asked)
     if not planned:
         raise ConfigError(f"{exhibit.id} has nothing to run: it is {_article(exhibit.kind)} without rows of ours")
@@ -176,7 +187,6 @@ def _run(exhibit: Exhibit, settings: RunSettings, data: list[str], weights: list
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
         raise ConfigError(f"{exhibit.id} needs data: {names}, or one of them")
     loaded = load_data({name: root for name, root in given.items() if name in needed})
-    out = expanded(settings.out)
 
     def tell(outcomes: list[Outcome], index: int) -> None:
         _write(exhibit, outcomes, asked, out)
@@ -246,6 +256,20 @@ def _weights(words: Sequence[str]) -> dict[str, str]:
                 "there is no such file"
             )
     return {backbone: path for backbone, _, path in pairs}
+
+
+def _places(words: Sequence[str], exhibit: Exhibit) -> dict[str, str]:
+    """Read which set takes the place of which."""
+    found = {}
+    for word in words:
+        theirs, equals, own = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--instead needs THESIS=OURS, duke=cuhk03np-detected for example; found '{word}'")
+        found[data_name(theirs.strip())] = data_name(own.strip())
+    known = {name for job in jobs(exhibit, Asked(), resolve=False) for name in (job.group.data, job.source) if name}
+    for name in found.keys() - known:
+        raise ConfigError(f"{exhibit.id} is not about {name}: it is about {', '.join(sorted(known))}")
+    return found
 
 
 def _article(kind: str) -> str:

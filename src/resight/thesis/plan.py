@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,7 @@ class Asked:
         epochs: In place of the scale's; 0 keeps them.
         iterations: In place of the scale's; 0 keeps them.
         device: Where it runs.
+        instead: For a data set of the thesis, by our name, the one that takes its place in our runs.
     """
 
     scale: str = "short"
@@ -54,6 +56,7 @@ class Asked:
     epochs: int = 0
     iterations: int = 0
     device: DeviceSettings = field(default_factory=DeviceSettings)
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -61,6 +64,7 @@ class Asked:
         changed = "".join(
             f"-{name}{value}" for name, value in (("e", self.epochs), ("i", self.iterations)) if value
         )  # fmt: skip
+        changed += "".join(f"-{own}-for-{name}" for name, own in self.instead.items())
         return f"{self.scale}{changed}-seed{self.seed}"
 
 
@@ -72,7 +76,7 @@ class Job:
         number: The row's, from 1, as the table counts.
         row: The row.
         column: Which group of columns.
-        group: That group.
+        group: That group, its data set the one that is used.
         reason: Why it cannot be made; empty where it can.
         ours: What makes it.
         recipe: The recipe's name with the data sets filled in.
@@ -81,6 +85,8 @@ class Job:
         thesis: The dotted settings of the recipe and row as they are, without a scale: those of the thesis.
         source: The labelled data set that it adapts from, by our name; empty for none.
         first: The run that it starts from; None where it starts from the backbone's weights.
+        instead: Of each of its data sets that stands in another's place: its name, and that of the thesis' set.
+        borrowed: Whether the recipe is that of a set whose place its own takes, which has none.
     """
 
     number: int
@@ -95,6 +101,8 @@ class Job:
     thesis: Mapping[str, object] = field(default_factory=dict)
     source: str = ""
     first: Job | None = None
+    instead: tuple[tuple[str, str], ...] = ()
+    borrowed: bool = False
 
     @property
     def spec(self) -> str:
@@ -110,6 +118,8 @@ class Job:
         text = write_settings([bare, self.settings])
         if self.source and not self.transferred:
             text += f"{self.source} to {self.group.data} after {self.first.key if self.first else 'nothing'}"
+        elif self.borrowed:
+            text += f"on {self.source or self.group.data}"
         return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @property
@@ -229,11 +239,12 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Asked, bool]) -> Job:
     ours, (scale, asked, resolve) = row.ours, how
     assert ours is not None
-    source = source_of(row, column, group)
-    # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
-    names = {"data": group.data, "source": source, "reader": data_sets()[group.data].reader}
-    recipe = ours.recipe.format(**names).replace("--", "-")
-    bare = Job(number, row, column, group, "", ours, recipe, source=source)
+    theirs = (group.data, source_of(row, column, group))
+    data, source = own_sets = (asked.instead.get(theirs[0], theirs[0]), asked.instead.get(theirs[1], theirs[1]))
+    recipe, borrowed = _recipe(ours.recipe, own_sets, theirs)
+    pairs = tuple((own, name) for own, name in zip(own_sets, theirs, strict=True) if own != name)
+    group = dataclasses.replace(group, data=data)
+    bare = Job(number, row, column, group, "", ours, recipe, source=source, instead=pairs, borrowed=borrowed)
     reason = _why_not(bare, scale)
     if reason or not (resolve or ours.about):
         return dataclasses.replace(bare, reason=reason)
@@ -261,13 +272,45 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
 
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
     """Give the run on the source's people that a job starts from: of the same network, at the same scale."""
-    recipe = f"{FIRST}-{job.source}"
+    recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
     settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale), *_wished(asked, ours))
     built = {name: getattr(job.settings.encoder, name) for name in BUILT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **built))
     bare = dataclasses.replace(job, ours=ours, recipe=recipe, settings=settings, thesis={})
     return dataclasses.replace(bare, options=_placed(options, bare, asked))
+
+
+def _first_recipe(job: Job) -> str:
+    """Name the recipe of the run on a job's source."""
+    theirs = dict(job.instead).get(job.source, job.source)
+    return _recipe(f"{FIRST}-{{data}}", (job.source, ""), (theirs, ""))[0]
+
+
+def _recipe(pattern: str, own: tuple[str, str], theirs: tuple[str, str]) -> tuple[str, bool]:
+    """Fill the names of a data set and a source into a recipe's name.
+
+    Args:
+        pattern: With ``{data}``, ``{source}`` and ``{reader}``.
+        own: The two sets that are used.
+        theirs: The thesis' two, whose recipe serves where there is none for the others.
+
+    Returns:
+        The name, and whether it is theirs in place of our own.
+    """
+    readers = {name: known.reader for name, known in data_sets().items()}
+    found = []
+    for data, source in (own, (readers[own[0]], readers.get(own[1], "")), theirs):
+        names = {"data": data, "source": source, "reader": readers.get(data, data)}
+        # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
+        found.append(pattern.format(**names).replace("--", "-"))
+    if own == theirs:
+        return found[0], False
+    for name in found[:2]:
+        with suppress(ConfigError):
+            find_recipe(name)
+            return name, False
+    return found[2], True
 
 
 def _placed(options: TrainSettings, job: Job, asked: Asked) -> TrainSettings:
@@ -283,11 +326,13 @@ def _placed(options: TrainSettings, job: Job, asked: Asked) -> TrainSettings:
 def _why_not(job: Job, scale: Scale) -> str:
     """Say what is missing for a job, most fundamental first; "" where nothing is."""
     ours, source = job.ours, job.source
+    if source == job.group.data:
+        return f"{source} would be adapted to itself: put another set in the place of {job.instead[0][1]}"
     if ours.method not in METHODS:
         return f"no method '{ours.method}' yet (recipe {job.recipe})"
     methods = {ours.method: job.recipe}
     if source and _adapts(ours.method):
-        methods[FIRST] = f"{FIRST}-{source}"
+        methods[FIRST] = _first_recipe(job)
     for method, recipe in methods.items():
         try:
             find_recipe(recipe)

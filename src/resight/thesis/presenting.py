@@ -97,10 +97,16 @@ def lines(exhibit: Exhibit, outcomes: Sequence[Outcome]) -> list[Line]:
                 found.append(Line(number, title(row), group.name, reported, {}, state, "", (), makes))
                 continue
             scores = outcome.result.get("scores", {}).get("best", {})
-            names = exhibit.scores or OURS_BY_DEFAULT
-            ours = {name: float(scores[SCORES[name]]) for name in names if SCORES[name] in scores}
+            shown = exhibit.scores or OURS_BY_DEFAULT
+            ours = {score: float(scores[SCORES[score]]) for score in shown if SCORES[score] in scores}
             done = outcome.state == "done"
-            details = {"recipe": outcome.job.recipe, "epochs done": outcome.epochs, **(_made(outcome) if done else {})}
+            instead = {theirs: own for own, theirs in outcome.job.instead}
+            details = {
+                "instead": instead,
+                "recipe": outcome.job.recipe,
+                "epochs done": outcome.epochs,
+                **(_made(outcome) if done else {}),
+            }
             differs = tuple(_differs(outcome)) if done else ()
             line = Line(number, title(row), group.name, reported, ours, outcome.state, outcome.reason, differs, details)
             found.append(line)
@@ -185,7 +191,8 @@ def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple
         reported = [(line.reported[name] or MISSING) if name in line.reported else "" for name in printed]
         ours = [percent(line.ours.get(name)) if line.state != "quoted" else "" for name in shown]
         state = [line.state] if asked is not None else []
-        body.append([str(line.number), line.name, line.columns, *reported, *ours, *state])
+        on = ", ".join([line.columns, *(f"ours: {own}" for own in line.details.get("instead", {}).values())])
+        body.append([str(line.number), line.name, on, *reported, *ours, *state])
     return head, body
 
 
@@ -218,7 +225,7 @@ def _made(outcome: Outcome) -> dict[str, Any]:
 def _differs(outcome: Outcome) -> list[tuple[str, str, str]]:
     """Give what differs of a run that is done: settings, weights, split."""
     data, weights = outcome.result["data"], outcome.result["environment"]["weights"]["source"]
-    found = list(differences(outcome.job))
+    found = [("data", own, theirs) for own, theirs in outcome.job.instead] + list(differences(outcome.job))
     changed = {name for name, _, _ in found}
     if "encoder.backbone" in changed or "encoder.weights" in changed:
         found.append(("weights", weights, "ImageNet's, for its own backbone"))
