@@ -174,7 +174,8 @@ def train(
     queries = gallery = None
     if score is not None:
         best, queries, gallery = score(load_encoder(run.folder))
-        same = filecmp.cmp(*(run.folder / f"encoder-{which}.safetensors" for which in ("last", "best")), shallow=False)
+        last, chosen = (run.folder / f"encoder-{which}.safetensors" for which in ("last", "best"))
+        same = filecmp.cmp(last, chosen, shallow=False)
         reports["last"] = best if same else score(load_encoder(run.folder, which="last"))[0]
         reports["best"] = best
     run.write("report.json", {which: report.to_json() for which, report in reports.items()})
