@@ -76,7 +76,7 @@ def test_a_run_is_scored_before_at_the_end_and_at_its_best(trained: Trained) -> 
         assert report.scores["queries"] == 12
         assert report.provenance["data"] == "market1501"
     assert trained.reports["before"].provenance["encoder"] != trained.reports["last"].provenance["encoder"]
-    assert trained.reports["best"].scores == trained.reports["last"].scores, "select last: the last is the best"
+    assert trained.reports["best"] is trained.reports["last"], "select last: the last is the best, and scored once"
     assert trained.metrics[-1]["mAP"] == pytest.approx(trained.reports["last"].scores["mAP"], abs=1e-6)
     assert [line["epoch"] for line in trained.metrics] == [0, 1]
     assert trained.problems == ()
@@ -90,6 +90,14 @@ def test_what_comes_back_is_the_encoder_in_the_folder_and_its_vectors(trained: T
     assert trained.gallery is not None
     assert (len(trained.queries), len(trained.gallery)) == (12, 36)
     assert trained.queries.encoder == trained.gallery.encoder == trained.encoder.digest()
+
+
+def test_a_best_epoch_that_is_not_the_last_is_scored_apart(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.training._is_best", lambda lines, line, select: line["epoch"] == 0)
+    found = train("ice", dataset, SETTINGS, options(tmp_path / "run")).reports
+    assert len({report.provenance["encoder"] for report in found.values()}) == 3
 
 
 def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
