@@ -1,8 +1,9 @@
 """Depthwise convolutions that learn quickly on a CPU.
 
 A depthwise convolution multiplies little and reads much. torch's gradient of its weights is slow on maps as small as
-person crops end in, and several times slower still in bfloat16: with it a step of EfficientNet-Lite0 gained nothing from
-bfloat16 (docs/numerics.md). The kernel here reads each value once and keeps the sums of a block of channels in the cache.
+person crops end in, and several times slower still in bfloat16: with it a step of EfficientNet-Lite0 gains nothing
+from bfloat16 (docs/numerics.md). The kernel here reads each value once and keeps the sums of a block of channels in
+the cache.
 """
 
 from __future__ import annotations
