@@ -6,6 +6,8 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -347,3 +349,22 @@ def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> 
     finally:
         os.umask(old)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+# -- two processes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(tmp_path: Path) -> None:
+    hold = "import sys, time; from pathlib import Path; from resight.runs import Run\n"
+    hold += f"with Run(Path({str(tmp_path)!r})).alone(): print('in', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(RunError, match="another process is training in") as error, Run(tmp_path).alone():
+            pass
+        one_line(error)
+        with Run(tmp_path, writes=False).alone():
+            pass  # what only reads, or is the second process of the same run
+        other.kill()
+    with Run(tmp_path).alone():
+        pass  # a kill lets go of it

@@ -1,10 +1,16 @@
-"""Writing files so that a kill leaves the old one or the new one, never half of either."""
+"""Writing files so that a kill leaves the old one or the new one, and two processes never write into one folder."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def expanded(path: str | Path) -> Path:
@@ -36,3 +42,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Keep other processes that ask likewise out of a folder (not on Windows); a kill lets go of it too.
+
+    Yields:
+        Whether it is ours: false where another process has it.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

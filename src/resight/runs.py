@@ -19,7 +19,8 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from resight.errors import RunError
-from resight.files import expanded, write_atomically
+from resight.files import expanded, locked, write_atomically
 from resight.models.encoder import Encoder
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,23 @@ class Run:
             # What a kill left half written beside the files it was to replace.
             for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
                 rest.unlink()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the folder while this one trains.
+
+        Raises:
+            RunError: Another process trains in it.
+        """
+        if not self.writes:
+            yield
+            return
+        with locked(self.folder) as ours:
+            if not ours:
+                raise RunError(
+                    f"another process is training in {self.folder}: wait until it has ended, or give another folder"
+                )
+            yield
 
     @property
     def checkpoint_path(self) -> Path:

@@ -128,7 +128,7 @@ def train(
 
     Raises:
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
-        RunError: The run folder holds another run.
+        RunError: The run folder holds another run, or another process trains in it.
     """
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}")
@@ -142,46 +142,47 @@ def train(
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
-    given: dict[str, Any] = {}
-    if starts:
-        loaded = [load_encoder(path) for path in starts]
-        settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
-        given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
-    _claim(run, write_settings([options, settings]))
-    # The frames of many videos would not fit, and an epoch looks at few of them.
-    keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
-    images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
-    if source is not None:
-        given["source"] = load_crops(source.train, settings.encoder.size)
-    seed_epoch(options.seed, 0)
-    method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
-    run.write(
-        "environment.json",
-        {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
-    )
-    logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
-    score = scorer(dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet)
-    reports = {} if score is None else {"before": score(method.encoder)[0]}
-    fit(
-        method,
-        run,
-        epochs=settings.epochs,
-        evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
-        eval_every=options.eval_every,
-        select=SELECT[options.select],
-    )
-    devices.barrier()
-    queries = gallery = None
-    if score is not None:
-        best, queries, gallery = score(load_encoder(run.folder))
-        last, chosen = (run.folder / f"encoder-{which}.safetensors" for which in ("last", "best"))
-        same = filecmp.cmp(last, chosen, shallow=False)
-        reports["last"] = best if same else score(load_encoder(run.folder, which="last"))[0]
-        reports["best"] = best
-    run.write("report.json", {which: report.to_json() for which, report in reports.items()})
-    encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
-    problems = images.problems + (given["source"].problems if source is not None else ())
-    return Trained(run.folder, encoder, reports, metrics, problems, queries, gallery, run.writes)
+    with run.alone():
+        given: dict[str, Any] = {}
+        if starts:
+            loaded = [load_encoder(path) for path in starts]
+            settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
+            given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
+        _claim(run, write_settings([options, settings]))
+        # The frames of many videos would not fit, and an epoch looks at few of them.
+        keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
+        images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
+        if source is not None:
+            given["source"] = load_crops(source.train, settings.encoder.size)
+        seed_epoch(options.seed, 0)
+        method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
+        run.write(
+            "environment.json",
+            {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
+        )
+        logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
+        score = scorer(dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet)
+        reports = {} if score is None else {"before": score(method.encoder)[0]}
+        fit(
+            method,
+            run,
+            epochs=settings.epochs,
+            evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
+            eval_every=options.eval_every,
+            select=SELECT[options.select],
+        )
+        devices.barrier()
+        queries = gallery = None
+        if score is not None:
+            best, queries, gallery = score(load_encoder(run.folder))
+            last, chosen = (run.folder / f"encoder-{which}.safetensors" for which in ("last", "best"))
+            same = filecmp.cmp(last, chosen, shallow=False)
+            reports["last"] = best if same else score(load_encoder(run.folder, which="last"))[0]
+            reports["best"] = best
+        run.write("report.json", {which: report.to_json() for which, report in reports.items()})
+        encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
+        problems = images.problems + (given["source"].problems if source is not None else ())
+        return Trained(run.folder, encoder, reports, metrics, problems, queries, gallery, run.writes)
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:

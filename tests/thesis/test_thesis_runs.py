@@ -160,6 +160,23 @@ def test_rows_that_go_wrong_are_noted_and_tried_again(
     assert main(failing) == 1
 
 
+def test_only_the_rows_that_were_asked_for_are_made(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = MadeUpTraining()
+    monkeypatch.setattr(running, "train", made)
+    ours = sorted({job.number for job in jobs(load_exhibit("table-6.6"), Asked(), resolve=False)})
+    assert main([*command, f"--rows=[{ours[1]}]"]) == 0
+    assert len(made.calls) == 1
+    assert "1 left" in capsys.readouterr().out
+    lines = of_ours(tmp_path / "out" / "table-6.6-smoke-seed1.json")
+    states = {line["row"]: line["state"] for line in lines if line["state"] != "quoted"}
+    assert states.pop(ours[1]) == "done"
+    assert set(states.values()) == {"left"}
+    assert main([*command, "--rows=[99]"]) == 2
+    assert f"--rows 99: of table-6.6 we can make {', '.join(map(str, ours))}" in capsys.readouterr().err
+
+
 def test_attention_and_partition_are_run_beside_each_other(
     tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

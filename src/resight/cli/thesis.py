@@ -31,8 +31,8 @@ USAGE = (
     "usage: resight thesis list [--json]\n"
     "       resight thesis show table-6.6 [--json | --markdown] [--out FOLDER]\n"
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
-    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--weights BACKBONE=FILE|none]\n"
-    "                          [--instead duke=cuhk03np-detected]"
+    "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--rows [2,3]]\n"
+    "                          [--weights BACKBONE=FILE|none] [--instead duke=cuhk03np-detected]"
 )
 
 
@@ -72,6 +72,7 @@ class RunSettings:
         seed: Of every run.
         epochs: In place of the scale's; 0 keeps them.
         iterations: In place of the scale's; 0 keeps them.
+        rows: Only these are made, `[2,3]` for example, as `thesis show` counts them; none means all.
         device: Where it runs.
     """
 
@@ -80,6 +81,7 @@ class RunSettings:
     seed: int = 1
     epochs: int = 0
     iterations: int = 0
+    rows: tuple[int, ...] = ()
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
@@ -100,9 +102,9 @@ def run(arguments: Sequence[str]) -> int:
         return _list(asked)
     name, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     program = f"resight thesis {action} ID"
-    data, flags = _taken(flags, "--data") if action == "run" else ([], flags)
-    weights, flags = _taken(flags, "--weights") if action == "run" else ([], flags)
-    instead, flags = _taken(flags, "--instead") if action == "run" else ([], flags)
+    data, flags = _taken(flags, "--data", "NAME=PATH") if action == "run" else ([], flags)
+    weights, flags = _taken(flags, "--weights", "BACKBONE=FILE") if action == "run" else ([], flags)
+    instead, flags = _taken(flags, "--instead", "THESIS=OURS") if action == "run" else ([], flags)
     (settings,) = read_settings(flags, [RunSettings if action == "run" else ShowSettings], program=program)
     if not name:
         raise ConfigError(f"resight thesis {action} needs a table or figure: resight thesis {action} table-6.6")
@@ -121,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
         settings.device,
         places,
     )
-    return _run(exhibit, asked, expanded(settings.out))
+    return _run(exhibit, asked, expanded(settings.out), settings.rows)
 
 
 def _list(settings: ListSettings) -> int:
@@ -176,12 +178,17 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
     return 0
 
 
-def _run(exhibit: Exhibit, asked: Asked, out: Path) -> int:
+def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...] = ()) -> int:
     load_scale(asked.scale)  # a mistake is said before data are read
     given = asked.data or {}
     planned = jobs(exhibit, asked)
     if not planned:
         raise ConfigError(f"{exhibit.id} has nothing to run: it is {_article(exhibit.kind)} without rows of ours")
+    ours = {job.number for job in planned}
+    if strange := set(rows) - ours:
+        found = ", ".join(map(str, sorted(strange)))
+        raise ConfigError(f"--rows {found}: of {exhibit.id} we can make {', '.join(map(str, sorted(ours)))}")
+    wanted = set(rows) or ours
     needed = {name for job in planned if job.options is not None for name in (job.group.data, job.source) if name}
     if needed and not given:
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
@@ -195,20 +202,19 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path) -> int:
             print(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
         # What an equal row shares is done with it.
         now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
-        left = {(outcome.job.key, outcome.job.result) for outcome in now if outcome.state == "left"}
+        left = {(o.job.key, o.job.result) for o in now if o.state == "left" and o.job.number in wanted}
         if left:
-            minutes, basis = minutes_left(now, asked)
+            minutes, basis = minutes_left(now, asked, wanted)
             print(f"{len(left)} left, about {_duration(minutes)} ({basis})")
 
-    outcomes = run_jobs(planned, loaded, out, tell=tell)
+    outcomes = run_jobs(planned, loaded, out, rows=wanted, tell=tell)
     picture = None
     if exhibit.kind in PICTURES and planned[0].group.data in loaded:
         picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
     _write(exhibit, outcomes, asked, out, picture)
-    found = lines(exhibit, outcomes)
-    ours = [line for line in found if line.state != "quoted"]
-    _console().print(to_text(exhibit, ours, asked))
-    for text in (*differing_lines(ours), *missing_lines(ours)):
+    own = [line for line in lines(exhibit, outcomes) if line.state != "quoted"]
+    _console().print(to_text(exhibit, own, asked))
+    for text in (*differing_lines(own), *missing_lines(own)):
         print(text)
     print(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
@@ -231,7 +237,7 @@ def _write(
     write_atomically(out / f"{stem}.md", page)
 
 
-def _taken(flags: Sequence[str], name: str) -> tuple[list[str], list[str]]:
+def _taken(flags: Sequence[str], name: str, form: str) -> tuple[list[str], list[str]]:
     """Take a flag that may be given several times out of the others."""
     found, rest, waiting = [], [], False
     for flag in flags:
@@ -243,7 +249,7 @@ def _taken(flags: Sequence[str], name: str) -> tuple[list[str], list[str]]:
         else:
             rest.append(flag)
     if waiting:
-        raise ConfigError(f"{name} needs NAME=PATH")
+        raise ConfigError(f"{name} needs {form}")
     return found, rest
 
 

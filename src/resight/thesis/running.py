@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,12 @@ def run_folder(job: Job, out: Path) -> Path:
 
 
 def run_jobs(
-    planned: Sequence[Job], data: Mapping[str, Dataset], out: Path, *, tell: Callable[[list[Outcome], int], None]
+    planned: Sequence[Job],
+    data: Mapping[str, Dataset],
+    out: Path,
+    *,
+    rows: Collection[int],
+    tell: Callable[[list[Outcome], int], None],
 ) -> list[Outcome]:
     """Make what can be made and is not there yet.
 
@@ -89,6 +94,7 @@ def run_jobs(
         planned: The jobs of a table.
         data: The data sets, by our names.
         out: Where the runs lie.
+        rows: The numbers of those that are made; of the others only what is there is said.
         tell: Is called before the first and after each run, with all outcomes so far and the place of the one that was
             just made (-1 at first).
 
@@ -102,20 +108,21 @@ def run_jobs(
     tell(outcomes, -1)
     for index, job in enumerate(planned):
         outcomes[index] = before = look(job, out)  # an equal row above may have made it meanwhile
-        if before.state != "left":
+        if before.state != "left" or job.number not in rows:
             continue
         outcomes[index] = _made(job, data, out)
         tell(outcomes, index)
     return outcomes
 
 
-def minutes_left(outcomes: Sequence[Outcome], asked: Asked) -> tuple[float, str]:
-    """Estimate how long the jobs that are left will take.
+def minutes_left(outcomes: Sequence[Outcome], asked: Asked, rows: Collection[int]) -> tuple[float, str]:
+    """Estimate how long the jobs of these rows that are left will take.
 
     Returns:
         Minutes, and what the estimate stands on.
     """
-    left = {outcome.job.key: outcome for outcome in outcomes if outcome.state == "left"}
+    wanted = [outcome for outcome in outcomes if outcome.job.number in rows]
+    left = {outcome.job.key: outcome for outcome in wanted if outcome.state == "left"}
     scale = load_scale(asked.scale)
     seconds: dict[str, list[float]] = {}
     for outcome in outcomes:
