@@ -107,3 +107,4 @@ def test_words_are_broken_to_a_width() -> None:
     assert lines[3].endswith("…")
     assert all(font.getlength(line) <= 60 for line in lines)
     assert tiles.wrap("", font, 60) == [""]
+    assert tiles.wrap("spatial-channel parts", font, 60) == ["spatial-", "channel", "parts"]

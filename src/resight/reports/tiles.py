@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,15 +100,15 @@ def fit_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text at its spaces into lines of a width in pixels; a word that is longer is cut. Newlines stay."""
+    """Break a text at its spaces and hyphens into lines of a width in pixels; what is longer is cut. Newlines stay."""
     lines = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in paragraph.split(" "):
-            longer = f"{line} {word}".lstrip()
-            if line and font.getlength(longer) > width:
-                lines.append(line)
-                longer = word
+        for piece in re.split(r"(?<= )|(?<=[a-z]-)(?=[a-z])", paragraph):
+            longer = line + piece
+            if line and font.getlength(longer.rstrip()) > width:
+                lines.append(line.rstrip())
+                longer = piece
             line = longer
         lines.append(line)
     return [fit_text(line, font, width) for line in lines]
