@@ -118,6 +118,18 @@ def find_recipe(name: str) -> Path:
     raise ConfigError(f"no recipe '{name}'{nearest(path.stem, known)} (known: {', '.join(known)}; or give a YAML file)")
 
 
+def flags_of(path: Path, *names: str) -> list[str]:
+    """Give some of the settings in a file, or groups of them, as flags: what one command was told for another.
+
+    Args:
+        path: A YAML file, as `write_settings` gives it.
+        names: Names at its top; one that it lacks gives nothing.
+    """
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = {name: content[name] for name in names if name in content}
+    return [f"--{key}={value}" for key, value in _flatten(found)]
+
+
 def _underscored(argument: str) -> str:
     """Let ``--validation-people`` mean ``--validation_people``."""
     if not argument.startswith("--"):

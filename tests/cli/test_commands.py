@@ -11,9 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from resight.cli.evaluate import EvaluateSettings, ranking
+from resight.cli.evaluate import ranking
 from resight.cli.main import main
-from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
@@ -238,7 +237,8 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
     assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
     assert "set tracklet.distance to concatenated" in capsys.readouterr().err
-    EvaluateSettings(rerank=True, tracklet=TrackletSettings(pooling="tpp", distance="concatenated"))
+    assert main(["evaluate", f"--data={spec}", *parts, *encoder, "--rerank", "--tracklet.distance=concatenated"]) == 2
+    assert "Euclidean" not in capsys.readouterr().err, "re-ranked it could be, were there more tracklets"
 
     small = ["--encoder.height=64", "--encoder.width=32", "--epochs=1", "--iterations=2", "--identities=2"]
     run = f"--run={tmp_path / 'run'}"
@@ -247,10 +247,15 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     kept = json.loads((tmp_path / "run" / "report.json").read_text())["best"]
     assert kept["provenance"]["tracklet"]["distance"] == "sum"
     assert "Ranked strips" in (tmp_path / "run" / "report.html").read_text()
+    evaluated = ["evaluate", str(tmp_path / "run"), f"--data={spec}", "--json"]
     capsys.readouterr()
-    asked = ["--tracklet.pooling=tpp", "--tracklet.frames=3", "--flip", "--json"]
-    assert main(["evaluate", str(tmp_path / "run"), f"--data={spec}", *asked]) == 0
-    assert json.loads(capsys.readouterr().out)["scores"]["mAP"] == pytest.approx(kept["scores"]["mAP"], abs=1e-6)
+    assert main(evaluated) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["scores"]["mAP"] == pytest.approx(kept["scores"]["mAP"], abs=1e-6), "it is scored as the run was"
+    assert (again["provenance"]["flip"], again["provenance"]["tracklet"]["frames"]) == (True, 3)
+    assert main([*evaluated, "--flip=false", "--tracklet.frames=2"]) == 0
+    other = json.loads(capsys.readouterr().out)["provenance"]
+    assert (other["flip"], other["tracklet"]["frames"], other["tracklet"]["distance"]) == (False, 2, "sum")
 
 
 def test_a_set_of_images_takes_no_tracklet_settings(people, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def test_table_3_5_is_made_killed_and_continued(
     assert [line["name"] for line in lines] == list(OURS)
     assert all(0 < line["ours"]["mAP"] <= 1 for line in lines)
     assert lines[3]["thesis"] == {"Rank1": "87.3", "mAP": "81.3"}
+    (split,) = {each["ours"] for line in lines for each in line["differs"] if each["setting"] == "split"}
+    assert re.match(r"not the official one \(train \d+ tracklets of ", split)
     settings = [each["setting"] for line in lines for each in line["differs"]]
     assert "encoder.backbone" in settings
     assert not any(name.startswith("tracklet") for name in settings), "what the rows are about is the thesis'"

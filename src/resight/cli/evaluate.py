@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from resight.config import read_settings
+from resight.config import flags_of, read_settings
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import split_validation
 from resight.data.tracklets import TrackletSettings
@@ -38,8 +38,8 @@ class EvaluateSettings:
     Attributes:
         data: The data set: `name=PATH` or a path.
         validation_people: Score so many people held out of the training part instead of the test people.
-        flip: Add the features of the mirrored images.
-        tracklet: How a tracklet becomes a vector, on sets of tracklets.
+        flip: Add the features of the mirrored images; a run's own choice where a run is named.
+        tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
         rerank: Re-rank by k-reciprocal neighbours first.
         cache: A folder that keeps vectors, so that the same encoder on the same images is not run again.
         page: Where to write the HTML page; empty writes none.
@@ -59,25 +59,26 @@ class EvaluateSettings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
-    def __post_init__(self) -> None:
-        if self.rerank and self.tracklet.measure is not squared_distances:
-            raise ConfigError(
-                "re-ranking stands on the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
-            )
-
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight evaluate`."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    (settings,) = read_settings(arguments[named:], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
+    given = arguments[named:]
+    own = expanded(arguments[0]) / "config.yaml" if named else None
+    scored = flags_of(own, "flip", "tracklet") if own is not None and own.is_file() else []
+    (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if named and settings.encoder != EncoderSettings():
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
     dataset = load_dataset(*parse_spec(settings.data))
-    if dataset.unit == "images" and settings.tracklet != TrackletSettings():
+    if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
+    if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:
+        raise ConfigError(
+            "re-ranking stands on the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
+        )
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):

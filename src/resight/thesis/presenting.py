@@ -230,7 +230,8 @@ def _differs(outcome: Outcome) -> list[tuple[str, str, str]]:
     if "encoder.backbone" in changed or "encoder.weights" in changed:
         found.append(("weights", weights, "ImageNet's, for its own backbone"))
     if not data["official"]:
-        counts = ", ".join(f"{part} {images} images of {people}" for part, (images, people) in data["counts"].items())
+        unit = data.get("unit", "images")
+        counts = ", ".join(f"{part} {count} {unit} of {people}" for part, (count, people) in data["counts"].items())
         found.append(("split", f"not the official one ({counts})", "official"))
     found.append(("seed", str(flat(outcome.job)["seed"]), "not stated"))
     return [each for each in found if each[0] != "seed" or each[2] == "not stated"]

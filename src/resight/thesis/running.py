@@ -172,7 +172,7 @@ def _made(job: Job, data: Mapping[str, Dataset], out: Path) -> Outcome:
         logger.warning("row %d, %s: %s", job.number, job.row.name, error)
         return Outcome(job, "failed", str(error))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    spec = {"spec": job.spec, "official": dataset.official, "counts": dataset.counts}
+    spec = {"spec": job.spec, "official": dataset.official, "counts": dataset.counts, "unit": dataset.unit}
     result = {
         "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),
