@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,12 @@ def test_other_settings_in_the_same_folder_are_refused(trained: Trained, dataset
             train("ice", dataset, settings, how)
         assert "learning_rate: 0.001" in one_line(error) or "seed: 2" in one_line(error)
     assert {path.name: path.read_bytes() for path in trained.folder.iterdir()} == before
+
+
+def test_a_run_folder_may_be_moved(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(trained.folder, moved)
+    assert train("ice", dataset, SETTINGS, options(moved, eval_every=1)).metrics == trained.metrics
 
 
 def test_a_set_without_queries_is_trained_on_and_not_scored(dataset: Dataset, tmp_path: Path) -> None:

@@ -322,13 +322,16 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
     return encoder
 
 
+_FREE = ("epochs:", "run:")
+
+
 def _claim(run: Run, settings: str) -> None:
     """Write the settings into the folder, or make sure that they are those of the run that lies there."""
     path = run.folder / "config.yaml"
     if path.is_file() and run.checkpoint_path.is_file():
         pairs = zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
-        # More epochs only make a run longer; everything else would make it another run.
-        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith("epochs:")]
+        # More epochs only make a run longer, and its folder may be moved; all else would make it another run.
+        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith(_FREE)]
         if changed:
             raise RunError(
                 f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings "
