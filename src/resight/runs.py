@@ -91,13 +91,10 @@ class Run:
         self._start = time.monotonic()
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # What a kill left half written beside the files it was to replace.
-            for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
-                rest.unlink()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes out of the folder while this one trains.
+        """Keep other processes out of the folder while this one trains, and tidy up after one that was killed.
 
         Raises:
             RunError: Another process trains in it.
@@ -110,6 +107,9 @@ class Run:
                 raise RunError(
                     f"another process is training in {self.folder}: wait until it has ended, or give another folder"
                 )
+            # What a kill left half written beside the files it was to replace.
+            for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
+                rest.unlink()
             yield
 
     @property
