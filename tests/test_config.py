@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docstring_parser import parse as parse_docstring
 
-from resight.config import RECIPES, find_recipe, read_settings, write_settings
+from resight.config import RECIPES, find_recipe, flags_of, read_settings, write_settings
 from resight.data.transforms import AugmentSettings
 from resight.devices import DeviceSettings
 from resight.errors import ConfigError
@@ -298,3 +298,17 @@ def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
     )
     assert by_name == by_path
     assert path.read_text().startswith("#"), "a recipe says what it is for"
+
+
+def test_settings_of_a_file_are_flags_for_another_command(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("flip: true\nseed: 3\ntracklet: {frames: 4, sampling: even}\n")
+    assert flags_of(path, "flip", "tracklet", "absent") == [
+        "--flip=true",
+        "--tracklet.frames=4",
+        "--tracklet.sampling=even",
+    ]
+    path.write_text("flip: [")
+    with pytest.raises(ConfigError, match="is not YAML") as error:
+        flags_of(path, "flip")
+    assert "\n" not in str(error.value)

@@ -124,8 +124,11 @@ def flags_of(path: Path, *names: str) -> list[str]:
     Args:
         path: A YAML file, as `write_settings` gives it.
         names: Names at its top; one that it lacks gives nothing.
+
+    Raises:
+        ConfigError: It does not hold names and values.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = _content(path)
     found = {name: content[name] for name in names if name in content}
     return [f"--{key}={value}" for key, value in _flatten(found)]
 
@@ -166,14 +169,19 @@ def _switched(flags: Sequence[str], known: Mapping[str, Any]) -> list[str]:
 
 def _read_recipe(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     path = find_recipe(name)
+    content = _content(path)
+    for key, _ in _flatten(content):
+        _check(key, known, f"{path}: ")
+    return content
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold names and values, found a {type(content).__name__}")
-    for key, _ in _flatten(content):
-        _check(key, known, f"{path}: ")
     return content
 
 

@@ -178,7 +178,7 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
     return 0
 
 
-def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...] = ()) -> int:
+def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> int:
     load_scale(asked.scale)  # a mistake is said before data are read
     given = asked.data or {}
     planned = jobs(exhibit, asked)
