@@ -374,6 +374,19 @@ def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market:
         train("abmt", dataset, second, options(tmp_path / "c", start=str(source.folder)))
 
 
+def test_a_start_from_images_of_another_size_is_warned_of(
+    trained: Trained, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    larger = dataclasses.replace(SETTINGS, epochs=1, encoder=dataclasses.replace(SETTINGS.encoder, height=96, width=48))
+    start = str(trained.folder)
+    train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "a", start=start))
+    assert "--encoder.height" not in caplog.text
+    train("ice", dataset, larger, options(tmp_path / "b", start=start))
+    (warning,) = (record.message for record in caplog.records if "--encoder.height" in record.message)
+    assert "images of 64 x 32" in warning
+    assert warning.endswith("add --encoder.height 64 --encoder.width 32")
+
+
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
     encoder = dataclasses.replace(SETTINGS.encoder, head="global")
     cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2)

@@ -306,6 +306,12 @@ def _check_taken(name: str, kind: type, given: Mapping[str, bool]) -> None:
 
 def _continued(asked: Any, start: Any) -> Any:
     """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
+    if asked.size != start.size:
+        (height, width), (own_height, own_width) = asked.size, start.size
+        logger.warning(
+            f"the encoder to start from was trained on images of {own_height} x {own_width}, this run shows it "
+            f"{height} x {width}: unless that is meant, add --encoder.height {own_height} --encoder.width {own_width}"
+        )
     keep = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
     return dataclasses.replace(asked, **{name: getattr(start, name) for name in keep})
 
