@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+from alike import script
 
 from resight.devices import Devices, DeviceSettings
 
@@ -14,3 +18,35 @@ def test_training_and_extraction_are_bfloat16_where_the_processor_computes_in_it
     for has, precision in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr("resight.devices.cpu_has_bfloat16", lambda has=has: has)
         assert (devices.precision("training"), devices.precision("inference")) == (precision, precision)
+
+
+LEAVING = """
+import atexit, os
+from pathlib import Path
+import torch
+from resight.devices import Devices, DeviceSettings
+
+def threads():
+    return {(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
+
+@atexit.register
+def last():
+    if rank == 0:
+        print("left", *sorted(threads() & before))
+
+devices = Devices(DeviceSettings(accelerator="cpu", training="float32", threads=1, processes=2))
+rank = devices.rank
+network = devices.wrap(devices.place(torch.nn.Linear(4, 4)))
+devices.backward(network(devices.gather(torch.ones(2, 4), learn=True)).sum())
+before = {name for name in threads() if "gloo" in name}
+print("talking", *sorted(before))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
+def test_processes_that_shared_gradients_end_without_threads_of_their_talk(tmp_path: Path) -> None:
+    ended = script(tmp_path, LEAVING)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert any(line.startswith("talking") and "gloo" in line for line in lines)
+    assert "left" in [line.strip() for line in lines]

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from weakref import WeakSet
 
 import numba
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
 from resight.errors import ConfigError, RunError
@@ -168,7 +170,11 @@ class Devices:
 
     def wrap(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""
-        return self.fabric.setup_module(module) if self.fabric else module
+        if not self.fabric:
+            return module
+        wrapped = self.fabric.setup_module(module)
+        _wrapped.add(wrapped)
+        return wrapped
 
     def backward(self, loss: Tensor) -> None:
         """Run the backward pass; processes average their gradients."""
@@ -243,9 +249,21 @@ def _launched(settings: DeviceSettings) -> Fabric:
 
 
 def _part() -> None:
-    """End the processes' talk; a process that exits with its threads alive may be aborted."""
+    """End the processes' talk, and its threads: one that lets go of a tensor after the interpreter has ended aborts us.
+
+    They end with the last reference to the process group, and each wrapped network holds three.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+    for network in _wrapped:
+        for module in network.modules():
+            if isinstance(module, DistributedDataParallel):
+                for name in ("process_group", "reducer", "logger"):
+                    setattr(module, name, None)
+
+
+_wrapped: WeakSet[nn.Module] = WeakSet()
+"""What `Devices.wrap` gave to several processes."""
 
 
 def cpu_has_bfloat16() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import filecmp
 import inspect
 import logging
 import random
@@ -174,10 +173,9 @@ def train(
         devices.barrier()
         queries = gallery = None
         if score is not None:
-            best, queries, gallery = score(load_encoder(run.folder))
-            last, chosen = (run.folder / f"encoder-{which}.safetensors" for which in ("last", "best"))
-            same = filecmp.cmp(last, chosen, shallow=False)
-            reports["last"] = best if same else score(load_encoder(run.folder, which="last"))[0]
+            chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
+            best, queries, gallery = score(chosen)
+            reports["last"] = best if chosen.digest() == last.digest() else score(last)[0]
             reports["best"] = best
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
         encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
