@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from alike import script
 
+from alike import script
 from resight.devices import Devices, DeviceSettings
 
 
