@@ -167,10 +167,10 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
     assert {job.reason for job in planned} == {""}
     for job in planned:
         adapts = bool(job.source) and job.ours.method != "source"
-        assert (job.first is not None) == adapts
-        if job.first is not None:
-            assert job.first.settings.encoder == job.settings.encoder, "both runs train the same network"
-            assert (job.first.options.select, job.first.settings.epochs) == ("last", 80)
+        assert bool(job.starts) == adapts
+        for start in job.starts:
+            assert start.settings.encoder == job.settings.encoder, "both runs train the same network"
+            assert (start.options.select, start.settings.epochs) == ("last", 80)
     # ABMT itself is one run in each direction, whatever the table, and so is what it starts from.
     same = {"table-4.1": "ours (ResNet50)", "table-4.4": "ABMT", "table-4.5": "ABMT"}
     same["table-4.3"] = "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)"
@@ -179,14 +179,32 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
         ours = [job for job in found if job.group.data == data and job.source == source]
         assert len(ours) == 4
         assert len({job.key for job in ours}) == 1
-        firsts = {job.first.key for job in ours if job.first}
+        firsts = {start.key for job in ours for start in job.starts}
         (row,) = (
             job for job in planned if job.row.name == "ResNet50+AB" and (job.group.data, job.source) == (data, source)
         )
         assert firsts == {row.key}, "the row of the first run is that run"
     # To another target the first run is another one: it sees that target's images.
     assert len({job.key for job in planned if job.ours.method == "source"}) == 4
-    assert len({job.first.key for job in found if job.first}) == 4
+    assert len({start.key for job in found for start in job.starts}) == 4
+
+
+def test_each_network_of_mmt_starts_from_a_run_of_its_own_seed() -> None:
+    mmt, abmt = jobs(EXHIBITS["figure-4.4"], Asked("full", seed=5))
+    single, branched = jobs(EXHIBITS["table-4.3"], Asked("full", seed=5))[:4:2]
+    assert [start.options.seed for start in mmt.starts if start.options] == [5, 6]
+    assert mmt.starts[0].key == single.key != mmt.starts[1].key
+    assert [start.key for start in abmt.starts] == [branched.key]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "short"])
+def test_a_scale_leaves_the_weight_of_the_source_to_the_row(scale: str) -> None:
+    weights = {
+        job.row.name: job.settings.cluster.source_weight
+        for name in ("figure-4.4", "table-4.2")
+        for job in jobs(EXHIBITS[name], Asked(scale))
+    }
+    assert weights == {"MMT": 0, "ABMT": 0.1, "MMT500*": 0, "MMT*+DBSCAN": 0, "ours w/o Source pre-training": 0}
 
 
 def test_a_scale_keeps_what_a_row_is_about() -> None:

@@ -445,10 +445,12 @@ def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: lis
     theirs = jobs(load_exhibit("table-4.3"), Asked("smoke"))
     ahead, back = planned[-2:]
     assert (ahead.source, ahead.group.data) == ("market1501", "cuhk03np-detected")
-    assert (ahead.recipe, ahead.first.recipe) == ("abmt-market1501-dukemtmc", "source-market1501")
-    assert (back.recipe, back.first.recipe) == ("abmt-dukemtmc-market1501", "source-dukemtmc")
+    assert (ahead.recipe, ahead.starts[0].recipe) == ("abmt-market1501-dukemtmc", "source-market1501")
+    assert (back.recipe, back.starts[0].recipe) == ("abmt-dukemtmc-market1501", "source-dukemtmc")
     assert not {job.key for job in planned} & {job.key for job in theirs}
-    assert not {job.first.key for job in planned if job.first} & {job.first.key for job in theirs if job.first}
+    assert not {start.key for job in planned for start in job.starts} & {
+        start.key for job in theirs for start in job.starts
+    }
     alone, other = (
         [
             job
@@ -512,9 +514,9 @@ def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["table-3.1"]["able"] == {"smoke": 3, "short": 3, "full": 3}
     assert found["table-3.5"]["able"] == {"smoke": 4, "short": 4, "full": 4}
     assert found["table-3.9"]["able"] == {"smoke": 2, "short": 2, "full": 2}
-    assert found["table-4.4"]["able"] == {"smoke": 8, "short": 0, "full": 8}
-    assert found["table-4.3"]["able"] == {"smoke": 20, "short": 0, "full": 20}
-    assert found["table-4.2"]["able"] == {"smoke": 6, "short": 0, "full": 6}
+    assert found["table-4.4"]["able"] == {"smoke": 8, "short": 8, "full": 8}
+    assert found["table-4.3"]["able"] == {"smoke": 20, "short": 20, "full": 20}
+    assert found["table-4.2"]["able"] == {"smoke": 6, "short": 6, "full": 6}
     assert found["table-4.1"]["able"]["full"] == 8
     assert found["table-4.4"]["missing"] == []
     assert found["figure-6.1"]["runs"] == 0

@@ -92,10 +92,11 @@ class ICE:
             fused=self.devices.device.type == "cuda",
         )
         self.forward = self.devices.wrap(self.online)
-        aware = settings.camera_aware
+        aware, chosen = settings.camera_aware, settings.cluster
+        one_list = replace(chosen, k1=chosen.k1 + chosen.other_cameras, other_cameras=0)
         self.labelling = Labelling(
             images.table,
-            settings.cluster if aware else replace(settings.cluster, other_cameras=0),
+            chosen if aware else one_list,
             supervised=settings.supervised,
             centre_cameras=aware and settings.centre_cameras,
             whiten=settings.whiten,

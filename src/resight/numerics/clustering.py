@@ -44,8 +44,9 @@ class ClusterSettings:
             (`rho_eps`).
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
         other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
-            of the others (`k_nearest_by_camera`), where cameras are known. In one list for all, the own camera's images
-            crowd out the others. Balanced lists are searched exactly, whatever the size.
+            of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
+            Balanced lists are searched exactly, whatever the size. Where cameras are not known it is one list, as long
+            as both.
         source_weight: Weight, in [0, 1), of how far images are from a labelled source, where
             there is one (`resight.numerics.source`); 0.1 is usual. An eps must be below 1 minus it.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
@@ -122,13 +123,12 @@ def cluster(
     if settings.method == "kmeans":
         labels = kmeans(rows, settings.clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
-    check_settings(settings.k1, settings.k2, settings.reading, images=len(rows))
-    recall, neighbours, k1 = {}, None, settings.k1
-    if settings.other_cameras and cameras is not None:
-        own = list_length(k1, settings.reading)
-        seen = _column(cameras, len(rows), "cameras")
+    recall, neighbours, k1 = {}, None, settings.k1 + settings.other_cameras
+    seen = _column(cameras, len(rows), "cameras") if settings.other_cameras and cameras is not None else None
+    check_settings(k1 if seen is None else settings.k1, settings.k2, settings.reading, images=len(rows))
+    if seen is not None:
+        own = list_length(settings.k1, settings.reading)
         neighbours = k_nearest_by_camera(rows, seen, own, settings.other_cameras, device=device)
-        k1 += settings.other_cameras
     elif len(rows) >= settings.approximate_from * (EXACT_ON_GPU if tensors.used_for(device) else 1):
         if settings.reading == "abmt":
             raise ConfigError(
@@ -137,7 +137,7 @@ def cluster(
             )
         from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
 
-        found = k_nearest_approximate(rows, list_length(settings.k1, settings.reading))
+        found = k_nearest_approximate(rows, list_length(k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
     weight = 0.0 if source is None else settings.source_weight
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.

@@ -22,26 +22,28 @@ def draw(exhibit: Exhibit, outcomes: Sequence[Outcome], found: Sequence[Line]) -
         found: Its lines.
 
     Returns:
-        The course of a figure's metric by epoch, or the order of a table's rows in the thesis beside ours; None where
+        The course of a figure's metrics by epoch, or the order of a table's rows in the thesis beside ours; None where
         fewer than two runs are done.
     """
     done = [outcome for outcome in outcomes if outcome.state == "done"]
     if len(done) < 2:
         return None
-    return curves(exhibit.metric, done) if exhibit.metric else orders(exhibit, found)
+    return curves(exhibit.metrics, done) if exhibit.metrics else orders(exhibit, found)
 
 
-def curves(metric: str, done: Sequence[Outcome]) -> Figure:
-    """Draw a metric of each run by epoch, counted from 1."""
-    figure = Figure(figsize=(6.4, 3.8), facecolor=PAPER, layout="constrained")
-    axes = figure.add_subplot()
-    for index, outcome in enumerate(done):
-        points = [(int(line["epoch"]) + 1, float(line[metric])) for line in outcome.metrics if metric in line]
-        label = f"{outcome.job.row.name} ({outcome.job.group.data})"
-        style = "-" if index < len(PALETTE) else "--"
-        axes.plot(*zip(*points, strict=True), style, color=PALETTE[index % len(PALETTE)], label=label, marker=".")
-    _style(axes, f"ours: {metric} by epoch")
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+def curves(metrics: Sequence[str], done: Sequence[Outcome]) -> Figure:
+    """Draw metrics of each run by epoch, counted from 1, in a panel each."""
+    figure = Figure(figsize=(6.4 * len(metrics), 3.8), facecolor=PAPER, layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+        for index, outcome in enumerate(done):
+            points = [(int(line["epoch"]) + 1, float(line[metric])) for line in outcome.metrics if metric in line]
+            label = f"{outcome.job.row.name} ({outcome.job.group.data})"
+            style = {"linestyle": "-" if index < len(PALETTE) else "--"}
+            if points:
+                style |= {"color": PALETTE[index % len(PALETTE)], "label": label, "marker": "."}
+                axes.plot(*zip(*points, strict=True), **style)
+        _style(axes, f"ours: {metric} by epoch")
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 

@@ -26,7 +26,7 @@ SCORES = {
 }
 """The columns that are shares in percent, as the thesis names them, and what a report calls the same."""
 
-_FIGURE = {"kind", "shows", "redraw", "today", "metric"}
+_FIGURE = {"kind", "shows", "redraw", "today", "metrics"}
 
 _KEYS = {
     "": {"id", "title", "chapter", "page", "columns", "rows", "notes", "doubtful"} | _FIGURE,
@@ -109,7 +109,7 @@ class Exhibit:
         shows: Of a figure: what is on it.
         redraw: Of a figure: the diagnostics that would draw it.
         today: Whether they are there.
-        metric: The metric of a run whose course by epoch the figure draws; empty where it draws none.
+        metrics: The metrics of a run whose course by epoch the figure draws, a panel each; empty where it draws none.
     """
 
     id: str
@@ -124,7 +124,7 @@ class Exhibit:
     shows: str = ""
     redraw: str = ""
     today: bool = False
-    metric: str = ""
+    metrics: tuple[str, ...] = ()
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ def read_exhibit(text: str, *, where: str) -> Exhibit:
             shows=content.get("shows", ""),
             redraw=content.get("redraw", ""),
             today=content.get("today") == "true",
-            metric=content.get("metric", ""),
+            metrics=tuple(content.get("metrics", ())),
         )
     except KeyError as error:
         raise ConfigError(f"{where}: {error.args[0]} is missing") from error

@@ -1,7 +1,8 @@
 """From a table to the runs that make our values: what each is, whether it can be made, and how it differs.
 
 A row that adapts from one data set to another is two runs: the first trains on the source's people, the second goes on
-from there without labels. Rows that need the same first run share it.
+from there without labels. Rows that need the same first run share it. The two networks of MMT go on from a run each,
+which have seeds of their own.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class Job:
         options: What surrounds it, likewise; its run folder is still open.
         thesis: The dotted settings of the recipe and row as they are, without a scale: those of the thesis.
         source: The labelled data set that it adapts from, by our name; empty for none.
-        first: The run that it starts from; None where it starts from the backbone's weights.
+        starts: The runs that it starts from, one for each of its networks; none where it starts from the backbone's
+            weights.
         instead: Of each of its data sets that stands in another's place: its name, and that of the thesis' set.
         borrowed: Whether the recipe is that of a set whose place its own takes, which has none.
     """
@@ -100,7 +102,7 @@ class Job:
     options: TrainSettings | None = None
     thesis: Mapping[str, object] = field(default_factory=dict)
     source: str = ""
-    first: Job | None = None
+    starts: tuple[Job, ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
     borrowed: bool = False
 
@@ -117,7 +119,8 @@ class Job:
         bare = dataclasses.replace(self.training, run="", data="", source="", start="", device=DeviceSettings())
         text = write_settings([bare, self.settings])
         if self.source and not self.transferred:
-            text += f"{self.source} to {self.group.data} after {self.first.key if self.first else 'nothing'}"
+            before = ", ".join(job.key for job in self.starts) or "nothing"
+            text += f"{self.source} to {self.group.data} after {before}"
         elif self.borrowed:
             text += f"on {self.source or self.group.data}"
         return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
@@ -251,6 +254,9 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     own = [f"--{name}={value}" for name, value in ours.flags.items()]
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
+        weight = thesis.get("cluster.source_weight") if source else None
+        if weight:  # a scale has no say in it: its recipe is also that of the rows without a source
+            own.append(f"--cluster.source_weight={weight}")
         settings, options = read_recipe(ours.method, recipe, *_scaled(ours.method, scale), *own, *_wished(asked, ours))
         # The stem without ReLU takes the weights of the one with it.
         weights = asked.weights.get(settings.encoder.backbone.removesuffix("_linear_stem"))
@@ -258,7 +264,7 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
             settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, weights=weights))
         made = dataclasses.replace(bare, settings=settings, options=_placed(options, bare, asked), thesis=thesis)
         if source and ours.method != FIRST and not made.transferred:
-            made = dataclasses.replace(made, first=_first(made, scale, asked))
+            made = dataclasses.replace(made, starts=_starts(made, scale, asked))
     except ResightError as error:
         return dataclasses.replace(bare, reason=f"its settings do not fit: {error}")
     changed = [f"{name} {value} in place of {was}" for name, value, was in differences(made) if name in ours.about]
@@ -270,8 +276,13 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     return made
 
 
+def _starts(job: Job, scale: Scale, asked: Asked) -> tuple[Job, ...]:
+    """Give the runs on the source's people that a job starts from: of the same network, at the same scale."""
+    networks = getattr(job.settings, "networks", 1)
+    return tuple(_first(job, scale, dataclasses.replace(asked, seed=asked.seed + number)) for number in range(networks))
+
+
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
-    """Give the run on the source's people that a job starts from: of the same network, at the same scale."""
     recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
     settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale), *_wished(asked, ours))

@@ -36,7 +36,7 @@ class Outcome:
         result: What its file in the run's folder holds; empty unless done.
         epochs: How many of its epochs are done.
         metrics: A line for each of them.
-        before: The key of the run that it starts from where that is not done yet; empty otherwise.
+        before: The keys of the runs that it starts from and that are not done yet.
     """
 
     job: Job
@@ -45,7 +45,7 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 0
     metrics: tuple[Mapping[str, Any], ...] = ()
-    before: str = ""
+    before: tuple[str, ...] = ()
 
 
 def look(job: Job, out: Path) -> Outcome:
@@ -60,7 +60,7 @@ def look(job: Job, out: Path) -> Outcome:
     metrics = tuple(Run(folder, writes=False).metrics())
     path = folder / job.result
     if not path.is_file():
-        before = job.first.key if job.first and look(job.first, out).state == "left" else ""
+        before = tuple(start.key for start in job.starts if look(start, out).state == "left")
         state = "cannot" if job.reason else "left"
         return Outcome(job, state, job.reason, epochs=len(metrics), metrics=metrics, before=before)
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -134,7 +134,7 @@ def minutes_left(outcomes: Sequence[Outcome], asked: Asked, rows: Collection[int
         same = seconds.get(outcome.job.group.data, everything)
         whole = sum(same) / len(same) / 60 if same else scale.minutes
         total += whole * (1 - min(outcome.epochs / outcome.job.settings.epochs, 1))
-    total += scale.minutes * len({outcome.before for outcome in left.values() if outcome.before})
+    total += scale.minutes * len({key for outcome in left.values() for key in outcome.before})
     basis = (
         f"from {len(everything)} done here"
         if everything
@@ -148,13 +148,13 @@ def _made(job: Job, data: Mapping[str, Dataset], out: Path) -> Outcome:
     assert job.options is not None
     folder, dataset = run_folder(job, out), data[job.group.data]
     options = dataclasses.replace(job.training, run=str(folder))
-    if job.first is not None:
-        before = look(job.first, out)
+    for start in job.starts:
+        before = look(start, out)
         if before.state == "left":
-            before = _made(job.first, data, out)
+            before = _made(start, data, out)
         if before.state != "done":
             return Outcome(job, before.state, f"the run on {job.source} that it starts from: {before.reason}")
-        options = dataclasses.replace(options, start=str(run_folder(job.first, out)))
+    options = dataclasses.replace(options, start=",".join(str(run_folder(start, out)) for start in job.starts))
     try:
         if job.transferred:
             trained = train(job.ours.method, data[job.source], job.settings, options)
