@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER
 from resight.thesis.exhibits import Exhibit
@@ -42,6 +43,7 @@ def curves(metrics: Sequence[str], done: Sequence[Outcome]) -> Figure:
             if points:
                 style |= {"color": PALETTE[index % len(PALETTE)], "label": label, "marker": "."}
                 axes.plot(*zip(*points, strict=True), **style)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _style(axes, f"ours: {metric} by epoch")
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return figure
