@@ -21,7 +21,7 @@ def test_training_and_extraction_are_bfloat16_where_the_processor_computes_in_it
 
 
 LEAVING = """
-import atexit, os
+import atexit
 from pathlib import Path
 import torch
 from resight.devices import Devices, DeviceSettings
