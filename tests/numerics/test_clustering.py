@@ -332,3 +332,19 @@ def test_bad_input_is_told():
         rho_eps(graph, 0)
     with pytest.raises(DataError, match="at least 2"):
         rho_eps(graph[:1, :1], 0.5)
+
+
+def test_pairs_per_image_is_rho_for_a_set_of_any_size():
+    assert ClusterSettings().share(100) is None
+    assert ClusterSettings(rho=0.01).share(100) == 0.01
+    assert ClusterSettings(pairs_per_image=3.5).share(7001) == pytest.approx(1e-3)
+    assert 0 < ClusterSettings(pairs_per_image=3.5).share(2) < 1
+    vectors, _ = people(0, size=60)
+    by_pairs = cluster(vectors, ClusterSettings(k1=10, pairs_per_image=2.0))
+    by_rho = cluster(vectors, ClusterSettings(k1=10, rho=4 / 59))
+    assert by_pairs.eps == by_rho.eps > 0
+    np.testing.assert_array_equal(by_pairs.labels, by_rho.labels)
+    with pytest.raises(ConfigError, match="pairs_per_image must be above 0"):
+        ClusterSettings(pairs_per_image=0.0)
+    with pytest.raises(ConfigError, match="set one of them to null"):
+        ClusterSettings(pairs_per_image=1.0, rho=0.1)

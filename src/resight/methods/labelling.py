@@ -31,7 +31,7 @@ class Labelling:
         supervised: Take true people in place of clusters.
         centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
-        keep_eps: Keep the eps that ``settings.rho`` gives in the first epoch.
+        keep_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch.
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
@@ -78,7 +78,7 @@ class Labelling:
     def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
         settings = self.settings
         if self.keep_eps and 0 < self.current.eps < 1 - settings.source_weight:
-            settings = replace(settings, eps=self.current.eps, rho=None)
+            settings = replace(settings, eps=self.current.eps, rho=None, pairs_per_image=None)
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None
         if self.centre_cameras:

@@ -42,6 +42,8 @@ class ClusterSettings:
         eps: The largest Jaccard distance of neighbours in DBSCAN, in (0, 1).
         rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
             (`rho_eps`).
+        pairs_per_image: The same share by a number that fits sets of any size: of ``N`` images the closest
+            ``pairs_per_image * N`` pairs, which is ``rho = 2 * pairs_per_image / (N - 1)``. Not beside ``rho``.
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
         other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
             of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
@@ -63,6 +65,7 @@ class ClusterSettings:
     reading: Reading = "ice"
     eps: float = 0.55
     rho: float | None = None
+    pairs_per_image: float | None = None
     min_samples: int = 4
     other_cameras: int = 0
     source_weight: float = 0.0
@@ -76,16 +79,28 @@ class ClusterSettings:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
         if self.rho is not None and not 0 < self.rho < 1:
             raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
+        if self.pairs_per_image is not None:
+            if self.rho is not None:
+                raise ConfigError("rho and pairs_per_image say the same in two ways: set one of them to null")
+            if not self.pairs_per_image > 0:
+                raise ConfigError(f"pairs_per_image must be above 0, found {self.pairs_per_image}: 3.5 is usual")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.other_cameras < 0:
             raise ConfigError(f"other_cameras must be 0 or more, found {self.other_cameras}")
         if not 0 <= self.source_weight < 1:
             raise ConfigError(f"source_weight must be in [0, 1), found {self.source_weight}: 0.1 is usual")
-        if self.source_weight and self.rho is None and self.eps >= 1 - self.source_weight:
+        fixed = self.rho is None and self.pairs_per_image is None
+        if self.source_weight and fixed and self.eps >= 1 - self.source_weight:
             raise ConfigError(f"eps must be below 1 - source_weight = {1 - self.source_weight:g}, found {self.eps}")
         if self.approximate_from < 2:
             raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
+
+    def share(self, images: int) -> float | None:
+        """Give the share of all pairs of so many images whose mean distance is eps; None where eps is fixed."""
+        if self.pairs_per_image is None:
+            return self.rho
+        return min(2 * self.pairs_per_image / max(images - 1, 1), 0.99)  # fewer images than a cluster: any will do
 
 
 def cluster(
@@ -140,8 +155,9 @@ def cluster(
         found = k_nearest_approximate(rows, list_length(k1, settings.reading))
         recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
     weight = 0.0 if source is None else settings.source_weight
+    rho = settings.share(len(rows))
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
-    limit = settings.eps * (1 + 1e-6) / (1 - weight) if settings.rho is None else 1.0
+    limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours, limit=limit, device=device
     )
@@ -151,12 +167,12 @@ def cluster(
         graph = add_source_term(graph, terms, weight)
         unstored = lambda part: 1 - weight + weight * (terms[part, None] + terms)  # noqa: E731
     eps = settings.eps
-    if settings.rho is not None:
-        eps = rho_eps(graph, settings.rho, beyond=1 - weight, unstored=unstored)
+    if rho is not None:
+        eps = rho_eps(graph, rho, beyond=1 - weight, unstored=unstored)
         if weight and eps >= 1 - weight:
             raise ConfigError(
-                f"rho = {settings.rho} gives an eps of {eps:.3f}, at which images without a common neighbour would "
-                "join: lower rho or source_weight, or raise k1"
+                f"rho = {rho:.4g} gives an eps of {eps:.3f}, at which images without a common neighbour would "
+                "join: lower rho (pairs_per_image) or source_weight, or raise k1"
             )
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
@@ -306,20 +322,22 @@ def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
     outliers, largest = quality["outlier_share"], quality["largest_share"]
     if quality["clusters"] == 0:
         found.append(
-            "No image is in a cluster: raise eps (or rho), lower min_samples, or start from weights that tell "
-            "people apart."
+            "No image is in a cluster: raise eps (rho, pairs_per_image), lower min_samples, or start from weights "
+            "that tell people apart."
         )
     elif outliers > 0.9:
-        found.append(f"{outliers:.0%} of the images are in no cluster: raise eps (or rho) or lower min_samples.")
+        found.append(
+            f"{outliers:.0%} of the images are in no cluster: raise eps (rho, pairs_per_image) or lower min_samples."
+        )
     if largest > 0.3:
         found.append(
-            f"One cluster holds {largest:.0%} of the images: lower eps (or rho), or start from weights that "
-            "tell people apart."
+            f"One cluster holds {largest:.0%} of the images: lower eps (rho, pairs_per_image), or start from weights "
+            "that tell people apart."
         )
     if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
         found.append(
             f"No cluster joins images of two cameras, though there are {quality['cameras']:.0f}: raise eps "
-            "(or rho) or k1, and check that the same people pass several cameras."
+            "(rho, pairs_per_image) or k1, and check that the same people pass several cameras."
         )
     return found
 
