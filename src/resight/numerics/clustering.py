@@ -100,7 +100,7 @@ class ClusterSettings:
         """Give the share of all pairs of so many images whose mean distance is eps; None where eps is fixed."""
         if self.pairs_per_image is None:
             return self.rho
-        return min(2 * self.pairs_per_image / max(images - 1, 1), 0.99)  # fewer images than a cluster: any will do
+        return min(2 * self.pairs_per_image / max(images - 1, 1), 0.99)  # of so few images nearly all pairs
 
 
 def cluster(
