@@ -437,7 +437,13 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     crops.mkdir()
     for image in (people / "bounding_box_train").iterdir():
         shutil.copy(image, crops / f"{image.stem[-9:]}{image.suffix}")
-    small = ["--cluster.k1=8", "--cluster.rho=0.05", "--cluster.min_samples=2", "--epochs=2", "--iterations=2"]
+    small = [
+        "--cluster.k1=8",
+        "--cluster.pairs_per_image=1.5",
+        "--cluster.min_samples=2",
+        "--epochs=2",
+        "--iterations=2",
+    ]
     words = ["adapt", f"--from={model}", f"--data=folder={crops}", "--identities=4", *small]
     capsys.readouterr()
     assert main([*words, f"--run={tmp_path / 'adapted'}"]) == 0
@@ -454,7 +460,13 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
 
 
 def test_an_adaptation_with_labels_shows_how_much_it_helped(run, people, tmp_path, capsys):
-    small = ["--cluster.k1=8", "--cluster.rho=0.05", "--cluster.min_samples=2", "--epochs=1", "--iterations=1"]
+    small = [
+        "--cluster.k1=8",
+        "--cluster.pairs_per_image=1.5",
+        "--cluster.min_samples=2",
+        "--epochs=1",
+        "--iterations=1",
+    ]
     words = ["adapt", "--from", str(run[0]), f"--data=market1501={people}", "--identities=4", *small]
     assert main([*words, f"--run={tmp_path}"]) == 0
     shown = capsys.readouterr().out
