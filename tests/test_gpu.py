@@ -137,6 +137,44 @@ def test_the_losses_of_scrs_steps_are_the_cpus(images: Crops) -> None:
         assert there == pytest.approx(here, rel=2e-3, abs=2e-4)
 
 
+RELATIVES: dict[str, dict[str, Any]] = {
+    "abmt": {},
+    "frozen statistics": {
+        "encoder": dataclasses.replace(
+            tiny.ABMT_SETTINGS.encoder, batchnorm="frozen", neck_statistics="dataset", frozen_stages=0
+        ),
+        "batchnorm_chunks": 1,
+    },
+    "mean teacher": tiny.MEAN_TEACHER,
+    "mmt": tiny.MMT,
+}
+
+
+@pytest.mark.parametrize("changes", RELATIVES.values(), ids=list(RELATIVES))
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_losses_of_mean_teachers_are_the_cpus(images: Crops, changes: dict[str, Any], graphs: bool) -> None:
+    """The teachers are what comes of many steps: they differ where a pass was recorded wrongly."""
+    losses, states = [], []
+    for device in (tiny.DEVICE, dataclasses.replace(EXACT, graphs=graphs)):
+        method = tiny.abmt(images, device=device, iterations=6, **changes)
+        losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
+        states.append({name: value.cpu() for name, value in method.encoder.state_dict().items()})
+    for here, there in zip(*losses, strict=True):
+        assert there == pytest.approx(here, rel=5e-3, abs=5e-4)
+    for name, here in states[0].items():
+        torch.testing.assert_close(states[1][name], here, rtol=1e-2, atol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_losses_on_a_source_are_the_cpus(images: Crops, graphs: bool) -> None:
+    losses = []
+    for device in (tiny.DEVICE, dataclasses.replace(EXACT, graphs=graphs)):
+        method = tiny.source(images, device=device, source=images, iterations=6)
+        losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
+    for here, there in zip(*losses, strict=True):
+        assert there == pytest.approx(here, rel=5e-3, abs=5e-4)
+
+
 def test_a_recorded_pass_draws_its_band_anew(images: Crops) -> None:
     """The network is the same and so are the images, but what is blanked is not."""
     encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head="p1(d30)", batchnorm="frozen", neck="none")

@@ -138,7 +138,14 @@ class Devices:
         for module in modules if self.settings.compile else ():
             module.compile()
 
-    def record(self, module: nn.Module, shape: tuple[int, ...], purpose: Literal["training", "inference"]) -> None:
+    def record(
+        self,
+        module: nn.Module,
+        shape: tuple[int, ...],
+        purpose: Literal["training", "inference"],
+        *,
+        name: str = "forward",
+    ) -> None:
         """Record a module's pass over a batch, and its gradients where it learns, to be replayed from now on.
 
         Replayed is a pass in the mode the module is in now, over a batch of the same shape, and only one between two
@@ -148,17 +155,19 @@ class Devices:
             module: On the device, all its weights too; it is changed in place.
             shape: ``(B, 3, H, W)`` of the batches to come.
             purpose: Decides the precision.
+            name: The method that makes the pass, of images alone.
         """
         if self.device.type != "cuda" or self.world > 1 or not self.settings.graphs:
             return
         learns = any(parameter.requires_grad for parameter in module.parameters())
         images = torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
-        plain: Callable[[Tensor], Any] = module.forward
+        plain: Callable[[Tensor], Any] = getattr(module, name)
         statistics = [(buffer, buffer.clone()) for buffer in module.buffers()]
+        module.__dict__["forward"] = plain  # what torch records is a module's call
         # Without the cache of autocast, so that a replay casts the weights of its own time.
         with torch.autocast("cuda", torch.bfloat16, enabled=self.precision(purpose) == "bfloat16", cache_enabled=False):
             torch.cuda.make_graphed_callables(module, (images,), allow_unused_input=True)
-        replay: Callable[[Tensor], Any] = module.forward
+        replay: Callable[[Tensor], Any] = module.__dict__.pop("forward")
         for buffer, before in statistics:  # the passes that warm up are none of the run's
             buffer.copy_(before)
 
@@ -166,7 +175,7 @@ class Devices:
             fits = images.shape == shape and torch.is_grad_enabled() == learns
             return (replay if fits else plain)(images)
 
-        module.__dict__["forward"] = forward  # as make_graphed_callables does
+        module.__dict__[name] = forward
 
     def wrap(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""

@@ -158,6 +158,8 @@ class Source:
         network.draw_classifiers(self.people)
         network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
         self.network = self.devices.place(network)
+        shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
+        self.devices.record(network.encoder.train(), shape, "training", name="describe")
         self.optimiser = torch.optim.Adam(
             [p for p in self.network.parameters() if p.requires_grad],
             lr=settings.learning_rate,
