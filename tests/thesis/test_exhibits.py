@@ -189,6 +189,15 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
     assert len({start.key for job in found for start in job.starts}) == 4
 
 
+def test_rows_without_a_source_are_trained_by_a_recipe_of_their_own() -> None:
+    bare, adapted = (
+        [job.settings for job in jobs(EXHIBITS[table], Asked("short")) if job.settings is not None]
+        for table in ("table-4.2", "table-4.5")
+    )
+    assert {(s.encoder.neck_statistics, s.cluster.pairs_per_image) for s in bare} == {("batch", None)}
+    assert {(s.encoder.neck_statistics, s.cluster.pairs_per_image) for s in adapted} == {("dataset", 3.5)}
+
+
 def test_each_network_of_mmt_starts_from_a_run_of_its_own_seed() -> None:
     mmt, abmt = jobs(EXHIBITS["figure-4.4"], Asked("full", seed=5))
     single, branched = jobs(EXHIBITS["table-4.3"], Asked("full", seed=5))[:4:2]

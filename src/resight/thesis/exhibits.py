@@ -133,6 +133,21 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """What a scale lays over the recipe of a row.
+
+    Attributes:
+        recipe: The name of a recipe of the row's method.
+        flags: What is changed of it.
+        without_source: The recipe in its place where the row has no source, if it is another.
+    """
+
+    recipe: str
+    flags: Mapping[str, str]
+    without_source: str = ""
+
+
+@dataclass(frozen=True)
 class Scale:
     """How much of a row's recipe is run.
 
@@ -141,15 +156,14 @@ class Scale:
         meaning: In words.
         minutes: How long a run is expected to take until one has been done.
         measured: Where that is from.
-        methods: For each method the recipe and the flags that are laid over the row's recipe; None for the recipe as
-            it is, whatever the method.
+        methods: For each method what is laid over the row's recipe; None for the recipe as it is, whatever the method.
     """
 
     name: str
     meaning: str
     minutes: float
     measured: str
-    methods: Mapping[str, tuple[str, Mapping[str, str]]] | None
+    methods: Mapping[str, Overlay] | None
 
 
 @dataclass(frozen=True)
@@ -228,7 +242,7 @@ def scales() -> dict[str, Scale]:
     """Give the scales, from the smallest."""
     found = {}
     for name, content in yaml.load(_read("scales.yaml"), Loader=yaml.BaseLoader).items():
-        methods = {method: (over["recipe"], over["flags"]) for method, over in content["methods"].items()}
+        methods = {method: Overlay(**over) for method, over in content["methods"].items()}
         minutes = float(content["minutes"])
         found[name] = Scale(name, content["meaning"], minutes, content["measured"], methods or None)
     return found

@@ -255,9 +255,11 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
         weight = thesis.get("cluster.source_weight") if source else None
-        if weight:  # a scale has no say in it: its recipe is also that of the rows without a source
+        if weight:  # a scale has no say in it: its recipe is for sites, which need not have a source's images
             own.append(f"--cluster.source_weight={weight}")
-        settings, options = read_recipe(ours.method, recipe, *_scaled(ours.method, scale), *own, *_wished(asked, ours))
+        settings, options = read_recipe(
+            ours.method, recipe, *_scaled(ours.method, scale, source), *own, *_wished(asked, ours)
+        )
         # The stem without ReLU takes the weights of the one with it.
         weights = asked.weights.get(settings.encoder.backbone.removesuffix("_linear_stem"))
         if weights is not None:
@@ -285,7 +287,7 @@ def _starts(job: Job, scale: Scale, asked: Asked) -> tuple[Job, ...]:
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
     recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
-    settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale), *_wished(asked, ours))
+    settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
     built = {name: getattr(job.settings.encoder, name) for name in BUILT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **built))
     bare = dataclasses.replace(job, ours=ours, recipe=recipe, settings=settings, thesis={})
@@ -359,12 +361,13 @@ def _adapts(method: str) -> bool:
     return "source" in inspect.signature(METHODS[method][0]).parameters
 
 
-def _scaled(method: str, scale: Scale) -> list[str]:
-    """Give what a scale lays over a recipe."""
+def _scaled(method: str, scale: Scale, source: str) -> list[str]:
+    """Give what a scale lays over a recipe, of a row that adapts from this source or from none."""
     if scale.methods is None:
         return []
-    recipe, flags = scale.methods[method]
-    return [f"--config={recipe}", *(f"--{name}={value}" for name, value in flags.items())]
+    over = scale.methods[method]
+    recipe = over.recipe if source else over.without_source or over.recipe
+    return [f"--config={recipe}", *(f"--{name}={value}" for name, value in over.flags.items())]
 
 
 def _wished(asked: Asked, ours: Ours) -> list[str]:
