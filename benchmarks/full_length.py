@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -95,7 +94,7 @@ def main() -> None:
                 print(f"{name}: {last_line(asked.out / f'{name}.txt')}", flush=True)
             gather(asked.out)
     for _, process in running.values():
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     gather(asked.out)
 
 

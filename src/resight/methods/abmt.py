@@ -108,9 +108,9 @@ class ABMT:
         encoders = [first, peer or copy.deepcopy(first)][: settings.networks]
         self.students = [self.devices.place(BranchClassifier(each, dropout=settings.dropout)) for each in encoders]
         self.teachers = [copy.deepcopy(student).requires_grad_(False) for student in self.students]
+        shape = (settings.identities * settings.images, 3, *images.size)
         for network in (*self.students, *self.teachers):
             network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
-            shape = (settings.identities * settings.images, 3, *images.size)
             self.devices.record(network.encoder.train(), shape, "training", name="describe")
         self.labelling = Labelling(images.table, settings.cluster, keep_eps=settings.keep_eps)
         self.optimiser = self._adam([student.encoder for student in self.students])
