@@ -1,4 +1,4 @@
-"""Measure extraction and training in images a second, by backbone, precision and compilation, on whatever is here.
+"""Measure extraction and training in images a second, by backbone and precision, on whatever is here.
 
 python benchmarks/networks.py --rows lite0-64 lite0-128 resnet50-128
 
@@ -32,7 +32,7 @@ ROWS = {
     "resnet50-128": ("resnet50", (256, 128), 1),
 }
 """Backbone, height and width, stride of the last stage."""
-WAYS = ("float32", "bfloat16", "bfloat16 compiled")
+WAYS = ("float32", "bfloat16")
 PEOPLE, EACH = 64 if torch.cuda.is_available() else 16, 16
 
 
@@ -82,15 +82,13 @@ def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
     from resight.training import read_recipe, seed_epoch
 
     backbone, (height, width), stride = ROWS[row]
-    precision, _, compiled = way.partition(" ")
-    known: Any = precision
-    devices = Devices(DeviceSettings(training=known, inference=known, compile=bool(compiled)))
+    known: Any = way
+    devices = Devices(DeviceSettings(training=known, inference=known))
     images = made_up((height, width))
     settings = EncoderSettings(backbone, "none", height, width, stride, batchnorm="frozen", neck_statistics="dataset")
     seed_epoch(1, 0)
     if purpose == "extract":
         encoder = devices.place(Encoder(settings))
-        devices.hasten(encoder.backbone)
         found = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
     else:
         site, _ = read_recipe("ice", "site")

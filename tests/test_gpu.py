@@ -80,15 +80,6 @@ def test_bfloat16_losses_are_near(images: Crops) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=0.1, abs=0.02)
 
 
-def test_a_compiled_network_learns_the_same(images: Crops) -> None:
-    losses = []
-    for compiled in (False, True):
-        method = tiny.ice(images, device=dataclasses.replace(EXACT, compile=compiled, graphs=False))
-        losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
-    for plain, hastened in zip(*losses, strict=True):
-        assert hastened == pytest.approx(plain, rel=2e-3, abs=2e-4)
-
-
 @pytest.mark.parametrize("changes", [{}, tiny.SPLITS_CLEANLY], ids=["code", "frozen statistics"])
 def test_a_recorded_network_learns_the_same(images: Crops, changes: dict[str, Any]) -> None:
     losses, states = [], []

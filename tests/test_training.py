@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 
 import tiny
+from resight import training
 from resight.config import read_settings
 from resight.data.dataset import load_dataset
 from resight.data.splits import Dataset
@@ -300,6 +301,41 @@ def test_a_finished_run_can_be_made_longer(tiny_market: Path, tmp_path: Path) ->
     assert len(train("ice", dataset, SETTINGS, where).metrics) == 2
     longer = train("ice", dataset, dataclasses.replace(SETTINGS, epochs=3), where)
     assert [line["epoch"] for line in longer.metrics] == [0, 1, 2]
+
+
+def test_a_run_is_not_made_longer_where_the_learning_rate_is_spread_over_the_epochs(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    where = TrainSettings(run=str(tmp_path / "run"))
+    spread = dataclasses.replace(SETTINGS, epochs=1, schedule="cosine")
+    train("ice", dataset, spread, where)
+    with pytest.raises(RunError, match=r"other settings \(now: epochs: 2\)"):
+        train("ice", dataset, dataclasses.replace(spread, epochs=2), where)
+
+
+@pytest.mark.parametrize("change", ["one less", "another name"])
+def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_market, folder)
+    where = TrainSettings(run=str(tmp_path / "run"))
+    once = dataclasses.replace(SETTINGS, epochs=1)
+    train("ice", load_dataset("market1501", folder), once, where)
+    last = sorted((folder / "bounding_box_train").glob("*.png"))[-1]
+    last.unlink() if change == "one less" else last.rename(last.with_stem(f"{last.stem}9"))
+    with pytest.raises(RunError, match=r"'labels' of the checkpoint .* of other settings or images"):
+        train("ice", load_dataset("market1501", folder), dataclasses.replace(once, epochs=2), where)
+
+
+def test_without_settings_the_variant_decides_the_defaults(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="no method is called 'iec'; did you mean 'ice'\\? \\(known: ice"):
+        train("iec", dataset)
+    monkeypatch.setattr(training, "load_crops", lambda *_: (_ for _ in ()).throw(RunError("far enough")))
+    for variant, smoothing in (("code", 0.1), ("thesis", 0.0)):
+        with pytest.raises(RunError, match="far enough"):
+            train("ice", dataset, options=TrainSettings(run=str(tmp_path / variant), variant=variant))
+        assert f"label_smoothing: {smoothing}" in (tmp_path / variant / "config.yaml").read_text()
 
 
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ SETTINGS = ICESettings(
     images=4,
     warmup_epochs=2,
     momentum=0.9,
+    batchnorm_chunks=2,
 )
 
 SPLITS_CLEANLY: dict[str, Any] = {

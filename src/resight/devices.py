@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -38,7 +38,6 @@ class DeviceSettings:
         training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it.
         inference: Precision of feature extraction, likewise.
         threads: CPU threads of each process; 0 leaves torch's own choice.
-        compile: Compile the networks with torch.compile: a minute or two at the start, faster steps after that.
         graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
             otherwise wait for the processor, which launches each of their hundreds of kernels.
     """
@@ -49,7 +48,6 @@ class DeviceSettings:
     training: Precision = "auto"
     inference: Precision = "auto"
     threads: int = 0
-    compile: bool = False
     graphs: bool = True
 
     def __post_init__(self) -> None:
@@ -123,7 +121,7 @@ class Devices:
     def autocast(self, purpose: Literal["training", "inference"]) -> AbstractContextManager[Any]:
         """Give the context in which a purpose's forward pass runs."""
         context = ExitStack()
-        if purpose == "training" and self.device.type == "cpu" and not self.settings.compile:
+        if purpose == "training" and self.device.type == "cpu":
             context.enter_context(QuickDepthwise())
         if self.precision(purpose) == "bfloat16":
             context.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16))
@@ -133,10 +131,13 @@ class Devices:
         """Move a module to the device, in the layout that convolutions are fastest in."""
         return module.to(self.device).to(memory_format=torch.channels_last)
 
-    def hasten(self, *modules: nn.Module) -> None:
-        """Compile modules in place, where that was asked for; weights and their names stay."""
-        for module in modules if self.settings.compile else ():
-            module.compile()
+    def adam(
+        self, parameters: Iterable[nn.Parameter], *, rate: float, weight_decay: float, amsgrad: bool = False
+    ) -> torch.optim.Adam:
+        """Give Adam for those of the parameters that learn; a step of it is one kernel on a GPU."""
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
+        fused = self.device.type == "cuda"
+        return torch.optim.Adam(learning, lr=rate, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
     def record(
         self,

@@ -30,10 +30,6 @@ class RunError(ResightError):
     """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
 
 
-class ResightWarning(UserWarning):
-    """Something that resight can go on with, and that the user should know."""
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is meant by a mistyped one.
 
@@ -68,3 +64,16 @@ def check_shares(settings: object, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) <= 1:
             raise ConfigError(f"{name} must be in 0..1, found {getattr(settings, name)}")
+
+
+def check_parts(identities: int, parts: int) -> None:
+    """Make sure that no part of a batch that batch norm sees apart is of a single identity.
+
+    Raises:
+        ConfigError: One is, with the number of parts that would do.
+    """
+    if 2 * parts > identities:
+        raise ConfigError(
+            f"a batch of {identities} identities in {parts} parts has parts of a single one, whom batch norm then "
+            f"hides: set batchnorm_chunks to {max(1, identities // 2)} or fewer"
+        )

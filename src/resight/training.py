@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,8 @@ class TrainSettings:
         source: A second, labelled data set that methods which adapt from one to the other start from; empty for none.
         run: The run folder; the same command continues a run that was killed.
         seed: Of everything that is drawn.
-        variant: `code` is the reading of the released code, `thesis` the text to the letter.
+        variant: `code` is the reading of the released code, `thesis` the text to the letter. It decides the method's
+            defaults; settings that are given are what they are.
         start: A run folder or an encoder file to start from; empty starts from the backbone's weights. Two with a comma
             between them for the two networks of `mmt`.
         validation_people: How many people to hold out of the training part and to score instead of the test people.
@@ -61,7 +63,7 @@ class TrainSettings:
     source: str = ""
     run: str = "runs/last"
     seed: int = 1
-    variant: str = "code"
+    variant: Literal["code", "thesis"] = "code"
     start: str = ""
     validation_people: int = 0
     eval_every: int = 0
@@ -118,7 +120,7 @@ def train(
     Args:
         name: The method, a key of `METHODS`.
         dataset: What it trains on; scored where it has queries and a gallery.
-        settings: The method's settings; its defaults where absent.
+        settings: The method's settings; the defaults of `options.variant` where absent.
         options: What surrounds it.
         source: The data set that it is adapted from; loaded by `options.source` where it is not given.
 
@@ -129,10 +131,9 @@ def train(
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
         RunError: The run folder holds another run, or another process trains in it.
     """
-    if name not in METHODS:
-        raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} Known: {', '.join(METHODS)}")
-    kind, settings_kind, _ = METHODS[name]
-    settings, options = settings or settings_kind(), options or TrainSettings()
+    kind, _, _ = _found(name)
+    options = options or TrainSettings()
+    settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
     starts = _starts(options.start)
     _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
     if source is None and options.source:
@@ -197,14 +198,18 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
     Raises:
         ConfigError: Something is unknown or out of range.
     """
-    if method not in METHODS:
-        raise ConfigError(f"no method is called '{method}'{nearest(method, METHODS)} Known: {', '.join(METHODS)}")
+    _, kind, variants = _found(method)
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
-    _, kind, variants = METHODS[method]
     options, settings = read_settings(
         arguments, [TrainSettings, kind], program=f"resight train {method}", variants=variants
     )
     return settings, options
+
+
+def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
+    if name not in METHODS:
+        raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
+    return METHODS[name]
 
 
 def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
@@ -326,16 +331,15 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
     return encoder
 
 
-_FREE = ("epochs:", "run:")
-
-
 def _claim(run: Run, settings: str) -> None:
     """Write the settings into the folder, or make sure that they are those of the run that lies there."""
     path = run.folder / "config.yaml"
     if path.is_file() and run.checkpoint_path.is_file():
         pairs = zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
-        # More epochs only make a run longer, and its folder may be moved; all else would make it another run.
-        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith(_FREE)]
+        # More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved;
+        # all else would make it another run.
+        free = ("run:",) if re.search(r"^schedule: cosine", settings, re.MULTILINE) else ("run:", "epochs:")
+        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith(free)]
         if changed:
             raise RunError(
                 f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings "

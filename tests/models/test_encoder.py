@@ -279,6 +279,18 @@ def test_resnet50_has_the_parameters_of_the_thesis_trunk_and_ibn_a_its_norms() -
     assert ibn.channels == plain.channels == 2048
 
 
+def test_published_ibn_a_weights_fit_by_their_names(tmp_path: Path) -> None:
+    """The files of IBN-Net's authors call the halves of `bn1` IN and BN."""
+    own, _ = build_backbone("resnet50_ibn_a", weights="none")
+    state = own.network.state_dict()
+    published = {name.replace(".instance.", ".IN.").replace(".batch.", ".BN."): v for name, v in state.items()}
+    assert "layer1.0.bn1.IN.weight" in published
+    torch.save(published, tmp_path / "ibn.pth")
+    read, _ = build_backbone("resnet50_ibn_a", weights=str(tmp_path / "ibn.pth"))
+    for name, value in read.network.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
 def test_a_transformer_gives_one_vector_an_image() -> None:
     encoder = small(backbone="vit_tiny_patch16_224").eval()
     with torch.no_grad():

@@ -38,7 +38,8 @@ def pick_other_cameras(rows: Ints, cameras: Ints, count: int, generator: np.rand
     """Choose a random anchor, then images of other cameras where there are any, else other images.
 
     References:
-        methods §2.4, the sampler of MMT, ABMT and SpCL.
+        methods §2.4, the sampler of MMT, ABMT and SpCL, but for two slips: it gives an identity of one image that image
+        once, and draws with replacement where there are just enough images.
     """
     anchor = int(generator.integers(len(rows)))
     others = np.flatnonzero(cameras != cameras[anchor])

@@ -174,12 +174,8 @@ class ABMT:
 
     def _adam(self, modules: list[Any]) -> torch.optim.Optimizer:
         s = self.settings
-        return torch.optim.Adam(
-            [p for p in chain.from_iterable(module.parameters() for module in modules) if p.requires_grad],
-            lr=s.learning_rate,
-            weight_decay=s.weight_decay,
-            fused=self.devices.device.type == "cuda",
-        )
+        parameters = chain.from_iterable(module.parameters() for module in modules)
+        return self.devices.adam(parameters, rate=s.learning_rate, weight_decay=s.weight_decay)
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far teachers and students are apart."""

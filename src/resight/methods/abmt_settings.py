@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares
 from resight.losses.triplet import SoftTriplet
 from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.encoder import EncoderSettings
@@ -80,11 +80,7 @@ class ABMTSettings:
     def __post_init__(self) -> None:
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
-        if 2 * self.batchnorm_chunks > self.identities:
-            raise ConfigError(
-                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
-                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
-            )
+        check_parts(self.identities, self.batchnorm_chunks)
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")

@@ -81,15 +81,11 @@ class ICE:
         self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         for network in (self.online, self.momentum):
             network.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
-        self.devices.hasten(self.online.backbone, self.momentum.backbone)
         shape = (settings.identities * settings.images, 3, *images.size)
         self.devices.record(self.online.train(), shape, "training")
         self.devices.record(self.momentum.train(), shape, "inference")
-        self.optimiser = torch.optim.Adam(
-            [p for p in self.online.parameters() if p.requires_grad],
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=self.devices.device.type == "cuda",
+        self.optimiser = self.devices.adam(
+            self.online.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.forward = self.devices.wrap(self.online)
         aware, chosen = settings.camera_aware, settings.cluster
@@ -201,8 +197,7 @@ class ICE:
                 spared=self._spared(labels, self.memory.proxies[1]),
             )
             losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
-        if s.hard_weight or s.soft_weight:
-            losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
+        losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
         if s.extra_forward:
             other = self._strong(pixels, views[1], share)
             with torch.no_grad(), self.devices.autocast("training"):
@@ -240,10 +235,14 @@ class ICE:
     def _instance_losses(
         self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
-        """Contrast with the batch's images as the momentum encoder sees them (eq. 6.9 and 6.12)."""
+        """Contrast with the batch's images as the momentum encoder sees them (eq. 6.9 and 6.12).
+
+        It sees them whatever is learnt from that: its batch-norm statistics are those of its own passes.
+        """
         s = self.settings
         own, everyone = labels
         keys_own = self._keys(self._strong(pixels, *view))
+        target_own = keys_own if s.soft_target == "strong" else self._keys(to_float(pixels))
         keys = self.devices.gather(keys_own)
         losses = {}
         if s.hard_weight:
@@ -258,7 +257,6 @@ class ICE:
             )
             losses["hard"] = s.hard_weight * hard.mean()
         if s.soft_weight:
-            target_own = keys_own if s.soft_target == "strong" else self._keys(to_float(pixels))
             soft = soft_instance_consistency(
                 features,
                 keys,

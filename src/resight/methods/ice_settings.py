@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares
 from resight.losses.consistency import Divergence
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
@@ -108,6 +108,7 @@ class ICESettings:
     def __post_init__(self) -> None:
         check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
         check_least(self, 2, "identities")
+        check_parts(self.identities, self.batchnorm_chunks)
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,10 +98,17 @@ class Labelling:
     def state_dict(self) -> dict[str, Any]:
         """Give the labels; the next epoch's stability is measured against them."""
         labels = self.current
-        return {"labels": torch.from_numpy(labels.labels.copy()), "eps": labels.eps, "quality": dict(labels.quality)}
+        values = {"labels": torch.from_numpy(labels.labels.copy()), "eps": labels.eps, "quality": dict(labels.quality)}
+        return {"images": _digest(self.table), **values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put labels back."""
+        """Put labels back.
+
+        Raises:
+            ValueError: They are of other images.
+        """
+        if state["images"] != _digest(self.table):
+            raise ValueError(f"labels of {len(state['labels'])} images, found {len(self.table)} or other ones")
         self.current = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
 
 
@@ -134,3 +143,8 @@ def centred(vectors: Floats, table: ImageTable) -> Floats:
         rows = table.cameras == camera
         moved[rows] -= vectors[rows].mean(0)
     return normalise(moved)
+
+
+def _digest(table: ImageTable) -> str:
+    """Say in a few letters which images these are, wherever their folder lies."""
+    return hashlib.sha256("\n".join(Path(path).name for path in table.paths).encode()).hexdigest()[:16]

@@ -176,9 +176,9 @@ class SCR:
         self.network = self.devices.place(PartClassifier(encoder, self.people, whole=settings.classified))
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
         self.devices.record(self.network.train(), shape, "training")
-        self.optimiser = torch.optim.Adam(
-            [p for p in self.network.parameters() if p.requires_grad],
-            lr=settings.learning_rate,
+        self.optimiser = self.devices.adam(
+            self.network.parameters(),
+            rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             amsgrad=settings.amsgrad,
         )

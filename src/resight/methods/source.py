@@ -30,7 +30,7 @@ from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
 from resight.models.asymmetric import ABMT as BRANCHES
@@ -85,11 +85,7 @@ class SourceSettings:
     def __post_init__(self) -> None:
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
-        if 2 * self.batchnorm_chunks > self.identities:
-            raise ConfigError(
-                f"a batch of {self.identities} identities in {self.batchnorm_chunks} parts has parts of a single one, "
-                f"whom batch norm then hides: set batchnorm_chunks to {max(1, self.identities // 2)} or fewer"
-            )
+        check_parts(self.identities, self.batchnorm_chunks)
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
         check_shares(self, "decay", "label_smoothing")
         if self.classification_weight <= 0 or self.triplet_weight < 0:
@@ -160,11 +156,8 @@ class Source:
         self.network = self.devices.place(network)
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
         self.devices.record(network.encoder.train(), shape, "training", name="describe")
-        self.optimiser = torch.optim.Adam(
-            [p for p in self.network.parameters() if p.requires_grad],
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=self.devices.device.type == "cuda",
+        self.optimiser = self.devices.adam(
+            self.network.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.forward = self.devices.wrap(self.network)
         self._accuracies: list[Tensor] = []

@@ -277,6 +277,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
 def _fit(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
     own = network.state_dict()
+    for theirs, ours in ((".IN.", ".instance."), (".BN.", ".batch.")):  # as the authors of IBN-Net publish theirs
+        state = {name.replace(theirs, ours): value for name, value in state.items()}
     usable = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     missing = [name for name in own if name not in usable and not name.endswith("num_batches_tracked")]
     if missing:
