@@ -3,8 +3,8 @@
 python benchmarks/full_length.py --market PATH --cuhk PATH --out local/full
 
 Both train at once, or `--only` one of them; the same command goes on with what was cut off. What can be kept of it,
-without images and weights, is gathered in OUT/results. On people held out of Market's training part (100, after 4 of the
-epochs) ABMT had mAP 65.3 with the learning rate, momentum and neck that it is given here, 63.9 and 63.4 with two others.
+without images and weights, is gathered in OUT/results. On 100 people held out of Market's training part, after 4 of the
+epochs, ABMT had mAP 65.3 with the learning rate, momentum and neck given here, 63.9 and 63.4 with two others.
 """
 
 from __future__ import annotations

@@ -172,16 +172,15 @@ def train(
             select=SELECT[options.select],
         )
         devices.barrier()
+        chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
         queries = gallery = None
         if score is not None:
-            chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
             best, queries, gallery = score(chosen)
             reports["last"] = best if chosen.digest() == last.digest() else score(last)[0]
             reports["best"] = best
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
-        encoder, metrics = load_encoder(run.folder), tuple(run.metrics())
         problems = images.problems + (given["source"].problems if source is not None else ())
-        return Trained(run.folder, encoder, reports, metrics, problems, queries, gallery, run.writes)
+        return Trained(run.folder, chosen, reports, tuple(run.metrics()), problems, queries, gallery, run.writes)
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:

@@ -138,22 +138,10 @@ def cluster(
     if settings.method == "kmeans":
         labels = kmeans(rows, settings.clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
-    recall, neighbours, k1 = {}, None, settings.k1 + settings.other_cameras
+    k1 = settings.k1 + settings.other_cameras
     seen = _column(cameras, len(rows), "cameras") if settings.other_cameras and cameras is not None else None
     check_settings(k1 if seen is None else settings.k1, settings.k2, settings.reading, images=len(rows))
-    if seen is not None:
-        own = list_length(settings.k1, settings.reading)
-        neighbours = k_nearest_by_camera(rows, seen, own, settings.other_cameras, device=device)
-    elif len(rows) >= settings.approximate_from * (EXACT_ON_GPU if tensors.used_for(device) else 1):
-        if settings.reading == "abmt":
-            raise ConfigError(
-                f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
-                "reading to ice, or raise approximate_from"
-            )
-        from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
-
-        found = k_nearest_approximate(rows, list_length(k1, settings.reading))
-        recall, neighbours = {"recall": found.recall}, (found.distances, found.ids)
+    neighbours, recall = _neighbours(rows, seen, settings, device)
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
@@ -176,6 +164,30 @@ def cluster(
             )
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
+
+
+def _neighbours(
+    rows: Floats, cameras: Ints | None, settings: ClusterSettings, device: torch.device | str
+) -> tuple[tuple[Floats, Ints] | None, dict[str, float]]:
+    """Search neighbours that the Jaccard graph would not search itself: balanced between cameras, or approximate.
+
+    Returns:
+        Distances and rows, None where the graph searches all of them, and the ``recall`` of an approximate search.
+    """
+    if cameras is not None:
+        own = list_length(settings.k1, settings.reading)
+        return k_nearest_by_camera(rows, cameras, own, settings.other_cameras, device=device), {}
+    if len(rows) < settings.approximate_from * (EXACT_ON_GPU if tensors.used_for(device) else 1):
+        return None, {}
+    if settings.reading == "abmt":
+        raise ConfigError(
+            f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
+            "reading to ice, or raise approximate_from"
+        )
+    from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
+
+    found = k_nearest_approximate(rows, list_length(settings.k1 + settings.other_cameras, settings.reading))
+    return (found.distances, found.ids), {"recall": found.recall}
 
 
 def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
