@@ -124,7 +124,7 @@ def _bits(tensor: Tensor) -> Bits:
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _row(inside: Floats, outside: Floats, step: int, before: int, sums: Floats) -> None:
-    """Equal ``sums[j] += inside[x * step + j - before] * outside[x]`` for all x and j."""
+    """Compute ``sums[j] += inside[x * step + j - before] * outside[x]`` for all x and j."""
     for x in range(len(outside)):
         start = x * step - before
         right = outside[x]
@@ -137,7 +137,7 @@ def _row(inside: Floats, outside: Floats, step: int, before: int, sums: Floats) 
 
 @njit(cache=True)
 def _widen(bits: Bits, shift: int, wide: Bits) -> None:
-    """Equal ``wide[..., : bits.shape[2]] = bits << shift``: what is bfloat16 becomes float32."""
+    """Compute ``wide[..., : bits.shape[2]] = bits << shift``: what is bfloat16 becomes float32."""
     for y in range(bits.shape[0]):
         for x in range(bits.shape[1]):
             for c in range(bits.shape[2]):

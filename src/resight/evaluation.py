@@ -14,7 +14,6 @@ from resight.numerics import tensors
 from resight.numerics.distances import as_vectors, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import (
-    Rule,
     average_precision,
     cumulative_matches,
     first_ranks,
@@ -22,7 +21,7 @@ from resight.numerics.metrics import (
     join_ranks,
     positive_ranks,
 )
-from resight.records import UNKNOWN, Features, Floats, Report
+from resight.records import UNKNOWN, Features, Floats, Report, Rule
 
 BLOCK = 512
 """Queries whose distances are held at once."""
@@ -44,7 +43,8 @@ def evaluate(
     Args:
         queries: ``Q`` vectors with known people.
         gallery: ``G`` vectors; person -1 is junk and does not count.
-        rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera.
+        rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera; ``"none"``
+            leaves out junk alone, as where cameras are not known.
         distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
         re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
         distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.

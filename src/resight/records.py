@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,12 @@ Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = -1
 """The value of a person, camera, tracklet or frame that is not known."""
+
+Rule = Literal["same-camera", "none"]
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+"""What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
+its own camera, or nothing."""
 
 
 def _column(values: npt.ArrayLike, dtype: npt.DTypeLike, size: int, name: str) -> npt.NDArray[Any]:
@@ -218,11 +224,13 @@ class Report:
     """What an evaluation found.
 
     Attributes:
-        scores: Named numbers, shares in 0..1: ``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``, ...
+        scores: Named numbers: ``mAP``, ``mINP``, ``rank-1``, ``rank-5`` and ``rank-10``, shares in 0..1, and the counts
+            ``queries`` and ``queries_without_match``.
         per_query: Columns of equal length, one entry a query: ``query`` (row in the query table),
             ``average_precision``, ``inverse_negative_penalty``, ``first_rank`` (0-based; nan, nan, -1 where a
             query has no possible match), ``matches`` (how many possible matches it has).
-        provenance: Where it comes from: data set, encoder, protocol, flip, re-ranking, versions.
+        provenance: Where it comes from: data set, encoder, protocol, flip, re-ranking, versions; and ``cmc``, the
+            cumulative match curve up to rank 50.
     """
 
     scores: Mapping[str, float]

@@ -315,7 +315,7 @@ def test_an_empty_table_gives_an_empty_store() -> None:
 
 
 def test_a_full_disk_is_an_error_before_the_work(mixed: ImageTable, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"240000.0 GB .* \(.* GB are free\): name another folder as cache"):
+    with pytest.raises(DataError, match=r"240000.0 GB .* \(.* GB are free\): set TMPDIR"):
         load_images(mixed, (10**6, 10**6), memory_limit=0, cache=tmp_path)
 
 
@@ -327,7 +327,7 @@ def test_a_disk_that_another_process_fills_is_an_error_before_the_work(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match=r"\(No space left on device\): name another folder as cache"):
+    with pytest.raises(DataError, match=r"\(No space left on device\): set TMPDIR"):
         load_images(mixed, (16, 8), memory_limit=0, cache=tmp_path)
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from resight.data.dataset import load_dataset
 from resight.data.folder import FolderSettings, load_folder
-from resight.data.splits import RULES, Dataset
+from resight.data.splits import Dataset
 from resight.data.verify import describe, verify
 from resight.numerics.metrics import positive_ranks
-from resight.records import ImageTable
+from resight.records import RULES, ImageTable
 
 Draw = Callable[..., Path]
 

@@ -88,7 +88,7 @@ def ranking_of(queries: int, images: int = 6) -> Ranking:
 def test_evaluation_page(tmp_path: Path) -> None:
     query, gallery = tables_of(tmp_path, 20)
     report = report_of([*np.linspace(0.05, 1.0, 19), np.nan])
-    more = page.figure_section("Training", figures.training_figure([{"epoch": 0, "loss": 1.0, "loss_b": 2.0}]))
+    more = page.figure_section("Training", figures.training_figure([{"epoch": 0, "loss/a": 1.0, "loss/b": 2.0}]))
     html = page.evaluation_page(report, query, gallery, ranking_of(20), title="A site", more_sections=[more])
     elements = check_safe(html)
     assert elements.tags.count("img") == 12 + 8
@@ -141,7 +141,7 @@ def test_unreadable_images_do_not_stop_the_page() -> None:
 
 def test_hostile_text_stays_text() -> None:
     figure = figures.cmc_figure({HOSTILE: [0.5]})
-    metrics = figures.training_figure([{f"loss_{HOSTILE}": 1.0, "loss": 2.0}])
+    metrics = figures.training_figure([{f"loss/{HOSTILE}": 1.0, "loss/a": 2.0}])
     html = page.render_page(
         HOSTILE,
         [

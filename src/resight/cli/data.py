@@ -20,6 +20,9 @@ from resight.errors import ConfigError, nearest
 
 ACTIONS = ("info", "verify", "synthesize")
 
+_LISTED = 10
+"""Things of one kind that are printed; the others are counted."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -126,10 +129,10 @@ def _beside(found: int, published: int) -> str:
     return f"{found:,}" if found == published else f"{found:,} [{published:,}]"
 
 
-def _print_list(title: str, items: Sequence[str], *, most: int = 10) -> None:
+def _print_list(title: str, items: Sequence[str]) -> None:
     if items:
         print(f"{title}: {len(items):,}")
-        for item in items[:most]:
+        for item in items[:_LISTED]:
             print(f"  {item}")
-        if len(items) > most:
-            print(f"  and {len(items) - most:,} more (--json lists all)")
+        if len(items) > _LISTED:
+            print(f"  and {len(items) - _LISTED:,} more (--json lists all)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,20 +67,19 @@ def open_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
     return Crops(table, ImageFiles(table, size), np.arange(len(table)))
 
 
-def load_crops(table: ImageTable, size: tuple[int, int], *, cache: Path | None = None) -> Crops:
+def load_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
     """Decode a table's images once and leave out those that cannot be read.
 
     Args:
         table: The images.
         size: (height, width) to resize to, pixels.
-        cache: The folder for a memory-mapped file where the pixels do not fit in memory.
 
     Returns:
         The readable images; the others are in `Crops.problems`.
 
     Raises:
-        DataError: No image can be read.
+        DataError: No image can be read, or the temporary folder has no room for pixels that do not fit in memory.
     """
-    store = load_images(table, size, cache=cache)
+    store = load_images(table, size)
     rows = np.flatnonzero(store.readable)
     return Crops(table[rows], store, rows)

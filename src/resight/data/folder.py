@@ -31,9 +31,9 @@ import numpy as np
 
 from resight.data.layout import find_root, is_image_name
 from resight.data.sheet import COLUMNS, read_sheet
-from resight.data.splits import Dataset, Rule, split_validation
+from resight.data.splits import Dataset, split_validation
 from resight.errors import ConfigError, DataError, nearest
-from resight.records import UNKNOWN, ImageTable, Ints
+from resight.records import UNKNOWN, ImageTable, Ints, Rule
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from resight.data.layout import with_note_on_counts
-from resight.data.sequences import Track, read_matrix, table_of
+from resight.data.sequences import Track, last_number, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError
 from resight.records import Ints
 
 SPLITS = 10
 """Published scores are the average over so many splits."""
-
-_LAST_NUMBER = re.compile(r"([0-9]{1,18})\D*$")
 
 
 def halve(name: str, people: Sequence[int], lists: Sequence[Path], split: int, notes: list[str]) -> tuple[Ints, Ints]:
@@ -95,8 +92,8 @@ def _named(name: str, path: Path, split: int) -> tuple[Ints, Ints]:
 
 
 def _numbers(names: Sequence[object]) -> Ints:
-    found = [_LAST_NUMBER.search(str(name)) for name in names]
-    return np.array(sorted(int(number[1]) for number in found if number), np.int64)
+    found = [last_number(str(name)) for name in names]
+    return np.array(sorted(number for number in found if number is not None), np.int64)
 
 
 def halved(

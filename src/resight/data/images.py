@@ -236,9 +236,7 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
             work(row)
         return rows
 
-    # What this process may use, not what the machine has: containers are often given a few of many cores.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    pool = open_pool()
     try:
         chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
         finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
@@ -248,6 +246,13 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
     finally:
         # An interrupt must not wait for the rows that are still in the queue.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def open_pool() -> ThreadPoolExecutor:
+    """Open a pool of as many threads as this process may use, at most 32."""
+    # Not as many as the machine has cores: containers are often given a few of many.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
@@ -333,6 +338,6 @@ def _mapped(shape: tuple[int, int, int, int], needed: int, cache: Path | None) -
             return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
-            f"the decoded images need {needed / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): name "
-            "another folder as cache, raise the memory limit or choose a smaller image size"
+            f"the decoded images need {needed / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): set "
+            "TMPDIR to a folder with room, or choose a smaller image size"
         ) from None

@@ -6,12 +6,10 @@ MARS has 509,914 frames to train on; decoded at 384 x 192 they are 113 GB. An ep
 from __future__ import annotations
 
 import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from resight.data.images import Pixels, read_image
+from resight.data.images import Pixels, open_pool, read_image
 from resight.errors import DataError
 from resight.records import UNKNOWN, ImageTable, Ints
 
@@ -54,8 +52,7 @@ class ImageFiles:
             DataError: An image cannot be read, and no other of its tracklet or person.
         """
         pixels = np.empty((len(rows), *self.size, 3), np.uint8)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        with ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight") as pool:
+        with open_pool() as pool:
             for place, found in enumerate(pool.map(self._readable, np.asarray(rows).tolist())):
                 pixels[place] = found
         return pixels

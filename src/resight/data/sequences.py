@@ -22,6 +22,12 @@ from resight.records import ImageTable, Ints
 _LAST_NUMBER = re.compile(r"([0-9]{1,18})\D*$")
 
 
+def last_number(name: str) -> int | None:
+    """Give the last number in a name, of up to 18 digits; None where it has none."""
+    found = _LAST_NUMBER.search(name)
+    return int(found[1]) if found else None
+
+
 @dataclass(frozen=True)
 class Track:
     """One tracklet.
@@ -59,8 +65,8 @@ def read_frames(name: str, folder: Path, *, person: int, camera: int) -> Track:
     if not files:
         why = "holds no image" if folder.is_dir() else "is not there"
         raise DataError(f"{name}: the tracklet folder {folder} {why}: unpack the set again, or leave the tracklet out")
-    numbers = [_LAST_NUMBER.search(file) for file in files]
-    frames = [int(number[1]) if number else place for place, number in enumerate(numbers)]
+    numbers = [last_number(file) for file in files]
+    frames = [place if number is None else number for place, number in enumerate(numbers)]
     return Track([str(folder / file) for file in files], frames, person, camera)
 
 

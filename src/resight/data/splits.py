@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError
-from resight.records import UNKNOWN, ImageTable, Ints
-
-Rule = Literal["same-camera", "none"]
-
-RULES: tuple[Rule, ...] = get_args(Rule)
-"""What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
-its own camera, or nothing."""
+from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
 
 Unit = Literal["images", "tracklets"]
 """What a query and an entry of the gallery is."""

@@ -168,12 +168,7 @@ def sample_frames(
 
 
 def sample_tracklets(
-    table: ImageTable,
-    count: int,
-    how: Sampling = "even",
-    *,
-    random: np.random.Generator | None = None,
-    stride: int = 1,
+    table: ImageTable, count: int, how: Sampling = "even", *, random: np.random.Generator | None = None
 ) -> Ints:
     """Choose frames of every tracklet of a table, as `sample_frames` does.
 
@@ -182,7 +177,6 @@ def sample_tracklets(
         count: The frames of each tracklet.
         how: As in `sample_frames`.
         random: As in `sample_frames`; the same state gives the same frames.
-        stride: As in `sample_frames`.
 
     Returns:
         ``(K, count)`` int64 rows of the table, the tracklets in the order of `group_tracklets`. ``table[rows.ravel()]``
@@ -192,9 +186,7 @@ def sample_tracklets(
         DataError: A tracklet holds images of two people or of two cameras.
         ConfigError: As in `sample_frames`.
     """
-    chosen = [
-        rows[sample_frames(len(rows), count, how, random=random, stride=stride)] for rows in group_tracklets(table)
-    ]
+    chosen = [rows[sample_frames(len(rows), count, how, random=random)] for rows in group_tracklets(table)]
     return np.array(chosen, np.int64).reshape(-1, count)
 
 

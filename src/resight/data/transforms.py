@@ -16,6 +16,9 @@ from torch import Tensor
 
 from resight.errors import ConfigError
 
+_TRIES = 100
+"""Rectangles that are drawn for each image, of which the first that fits is erased."""
+
 
 @dataclass(frozen=True)
 class AugmentSettings:
@@ -118,19 +121,17 @@ def draw(settings: AugmentSettings, batch: int, size: tuple[int, int], generator
     return Draws(flip, shift, sigma, box, gain, contrast)
 
 
-def _draw_boxes(
-    settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator, tries: int = 100
-) -> Tensor:
-    """Draw rectangles that fit, ``(B, 4)``; one that never fits in so many tries has height 0.
+def _draw_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Draw rectangles that fit, ``(B, 4)``; one that fits in none of its tries has height 0.
 
     References:
         Zhong et al., Random erasing data augmentation, 2020, algorithm 1.
     """
     height, width = size
     low, high = settings.erase_area
-    area = (low + (high - low) * torch.rand((batch, tries), generator=generator)) * height * width
+    area = (low + (high - low) * torch.rand((batch, _TRIES), generator=generator)) * height * width
     edge = settings.erase_aspect
-    aspect = edge + (1 / edge - edge) * torch.rand((batch, tries), generator=generator)
+    aspect = edge + (1 / edge - edge) * torch.rand((batch, _TRIES), generator=generator)
     tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
     fits = (tall < height) & (wide < width) & (tall > 0) & (wide > 0)
     first = fits.int().argmax(1, keepdim=True)

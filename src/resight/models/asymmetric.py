@@ -97,7 +97,6 @@ class AsymmetricBranches(nn.Module):
     Attributes:
         branches: Their copies of the stage.
         poolings: How the map of each is pooled.
-        channels: C of each map.
 
     Raises:
         ConfigError: The backbone is no chain, or its last stage has no block that could be repeated.
@@ -106,7 +105,6 @@ class AsymmetricBranches(nn.Module):
     def __init__(self, backbone: Backbone, branches: tuple[AsymmetricBranch, ...]) -> None:
         super().__init__()
         self.poolings = tuple(branch.pooling for branch in branches)
-        self.channels = backbone.channels
         parts = chain(backbone)
         start = _last_stage(backbone, parts)
         self.shared = nn.Sequential(*parts.blocks[:start])

@@ -89,6 +89,8 @@ class BranchClassifier(nn.Module):
     def _make(self, weights: list[Tensor]) -> None:
         self.classifiers = nn.ModuleList()
         for weight in weights:
+            # A linear map draws weights as it is made: here of one output, as few as can be. Drawing none would change
+            # what dropout draws next, and so the numbers of recorded runs.
             classifier = nn.Linear(weight.shape[1], 1, bias=False)
             classifier.out_features = len(weight)
             classifier.weight = nn.Parameter(weight.to(self.encoder.mean.device).contiguous())

@@ -173,8 +173,6 @@ class Branches(nn.Module):
 
     Attributes:
         channels: C of each map.
-        mean: How its weights want pixels in 0..1 to be normalised.
-        std: Likewise.
 
     Raises:
         ConfigError: The backbone is no chain, or has no block at the shared stride or none after it.
@@ -183,7 +181,7 @@ class Branches(nn.Module):
     def __init__(self, backbone: Backbone, arrangement: tuple[Branch, ...]) -> None:
         super().__init__()
         self.arrangement = arrangement
-        self.channels, self.mean, self.std = backbone.channels, backbone.mean, backbone.std
+        self.channels = backbone.channels
         parts = chain(backbone)
         names, cut = parts.names, _shared_blocks(parts)
         self.shared = nn.Sequential(*parts.blocks[:cut])

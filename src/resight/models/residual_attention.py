@@ -5,8 +5,8 @@ branch leave as (1 + M) T: the mask M, 0..1 for each pixel and channel, raises w
 
 The paper gives neither weights to load nor every detail. Read here: the shortcut of a unit that changes the size is a
 convolution of the activated maps, as in He et al.; pooling windows are 3 x 3; a skip connection is one unit; norm and
-ReLU come before each of the mask's two 1 x 1 convolutions. With that it has the paper's numbers, 31.9 million
-parameters on ImageNet and 6.2 billion multiplications for an image of 224 x 224.
+ReLU come before each of the mask's two 1 x 1 convolutions. With that it has 31.81 million parameters on ImageNet and
+takes 6.27 billion multiplications for an image of 224 x 224, where the paper says 31.9 million and 6.2 billion.
 
 References:
     Wang et al., Residual attention network for image classification, 2017. He et al., Identity mappings in deep

@@ -40,7 +40,7 @@ RESOLUTION = 1e-6
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def squared_distance(a: Floats, b: Floats) -> float:
-    """Equal ``((a.astype(float) - b) ** 2).sum()``; exactly 0 for equal rows."""
+    """Compute ``((a.astype(float) - b) ** 2).sum()``; exactly 0 for equal rows."""
     total = 0.0
     for i in range(len(a)):
         difference = np.float64(a[i]) - np.float64(b[i])
@@ -129,7 +129,7 @@ def _narrow(values: Floats, ids: Columns, size: int, k: int, slack: float) -> tu
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _any_within(dots: Floats, lengths: Floats, limit: float) -> bool:
-    """Equal ``(~(lengths - 2 * dots > limit)).any()``, counted in float32, which a processor does many at a time."""
+    """Compute ``(~(lengths - 2 * dots > limit)).any()``, in float32, of which a processor counts many at a time."""
     found = np.float32(0)
     for c in range(len(dots)):
         found += np.float32(0) if lengths[c] - np.float32(2.0) * dots[c] > limit else np.float32(1)

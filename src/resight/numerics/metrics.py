@@ -24,12 +24,11 @@ from numba import njit, prange
 
 from resight.errors import ConfigError, DataError
 from resight.numerics.distances import read_only
-from resight.records import UNKNOWN, Doubles, Floats, Ints, Mask
+from resight.records import RULES, UNKNOWN, Doubles, Floats, Ints, Mask, Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Rule = Literal["same-camera", "none"]
 PrecisionReading = Literal["step", "trapezoid"]
 
 FEW = 128
@@ -71,8 +70,8 @@ def positive_ranks(
         DataError: Shapes disagree, or a distance is nan.
         ConfigError: The rule is not known.
     """
-    if rule not in get_args(Rule):
-        raise ConfigError(f"rule must be one of {', '.join(get_args(Rule))}, found '{rule}'")
+    if rule not in RULES:
+        raise ConfigError(f"rule must be one of {', '.join(RULES)}, found '{rule}'")
     matrix = distances if _is_tensor(distances) else np.ascontiguousarray(distances, dtype=np.float32)
     if matrix.ndim != 2:
         raise DataError(f"distances must have shape (Q, G), found {tuple(matrix.shape)}")
@@ -264,7 +263,7 @@ def _count_positives(
 
 @njit(cache=True)
 def _not_above(row: Floats, limit: float) -> int:
-    """Equal ``(row <= limit).sum()``."""
+    """Compute ``(row <= limit).sum()``."""
     count = 0
     for g in range(len(row)):
         count += row[g] <= limit
@@ -273,7 +272,7 @@ def _not_above(row: Floats, limit: float) -> int:
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _below_four(row: Floats, a: float, b: float, c: float, d: float) -> tuple[int, int, int, int]:
-    """Equal ``(row < limit).sum()`` for four limits.
+    """Compute ``(row < limit).sum()`` for four limits.
 
     The row is read once for the four, and counts are float32, of which a vector register holds twice as many as of
     whole numbers; they are exact up to 2^24, and the row is no longer.

@@ -74,7 +74,7 @@ def multiplying(precision: Literal["ieee", "tf32"], device: torch.device) -> Ite
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Equal `distances.squared_distances` of ``(A, D)`` and ``(B, D)`` float32, to a few roundings of the lengths."""
+    """Compute `distances.squared_distances` of ``(A, D)`` and ``(B, D)`` float32, to a few roundings of the lengths."""
     with multiplying("ieee", a.device):
         distances = a @ b.T
     distances *= -2

@@ -2,8 +2,8 @@
 
 The training figures read these names from the rows of a run's metrics, and leave out what is not there:
 ``epoch`` (else the row's number), ``clusters``, ``true_people`` (their number, where known), ``outlier_share``,
-``loss`` and every ``loss_*``, ``loss/*`` and ``*_loss``, ``accuracy``, ``mAP``, ``rank-1``, ``kl`` and every
-``kl_*``, ``kl/*`` and ``*_kl``, and ``images_per_second``.
+``stability``, every ``loss/*``, ``accuracy``, ``mAP``, ``rank-1``, ``kl``, ``student_teacher_apart``,
+``teachers_apart`` and ``images_per_second``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from resight.numerics.metrics import cumulative_matches
 from resight.records import Doubles, Report
 
 INK = "#1f2530"
@@ -37,23 +38,18 @@ _MAX_SERIES = len(PALETTE)
 _PERCENT = 100.0
 
 
-def match_curve(report: Report, *, depth: int = 50) -> Doubles:
-    """Give the cumulative match curve of an evaluation.
+def match_curve(report: Report) -> Doubles:
+    """Give the cumulative match curve of an evaluation, as `cumulative_matches` does.
 
     Args:
         report: The evaluation.
-        depth: How many ranks to give.
 
     Returns:
-        ``(depth,)`` shares of the scored queries with a right match among the first k, for k from 1; empty
-        where no query could be scored.
+        ``(50,)`` shares of the scored queries with a right match among the first k, for k from 1; empty where no
+        query could be scored.
     """
-    first = np.asarray(report.per_query.get("first_rank", ()))
-    first = first[first >= 0]
-    if not len(first):
-        return np.empty(0)
-    curve: Doubles = (first[:, None] < np.arange(1, depth + 1)).mean(axis=0)
-    return curve
+    first = np.asarray(report.per_query.get("first_rank", ()), dtype=np.int64)
+    return cumulative_matches(first) if (first >= 0).any() else np.empty(0)
 
 
 def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
@@ -132,7 +128,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
-    losses, divergences = ([name for name in names if _is_kind(name, kind)] for kind in ("loss", "kl"))
+    losses = [name for name in names if name.startswith("loss/")]
     percent_limits = (0.0, 100.0)
     panels = [
         _Panel("Clusters", "Clusters", ["clusters"]),
@@ -141,7 +137,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         _Panel("Losses", "Loss", losses),
         _Panel("Training images whose person is named", "Share (%)", ["accuracy"], _PERCENT, percent_limits),
         _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
-        _Panel("KL divergence", "KL (nats)", divergences),
+        _Panel("KL divergence", "KL (nats)", ["kl"]),
         _Panel("How far student and teacher are apart", "Mean distance", ["student_teacher_apart"]),
         _Panel("How far teachers are apart", "Mean distance", ["teachers_apart"]),
         _Panel("Training speed", "Images per second", ["images_per_second"]),
@@ -208,20 +204,6 @@ def to_inline_svg(figure: Figure) -> str:
     return svg
 
 
-def to_png(figure: Figure) -> bytes:
-    """Write a figure as PNG, at twice the usual density.
-
-    Args:
-        figure: The figure.
-
-    Returns:
-        The bytes of the PNG file.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * 72, metadata={"Software": None})
-    return buffer.getvalue()
-
-
 @dataclass(frozen=True)
 class _Panel:
     title: str
@@ -229,11 +211,6 @@ class _Panel:
     names: Sequence[str]
     scale: float = 1.0
     limits: tuple[float, float] | None = None
-
-
-def _is_kind(name: str, kind: str) -> bool:
-    """Whether a metric is called `kind`, or is one of several of that kind."""
-    return name == kind or name.startswith((f"{kind}_", f"{kind}/")) or name.endswith(f"_{kind}")
 
 
 def _canvas(x_label: str, y_label: str, *, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -278,7 +255,7 @@ def _draw_series(
                 epochs,
                 [scale * value for value in values],
                 marker="o" if len(epochs) <= 25 else None,
-                label=_plain(name.removeprefix("loss_").removeprefix("loss/").replace("_", " ")),
+                label=_plain(name.removeprefix("loss/").replace("_", " ")),
             )
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.margins(x=0.03, y=0.12)

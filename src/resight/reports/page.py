@@ -168,18 +168,18 @@ def hardest_section(
     )
 
 
-def settings_section(settings: Mapping[str, object], *, title: str = "How this was made") -> Section:
+def settings_section(settings: Mapping[str, object]) -> Section:
     """List settings and where things come from.
 
     Args:
         settings: Values by name; a mapping within it is listed under dotted names.
-        title: The section's heading.
 
     Returns:
         The section.
     """
     rows = tables.setting_rows(settings)
-    return Section(title, tables.html_table((), rows, style="settings") if rows else _empty("Not told."))
+    body = tables.html_table((), rows, style="settings") if rows else _empty("Not told.")
+    return Section("How this was made", body)
 
 
 def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:

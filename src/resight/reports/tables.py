@@ -1,4 +1,4 @@
-"""Tables: the scores in one shared form, for the terminal, for Markdown and for a page."""
+"""Tables: the scores in one shared form, for the terminal and for a page."""
 
 from __future__ import annotations
 
@@ -59,23 +59,6 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
     for name, *cells in score_rows(reports):
         table.add_row(Text(name, style="bold"), *cells)
     return table
-
-
-def scores_table_markdown(reports: Mapping[str, Report]) -> str:
-    """Write the score table as Markdown, scores in percent.
-
-    Args:
-        reports: A report for each row name.
-
-    Returns:
-        The lines of a Markdown table, ending in a newline.
-    """
-    rows = [
-        ("", *(f"{column} (%)" if column in SCORES else column for column in COLUMNS)),
-        ("---", *("---:" for _ in COLUMNS)),
-        *score_rows(reports),
-    ]
-    return "".join(f"| {' | '.join(markdown_cell(text) for text in row)} |\n" for row in rows)
 
 
 CHANGES = (

@@ -9,9 +9,10 @@ from itertools import groupby
 
 import numpy as np
 
+from resight.data.layout import MARKET_FOLDERS
 from resight.errors import ConfigError
 
-TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
+TRAIN, QUERY, GALLERY = (MARKET_FOLDERS[split] for split in ("train", "query", "gallery"))
 """The image folders."""
 
 DISTRACTOR, JUNK = 0, -1
