@@ -210,8 +210,10 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert main(["data", "synthesize", str(folder), *few, *asked]) == 0
     (spec,) = shlex.split(capsys.readouterr().out.rpartition(" as ")[2])
     assert spec == f"synthetic={folder}"
-    assert main(["data", "info", spec]) == 0
+    assert main(["data", "info", spec, "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert "tracklets" in capsys.readouterr().out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert min(sheet.size) > 200
     assert main(["data", "info", spec, "--json"]) == 0
     about = json.loads(capsys.readouterr().out)
     assert (about["unit"], about["splits"]["query"]["tracklets"]) == ("tracklets", 4)

@@ -155,16 +155,3 @@ def test_query_strips_say_what_they_show(pictures: list[str]) -> None:
     assert second.verdicts == ("unknown",) * 4
     assert second.heading == "Query 1 · person unknown"
     assert first.data_uri().startswith("data:image/jpeg;base64,")
-
-
-def test_contact_sheet(pictures: list[str]) -> None:
-    sheet = strips.contact_sheet(
-        [pictures[:3], [pictures[3], "/nowhere.png"]], row_titles=["a", "b"], column_titles=["x", "y", "z"]
-    )
-    assert sheet.width > 3 * WIDTH
-    assert sheet.height > 2 * HEIGHT
-    colours = {colour for _, colour in sheet.getcolors(1 << 16) or []}
-    assert {(0, 90, 200), (120, 90, 200), ImageColor.getrgb(tiles.UNREADABLE)} <= colours
-    assert strips.contact_sheet([]).size[0] > 0
-    with pytest.raises(DataError, match="2 rows"):
-        strips.contact_sheet([[], []], row_titles=["one"])

@@ -17,6 +17,7 @@ from resight.config import read_settings
 from resight.data.dataset import DATASETS, load_dataset, parse_spec
 from resight.data.verify import Description, VerifyReport, describe, verify
 from resight.errors import ConfigError, nearest
+from resight.files import expanded
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -30,9 +31,12 @@ class DataSettings:
 
     Attributes:
         json: Print JSON instead of tables.
+        sheet: Where to write a picture of some of the images, a PNG: a row for each of a few people, or of the cameras
+            where nobody is known; empty writes none.
     """
 
     json: bool = False
+    sheet: str = ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -54,6 +58,12 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
     dataset = load_dataset(*parse_spec(where))
     found = describe(dataset) if action == "info" else verify(dataset)
+    if settings.sheet:
+        from resight.reports.sheets import dataset_sheet  # matplotlib's font, which few calls need
+        from resight.reports.tiles import write_png
+
+        parts = (dataset.train, dataset.gallery, dataset.query)
+        write_png(expanded(settings.sheet), dataset_sheet(next((part for part in parts if len(part)), dataset.train)))
     if settings.json:
         print(json.dumps(dataclasses.asdict(found)))
     elif isinstance(found, Description):

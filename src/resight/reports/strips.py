@@ -1,4 +1,4 @@
-"""Ranked strips and contact sheets: pictures of what a search gave.
+"""Ranked strips: pictures of what a search gave.
 
 An image that cannot be read becomes a grey tile that says so: one broken file never costs the whole page.
 """
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from resight.errors import DataError, nearest
 from resight.records import UNKNOWN, ImageTable, Ints, Ranking, Report
-from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width, write
+from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, load_font, read_picture, tile_width, write
 
 VERDICT_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
 """The frame of each verdict. The green and the red stay apart for every common kind of colour blindness."""
@@ -226,51 +226,6 @@ def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list
     step = (strip.width - 2 * margin - 2 * gap) // (max(results, 1) + 1)  # the query stands in a column too
     first = margin + step + 3 * gap
     return [(first + rank * step, first + (rank + 1) * step - gap) for rank in range(results)]
-
-
-def contact_sheet(
-    rows: Sequence[Sequence[str | Path]],
-    *,
-    row_titles: Sequence[str] = (),
-    column_titles: Sequence[str] = (),
-    height: int = 128,
-) -> Image.Image:
-    """Lay images out in rows, such as one cluster or one person a row.
-
-    Args:
-        rows: The image files of each row; rows may differ in length.
-        row_titles: A title left of each row; none where empty.
-        column_titles: A title above each column; none where empty.
-        height: Height of each picture in pixels.
-
-    Returns:
-        The sheet, in mode RGB; a small blank one where there are no rows.
-
-    Raises:
-        DataError: There are row titles, but not one for each row.
-    """
-    if row_titles and len(row_titles) != len(rows):
-        raise DataError(f"expected one title for each of the {len(rows)} rows, found {len(row_titles)}")
-    pictures = [[read_picture(path, height) for path in row] for row in rows]
-    width = tile_width([picture for row in pictures for picture in row], height)
-    columns = max([len(column_titles), *(len(row) for row in rows)])
-    gap = max(4, height // 24)
-    font = load_font(max(9, height // 11))
-    side = min(3 * height, max((round(font.getlength(title)) for title in row_titles), default=-gap) + gap)
-    top = round(font.size * 1.4) if column_titles else 0
-    sheet = Image.new("RGB", (gap + side + columns * (width + gap), gap + top + len(rows) * (height + gap)), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(column_titles):
-        write(draw, title, (gap + side + column * (width + gap) + width // 2, gap // 2), font, width, INK)
-    for index, row in enumerate(pictures):
-        upper = gap + top + index * (height + gap)
-        if row_titles:
-            text = fit_text(row_titles[index], font, side)
-            draw.text((gap, upper + height // 2), text, fill=INK, font=font, anchor="lm")
-        for column, picture in enumerate(row):
-            place = (gap + side + column * (width + gap), upper)
-            draw_tile(sheet, picture, place, (width, height), 0, INK)
-    return sheet
 
 
 def _spacing(height: int) -> tuple[int, int, int]:

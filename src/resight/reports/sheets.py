@@ -1,0 +1,102 @@
+"""Contact sheets: what the images of a data set look like, in one picture.
+
+An image that cannot be read becomes a grey tile that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from resight.errors import DataError
+from resight.records import ImageTable, Ints
+from resight.reports.tiles import INK, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width, write
+
+ROWS, COLUMNS = 12, 12
+"""The most people, or cameras, and images of each on the sheet of a data set."""
+
+
+def dataset_sheet(table: ImageTable, *, height: int = 128) -> Image.Image:
+    """Show a sample of people, a row each, ordered by camera; of cameras where nobody is known; else of all images.
+
+    Rows, and the images of each, are spread evenly over all there are.
+
+    Args:
+        table: The images.
+        height: Height of each picture in pixels.
+
+    Returns:
+        The sheet.
+    """
+    known = np.flatnonzero(table.people >= 0)
+    if len(known):
+        titles = {
+            person: f"person {person}, {len(set(table.cameras[table.people == person].tolist()))} cameras"
+            for person in _spread(np.unique(table.people[known]), ROWS).tolist()
+        }
+        groups = [known[table.people[known] == person] for person in titles]
+        groups = [rows[np.argsort(table.cameras[rows], kind="stable")] for rows in groups]
+        names = list(titles.values())
+    elif table.has_cameras:
+        cameras = _spread(np.unique(table.cameras), ROWS).tolist()
+        groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
+        names = [f"camera {camera}, {len(rows):,} images" for camera, rows in zip(cameras, groups, strict=True)]
+    else:
+        chosen = _spread(np.arange(len(table)), ROWS * COLUMNS)
+        groups, names = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
+    rows = [table.paths[_spread(group, COLUMNS)].tolist() for group in groups]
+    return contact_sheet(rows, row_titles=names, height=height)
+
+
+def _spread(values: Ints, most: int) -> Ints:
+    """Choose values evenly from the first to the last."""
+    chosen: Ints = values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(np.int64)]
+    return chosen
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[str | Path]],
+    *,
+    row_titles: Sequence[str] = (),
+    column_titles: Sequence[str] = (),
+    height: int = 128,
+) -> Image.Image:
+    """Lay images out in rows, such as one cluster or one person a row.
+
+    Args:
+        rows: The image files of each row; rows may differ in length.
+        row_titles: A title left of each row; none where empty.
+        column_titles: A title above each column; none where empty.
+        height: Height of each picture in pixels.
+
+    Returns:
+        The sheet, in mode RGB; a small blank one where there are no rows.
+
+    Raises:
+        DataError: There are row titles, but not one for each row.
+    """
+    if row_titles and len(row_titles) != len(rows):
+        raise DataError(f"expected one title for each of the {len(rows)} rows, found {len(row_titles)}")
+    pictures = [[read_picture(path, height) for path in row] for row in rows]
+    width = tile_width([picture for row in pictures for picture in row], height)
+    columns = max([len(column_titles), *(len(row) for row in rows)])
+    gap = max(4, height // 24)
+    font = load_font(max(9, height // 11))
+    side = min(3 * height, max((round(font.getlength(title)) for title in row_titles), default=-gap) + gap)
+    top = round(font.size * 1.4) if column_titles else 0
+    sheet = Image.new("RGB", (gap + side + columns * (width + gap), gap + top + len(rows) * (height + gap)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(column_titles):
+        write(draw, title, (gap + side + column * (width + gap) + width // 2, gap // 2), font, width, INK)
+    for index, row in enumerate(pictures):
+        upper = gap + top + index * (height + gap)
+        if row_titles:
+            text = fit_text(row_titles[index], font, side)
+            draw.text((gap, upper + height // 2), text, fill=INK, font=font, anchor="lm")
+        for column, picture in enumerate(row):
+            place = (gap + side + column * (width + gap), upper)
+            draw_tile(sheet, picture, place, (width, height), 0, INK)
+    return sheet
