@@ -152,7 +152,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     starts = range(share.start, share.stop, batch)
     parts = [torch.empty((0, encoder.pooled_dim if raw else encoder.dim))]
     try:
-        network = folded(encoder) if on_cpu else encoder
+        network = folded(encoder)
         with torch.inference_mode(), devices.autocast("inference"):
             for start in progress(starts, "embedding"):
                 rows = slice(start, min(start + batch, share.stop))

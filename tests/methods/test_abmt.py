@@ -29,6 +29,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "abmt.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 NETWORKS: dict[str, dict[str, Any]] = {"abmt": {}, "mean_teacher": tiny.MEAN_TEACHER, "mmt": tiny.MMT}
 THREE = {"encoder": dataclasses.replace(tiny.ENCODER, head="a+m1+a2")}
+FROZEN = {"encoder": dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen")}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def moved(method: ABMT) -> None:
 @pytest.mark.parametrize("variant", ["code", "thesis"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"cross_branch": False}, THREE, tiny.MEAN_TEACHER, tiny.MMT, {**tiny.MMT, "cross_branch": False}],
-    ids=["abmt", "own-branch", "three", "mean-teacher", "mmt", "mmt-own"],
+    [{}, {"cross_branch": False}, THREE, tiny.MEAN_TEACHER, tiny.MMT, {**tiny.MMT, "cross_branch": False}, FROZEN],
+    ids=["abmt", "own-branch", "three", "mean-teacher", "mmt", "mmt-own", "frozen"],
 )
 def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, changes: dict[str, Any]) -> None:
     method = tiny.abmt(images, variant, augment=PLAIN, **changes)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 import tiny
 from resight.devices import Devices
 from resight.extraction import embed_crops
+from resight.models import folding
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.folding import folded
+from resight.models.folding import FoldedConvolution, folded, sharing
 
 
 def shaken(encoder: Encoder) -> Encoder:
@@ -51,6 +54,90 @@ def test_a_folded_encoder_gives_the_same_vectors(settings: EncoderSettings) -> N
         torch.testing.assert_close(changed.embed(images), encoder.embed(images), atol=2e-5, rtol=0)
         torch.testing.assert_close(changed.pool(images), encoder.pool(images), atol=1e-4, rtol=1e-3)
     assert encoder.digest() == before
+
+
+@pytest.mark.parametrize("activation", [nn.Identity, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish])
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("size", [(16, 8), (15, 8), (16, 9), (15, 9)])
+def test_a_folded_convolution_is_the_three_layers(
+    activation: type[nn.Module], onednn: bool, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not onednn:
+        monkeypatch.setattr(folding, "_has_onednn", lambda dtype: False)
+    torch.manual_seed(0)
+    maps = 4 * torch.randn(2, 6, *size)
+    for kernel in (1, 3, 5):
+        for more in ({"stride": 2}, {"stride": 1, "groups": 6}, {"stride": (1, 2), "bias": False}, {"dilation": 2}):
+            ways = [Conv2dSame(6, 6, kernel, **more), nn.Conv2d(6, 6, kernel, padding=kernel // 2, **more)]
+            for convolution in ways:
+                norm = nn.BatchNorm2d(6).eval()
+                for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+                    nn.init.uniform_(values, 0.5, 1.5)
+                with torch.no_grad():
+                    expected = activation()(norm(convolution(maps)))
+                found = FoldedConvolution(convolution, norm, activation(), live=False)(maps)
+                torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_folded_encoder_is_near_in_bfloat16() -> None:
+    """As near to the vectors in float32 as the encoder in bfloat16 is."""
+    torch.manual_seed(0)
+    encoder = shaken(Encoder(EncoderSettings("tf_efficientnet_lite0", "none", 64, 32, 2)))
+    images = torch.rand(4, 3, 64, 32)
+    with torch.no_grad():
+        exact = encoder.embed(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            plain, quick = encoder.embed(images), folded(encoder).embed(images)
+    losses = [1 - (vectors * exact).sum(1) for vectors in (plain, quick)]
+    assert float(losses[0].max()) > 0
+    assert float(losses[1].max()) < 1.5 * float(losses[0].max()) + 1e-5
+
+
+def test_a_live_one_follows_the_weights_and_another_keeps_them() -> None:
+    torch.manual_seed(0)
+    encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2)))
+    images = torch.rand(2, 3, 64, 32)
+    live, kept = folded(encoder, live=True), folded(encoder)
+    with torch.no_grad():
+        before = encoder.embed(images)
+        for view in (live, kept):
+            torch.testing.assert_close(view.embed(images), before, atol=2e-5, rtol=0)
+        for parameter in encoder.parameters():
+            parameter.data *= 1.3
+        after = encoder.embed(images)
+        assert float((after * before).sum(1).max()) < 0.999
+        torch.testing.assert_close(live.embed(images), after, atol=2e-5, rtol=0)
+        # The neck is the encoder's own; only what was folded is of before.
+        torch.testing.assert_close(kept.pool(images), folded(kept).pool(images), atol=1e-4, rtol=1e-3)
+        assert float(F.cosine_similarity(kept.pool(images), encoder.pool(images)).max()) < 0.999
+
+
+def test_norms_that_measure_batches_are_not_folded_nor_moved() -> None:
+    encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2))).train()
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+    assert folded(encoder, live=True) is encoder
+    for name, buffer in encoder.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+
+
+def test_frozen_norms_are_folded_while_the_neck_learns() -> None:
+    torch.manual_seed(0)
+    encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2, batchnorm="frozen"))).train()
+    view = folded(encoder, live=True)
+    assert norms(view) == 0
+    assert view.training
+    assert view.neck is encoder.neck
+    mean = encoder.neck.running_mean.clone()
+    view(torch.rand(4, 3, 64, 32))
+    assert not torch.equal(encoder.neck.running_mean, mean)
+
+
+def test_what_shares_children_leaves_the_other_as_it_was() -> None:
+    pair = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    other = sharing(pair, **{"1": nn.Identity()})
+    assert other[0] is pair[0]
+    assert isinstance(pair[1], nn.ReLU)
+    assert isinstance(other[1], nn.Identity)
 
 
 class NormFirst(nn.Module):

@@ -49,6 +49,7 @@ from resight.methods.labelling import Labelling, embed_all
 from resight.models.classifier import BranchClassifier
 from resight.models.ema import ramp, update_average
 from resight.models.encoder import Encoder
+from resight.models.folding import folded, sharing
 from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
@@ -143,6 +144,7 @@ class ABMT:
             network.train()  # the teacher's running statistics are those of its own forward passes
         for teacher in self.teachers:
             teacher.requires_grad_(False)
+        self._teach = [sharing(each, encoder=folded(each.encoder, live=True)) for each in self.teachers]
         if s.fresh_optimiser:
             self.optimiser = self._adam([student.encoder for student in self.students])
         self.classifier_optimiser = self._adam([student.classifiers for student in self.students])
@@ -219,7 +221,7 @@ class ABMT:
 
         student = self._views(self.forward, seen)
         with torch.no_grad():
-            teacher = self._views(self.teachers, taught_by)
+            teacher = self._views(self._teach, taught_by)
         losses: dict[str, list[Tensor]] = {name: [] for name in self._weights}
         for i, (pooled, logits) in enumerate(zip(*student, strict=True)):
             other = i - 1 if s.cross_branch else i  # around the ring: before the first is the last

@@ -40,6 +40,7 @@ from resight.methods.ice_settings import ICESettings
 from resight.methods.labelling import Labelling, embed_all
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
+from resight.models.folding import folded
 from resight.models.memory import ProxyMemory
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
@@ -134,6 +135,7 @@ class ICE:
         )
         self.online.train()
         self.momentum.train()
+        self._sees = folded(self.momentum, live=True)
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._recent.clear()  # what is measured on them must not depend on a kill in between
@@ -276,7 +278,7 @@ class ICE:
             order = torch.randperm(len(images), generator=self.generator)
         order = order.to(images.device)
         with self.devices.autocast("inference"):
-            shuffled = F.normalize(self.momentum(images[order]).float())
+            shuffled = F.normalize(self._sees(images[order]).float())
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def _strong(self, pixels: Tensor, draws: Draws, share: slice) -> Tensor:
