@@ -134,10 +134,9 @@ class Devices:
     def adam(
         self, parameters: Iterable[nn.Parameter], *, rate: float, weight_decay: float, amsgrad: bool = False
     ) -> torch.optim.Adam:
-        """Give Adam for those of the parameters that learn; a step of it is one kernel on a GPU."""
+        """Give Adam for those of the parameters that learn, in one pass over each."""
         learning = [parameter for parameter in parameters if parameter.requires_grad]
-        fused = self.device.type == "cuda"
-        return torch.optim.Adam(learning, lr=rate, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
+        return torch.optim.Adam(learning, lr=rate, weight_decay=weight_decay, amsgrad=amsgrad, fused=True)
 
     def record(
         self,
