@@ -86,14 +86,18 @@ class _Depthwise(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         images, weight = context.saved_tensors
         stride, padding = context.geometry
-        below = None
-        if context.needs_input_grad[0]:
-            dtype = torch.float32 if max(stride) > 1 else images.dtype  # torch is slow at strided ones in bfloat16
-            sides = [tensor.to(dtype) for tensor in (gradient, images, weight)]
-            rest = (None, stride, padding, (1, 1), False, (0, 0), len(weight), (True, False, False))
-            below = torch.ops.aten.convolution_backward(*sides, *rest)[0].to(images.dtype)
+        below = image_gradient(images, gradient, weight, stride, padding) if context.needs_input_grad[0] else None
         own = weight_gradient(images, gradient, (weight.shape[2], weight.shape[3]), stride, padding)
         return below, own.to(weight.dtype), None, None
+
+
+def image_gradient(images: Tensor, gradient: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    """Give the gradient of what went into a depthwise convolution: shapes as in `weight_gradient`."""
+    dtype = torch.float32 if max(stride) > 1 else images.dtype  # torch is slow at strided ones in bfloat16
+    sides = [tensor.to(dtype) for tensor in (gradient, images, weight)]
+    rest = (None, stride, padding, (1, 1), False, (0, 0), len(weight), (True, False, False))
+    below: Tensor = torch.ops.aten.convolution_backward(*sides, *rest)[0]
+    return below.to(images.dtype)
 
 
 def weight_gradient(images: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:

@@ -59,7 +59,7 @@ def test_a_folded_encoder_gives_the_same_vectors(settings: EncoderSettings) -> N
 @pytest.mark.parametrize("activation", [nn.Identity, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish])
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("size", [(16, 8), (15, 8), (16, 9), (15, 9)])
-def test_a_folded_convolution_is_the_three_layers(
+def test_a_folded_convolution_is_the_three_layers_and_learns_as_they_do(
     activation: type[nn.Module], onednn: bool, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not onednn:
@@ -73,10 +73,19 @@ def test_a_folded_convolution_is_the_three_layers(
                 norm = nn.BatchNorm2d(6).eval()
                 for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
                     nn.init.uniform_(values, 0.5, 1.5)
-                with torch.no_grad():
-                    expected = activation()(norm(convolution(maps)))
-                found = FoldedConvolution(convolution, norm, activation(), live=False)(maps)
+                three = nn.Sequential(convolution, norm, activation())
+                one = FoldedConvolution(convolution, norm, activation(), live=True)
+                seen = maps.clone().requires_grad_()
+                learning = [seen, *three.parameters()]
+                expected, found = three(seen), one(seen)
                 torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+                weights = torch.randn_like(expected)
+                for theirs, ours in zip(
+                    torch.autograd.grad((expected * weights).sum(), learning),
+                    torch.autograd.grad((found * weights).sum(), learning),
+                    strict=True,
+                ):
+                    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
 
 
 def test_a_folded_encoder_is_near_in_bfloat16() -> None:
@@ -110,6 +119,50 @@ def test_a_live_one_follows_the_weights_and_another_keeps_them() -> None:
         # The neck is the encoder's own; only what was folded is of before.
         torch.testing.assert_close(kept.pool(images), folded(kept).pool(images), atol=1e-4, rtol=1e-3)
         assert float(F.cosine_similarity(kept.pool(images), encoder.pool(images)).max()) < 0.999
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EncoderSettings("tf_efficientnet_lite0", "none", 64, 32, 2, batchnorm="frozen", frozen_stages=2),
+        EncoderSettings("tf_efficientnet_lite0", "none", 65, 33, 2, batchnorm="frozen", head="a+m"),
+        EncoderSettings("mobilenetv3_small_100", "none", 64, 32, 2, batchnorm="frozen"),
+        EncoderSettings("resnet50", "none", 64, 32, 1, batchnorm="frozen"),
+    ],
+    ids=["frozen stages", "branches", "other activations", "ResNet"],
+)
+def test_a_live_one_learns_the_same(settings: EncoderSettings) -> None:
+    torch.manual_seed(0)
+    encoder = shaken(Encoder(settings)).train()
+    encoder.neck.eval()  # of few images it would make much of every rounding
+    view = folded(encoder, live=True)
+    assert norms(view) == 0
+    images, weights = torch.rand(4, 3, *settings.size), torch.randn(4, encoder.dim)
+    taken = []
+    for network in (encoder, view):
+        encoder.zero_grad()
+        (network(images) * weights).sum().backward()
+        taken.append({name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None})
+    plain, quick = taken
+    assert set(plain) == set(quick)
+    assert len(plain) > 20
+    apart = {name: float((quick[name] - gradient).norm() / gradient.norm()) for name, gradient in plain.items()}
+    assert max(apart.values()) < 0.03, (
+        apart
+    )  # a value within rounding of an activation's kink, and all below it differs
+
+
+@pytest.mark.parametrize("activation", [nn.Identity, nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradients_are_those_of_finite_differences(activation: type[nn.Module], groups: int) -> None:
+    torch.manual_seed(0)
+    maps = (3 * torch.randn(2, 4, 6, 5, dtype=torch.float64)).requires_grad_()
+    weight = torch.randn(4, 4 // groups, 3, 3, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(4, dtype=torch.float64, requires_grad=True)
+    geometry = (2, 1), (1, 1), (1, 1), groups
+    assert torch.autograd.gradcheck(
+        lambda *tensors: folding._Convolve.apply(*tensors, geometry, activation()), (maps, weight, bias)
+    )
 
 
 def test_norms_that_measure_batches_are_not_folded_nor_moved() -> None:

@@ -144,11 +144,12 @@ class ABMT:
             network.train()  # the teacher's running statistics are those of its own forward passes
         for teacher in self.teachers:
             teacher.requires_grad_(False)
-        self._teach = [sharing(each, encoder=folded(each.encoder, live=True)) for each in self.teachers]
+        self._teach = [_folded(each) for each in self.teachers]
         if s.fresh_optimiser:
             self.optimiser = self._adam([student.encoder for student in self.students])
         self.classifier_optimiser = self._adam([student.classifiers for student in self.students])
-        self.forward = [self.devices.wrap(student) for student in self.students]
+        alone = self.devices.world == 1  # several processes share the gradients of a module's own weights
+        self.forward = [_folded(each) if alone else self.devices.wrap(each) for each in self.students]
         self._step = epoch * s.iterations
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
@@ -280,6 +281,10 @@ class ABMT:
         for teacher, student in zip(self.teachers, self.students, strict=True):
             update_average(teacher, student, momentum=momentum)
         self._step += 1
+
+
+def _folded(network: BranchClassifier) -> Any:
+    return sharing(network, encoder=folded(network.encoder, live=True))
 
 
 def _mean_distance(one: Tensor, other: Tensor) -> float:

@@ -136,6 +136,8 @@ class ICE:
         self.online.train()
         self.momentum.train()
         self._sees = folded(self.momentum, live=True)
+        if self.devices.world == 1:  # several processes share the gradients of a module's own weights
+            self.forward = folded(self.online, live=True)
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._recent.clear()  # what is measured on them must not depend on a kill in between

@@ -1,20 +1,23 @@
-"""Encoders that only run forward: on a CPU quicker, with batch norms and activations inside the convolutions.
+"""Encoders that are quicker on a CPU: with batch norms and activations inside the convolutions.
 
 A convolution, its batch norm and its activation are three passes over a map, of which each reads and writes all of it;
-the last two compute next to nothing. oneDNN does all three in one.
+the last two compute next to nothing. oneDNN does all three in one. Where the statistics of the batch norms are fixed, a
+network can also learn so: its weights, and those of its batch norms, get their gradients from those of the folded ones.
 """
 
 from __future__ import annotations
 
 import copy
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from resight import depthwise
 from resight.models.encoder import Encoder
 
 TOLERANCE = 1e-3
@@ -32,7 +35,13 @@ _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
 }
 """What oneDNN calls the activations that it applies as it writes."""
 
+_LEARNT = (nn.Identity, nn.ReLU, nn.ReLU6)
+"""Those of which the gradient is told by what comes out."""
+
 Network = Any
+
+Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
+"""Stride, padding, dilation and groups of a convolution."""
 
 
 @torch.no_grad()
@@ -93,7 +102,6 @@ class FoldedConvolution(nn.Module):
         self.live = live
         self._kept: dict[Any, tuple[Tensor, Tensor]] = {}
 
-    @torch.no_grad()
     def forward(self, maps: Tensor) -> Tensor:
         """Give the ``(B, C', h', w')`` of ``(B, C, h, w)`` maps, in the precision of autocast."""
         convolution, _, activation = self._parts
@@ -105,10 +113,15 @@ class FoldedConvolution(nn.Module):
             maps = F.pad(maps, (*sides[1], *sides[0]))
             sides = [(0, 0), (0, 0)]
         # Padding must be the same on both sides of the map: where it is longer after it, zeros before the kernel do.
-        grown, padding = tuple(after - before for before, after in sides), [after for _, after in sides]
-        weight, bias = self._folded(dtype, grown)
+        grown, padding = tuple(after - before for before, after in sides), tuple(after for _, after in sides)
         with torch.autocast("cpu", enabled=False):
-            return _convolve(maps, weight, bias, padding, convolution, activation)
+            weight, bias = self._folded(dtype, grown)
+            geometry = convolution.stride, padding, convolution.dilation, convolution.groups
+            if torch.is_grad_enabled() and not isinstance(activation, _LEARNT):
+                found: Tensor = activation(_Convolve.apply(maps, weight, bias, geometry, nn.Identity()))
+                return found
+            found = _Convolve.apply(maps, weight, bias, geometry, activation)
+            return found
 
     def _folded(self, dtype: torch.dtype, grown: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Give the weights, with zeros above and to the left of each kernel, and the bias."""
@@ -121,7 +134,9 @@ class FoldedConvolution(nn.Module):
         scale = scale if norm.weight is None else scale * norm.weight
         bias = -norm.running_mean if convolution.bias is None else convolution.bias - norm.running_mean
         bias = bias * scale if norm.bias is None else bias * scale + norm.bias
-        weight = F.pad(convolution.weight * scale[:, None, None, None], (grown[1], 0, grown[0], 0))
+        weight = convolution.weight * scale[:, None, None, None]
+        if any(grown):
+            weight = F.pad(weight, (grown[1], 0, grown[0], 0))
         found = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
         if not self.live:
             self._kept[dtype, grown] = found
@@ -138,18 +153,42 @@ def _padding(convolution: nn.Conv2d, axis: int, length: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _convolve(
-    maps: Tensor, weight: Tensor, bias: Tensor, padding: list[int], convolution: nn.Conv2d, activation: nn.Module
-) -> Tensor:
-    stride, dilation, groups = convolution.stride, convolution.dilation, convolution.groups
-    if not _has_onednn(maps.dtype):
-        plain: Tensor = activation(F.conv2d(maps, weight, bias, stride, padding, dilation, groups))
-        return plain
-    name, numbers = _ACTIVATIONS[type(activation)]
-    done: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        maps, weight, bias, padding, stride, dilation, groups, name, numbers, ""
-    )
-    return done
+class _Convolve(torch.autograd.Function):
+    """A convolution and the activation behind it."""
+
+    @staticmethod
+    def forward(
+        context: Any, maps: Tensor, weight: Tensor, bias: Tensor, geometry: Geometry, activation: nn.Module
+    ) -> Tensor:
+        stride, padding, dilation, groups = geometry
+        if _has_onednn(maps.dtype):
+            name, numbers = _ACTIVATIONS[type(activation)]
+            out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+                maps, weight, bias, padding, stride, dilation, groups, name, numbers, ""
+            )
+        else:
+            out = activation(F.conv2d(maps, weight, bias, stride, padding, dilation, groups))
+        # Without an activation the gradient does not need what came out, which then may be changed in place.
+        context.save_for_backward(maps, weight, None if isinstance(activation, nn.Identity) else out)
+        context.how = geometry, type(activation)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        maps, weight, out = context.saved_tensors
+        (stride, padding, dilation, groups), activation = context.how
+        if activation is nn.ReLU6:
+            gradient = torch.ops.aten.hardtanh_backward(gradient, out, 0.0, 6.0)
+        elif activation is nn.ReLU:
+            gradient = torch.ops.aten.threshold_backward(gradient, out, 0.0)
+        needs = context.needs_input_grad[:3]
+        if groups == len(weight) == maps.shape[1] > 1 and max(dilation) == 1:
+            below = depthwise.image_gradient(maps, gradient, weight, stride, padding) if needs[0] else None
+            own = depthwise.weight_gradient(maps, gradient, tuple(weight.shape[2:]), stride, padding)
+            return below, own.to(weight.dtype), gradient.sum((0, 2, 3)), None, None
+        rest = ([len(weight)], stride, padding, dilation, False, (0, 0), groups, needs)
+        return *torch.ops.aten.convolution_backward(gradient, maps, weight, *rest), None, None
 
 
 def _has_onednn(dtype: torch.dtype) -> bool:
