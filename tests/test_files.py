@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from resight.files import write_atomically
+from resight.errors import ConfigError
+from resight.files import check_output, printable, write_atomically
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -33,6 +35,39 @@ def test_text_with_an_odd_file_name_is_written(tmp_path: Path) -> None:
 
 def test_what_stands_in_the_way_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError, match="taken"):
+    with pytest.raises(OSError, match="name a file in it") as raised:
         write_atomically(tmp_path / "taken", "x")
+    assert raised.value.filename == str(tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(OSError, match="name another place") as raised:
+        write_atomically(tmp_path / "file" / "page.html", "x")
+    assert raised.value.filename == str(tmp_path / "file" / "page.html")
+
+
+def test_a_full_disk_is_said_of_the_file_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device.*: make room") as raised:
+        write_atomically(tmp_path / "page.html", "x")
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "page.html"))
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_output(tmp_path / "new" / "folder" / "strip.png")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("old")
+    check_output(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    for place, said in (("", "is a folder: name a file"), ("file/x.png", "file is a file"), ("pipe", "is no file")):
+        with pytest.raises(ConfigError, match=said):
+            check_output(tmp_path / place)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match="no permission in"):
+        check_output(tmp_path / "new" / "strip.png")
+
+
+def test_names_cannot_act_on_a_terminal() -> None:
+    assert printable("hall/\x1b[2Ja\nb\u202e\udce9 ü–\u3000.jpg") == "hall/\\x1b[2Ja\\nb\\u202e\\udce9 ü–\u3000.jpg"

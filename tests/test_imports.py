@@ -30,7 +30,8 @@ LAYERS = [
 TOWERS = {"serving", "video", "reports"}
 """Beside the layers: they stand on what is named here, and only what is on top stands on them."""
 
-GROUND = {"errors", "records", "files", "progress", "numerics", "ranking", "extraction", "explain"}
+# "data", because pictures are read as training reads them, whatever kind of file they are.
+GROUND = {"errors", "records", "files", "progress", "numerics", "data", "ranking", "extraction", "explain"}
 TOPS = {"thesis", "cli", "__main__"}
 
 

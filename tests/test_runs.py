@@ -196,6 +196,26 @@ def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
         assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0]
 
 
+@pytest.mark.parametrize("damage", [b"[1]\n", b'{"mAP": 1}\n', b'{"epoch": null}\n', b"\xff\xfe\n"])
+def test_metrics_are_read_up_to_a_damaged_line(damage: bytes, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log(0, {"a": 1.0})
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + damage + path.read_bytes())
+    assert [line["epoch"] for line in run.metrics()] == [0]
+
+
+def test_what_a_run_without_a_checkpoint_left_does_not_mix_with_the_next(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log(0, {"a": 1.0})
+    for which in ("best", "last"):
+        (tmp_path / f"encoder-{which}.safetensors").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert Run(tmp_path).resume(Method()) == 0
+    assert run.metrics() == []
+    assert {path.name for path in tmp_path.iterdir()} - {"metrics.jsonl"} == {"notes.txt"}
+
+
 def test_lines_of_epochs_that_were_not_saved_are_dropped(tmp_path: Path) -> None:
     run, method = Run(tmp_path), Method()
     for epoch in range(3):

@@ -338,6 +338,36 @@ def test_without_settings_the_variant_decides_the_defaults(
         assert f"label_smoothing: {smoothing}" in (tmp_path / variant / "config.yaml").read_text()
 
 
+def test_a_run_is_not_made_shorter_than_it_is(tiny_market: Path, tmp_path: Path) -> None:
+    where = TrainSettings(run=str(tmp_path / "run"))
+    dataset = load_dataset("market1501", tiny_market)
+    train("ice", dataset, SETTINGS, where)
+    with pytest.raises(RunError, match="has 2 epochs already"):
+        train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), where)
+    assert "epochs: 2 " in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_another_method_or_damaged_settings_in_the_same_folder_are_refused(
+    trained: Trained, dataset: Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder, folder)
+    with pytest.raises(RunError, match="another method or version"):
+        train("scr", dataset, options=TrainSettings(run=str(folder)))
+    (folder / "last.safetensors").unlink()  # what it leaves is still another run's
+    with pytest.raises(RunError, match=r"now: cluster\.eps: 0\.3"):
+        changed = dataclasses.replace(SETTINGS, cluster=dataclasses.replace(SETTINGS.cluster, eps=0.3))
+        train("ice", dataset, changed, options(folder, eval_every=1))
+    (folder / "config.yaml").write_bytes(b"\xff: [")
+    with pytest.raises(RunError, match=r"config\.yaml is damaged"):
+        train("ice", dataset, SETTINGS, options(folder, eval_every=1))
+
+
+def test_the_log_says_how_long_the_rest_will_take() -> None:
+    assert training._left({"seconds": 90.0}, 10) == ", about 15 min left"
+    assert training._left({"seconds": 90.0}, 0) == ""
+
+
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = Devices()
     assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3, 4]

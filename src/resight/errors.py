@@ -44,6 +44,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Say how many there are, in the singular or the plural.
+
+    Args:
+        number: How many.
+        one: What a single one is called.
+        many: What several are called; with an s at the end where absent.
+
+    Returns:
+        The number and the words: ``"1 file"``, ``"2,000 files"``.
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def check_least(settings: object, least: float, *names: str) -> None:
     """Make sure that settings are not below a number.
 

@@ -86,7 +86,7 @@ def extract(
         try:
             write_atomically(path, save({"vectors": vectors, "rows": rows}))
         except OSError as error:  # a full disk: the vectors are here all the same
-            logger.warning("the vectors are not kept: cannot write %s (%s)", path, error.strerror)
+            logger.warning("the vectors are not kept: %s %s", path, error.strerror)
     return Features(crops.table, vectors, identity)
 
 

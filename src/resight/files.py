@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from resight.errors import ConfigError
 
 if sys.platform != "win32":
     import fcntl
@@ -16,6 +20,36 @@ if sys.platform != "win32":
 def expanded(path: str | Path) -> Path:
     """Replace ``~`` by the home folder; where there is no such user the path stays as it is, and is not found."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
+
+
+# Control characters, the separators of lines, what turns the direction of writing, and bytes that are no text.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Escape what would act on a terminal or break its line, as file names may hold anything."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def check_output(path: Path) -> None:
+    """Make sure, before the work for it, that a file can be written; nothing is made.
+
+    Args:
+        path: Where it is to go; its folder may still be missing.
+
+    Raises:
+        ConfigError: There is a folder or what is no file, or its folder cannot be made or written.
+    """
+    # The functions of os.path say no, where those of a Path raise, of what lies in a closed folder.
+    if os.path.isdir(path):  # noqa: PTH112
+        raise ConfigError(f"{path} is a folder: name a file, {path / 'name'} for example")
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise ConfigError(f"{path} is no file that can be replaced: name another")
+    parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))  # noqa: PTH110
+    if not os.path.isdir(parent):  # noqa: PTH112
+        raise ConfigError(f"{path} cannot be written, because {parent} is a file: name another place")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written, no permission in {parent}: change its rights or name another")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -27,21 +61,37 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             is written as an escape.
 
     Raises:
-        OSError: The disk is full or the folder cannot be written; an older file at `path` is still whole.
+        OSError: The disk is full or the folder cannot be written; it names `path` and says what to do, and an older
+            file there is still whole.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Not from `tempfile`, whose files only their owner can read: a run folder is shared as the user's umask says.
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _naming(path, error) from error
+
+
+def _naming(path: Path, error: OSError) -> OSError:
+    """Give the error of a write with the name that was asked for, and not the temporary one's or none."""
+    kind = errno.errorcode.get(error.errno or 0)
+    if kind in ("ENOSPC", "EDQUOT"):
+        advice = "make room, or name another place"
+    elif kind == "EISDIR":
+        advice = "name a file in it"
+    else:
+        advice = "name another place, or change its rights"
+    return OSError(error.errno, f"cannot be written ({error.strerror or error}): {advice}", str(path))
 
 
 @contextmanager

@@ -118,13 +118,14 @@ class Run:
         return self.folder / "last.safetensors"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read the epochs so far; a last line that a kill cut short is left out."""
+        """Read the epochs so far; from a damaged line on, such as one that a kill cut short, they are left out."""
         path = self.folder / "metrics.jsonl"
-        lines = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        lines: list[dict[str, Any]] = []
+        for text in path.read_bytes().splitlines() if path.is_file() else []:
             try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
+                line = json.loads(text)
+                lines.append({**line, "epoch": int(line["epoch"])})
+            except (ValueError, TypeError, KeyError):
                 break
         return lines
 
@@ -138,6 +139,9 @@ class Run:
             RunError: The checkpoint is damaged, or of another method or other images.
         """
         if not self.checkpoint_path.is_file():
+            if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
+                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors"):
+                    (self.folder / name).unlink(missing_ok=True)
             return 0
         state = load_state(self.checkpoint_path)
         missing = set(method.parts) ^ set(state) - {"epoch"}
@@ -161,7 +165,7 @@ class Run:
         kept = [line for line in self.metrics() if line["epoch"] < epoch]
         if self.writes:
             self._write_metrics(kept)
-        logger.info("continuing %s at epoch %d", self.folder, epoch)
+        logger.info("%s goes on after epoch %d", self.folder, epoch)
         return epoch
 
     def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import logging
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import yaml
 
 from resight.config import read_settings, write_settings
 from resight.data.crops import fits_memory, load_crops, open_crops
@@ -167,6 +167,7 @@ def train(
             method,
             run,
             epochs=settings.epochs,
+            iterations=settings.iterations or None,
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
@@ -227,6 +228,7 @@ def fit(
     run: Run,
     *,
     epochs: int,
+    iterations: int | None = None,
     evaluate: Callable[[Method], Report] | None = None,
     eval_every: int = 0,
     select: Select | None = None,
@@ -237,6 +239,7 @@ def fit(
         method: What trains.
         run: Where it is written down.
         epochs: How many epochs in all.
+        iterations: How many steps an epoch has, where that is known before, for the estimate of what is left of it.
         evaluate: Scores the method every ``eval_every`` epochs.
         eval_every: How often; 0 never.
         select: Gives the number by which the best epoch is chosen, from an epoch's line of metrics; the
@@ -244,13 +247,13 @@ def fit(
     """
     for epoch in range(run.resume(method), epochs):
         seed_epoch(run.seed, epoch)
-        for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}"):
+        for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}", total=iterations):
             run.meter(method.step(batch), images=len(batch))
         values = method.end_epoch()
         if evaluate is not None and eval_every and (epoch + 1) % eval_every == 0:
             values |= evaluate(method).scores
         line = run.log(epoch, values)
-        logger.info("epoch %d of %d: %s", epoch + 1, epochs, _summary(line))
+        logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _left(line, epochs - epoch - 1))
         run.checkpoint(epoch, method, best=_is_best(run.metrics(), line, select))
 
 
@@ -333,18 +336,43 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
 def _claim(run: Run, settings: str) -> None:
     """Write the settings into the folder, or make sure that they are those of the run that lies there."""
     path = run.folder / "config.yaml"
-    if path.is_file() and run.checkpoint_path.is_file():
-        pairs = zip(path.read_text().splitlines(), settings.splitlines(), strict=False)
+    if path.is_file() and (run.checkpoint_path.is_file() or (run.folder / "encoder-best.safetensors").is_file()):
+        new = _flat(yaml.safe_load(settings))
+        try:
+            old = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+            raise RunError(f"{path} is damaged: put it back, or start in another folder with --run") from error
+        if set(old) != set(new):
+            raise RunError(f"{run.folder} holds a run of another method or version: give another folder with --run")
         # More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved;
         # all else would make it another run.
-        free = ("run:",) if re.search(r"^schedule: cosine", settings, re.MULTILINE) else ("run:", "epochs:")
-        changed = [new.split("#")[0].strip() for old, new in pairs if old != new and not new.startswith(free)]
+        free = {"run"} if new.get("schedule") == "cosine" else {"run", "epochs"}
+        changed = [f"{name}: {value}" for name, value in new.items() if old[name] != value and name not in free]
         if changed:
             raise RunError(
                 f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings "
                 "to continue it, or another folder with --run"
             )
+        done = len(run.metrics())
+        if new["epochs"] < done:
+            raise RunError(
+                f"{run.folder} has {done} epochs already: ask for so many or more, or give another folder with --run"
+            )
     run.write("config.yaml", settings)
+
+
+def _flat(content: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    """Give nested settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
+    return flat
+
+
+def _left(line: Mapping[str, Any], epochs: int) -> str:
+    """Say how long so many more epochs will take, if they take as long as this one."""
+    minutes = epochs * float(line["seconds"]) / 60
+    return f", about {minutes:.0f} min left" if minutes >= 1 else ""
 
 
 def _summary(line: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The commands, as a user types them, on a few drawn people."""
 
+import errno
 import json
 import re
 import shlex
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -385,6 +387,10 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["adapt"], "--from a run folder"),
         (["adapt", "--from=/nowhere"], "--data folder=CROPS"),
         (["adapt", "--from=/nowhere", "--data=/nowhere"], "no encoder at"),
+        (["adapt", "--from", "--data=/nowhere"], "--from needs a model: a run folder"),
+        (["adapt", "--data=/nowhere", "--from"], "--from needs a model: a run folder"),
+        (["adapt", "--from=x", "--data=x", "--encoder.height", "128"], "leave out --encoder.height"),
+        (["adapt", "--from=x", "--data=x", "--encoder.head-width=128"], "leave out --encoder.head-width"),
         (["train", "abmt", "--data=/nowhere", "--source=/nowhere"], "/nowhere"),
         (["data", "look", "x"], "info, verify, synthesize"),
         (["data", "info"], "needs a folder"),
@@ -453,12 +459,24 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     assert re.search(r"clusters +│ +\d+ │ +\d+ │", shown)
     assert "agreement with the epoch before" in shown
     assert "Without labels this proves nothing" in shown
+    (search,) = [line for line in shown.splitlines() if line.startswith("resight search ")]
+    assert main(shlex.split(search)[1:]) == 0
     assert "Scores" not in shown
     page = (tmp_path / "adapted" / "report.html").read_text()
     assert "images in no cluster" in page
     assert "Agreement of clusters" in page
     kept = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())["encoder"]
     assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
+
+
+def test_a_model_of_parts_is_not_adapted(people, tmp_path, capsys):
+    model = tmp_path / "model.safetensors"
+    Encoder(EncoderSettings(weights="none", height=96, width=48, head="s2")).save(model)
+    assert main(["adapt", f"--from={model}", f"--data=folder={people}", f"--run={tmp_path / 'run'}"]) == 2
+    message = capsys.readouterr().err
+    assert f"{model} is a model of parts (head s2), which cannot be adapted" in message
+    assert "resight train ice, abmt or source" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_adaptation_with_labels_shows_how_much_it_helped(run, people, tmp_path, capsys):
@@ -486,3 +504,133 @@ def test_the_readme_example_runs(people, tmp_path, monkeypatch, capsys):
     flags = ", ".join(repr(flag) for flag in TINY if flag != "--config=site")
     exec(compile(code.replace('"--run=runs/mine"', f'"--run=runs/mine", {flags}'), "README.md", "exec"), {})
     assert "cosine similarity" in capsys.readouterr().out
+
+
+# -- what is written, and what is printed --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crops(people, tmp_path):
+    """Two images of one person in a folder of crops, with a table of labels."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for name, image in zip("ab", sorted((people / "query").iterdir()), strict=False):
+        shutil.copy(image, folder / f"{name}.jpg")
+    (folder / "labels.csv").write_text("path,person,camera\na.jpg,anna,c1\nb.jpg,anna,\n")
+    return folder
+
+
+def not_yet(*_, **__):
+    raise AssertionError("embedded before the mistake was said")
+
+
+@pytest.mark.parametrize("place", ["", "a.jpg/strip.png"])
+def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypatch, capsys):
+    target = crops / place
+    for module in ("search", "explain", "evaluate"):
+        monkeypatch.setattr(f"resight.cli.{module}.load_encoder", not_yet)
+    monkeypatch.setattr("resight.cli.data.load_dataset", not_yet)
+    encoder, query, data = str(run[0]), str(crops / "a.jpg"), f"--data=folder={crops}"
+    commands = [
+        ["search", query, data, f"--encoder={encoder}", f"--strip={target}"],
+        ["evaluate", encoder, data, f"--page={target}"],
+        ["data", "info", f"folder={crops}", f"--sheet={target}"],
+        ["data", "verify", f"folder={crops}", f"--sheet={target}"],
+    ]
+    if place:
+        commands.append(["explain", encoder, "--images", query, f"--out={target}"])
+    for words in commands:
+        assert main(words) == 2
+        message = capsys.readouterr().err
+        assert message.startswith(f"resight: {target}")
+        assert message.count("\n") == 1
+
+
+def test_a_strip_does_not_replace_its_query(crops, run, capsys):
+    query = crops / "a.jpg"
+    before = query.read_bytes()
+    words = ["search", str(query), f"--data=folder={crops}", f"--encoder={run[0]}", f"--strip={crops}/../crops/a.jpg"]
+    assert main(words) == 2
+    assert "is the query itself" in capsys.readouterr().err
+    assert query.read_bytes() == before
+
+
+def test_what_was_found_is_printed_even_where_its_picture_cannot_be_written(crops, run, tmp_path, monkeypatch, capsys):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("resight.files.os.fsync", full)
+    picture = tmp_path / "picture.png"
+    searched = ["search", str(crops / "a.jpg"), f"--data=folder={crops}", f"--encoder={run[0]}", f"--strip={picture}"]
+    capsys.readouterr()
+    for words, printed in (
+        (searched, "never proof"),
+        ([*searched, "--json"], '"similarity"'),
+        (["data", "info", f"folder={crops}", f"--sheet={picture}"], "people"),
+    ):
+        assert main(words) == 2
+        shown = capsys.readouterr()
+        assert printed in shown.out
+        assert f"resight: {picture}: cannot be written (No space left on device): make room" in shown.err
+
+
+def test_search_names_cameras_and_people_as_the_table_does(crops, run, capsys):
+    capsys.readouterr()
+    assert main(["search", str(crops / "a.jpg"), f"--data=folder={crops}", f"--encoder={run[0]}", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["camera"], first["camera_id"], first["person"], first["person_id"]) == ("c1", 0, "anna", 0)
+    assert (second["camera"], second["camera_id"]) == (None, -1)
+
+
+def test_images_without_a_camera_are_no_camera(tmp_path, draw, capsys):
+    draw(tmp_path, "a.jpg", "b.jpg")
+    assert main(["data", "info", f"folder={tmp_path}"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"cameras +│ +0 ", shown)
+    assert "no camera is known" in shown
+
+
+@pytest.mark.parametrize("unit", ["images", "tracklets"])
+def test_the_facts_of_a_large_set_fit_80_characters(unit, monkeypatch, capsys):
+    from resight.cli.data import _print_description
+    from resight.data.verify import Description, SplitFacts
+
+    monkeypatch.setenv("COLUMNS", "80")
+    facts = SplitFacts(509_914, 12_000, 100_000, 99_999, 1_261, {-1: 1, 7: 2}, (12, 1234.5, 9999), (509_915, 1_262))
+    splits = dict.fromkeys(("train", "query", "gallery"), facts)
+    _print_description(Description("mars", "/data", "same-camera", unit, False, splits, (3,), ()))
+    shown = capsys.readouterr().out
+    for word in ("gallery", "per person", "unlabelled", "distractors", "tracklets", " 12–9,999 ", " 1,234.5 "):
+        assert word in shown
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "1 query has no possible match" in shown
+
+
+def test_file_names_do_not_act_on_the_terminal(tmp_path, draw, run, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    name = "\x1b[2Jodd\nname.jpg"
+    draw(tmp_path, f"\x1b[31mhall/{name}", "door/plain.jpg")
+    (tmp_path / "door" / f"broken{name}").write_bytes(b"x")
+    assert main(["data", "verify", f"folder={tmp_path}"]) == 1
+    shown = capsys.readouterr().out
+    query = str(tmp_path / "door" / "plain.jpg")
+    assert main(["search", query, f"--data=folder={tmp_path}", f"--encoder={run[0]}"]) == 0
+    for text in (shown, capsys.readouterr().out):
+        assert "\x1b" not in text
+        assert "\\x1b[2Jodd\\nname.jpg" in text
+
+
+def test_data_without_a_word_says_what_to_type(capsys):
+    assert main(["data"]) == 2
+    message = capsys.readouterr().err
+    assert "resight data info folder=CROPS" in message
+    assert "''" not in message
+
+
+def test_where_labels_are_missing_their_table_is_named(tmp_path, draw, monkeypatch, capsys):
+    monkeypatch.setattr("resight.cli.evaluate.Encoder", lambda _: torch.nn.Identity())
+    draw(tmp_path, "hall/a.jpg", "door/b.jpg")
+    for more in ([], ["--validation_people=1"]):
+        assert main(["evaluate", f"--data=folder={tmp_path}", *more]) == 2
+        assert "in its labels.csv" in capsys.readouterr().err

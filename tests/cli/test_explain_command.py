@@ -76,6 +76,18 @@ def test_why_two_images_match(
     assert "all together" in capsys.readouterr().out
 
 
+def test_pictures_of_an_earlier_call_do_not_stay(encoder: str, tiny_market: Path, tmp_path: Path) -> None:
+    query, result = images(tiny_market, 2)
+    (tmp_path / "mine.png").write_text("mine")
+    (tmp_path / "matches.png").write_text("mine, as no explanation lies beside it")
+    looks = ["explain", encoder, "--images", query, f"--out={tmp_path}"]
+    assert main(looks) == 0
+    assert (tmp_path / "matches.png").exists()
+    assert main(["explain", encoder, f"--query={query}", f"--result={result}", f"--out={tmp_path}"]) == 0
+    assert main(looks) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["explain.json", "mine.png", "saliency.png"]
+
+
 def test_each_pair_is_explained_in_both_directions(
     encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

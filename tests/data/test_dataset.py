@@ -123,8 +123,8 @@ def test_msmt17_is_read(tmp_path: Path, draw: Draw, folder: str, train: str, tes
     assert data.gallery.cameras.tolist() == [14]
     notes = "\n".join(data.notes)
     assert version in notes
-    assert "list_gallery.txt: 1 images that are not there are skipped" in notes
-    assert "list_gallery.txt: 1 images whose names" in notes
+    assert "list_gallery.txt: 1 image that is not there is skipped" in notes
+    assert "list_gallery.txt: 1 image whose name" in notes
 
 
 def test_msmt17_says_what_is_missing(tmp_path: Path, draw: Draw) -> None:
@@ -160,7 +160,7 @@ def test_files_that_do_not_fit_are_skipped_and_reported(tmp_path: Path, draw: Dr
     data = load_dataset("market1501", tmp_path)
     assert len(data.query) == 2
     assert "query: 2 images whose names are not like PPPP_cCsS_FFFFFF_NN.jpg are skipped" in "\n".join(data.notes)
-    assert "query: 1 files that are no images are skipped" in data.notes
+    assert "query: 1 file that is no image is skipped" in data.notes
 
 
 def test_links_that_lead_nowhere_are_kept_to_be_reported(tmp_path: Path, draw: Draw) -> None:
@@ -186,6 +186,24 @@ def test_a_closed_folder_is_one_clear_line(tmp_path: Path, draw: Draw, monkeypat
         load_dataset("market1501", tmp_path)
 
 
+def test_a_folder_that_is_closed_itself_is_named(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw(tmp_path / "closed", *MARKET)
+    stat = Path.stat
+
+    def closed(path: Path, **how: bool) -> os.stat_result:
+        if root in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != root)
+    said = re.escape(f"cannot read {root} (Permission denied)")
+    with pytest.raises(DataError, match=f"^{said}"):
+        parse_spec(str(root))
+    with pytest.raises(DataError, match=f"^market1501: {said}"):
+        load_dataset("market1501", root)
+
+
 def test_what_is_missing_is_one_clear_line(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path / "market", *MARKET)
     with pytest.raises(DataError, match=r"there is no folder .*markt; did you mean 'market'\?"):
@@ -197,7 +215,7 @@ def test_what_is_missing_is_one_clear_line(tmp_path: Path, draw: Draw) -> None:
     with pytest.raises(DataError, match=r"no image in .*query is named like PPPP_cCsS_FFFFFF_NN.jpg; found no file"):
         load_dataset("market1501", tmp_path / "market")
     draw(tmp_path / "market", "query/a.png")
-    with pytest.raises(DataError, match=r"found 1 files, such as 'a.png'"):
+    with pytest.raises(DataError, match=r"found 1 file, such as 'a.png'"):
         load_dataset("market1501", tmp_path / "market")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resight.data.dataset import load_dataset
 from resight.data.folder import FolderSettings, load_folder
 from resight.errors import ConfigError, DataError
 
@@ -26,7 +27,7 @@ def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
     assert not data.train.has_people
     assert (len(data.query), len(data.gallery)) == (0, 0)
     assert data.rule == "same-camera"
-    assert data.notes == ("1 files that are no images are skipped", "cameras are numbered: 0 = door, 1 = lobby")
+    assert data.notes == ("1 file that is no image is skipped", "cameras are numbered: 0 = door, 1 = lobby")
 
 
 def test_whole_numbers_stay_as_they_are(tmp_path: Path, draw: Draw) -> None:
@@ -43,7 +44,10 @@ def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -
     data = load_folder(draw(tmp_path, "a.jpg", "b.jpg"))
     assert data.train.cameras.tolist() == [-1, -1]
     assert data.rule == "none"
-    assert data.notes == ()
+    (note,) = data.notes
+    assert note.startswith("no camera is known: put the images of each into a folder of its own")
+    assert "--camera_aware false" in note
+    assert "resight adapt" in note
     draw(tmp_path, "door/c.jpg")
     assert load_folder(tmp_path).notes[0] == "the camera of 2 of 3 images is unknown"
 
@@ -87,7 +91,7 @@ def test_a_pattern_reads_names(tmp_path: Path, draw: Draw) -> None:
     # Tracklet 5 of camera 1 is not tracklet 5 of camera 2.
     assert data.names == {"people": ("anna", "bert"), "tracklets": ("1/5", "1/6", "2/5")}
     assert data.train.tracklets.tolist() == [2, 0, 1]
-    assert data.notes[0] == "1 images that the pattern does not match are skipped, such as 'y/odd.jpg'"
+    assert data.notes[0] == "1 image that the pattern does not match is skipped, such as 'y/odd.jpg'"
 
 
 def test_a_pattern_without_camera_leaves_it_to_the_folder(tmp_path: Path, draw: Draw) -> None:
@@ -114,7 +118,7 @@ def test_settings_are_checked(settings: dict[str, str], said: str) -> None:
 
 def test_a_pattern_that_fits_nothing_is_an_error(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "c1/a.jpg")
-    with pytest.raises(DataError, match=r"matches none of the 1 images .* such as 'c1/a.jpg'"):
+    with pytest.raises(DataError, match=r"matches none of the 1 image .* such as 'c1/a.jpg'"):
         load_folder(tmp_path, FolderSettings(r"(?P<person>\d\d)"))
     with pytest.raises(DataError, match=r"the frame 'a' in c1/a.jpg: expected a whole number"):
         load_folder(tmp_path, FolderSettings(r"(?P<frame>a)\.jpg"))
@@ -136,7 +140,7 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
     assert data.train.cameras.tolist() == [0, 1, 0]
     assert data.train.frames.tolist() == [12, -1, -1]
     assert data.train.tracklets.tolist() == [-1, -1, -1]
-    assert data.notes[0].startswith("labels.csv: columns score are ignored")
+    assert data.notes[0].startswith("labels.csv: column score is ignored")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +155,10 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
         ("path,person\n" + "x" * 5000 + ",1\n", "line 2: there is no image 'xxx"),
         ("path,person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
         ("path,person\na.jpg,1\na.jpg,2\n", r"line 3: 'a.jpg' stands in line 2 already"),
+        ("path;person\na.jpg;1\n", "line 1: columns must be separated by commas, found semicolons"),
+        ("Path\tPerson\na.jpg\t1\n", "line 1: columns must be separated by commas, found tabs"),
+        ("path,persn\na.jpg,1\n", r"'persn' is unknown and no other holds labels; .*did you mean 'person'\?"),
+        ("Path,Person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
         ("path,frame\na.jpg,1.5\n", r"line 2: the frame '1.5' is no whole number"),
         ("path,frame\na.jpg,99999999999999999999\n", "line 2: the frame"),
         ("path,person\na.jpg\n", "line 2: expected 2 cells, found 1"),
@@ -167,6 +175,37 @@ def test_a_mistake_in_a_table_names_its_line(tmp_path: Path, draw: Draw, text: s
         load_folder(tmp_path, FolderSettings(table="t.csv"))
 
 
+def test_columns_may_be_called_in_capitals(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg")
+    (tmp_path / "t.csv").write_text("Path,PERSON,Score\na.jpg,7,1\n")
+    data = load_folder(tmp_path, FolderSettings(table="t.csv"))
+    assert data.train.people.tolist() == [7]
+    assert data.notes[0].startswith("t.csv: column Score is ignored")
+
+
+def test_a_column_that_seems_misspelt_is_named_beside_one_of_labels(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg")
+    (tmp_path / "t.csv").write_text("path,persn,camera\na.jpg,7,1\n")
+    assert load_folder(tmp_path, FolderSettings(table="t.csv")).notes[0].endswith("did you mean 'person'?")
+    (tmp_path / "t.csv").write_text("path,score\na.jpg,7\n")
+    assert len(load_folder(tmp_path, FolderSettings(table="t.csv")).train) == 1, "a list of images needs no labels"
+
+
+def test_a_table_in_the_root_is_read_where_none_is_given(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "hall/1_a.jpg", "hall/2_b.jpg", "door/3_c.jpg", "door/not-listed.jpg")
+    (tmp_path / "labels.csv").write_text("path,person,camera\nhall/1_a.jpg,anna,c1\ndoor/3_c.jpg,anna,c2\n")
+    data = load_dataset("folder", tmp_path)
+    assert [Path(path).name for path in data.train.paths] == ["1_a.jpg", "3_c.jpg"]
+    assert data.names == {"people": ("anna",), "cameras": ("c1", "c2")}
+    assert data.notes[0].startswith("images and labels are those of its labels.csv")
+    matched = load_folder(tmp_path, FolderSettings(r"(?P<person>\d)_"))
+    assert matched.train.people.tolist() == [3, 1, 2], "a pattern that is given goes before it"
+    (tmp_path / "other.csv").write_text("path,person\nhall/2_b.jpg,5\n")
+    other = load_folder(tmp_path, FolderSettings(table="other.csv"))
+    assert other.train.people.tolist() == [5]
+    assert other.notes[0].startswith("no camera is known: give the table a column camera")
+
+
 def test_people_are_held_out_when_asked(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, *(f"c{camera}/{person}_{i}.jpg" for person in range(6) for camera in (1, 2) for i in (0, 1)))
     pattern = r"(?P<person>\d)_\d\.jpg"
@@ -177,7 +216,7 @@ def test_people_are_held_out_when_asked(tmp_path: Path, draw: Draw) -> None:
     assert data.names["cameras"] == ("c1", "c2")
     with pytest.raises(DataError, match="cannot hold 7 people out"):
         load_folder(tmp_path, FolderSettings(pattern, test_people=7))
-    with pytest.raises(DataError, match=r"cannot hold 1 people out .* 0 of its 0 people"):
+    with pytest.raises(DataError, match=r"cannot hold 1 people out .* 0 of its 0 people .* in its labels\.csv"):
         load_folder(tmp_path, FolderSettings(test_people=1))
 
 
@@ -187,7 +226,7 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no image below .*: it is empty"):
         load_folder(tmp_path)
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match=r"no image below .* \(1 files that are no images are skipped\)"):
+    with pytest.raises(DataError, match=r"no image below .* \(1 file that is no image is skipped\)"):
         load_folder(tmp_path)
 
 
@@ -203,7 +242,7 @@ def test_a_closed_folder_is_reported(tmp_path: Path, draw: Draw, monkeypatch: py
     monkeypatch.setattr(os, "scandir", closed)
     data = load_folder(tmp_path)
     assert len(data.train) == 1
-    assert data.notes[0] == f"1 folders cannot be opened and are skipped, such as {tmp_path / 'lobby'}"
+    assert data.notes[0] == f"1 folder cannot be opened and is skipped, such as {tmp_path / 'lobby'}"
 
 
 def test_names_of_many_people_are_listed_in_part(tmp_path: Path, draw: Draw) -> None:

@@ -35,7 +35,7 @@ def test_veri776_is_read(tmp_path: Path) -> None:
     assert data.gallery.cameras.tolist() == [2, 3]
     assert (data.rule, data.unit) == ("same-camera", "images")
     assert describe(data).unmatched == ()
-    assert "image_test: 1 images whose names" in data.notes[1]
+    assert "image_test: 1 image whose name" in data.notes[1]
     (tmp_path / "VeRi" / "image_query").rename(tmp_path / "VeRi" / "image_querys")
     with pytest.raises(DataError, match=r"missing image_query; found .*; did you mean 'image_querys'"):
         load_dataset("veri776", tmp_path)
@@ -88,7 +88,7 @@ def test_the_gallery_depends_on_the_seed_alone(tmp_path: Path) -> None:
 def test_vehicleid_says_what_is_wrong(tmp_path: Path) -> None:
     root = write_vehicleid(tmp_path, {5: 2, 6: 2})
     (root / "image" / "0000001.jpg").unlink()
-    assert "1 images that are not there are skipped, such as '0000001.jpg'" in load_vehicleid(root).notes[0]
+    assert "1 image that is not there is skipped, such as '0000001.jpg'" in load_vehicleid(root).notes[0]
     with pytest.raises(DataError, match=r"vehicleid-1600: .*missing train_test_split/test_list_1600.txt"):
         load_vehicleid(root, size=1600)
     with pytest.raises(ConfigError, match="of 800, 1600, 2400 vehicles; found 801"):

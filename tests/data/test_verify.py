@@ -116,10 +116,10 @@ def test_labels_that_make_it_difficult_are_warned_of(tmp_path: Path, draw: Draw)
         "train: every person has a single image",
     )
     flat = draw(tmp_path / "flat", "1.jpg")
-    assert "the camera of 1 images is unknown" in verify(load_folder(flat)).warnings[0]
+    assert "the camera of 1 image is unknown" in verify(load_folder(flat)).warnings[0]
     market = load_dataset("market1501", draw(tmp_path / "market", *NAMES))
     assert verify(market).warnings == (
-        "train: 1 of 2 people have a single image",
+        "train: 1 of 2 people has a single image",
         "gallery: 2 of 3 people have a single image",
         "query: 2 of 3 have no possible match in the gallery and do not count in an evaluation",
     )

@@ -127,7 +127,7 @@ def test_mars_images_that_are_not_there(tmp_path: Path) -> None:
     (root / "bbox_test" / "0002" / "0002C1T0001F002.jpg").unlink()
     data = load_mars(root)
     assert data.query.frames.tolist()[:2] == [1, 3]
-    assert "test: 1 images that are not there are skipped, such as '0002C1T0001F002.jpg'" in data.notes
+    assert "test: 1 image that is not there is skipped, such as '0002C1T0001F002.jpg'" in data.notes
     (root / "bbox_test" / "0004" / "0004C2T0001F001.jpg").unlink()
     (root / "bbox_test" / "0004" / "0004C2T0001F002.jpg").unlink()
     with pytest.raises(DataError, match=r"tracklet 6 of tracks_test_info.mat has none of its 2 images in"):
@@ -142,7 +142,7 @@ def test_mars_is_verified(tmp_path: Path, draw: Callable[..., Path]) -> None:
     assert report.sound
     assert report.duplicates == ()
     assert report.description.unit == "tracklets"
-    assert any("query: 1 of 3 have no possible match" in warning for warning in report.warnings)
+    assert any("query: 1 of 3 has no possible match" in warning for warning in report.warnings)
 
 
 def test_whole_tracklets_are_held_out_for_validation(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_dukevideo_is_read(tmp_path: Path) -> None:
 def test_dukevideo_says_what_is_wrong(tmp_path: Path) -> None:
     root = write_dukevideo(tmp_path / "a")
     touch(root, "train/0001/0001/odd.jpg")
-    assert "train: 1 images whose names are not like" in load_dataset("dukevideo", root).notes[1]
+    assert "train: 1 image whose name is not like" in load_dataset("dukevideo", root).notes[1]
     (root / "train" / "0002" / "0009").mkdir()
     with pytest.raises(DataError, match=r"the tracklet folder .*0009 has no image named like"):
         load_dataset("dukevideo", root)

@@ -50,7 +50,7 @@ def test_contact_sheet(pictures: list[str]) -> None:
 def test_people_are_rows_ordered_by_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = np.array([f"{i}" for i in range(7)])
     table = ImageTable(paths, np.array([2, 0, 0, -1, 0, 2, -1]), np.array([1, 3, 1, 1, 2, 1, 1]))
-    assert shown(monkeypatch, table) == ([["2", "4", "1"], ["0", "5"]], ["person 0, 3 cameras", "person 2, 1 cameras"])
+    assert shown(monkeypatch, table) == ([["2", "4", "1"], ["0", "5"]], ["person 0, 3 cameras", "person 2, 1 camera"])
 
 
 def test_cameras_are_rows_where_nobody_is_known_and_many_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from resight.config import read_settings
 from resight.data.dataset import DATASETS, load_dataset, parse_spec
-from resight.data.verify import Description, VerifyReport, describe, verify
-from resight.errors import ConfigError, nearest
-from resight.files import expanded
+from resight.data.splits import Unit
+from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
+from resight.errors import ConfigError, counted, nearest
+from resight.files import check_output, expanded, printable
+from resight.records import UNKNOWN
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -48,6 +49,10 @@ def run(arguments: Sequence[str]) -> int:
             f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}"
         )
         return 0
+    if not action:
+        raise ConfigError(
+            f"resight data needs one of {', '.join(ACTIONS)}: resight data info folder=CROPS, for example"
+        )
     if action not in ACTIONS:
         raise ConfigError(f"resight data needs one of {', '.join(ACTIONS)}, found '{action}'{nearest(action, ACTIONS)}")
     where, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
@@ -56,20 +61,22 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
     if not where:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
+    if settings.sheet:
+        check_output(expanded(settings.sheet))  # a mistake is said before anything is read
     dataset = load_dataset(*parse_spec(where))
     found = describe(dataset) if action == "info" else verify(dataset)
-    if settings.sheet:
-        from resight.reports.sheets import dataset_sheet  # matplotlib's font, which few calls need
-        from resight.reports.tiles import write_png
-
-        parts = (dataset.train, dataset.gallery, dataset.query)
-        write_png(expanded(settings.sheet), dataset_sheet(next((part for part in parts if len(part)), dataset.train)))
     if settings.json:
         print(json.dumps(dataclasses.asdict(found)))
     elif isinstance(found, Description):
         _print_description(found)
     else:
         _print_verified(found)
+    if settings.sheet:
+        from resight.reports.sheets import dataset_sheet  # matplotlib's font, which few calls need
+        from resight.reports.tiles import write_png
+
+        parts = (dataset.train, dataset.gallery, dataset.query)
+        write_png(expanded(settings.sheet), dataset_sheet(next((part for part in parts if len(part)), dataset.train)))
     return 0 if isinstance(found, Description) or found.sound else 1
 
 
@@ -81,7 +88,8 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
         raise ConfigError("resight data synthesize needs a folder to draw into: resight data synthesize people")
     drawn = synthesize(Path(where), settings=settings)
     print(
-        f"{drawn.root}: {drawn.train:,} images to train on, {drawn.query:,} queries, {drawn.gallery:,} in the gallery"
+        f"{drawn.root}: {counted(drawn.train, 'image')} to train on, {counted(drawn.query, 'query', 'queries')}, "
+        f"{drawn.gallery:,} in the gallery"
     )
     if settings.tracklets:
         print(f"read it as {shlex.quote(f'synthetic={where}')}")
@@ -104,35 +112,44 @@ def _print_verified(found: VerifyReport) -> None:
 def _print_description(description: Description) -> None:
     published = any(facts.published for facts in description.splits.values())
     official = " (in brackets: as published)" if published and not description.official else ""
-    table = Table(title=Text(f"{description.name}: {description.root}{official}"), title_justify="left")
-    video = any(facts.tracklets for facts in description.splits.values())
-    names = ("split", "images", *(("tracklets",) if video else ()), "people", "cameras", "per person", "unlabelled")
-    for column in (*names, "distractors"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for split, facts in description.splits.items():
-        if not facts.images:
-            continue
-        low, middle, high = facts.images_per_person
-        items, people = facts.published or (facts.images, facts.people)
-        by_images = description.unit == "images" or not facts.published
-        tracklets = [f"{facts.tracklets:,}" if by_images else _beside(facts.tracklets, items)] if video else []
-        table.add_row(
-            split,
-            _beside(facts.images, items) if by_images else f"{facts.images:,}",
-            *tracklets,
-            _beside(facts.people, people),
-            str(len(facts.cameras)),
-            f"{low}–{high}, median {middle:g}" if facts.people else "–",
-            f"{facts.unlabelled:,}",
-            f"{facts.distractors:,}",
-        )
+    # Not the table's title, which would be broken to the table's width.
+    print(printable(f"{description.name}: {description.root}{official}"))
+    splits = {split: facts for split, facts in description.splits.items() if facts.images}
+    columns = [_column(facts, description.unit) for facts in splits.values()]
+    # A column for each split, and not a row: that fits into 80 characters, whatever the counts.
+    table = Table()
+    table.add_column("split")
+    for split in splits:
+        table.add_column(split, justify="right", no_wrap=True)
+    for name in columns[0] if columns else ():
+        if name != "tracklets" or any(facts.tracklets for facts in splits.values()):
+            table.add_row(name, *(column[name] for column in columns))
     Console().print(table)
     for note in description.notes:
-        print(note)
+        print(printable(note))
     if description.unmatched:
-        print(
-            f"{len(description.unmatched):,} queries have no possible match; an evaluation leaves them out and says so"
+        queries = counted(
+            len(description.unmatched),
+            "query has no possible match; an evaluation leaves it out and says so",
+            "queries have no possible match; an evaluation leaves them out and says so",
         )
+        print(queries)
+
+
+def _column(facts: SplitFacts, unit: Unit) -> dict[str, str]:
+    low, middle, high = facts.images_per_person
+    items, people = facts.published or (facts.images, facts.people)
+    by_images = unit == "images" or not facts.published
+    return {
+        "images": _beside(facts.images, items) if by_images else f"{facts.images:,}",
+        "tracklets": f"{facts.tracklets:,}" if by_images else _beside(facts.tracklets, items),
+        "people": _beside(facts.people, people),
+        "cameras": f"{len(facts.cameras.keys() - {UNKNOWN}):,}",
+        "per person": f"{low:,}–{high:,}" if facts.people else "–",
+        "median": f"{middle:,g}" if facts.people else "–",
+        "unlabelled": f"{facts.unlabelled:,}",
+        "distractors": f"{facts.distractors:,}",
+    }
 
 
 def _beside(found: int, published: int) -> str:
@@ -143,6 +160,6 @@ def _print_list(title: str, items: Sequence[str]) -> None:
     if items:
         print(f"{title}: {len(items):,}")
         for item in items[:_LISTED]:
-            print(f"  {item}")
+            print(f"  {printable(item)}")
         if len(items) > _LISTED:
             print(f"  and {len(items) - _LISTED:,} more (--json lists all)")

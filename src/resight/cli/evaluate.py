@@ -12,13 +12,14 @@ from rich.console import Console
 
 from resight.config import flags_of, read_settings
 from resight.data.dataset import load_dataset, parse_spec
+from resight.data.sheet import LABELS
 from resight.data.splits import split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.explain import part_similarities
-from resight.files import expanded
+from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
@@ -69,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
+    if settings.page:
+        check_output(expanded(settings.page))  # a mistake is said before anything is embedded
     if named and settings.encoder != EncoderSettings():
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
@@ -82,7 +85,10 @@ def run(arguments: Sequence[str]) -> int:
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):
-        raise DataError(f"{dataset.name} has no queries: label some people, or hold some out with --validation_people")
+        raise DataError(
+            f"{dataset.name} has no queries: hold people out with --validation_people, who are labelled, for "
+            f"a folder of crops, in its {LABELS}"
+        )
     devices = Devices(settings.device)
     cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
@@ -108,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         Console().print(scores_table_text({dataset.name: report}))
         for note in dataset.notes:
-            print(note)
+            print(printable(note))
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"

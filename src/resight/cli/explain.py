@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from resight.config import read_settings
@@ -22,7 +23,7 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
 from resight.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
 from resight.extraction import extract
-from resight.files import expanded, write_atomically
+from resight.files import check_output, expanded, printable, write_atomically
 from resight.models.encoder import Encoder
 from resight.ranking import rank
 from resight.records import Features, ImageTable, Ranking
@@ -34,6 +35,9 @@ from resight.training import load_encoder
 
 LISTS = ("--images", "--parts")
 """Flags that take several words."""
+
+PICTURES = ("matches.png", "saliency.png")
+"""What is written beside `explain.json`; `matches.png` for a query only."""
 
 _HEIGHT = 160
 _WHAT = (
@@ -85,6 +89,9 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(_WHAT)
     if settings.query and bool(settings.result) == bool(settings.data):
         raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
+    out = expanded(settings.out)
+    for name in ("explain.json", *PICTURES):
+        check_output(out / name)  # a mistake is said before anything is embedded
     encoder = load_encoder(arguments[0])
     choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
     devices = Devices(settings.device)
@@ -95,8 +102,10 @@ def run(arguments: Sequence[str]) -> int:
         about, pictures = _matches(encoder, settings, devices)
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    out = expanded(settings.out)
     text = json.dumps(about, indent=1, ensure_ascii=False)
+    if (out / "explain.json").is_file():  # of an earlier call, whose pictures would say something else
+        for name in PICTURES:
+            (out / name).unlink(missing_ok=True)
     write_atomically(out / "explain.json", text + "\n")
     for name, picture in pictures.items():
         write_png(out / name, picture)
@@ -104,7 +113,8 @@ def run(arguments: Sequence[str]) -> int:
         print(text)
         return 0
     Console().print(_table(about))
-    print(f"written: {', '.join(str((out / name).resolve()) for name in (*pictures, 'explain.json'))}")
+    written = (printable((out / name).resolve()) for name in (*pictures, "explain.json"))
+    print(f"written: {', '.join(written)}")
     return 0
 
 
@@ -232,9 +242,11 @@ def _table(about: Mapping[str, Any]) -> Table:
     matches = "results" in about
     shown = about["results"] if matches else about["images"]
     title = (
-        f"How similar each part is to the query's: {about['query']}" if matches else "How much of each vector a part is"
+        f"How similar each part is to the query's: {printable(about['query'])}"
+        if matches
+        else "How much of each vector a part is"
     )
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("part")
     for number in range(1, len(shown) + 1):
         table.add_column(f"{'result' if matches else 'image'} {number}", justify="right")

@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        print(f"resight: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"resight: {where}{error.strerror or error}", file=sys.stderr)
         return 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,10 +18,10 @@ from resight.data.images import read_image
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
 from resight.extraction import extract
-from resight.files import expanded
+from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.ranking import rank
-from resight.records import ImageTable
+from resight.records import ImageTable, Ints
 from resight.reports.strips import ranked_strip
 from resight.reports.tiles import write_png
 from resight.training import load_encoder
@@ -36,7 +37,8 @@ class SearchSettings:
         k: How many results.
         strip: Where to write the picture of the results, a PNG; empty writes none.
         cache: A folder that keeps vectors, so that the next search does not embed the same images again.
-        json: Print JSON instead of a table.
+        json: Print JSON instead of a table: of each result the path, the similarity, and the camera and the person as
+            the data call them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
         backbone: What to search with where no encoder is named.
         device: Where it runs.
     """
@@ -67,6 +69,11 @@ def run(arguments: Sequence[str]) -> int:
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
     query = arguments[0]
+    strip = expanded(settings.strip) if settings.strip else None
+    if strip is not None:
+        check_output(strip)  # a mistake is said before anything is embedded
+        if os.path.realpath(strip) == os.path.realpath(query):
+            raise ConfigError(f"--strip {settings.strip} is the query itself, and would replace it: name another file")
     encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
     read_image(query, encoder.settings.size)  # its errors name the file and the reason
     dataset = load_dataset(*parse_spec(settings.data))
@@ -80,36 +87,39 @@ def run(arguments: Sequence[str]) -> int:
     ranking = rank(queries, gallery, k=settings.k, device=devices.device)
     ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
     found = gallery.table[ids]
-    if settings.strip:
-        strip = ranked_strip(
-            query,
-            found.paths.tolist(),
-            verdicts=["unknown"] * len(found),
-            captions=[f"{s:.3f}" for s in similarities],
-        )
-        write_png(expanded(settings.strip), strip)
+    cameras = _names(found.cameras, dataset.names.get("cameras", ()))
     if settings.json:
-        rows = zip(
-            found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
-        )
-        keys = ("path", "similarity", "camera", "person")
-        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
-        return 0
+        columns: dict[str, Sequence[object]] = {
+            "path": found.paths.tolist(),
+            "similarity": similarities.tolist(),
+            "camera": cameras,
+            "camera_id": found.cameras.tolist(),
+            "person": _names(found.people, dataset.names.get("people", ())),
+            "person_id": found.people.tolist(),
+        }
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
+    else:
+        _print_table(found.paths.tolist(), similarities.tolist(), cameras)
+    # The picture comes last: whatever becomes of its file, the answer has been given.
+    if strip is not None:
+        captions = [f"{similarity:.3f}" for similarity in similarities]
+        picture = ranked_strip(query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions)
+        write_png(strip, picture)
+    return 0
+
+
+def _print_table(paths: Sequence[str], similarities: Sequence[float], cameras: Sequence[str | None]) -> None:
     table = Table(title="Probable matches, most similar first", title_justify="left")
     for column in ("rank", "similarity", "camera", "image"):
         wide = column == "image"  # of long paths, only the path is broken into lines
         table.add_column(column, justify="left" if wide else "right", no_wrap=not wide, overflow="fold")
-    names = dataset.names.get("cameras", ())
-    for place, (path, similarity, camera) in enumerate(
-        zip(found.paths.tolist(), similarities.tolist(), found.cameras.tolist(), strict=True), 1
-    ):
-        table.add_row(str(place), f"{similarity:.3f}", Text(_name(camera, names)), Text(path))
+    for place, (path, similarity, camera) in enumerate(zip(paths, similarities, cameras, strict=True), 1):
+        shown = "–" if camera is None else printable(camera)
+        table.add_row(str(place), f"{similarity:.3f}", Text(shown), Text(printable(path)))
     Console().print(table)
     print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
-    return 0
 
 
-def _name(camera: int, names: Sequence[str]) -> str:
-    if camera < 0:
-        return "–"
-    return names[camera] if names else str(camera)
+def _names(ids: Ints, names: Sequence[str]) -> list[str | None]:
+    """Say what the data call each id; None where it is unknown."""
+    return [None if number < 0 else names[number] if names else str(number) for number in ids.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -70,12 +71,11 @@ def load_dataset(name: str, root: str | Path) -> Dataset:
         ConfigError: There is no such set.
         DataError: The folder is not what the set's publisher hands out, or cannot be read.
     """
-    load = DATASETS[_known(name)]
+    load, folder = DATASETS[_known(name)], expanded(root)
     try:
-        return load(expanded(root))
+        return load(folder)
     except OSError as error:
-        where, why = error.filename or root, error.strerror or error
-        raise DataError(f"{name}: cannot read {where} ({why}): check its rights and its disk") from error
+        raise DataError(f"{name}: {_unreadable(folder, error)}") from error
 
 
 def parse_spec(spec: str) -> tuple[str, Path]:
@@ -90,6 +90,7 @@ def parse_spec(spec: str) -> tuple[str, Path]:
 
     Raises:
         ConfigError: There is no such set, or the path is missing.
+        DataError: The folder cannot be read.
     """
     name, equals, path = spec.partition("=")
     # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
@@ -100,11 +101,21 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     if not spec.strip() or spec in DATASETS:
         raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
     root = expanded(spec)
-    style = _market_style(root)
+    try:
+        style = _market_style(root)
+    except OSError as error:
+        raise DataError(_unreadable(root, error)) from error
     if style is None:
         return "folder", root
     logger.warning("%s has the layout of %s and is read as it; folder=%s reads it as plain crops", root, style, root)
     return style, root
+
+
+def _unreadable(root: Path, error: OSError) -> str:
+    """Say what cannot be read: the folder that was given where it is closed, and not what is looked for in it."""
+    closed = os.path.isdir(root) and not os.access(root, os.R_OK | os.X_OK)  # noqa: PTH112
+    where, why = root if closed else error.filename or root, error.strerror or error
+    return f"cannot read {where} ({why}): check its rights and its disk"
 
 
 def _known(name: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, is_image_name, list_folder, with_note_on_counts
+from resight.data.layout import find_root, is_image_name, list_folder, skipped_names, with_note_on_counts
 from resight.data.sequences import Track, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError
@@ -88,8 +88,5 @@ def _read_tracks(folder: Path, notes: list[str]) -> list[Track]:
     if not tracks:
         raise DataError(f"dukevideo: {folder} holds no tracklet: expected PERSON/TRACKLET/*.jpg in it")
     if strangers:
-        notes.append(
-            f"{folder.name}: {len(strangers):,} images whose names are not like {FORM} are skipped, such as "
-            f"{strangers[0]!r}"
-        )
+        notes.append(f"{folder.name}: {skipped_names(strangers, FORM)}")
     return tracks

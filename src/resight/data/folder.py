@@ -9,7 +9,8 @@ What is known of an image comes from one of three places:
   the sub-folder is the camera. Images that do not match are skipped, and a note says how many.
 - *A CSV table* with a column ``path`` (below the root, or absolute) and, each optional, ``person``,
   ``camera``, ``tracklet`` and ``frame``. Only its images are read, and a mistake in it is an error that names
-  the line.
+  the line. A file ``labels.csv`` in the root is that table where neither a table nor a pattern is given; a note
+  says so.
 
 A cell or group that is empty or ``-1`` is unknown. Names of people, cameras and tracklets that are all whole
 numbers are kept as they are (``0007`` is 7), others are numbered from 0 in sorted order and kept in
@@ -30,9 +31,9 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.layout import find_root, is_image_name
-from resight.data.sheet import COLUMNS, read_sheet
+from resight.data.sheet import COLUMNS, LABELS, read_sheet
 from resight.data.splits import Dataset, split_validation
-from resight.errors import ConfigError, DataError, nearest
+from resight.errors import ConfigError, DataError, counted, nearest
 from resight.records import UNKNOWN, ImageTable, Ints, Rule
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -44,7 +45,8 @@ class FolderSettings:
 
     Attributes:
         pattern: A regular expression with named groups; empty for none.
-        table: A CSV file, where relative below the root; empty for none.
+        table: A CSV file, where relative below the root; where empty, and the pattern too, it is `LABELS` if there is
+            such a file.
         test_people: How many labelled people to hold out as query and gallery; 0 trains on all images.
         seed: The seed of that draw.
 
@@ -83,7 +85,8 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
 
     Args:
         root: The folder.
-        settings: The default takes cameras from sub-folders, and no people.
+        settings: The default takes all labels from `LABELS` in the root, or cameras from sub-folders and no people
+            where there is no such file.
 
     Returns:
         All images as ``train``, with an empty query and gallery; or, with ``test_people``, split as by
@@ -95,8 +98,13 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
     settings = settings or FolderSettings()
     root = find_root("folder", root, ())
     notes: list[str] = []
-    if settings.table:
-        rows = read_sheet(root, settings.table, notes)
+    table_name = settings.table
+    # Path.is_file raises where the root is closed, which is said below.
+    if not table_name and not settings.pattern and os.path.isfile(root / LABELS):  # noqa: PTH113
+        table_name = LABELS
+        notes.append(f"images and labels are those of its {LABELS}; images that it does not list are left out")
+    if table_name:
+        rows = read_sheet(root, table_name, notes)
     else:
         rows = list(_walk(root, notes))
         if not rows:
@@ -107,7 +115,10 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
     table = _table(rows, names)
     unknown = int((table.cameras == UNKNOWN).sum())
     if 0 < unknown < len(table):
-        notes.append(f"the camera of {unknown:,} of {len(table):,} images is unknown")
+        notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
+    if unknown == len(table):
+        say = "give the table a column camera" if table_name else "put the images of each into a folder of its own"
+        notes.append(f"no camera is known: {say}, or train with --camera_aware false, or use resight adapt")
     for kind, known in names.items():
         listed = ", ".join(f"{number} = {name}" for number, name in enumerate(known[:20]))
         notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
@@ -130,9 +141,10 @@ def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
             else:
                 others += 1
     if others:
-        notes.append(f"{others:,} files that are no images are skipped")
+        notes.append(counted(others, "file that is no image is skipped", "files that are no images are skipped"))
     if closed:
-        notes.append(f"{len(closed):,} folders cannot be opened and are skipped, such as {closed[0]}")
+        skipped = counted(len(closed), "folder cannot be opened and is", "folders cannot be opened and are")
+        notes.append(f"{skipped} skipped, such as {closed[0]}")
 
 
 def _folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -171,11 +183,16 @@ def _matched(
         matched.append({**row, **groups})
     if not matched:
         raise DataError(
-            f"folder: the pattern '{pattern.pattern}' matches none of the {len(rows):,} images below {root}, "
+            f"folder: the pattern '{pattern.pattern}' matches none of the {counted(len(rows), 'image')} below {root}, "
             f"such as '{strangers[0]}'"
         )
     if strangers:
-        notes.append(f"{len(strangers):,} images that the pattern does not match are skipped, such as '{strangers[0]}'")
+        skipped = counted(
+            len(strangers),
+            "image that the pattern does not match is skipped",
+            "images that the pattern does not match are skipped",
+        )
+        notes.append(f"{skipped}, such as '{strangers[0]}'")
     return matched
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from resight.data.images import SUFFIXES
 from resight.data.splits import Dataset
-from resight.errors import DataError, nearest
+from resight.errors import DataError, counted, nearest
 from resight.records import UNKNOWN, ImageTable
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -101,17 +101,14 @@ def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> 
     if not labels:
         raise DataError(
             f"{name}: no image in {folder} is named like {form}; found "
-            f"{f'{len(files):,} files, such as {files[0]!r}' if files else 'no file'}"
+            f"{counted(len(files), 'file') + f', such as {files[0]!r}' if files else 'no file'}"
         )
     notes = []
     strangers = [file for file, match in matches if not match]
     if strangers:
-        notes.append(
-            f"{folder.name}: {len(strangers):,} images whose names are not like {form} are skipped, such as "
-            f"{strangers[0]!r}"
-        )
+        notes.append(f"{folder.name}: {skipped_names(strangers, form)}")
     if len(files) > len(images):
-        notes.append(f"{folder.name}: {len(files) - len(images):,} files that are no images are skipped")
+        notes.append(f"{folder.name}: {skipped_files(len(files) - len(images))}")
 
     def column(group: str) -> list[int]:
         return [int(values.get(group, UNKNOWN)) for _, values in labels]
@@ -179,6 +176,21 @@ def with_note_on_counts(dataset: Dataset) -> Dataset:
     )
     note = f"not the official split, so scores on it do not compare with published ones: {counts}"
     return replace(dataset, notes=(note, *dataset.notes))
+
+
+def skipped_files(number: int) -> str:
+    """Say how many files were skipped because they are no images."""
+    return counted(number, "file that is no image is skipped", "files that are no images are skipped")
+
+
+def skipped_names(names: Sequence[str], form: str) -> str:
+    """Say how many images were skipped for their names, ``form`` being what these should be like."""
+    return skipped_images(names, f"whose name is not like {form}", f"whose names are not like {form}")
+
+
+def skipped_images(names: Sequence[str], one: str, many: str) -> str:
+    """Say how many images were skipped, and why: ``"that is not there"``, ``"that are not there"``."""
+    return f"{counted(len(names), f'image {one} is skipped', f'images {many} are skipped')}, such as {names[0]!r}"
 
 
 def is_image_name(name: str) -> bool:

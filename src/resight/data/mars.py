@@ -27,7 +27,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from resight.data.layout import find_root, list_folder, with_note_on_counts
+from resight.data.layout import find_root, list_folder, skipped_images, with_note_on_counts
 from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError, nearest
@@ -114,7 +114,7 @@ def _read_tracks(root: Path, part: str, notes: list[str]) -> ImageTable:
     for row, values in enumerate(info):
         tracks.append(_track(names, values, f"tracklet {row + 1} of tracks_{part}_info.mat", folder, there, missing))
     if missing:
-        notes.append(f"{part}: {len(missing):,} images that are not there are skipped, such as {missing[0]!r}")
+        notes.append(f"{part}: {skipped_images(missing, 'that is not there', 'that are not there')}")
     return table_of(tracks)
 
 

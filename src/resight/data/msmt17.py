@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, with_note_on_counts
+from resight.data.layout import find_root, skipped_images, skipped_names, with_note_on_counts
 from resight.data.splits import Dataset
 from resight.errors import DataError
 from resight.records import ImageTable
@@ -92,9 +92,10 @@ def _read_lists(root: Path, folder: Path, lists: tuple[str, ...], notes: list[st
                 paths.append(str(path))
                 people.append(int(match["person"]))
                 cameras.append(int(match["camera"]))
-    for skipped, why in ((strangers, f"whose names are not like {FORM}"), (missing, "that are not there")):
-        if skipped:
-            notes.append(f"{' and '.join(lists)}: {len(skipped):,} images {why} are skipped, such as {skipped[0]!r}")
+    if strangers:
+        notes.append(f"{' and '.join(lists)}: {skipped_names(strangers, FORM)}")
+    if missing:
+        notes.append(f"{' and '.join(lists)}: {skipped_images(missing, 'that is not there', 'that are not there')}")
     if not paths:
         raise DataError(
             f"msmt17: {' and '.join(lists)} in {root} name no image that is in {folder}"

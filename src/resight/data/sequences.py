@@ -16,7 +16,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from resight.data.layout import is_image_name, list_folder
-from resight.errors import DataError
+from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
 
 _LAST_NUMBER = re.compile(r"([0-9]{1,18})\D*$")
@@ -186,7 +186,8 @@ def read_two_cameras(
         )
     single = len(set(seen[0]) ^ set(seen[1]))
     if single:
-        notes.append(f"{single:,} people that one camera alone saw are skipped")
+        one, many = "person that one camera alone saw is skipped", "people that one camera alone saw are skipped"
+        notes.append(counted(single, one, many))
     return {
         person: (
             read_frames(name, seen[0][person], person=person, camera=1),

@@ -7,10 +7,13 @@ import os
 import re
 from pathlib import Path
 
-from resight.errors import DataError, nearest
+from resight.errors import DataError, counted, nearest
 
 COLUMNS = ("path", "person", "camera", "tracklet", "frame")
-"""The columns that are read; only the first must be there."""
+"""The columns that are read, in capitals or not; only the first must be there."""
+
+LABELS = "labels.csv"
+"""The table of a folder of crops that is read where none is given, by its name in the folder."""
 
 _FRAME = re.compile(r"|-1|[0-9]{1,18}")
 
@@ -28,8 +31,9 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
         ``root``.
 
     Raises:
-        DataError: The table is missing, empty or no CSV; a column stands twice; a line has no path, a path that
-            is not there or was given before, or a frame that is no whole number.
+        DataError: The table is missing, empty or no CSV; a column stands twice; none holds labels, and one seems to be
+            a misspelt one of these; a line has no path, a path that is not there or was given before, or a frame
+            that is no whole number.
     """
     sheet = root / table
     try:
@@ -43,15 +47,25 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
     if len(lines) < 2:
         raise DataError(f"folder: {sheet} has no image: expected a line of column names and a line an image")
 
-    header = [cell.strip() for cell in lines[0][1]]
-    if "path" not in header:
-        raise DataError(f"folder: {sheet} line 1: no column 'path'; found {', '.join(header)}{nearest('path', header)}")
+    header = _header(sheet, lines[0][1])
     twice = [name for name in COLUMNS if header.count(name) > 1]
     if twice:
         raise DataError(f"folder: {sheet} line 1: the column '{twice[0]}' stands twice: remove one")
     ignored = [name for name in header if name not in COLUMNS]
     if ignored:
-        notes.append(f"{sheet.name}: columns {', '.join(ignored)} are ignored; known are {', '.join(COLUMNS)}")
+        absent = [name for name in COLUMNS if name not in header]
+        misspelt = next(((name, meant) for name in ignored if (meant := nearest(name.casefold(), absent))), None)
+        if misspelt and not set(header) & set(COLUMNS[1:]):
+            name, meant = misspelt
+            raise DataError(
+                f"folder: {sheet} line 1: the column '{name}' is unknown and no other holds labels; known are "
+                f"{', '.join(COLUMNS[1:])}{meant}"
+            )
+        columns = "column" if len(ignored) == 1 else "columns"
+        notes.append(
+            f"{sheet.name}: {columns} {', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} ignored; known are "
+            f"{', '.join(COLUMNS)}{misspelt[1] if misspelt else ''}"
+        )
 
     rows: list[dict[str, str]] = []
     first: dict[Path, int] = {}
@@ -60,7 +74,7 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
             continue
         where = f"folder: {sheet} line {number}"
         if len(cells) != len(header):
-            raise DataError(f"{where}: expected {len(header)} cells, found {len(cells)}")
+            raise DataError(f"{where}: expected {counted(len(header), 'cell')}, found {len(cells)}")
         values = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
         path = root / values["path"]
         # Path.is_file raises where a folder is closed or a name is too long.
@@ -75,3 +89,18 @@ def read_sheet(root: Path, table: str, notes: list[str]) -> list[dict[str, str]]
     if not rows:
         raise DataError(f"folder: {sheet} has no image below its line of column names")
     return rows
+
+
+def _header(sheet: Path, cells: list[str]) -> list[str]:
+    """Give the names of the columns; known ones in small letters, as spreadsheets like capitals."""
+    names = [cell.strip() for cell in cells]
+    header = [name.casefold() if name.casefold() in COLUMNS else name for name in names]
+    if "path" in header:
+        return header
+    where = f"folder: {sheet} line 1"
+    for mark, marks in ((";", "semicolons"), ("\t", "tabs")):
+        if any(mark in name for name in names):
+            raise DataError(
+                f"{where}: columns must be separated by commas, found {marks}: save the table as CSV with commas"
+            )
+    raise DataError(f"{where}: no column 'path'; found {', '.join(names)}{nearest('path', names)}")

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from resight.data.sheet import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError
 from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
@@ -129,9 +130,10 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         able = [person for person, own in by_person.items() if len(own) > 1]
         need = "with two images or more"
     if people > len(able):
+        advice = "ask for fewer" if able else f"label more, for a folder of crops in its {LABELS}"
         raise DataError(
             f"{dataset.name}: cannot hold {people} people out of the training part: {len(able)} of its "
-            f"{len(by_person)} people are {need}; ask for fewer"
+            f"{len(by_person)} people are {need}; {advice}"
         )
 
     random = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, list_folder
+from resight.data.layout import find_root, list_folder, skipped_images
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
@@ -82,7 +82,7 @@ def _read_list(name: str, root: Path, path: str, there: set[str], notes: list[st
         else:
             missing.append(file)
     if missing:
-        notes.append(f"{path}: {len(missing):,} images that are not there are skipped, such as {missing[0]!r}")
+        notes.append(f"{path}: {skipped_images(missing, 'that is not there', 'that are not there')}")
     if not paths:
         raise DataError(f"{name}: {root / path} names no image that is in {root / 'image'}")
     return ImageTable(np.array(paths), np.array(vehicles))

@@ -13,7 +13,7 @@ import numpy as np
 from resight.data.images import in_threads, open_image
 from resight.data.splits import Dataset, Unit
 from resight.data.tracklets import tracklet_codes
-from resight.errors import DataError
+from resight.errors import DataError, counted
 from resight.records import UNKNOWN, ImageTable
 
 SMALLEST_SIDE = 16
@@ -219,7 +219,7 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
     train = description.splits["train"]
     if UNKNOWN in train.cameras:
         found.append(
-            f"train: the camera of {train.cameras[UNKNOWN]:,} images is unknown; methods that learn across "
+            f"train: the camera of {counted(train.cameras[UNKNOWN], 'image')} is unknown; methods that learn across "
             "cameras need it"
         )
     elif len(train.cameras) == 1:
@@ -231,17 +231,23 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
             people = dataset.tables[split].people
             sizes = np.unique(people[people != UNKNOWN], return_counts=True)[1]
             single = int((sizes == 1).sum())
-            every = "every person has" if largest == 1 else f"{single:,} of {facts.people:,} people have"
+            every = (
+                "every person has"
+                if largest == 1
+                else f"{single:,} of {facts.people:,} people {'has' if single == 1 else 'have'}"
+            )
             found.append(f"{split}: {every} a single image")
     shown = description.splits["query"]
     queries = shown.images if dataset.unit == "images" else shown.tracklets
     if description.unmatched:
+        one = len(description.unmatched) == 1
         found.append(
-            f"query: {len(description.unmatched):,} of {queries:,} have no possible match in the gallery and do "
-            "not count in an evaluation"
+            f"query: {len(description.unmatched):,} of {queries:,} {'has' if one else 'have'} no possible match in the "
+            f"gallery and {'does' if one else 'do'} not count in an evaluation"
         )
     # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.
     both = set(dataset.train.people.tolist()) & set(dataset.gallery.people.tolist()) - set(dataset.nobody)
     if both and not dataset.published:
-        found.append(f"{len(both):,} people are in the training part and in the gallery; scores will look too good")
+        shared = counted(len(both), "person is", "people are")
+        found.append(f"{shared} in the training part and in the gallery; scores will look too good")
     return tuple(found)

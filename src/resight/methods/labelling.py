@@ -147,4 +147,5 @@ def centred(vectors: Floats, table: ImageTable) -> Floats:
 
 def _digest(table: ImageTable) -> str:
     """Say in a few letters which images these are, wherever their folder lies."""
-    return hashlib.sha256("\n".join(Path(path).name for path in table.paths).encode()).hexdigest()[:16]
+    names = "\n".join(Path(path).name for path in table.paths)  # of any bytes, as a file system may have them
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]

@@ -84,6 +84,11 @@ def whiten(vectors: npt.ArrayLike, power: float) -> Floats:
     """
     rows = as_vectors(vectors)
     about = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
+    if len(rows) < rows.shape[1]:  # the smaller product has the same spectrum, and gives the turned vectors at once
+        variances, sides = np.linalg.eigh((about @ about.T).astype(np.float64) / max(1, len(rows)))
+        kept = variances > variances[-1] * 1e-6
+        found: Floats = (sides[:, kept] * variances[kept] ** ((1 - power) / 2) * np.sqrt(len(rows))).astype(np.float32)
+        return found
     variances, directions = np.linalg.eigh((about.T @ about).astype(np.float64) / max(1, len(rows)))
     kept = variances > variances[-1] * 1e-6  # what is left is rounding
     scaled = directions[:, kept] / variances[kept] ** (power / 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from resight.errors import DataError
+from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
 from resight.reports.tiles import INK, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width, write
 
@@ -34,7 +34,7 @@ def dataset_sheet(table: ImageTable, *, height: int = 128) -> Image.Image:
     known = np.flatnonzero(table.people >= 0)
     if len(known):
         titles = {
-            person: f"person {person}, {len(set(table.cameras[table.people == person].tolist()))} cameras"
+            person: f"person {person}, {counted(len(set(table.cameras[table.people == person].tolist())), 'camera')}"
             for person in _spread(np.unique(table.people[known]), ROWS).tolist()
         }
         groups = [known[table.people[known] == person] for person in titles]
@@ -43,7 +43,9 @@ def dataset_sheet(table: ImageTable, *, height: int = 128) -> Image.Image:
     elif table.has_cameras:
         cameras = _spread(np.unique(table.cameras), ROWS).tolist()
         groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
-        names = [f"camera {camera}, {len(rows):,} images" for camera, rows in zip(cameras, groups, strict=True)]
+        names = [
+            f"camera {camera}, {counted(len(rows), 'image')}" for camera, rows in zip(cameras, groups, strict=True)
+        ]
     else:
         chosen = _spread(np.arange(len(table)), ROWS * COLUMNS)
         groups, names = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []

@@ -11,6 +11,8 @@ from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from resight.data.images import open_image
+from resight.errors import DataError
 from resight.files import write_atomically
 
 PAPER = "#f4f5f7"
@@ -28,15 +30,13 @@ def load_font(size: float) -> ImageFont.FreeTypeFont:
 
 
 def read_picture(path: str | Path, height: int) -> Image.Image | None:
-    """Read an image at about the height it is shown at; None where it cannot be read."""
+    """Read an image as training sees it, at the height it is shown at; None where it cannot be read."""
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (4 * height, 2 * height))
-            picture = ImageOps.exif_transpose(image).convert("RGB")
-        width = round(picture.width * height / picture.height)
-        return picture.resize((min(max(width, 1), 4 * height), height), Image.Resampling.LANCZOS)
-    except Exception:  # Pillow's decoders raise many kinds, and a broken file must not cost the page
+        picture = open_image(path)
+    except DataError:  # a broken file must not cost the page
         return None
+    width = round(picture.width * height / picture.height)
+    return picture.resize((min(max(width, 1), 4 * height), height), Image.Resampling.LANCZOS)
 
 
 def tile_width(pictures: Sequence[Image.Image | None], height: int) -> int:
