@@ -355,8 +355,8 @@ def test_another_method_or_damaged_settings_in_the_same_folder_are_refused(
     with pytest.raises(RunError, match="another method or version"):
         train("scr", dataset, options=TrainSettings(run=str(folder)))
     (folder / "last.safetensors").unlink()  # what it leaves is still another run's
+    changed = dataclasses.replace(SETTINGS, cluster=dataclasses.replace(SETTINGS.cluster, eps=0.3))
     with pytest.raises(RunError, match=r"now: cluster\.eps: 0\.3"):
-        changed = dataclasses.replace(SETTINGS, cluster=dataclasses.replace(SETTINGS.cluster, eps=0.3))
         train("ice", dataset, changed, options(folder, eval_every=1))
     (folder / "config.yaml").write_bytes(b"\xff: [")
     with pytest.raises(RunError, match=r"config\.yaml is damaged"):

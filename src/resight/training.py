@@ -74,6 +74,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_least(self, 0, "seed", "validation_people", "eval_every")
+        if not self.run:
+            raise ConfigError("run must name a folder, runs/mine for example")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
         if self.select in ("validation", "test") and not self.eval_every:

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_random
+from resight.data.sheet import LABELS
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
@@ -159,7 +160,10 @@ class SCR:
         encoder: Encoder | None = None,
     ) -> None:
         if (images.table.people < 0).any():
-            raise ConfigError("scr learns from people by name: give the person of every image, or train with ice")
+            raise ConfigError(
+                "scr learns from people by name: give the person of every image, for a folder of crops in its "
+                f"{LABELS}, or train with ice"
+            )
         people, self.labels = np.unique(images.table.people, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"scr needs two people or more to tell apart, found {len(people)}")

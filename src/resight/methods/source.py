@@ -28,6 +28,7 @@ from torch import Tensor
 
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
+from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError, check_least, check_parts, check_shares
@@ -142,7 +143,8 @@ class Source:
         self.learnt = images if source is None else source
         if (self.learnt.table.people < 0).any():
             raise ConfigError(
-                "source learns from people by name: give the person of every image, or --source and a set that has them"
+                "source learns from people by name: give the person of every image, for a folder of crops in its "
+                f"{LABELS}, or --source and a set that has them"
             )
         people, self.labels = np.unique(self.learnt.table.people, return_inverse=True)
         if len(people) < 2:
