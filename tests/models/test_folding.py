@@ -165,6 +165,17 @@ def test_gradients_are_those_of_finite_differences(activation: type[nn.Module], 
     )
 
 
+def test_convolutions_of_other_kinds_stay() -> None:
+    torch.manual_seed(0)
+    reflecting = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+    layers = (reflecting, nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding="same"), nn.BatchNorm2d(4))
+    encoder = shaken(Encoder(tiny.ENCODER, Backbone(nn.Sequential(*layers), 4)))
+    view = folded(encoder)
+    assert norms(view) == 2
+    images = torch.rand(2, 3, *tiny.ENCODER.size)
+    assert torch.equal(view.embed(images), encoder.embed(images))
+
+
 def test_norms_that_measure_batches_are_not_folded_nor_moved() -> None:
     encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2))).train()
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}

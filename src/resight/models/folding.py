@@ -23,9 +23,6 @@ from resight.models.encoder import Encoder
 TOLERANCE = 1e-3
 """By how much, of their length, the maps of a folded backbone may differ from those of the backbone."""
 
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
-"""Other kinds may do more, such as standardise their weights."""
-
 _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.Identity: ("none", []),
     nn.ReLU: ("relu", []),
@@ -66,7 +63,7 @@ def folded(encoder: Encoder, *, live: bool = False) -> Encoder:
     backbone = copy.deepcopy(encoder.backbone, {id(tensor): tensor for tensor in tensors})
     for parent in list(backbone.modules()):
         for (first, one), (second, other) in pairwise(list(parent.named_children())):
-            if isinstance(one, nn.Conv2d) and type(one) in _CONVOLUTIONS and isinstance(other, nn.BatchNorm2d):
+            if isinstance(one, nn.Conv2d) and _is_plain(one) and isinstance(other, nn.BatchNorm2d):
                 # Batch norms of timm go on with an activation.
                 rest = [getattr(other, part) for part in ("drop", "act") if hasattr(other, part)]
                 rest = [module for module in rest if not isinstance(module, nn.Identity)]
@@ -141,6 +138,12 @@ class FoldedConvolution(nn.Module):
         if not self.live:
             self._kept[dtype, grown] = found
         return found
+
+
+def _is_plain(convolution: nn.Conv2d) -> bool:
+    """Say whether it does nothing but convolve; other kinds standardise their weights, for example."""
+    known = type(convolution) in (nn.Conv2d, Conv2dSame) and convolution.padding_mode == "zeros"
+    return known and not isinstance(convolution.padding, str)
 
 
 def _padding(convolution: nn.Conv2d, axis: int, length: int) -> tuple[int, int]:
