@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -9,16 +7,6 @@ from resight.records import ImageTable
 from resight.reports import sheets, tiles
 
 HEIGHT, WIDTH = 128, 64
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> list[str]:
-    paths = []
-    for index in range(6):
-        path = tmp_path / f"{index}.png"
-        Image.new("RGB", (32, 64), (40 * index, 90, 200)).save(path)
-        paths.append(str(path))
-    return paths
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, table: ImageTable) -> tuple[list[list[str]], list[str]]:

@@ -11,16 +11,6 @@ from resight.reports import strips, tiles
 HEIGHT, WIDTH, FRAME, GAP, MARGIN = 128, 64, 4, 5, 7
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> list[str]:
-    paths = []
-    for index in range(6):
-        path = tmp_path / f"{index}.png"
-        Image.new("RGB", (32, 64), (40 * index, 90, 200)).save(path)
-        paths.append(str(path))
-    return paths
-
-
 def left_of(rank: int) -> int:
     """The left edge of a result's frame at the default height, from the layout in words: margin, tiles, gaps."""
     step = WIDTH + 2 * FRAME + GAP
