@@ -182,6 +182,35 @@ def test_a_value_of_the_wrong_kind_is_one_line_that_names_the_key(key: str, valu
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
+        ("--cluster.method=kmean", "must be one of dbscan, kmeans, found 'kmean'; did you mean 'kmeans'?"),
+        ("--camera_aware=maybe", "must be true or false, found 'maybe'"),
+        ("--epochs=many", "must be a whole number, found 'many'"),
+        ("--epochs=2.5", "must be a whole number, found '2.5'"),
+        ("--cluster.eps=wide", "must be a number, found 'wide'"),
+        ("--cluster.rho=wide", "must be a number or null, found 'wide'"),
+        ("--augment.blur_sigma=3", "must be a list such as [0.5, 0.5], found '3'"),
+        ("--augment.blur_sigma=[1, 2, 3]", "must be a list such as [0.5, 0.5], found '[1, 2, 3]'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_says_in_plain_words_what_it_must_be(flag: str, words: str, tmp_path: Path) -> None:
+    assert refused(*flag.split("=")) == refused(flag) == f"{flag.partition('=')[0]} {words}"
+    key, _, value = flag[2:].partition("=")
+    group, _, name = key.rpartition(".")
+    path = recipe(tmp_path, f"{group}:\n  {name}: {value}\n" if group else f"{name}: {value}\n")
+    assert refused("--config", path) == f"{key} {words}"
+    assert refused("--cluster.eps=") == "--cluster.eps must be a number, found ''"
+
+
+def test_a_group_in_place_of_a_setting_names_one_of_its_settings(tmp_path: Path) -> None:
+    words = "cluster is a group of settings: name one of them,"
+    assert refused("--cluster", "0.5") == f"--{words} --cluster.method for example"
+    path = recipe(tmp_path, "cluster: 0.5\n")
+    assert refused("--config", path) == f"{path}: {words} cluster.method for example"
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
         ("--epochs=0", "epochs must be 1 or more, found 0"),
         ("--momentum=1.5", "momentum must be in 0..1, found 1.5"),
         ("--identities=1", "identities must be 2 or more"),
@@ -229,6 +258,30 @@ def test_a_mistyped_recipe_names_the_nearest() -> None:
     for name in known:
         with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
             find_recipe(f"{name}x")
+
+
+def test_a_recipe_that_is_not_known_is_answered_shortly() -> None:
+    message = refused("--config", "sites")
+    assert message.startswith("no recipe 'sites'; did you mean 'site'?")
+    assert str(RECIPES) in message
+    assert "scr-" not in message, "not all names"
+    assert refused("--config", "nofile.yaml") == "no recipe 'nofile.yaml': there is no such file"
+    assert refused("--config", "recipes/scr-no") == "no recipe 'recipes/scr-no': there is no such file"
+
+
+def test_a_recipe_of_another_method_says_whose_it_is(tmp_path: Path) -> None:
+    _, kind, variants = METHODS["mmt"]
+
+    def refused_by_mmt(name: str) -> str:
+        with pytest.raises(ConfigError) as error:
+            read_settings(["--config", name], [TrainSettings, kind], program="resight train mmt", variants=variants)
+        return str(error.value)
+
+    message = refused_by_mmt("site")
+    assert message.startswith("site is a recipe of ice (resight train ice --config site): ")
+    assert message.endswith(" is no setting of resight train mmt")
+    own = recipe(tmp_path, "# resight train mmt --config own\nwarmup_epochs: 3\n", "own.yaml")
+    assert refused_by_mmt(own).startswith(f"{own}: warmup_epochs is not a setting")
 
 
 # -- writing -------------------------------------------------------------------------------------------------------
@@ -289,6 +342,12 @@ def test_every_field_is_documented_and_nothing_else_is(kind: type) -> None:
     assert kind.__dataclass_params__.frozen
 
 
+def method_of(path: Path) -> str:
+    """A recipe is named after its method; those of ICE need not be."""
+    name = path.stem.replace("-", "_")
+    return next((method for method in METHODS if name.startswith(f"{method}_")), "ice")
+
+
 @pytest.mark.parametrize("path", sorted(Path(str(RECIPES)).glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
     method = path.stem.partition("-")[0]
@@ -297,7 +356,9 @@ def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
         read_settings(["--config", name], [TrainSettings, kind], variants=variants) for name in (path.stem, str(path))
     )
     assert by_name == by_path
-    assert path.read_text().startswith("#"), "a recipe says what it is for"
+    text = path.read_text()
+    assert text.startswith("#"), "a recipe says what it is for"
+    assert path.stem == "adapt" or f"# resight train {method_of(path)} --config {path.stem}" in " ".join(text.split())
 
 
 def test_settings_of_a_file_are_flags_for_another_command(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import json
+import re
 import sys
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +61,7 @@ def read_settings(
     for flag in flags:
         if flag.startswith("--"):
             _check(flag[2:].partition("=")[0], known, "flag --")
-    contents = [_read_recipe(recipe, known) for recipe in recipes]
+    contents = [_read_recipe(recipe, known, program) for recipe in recipes]
     parser = ArgumentParser(prog=program, exit_on_error=False)
     parser.add_argument("--config", metavar="RECIPE", help="a recipe: a YAML file, or the name of one that comes along")
     parser.add_argument(PRINT_CONFIG, action="store_true", help="print every setting with its meaning, and stop")
@@ -77,7 +79,7 @@ def read_settings(
     except ConfigError:
         raise
     except Exception as error:  # jsonargparse wraps what a dataclass raises in errors of several kinds
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(_refusal(_one_line(error), known, flags)) from error
     settings = [kind(**{f.name: namespace[f.name] for f in dataclasses.fields(kind)}) for kind in classes]
     if PRINT_CONFIG in arguments:
         sys.stdout.write(write_settings(settings))
@@ -105,7 +107,7 @@ def find_recipe(name: str) -> Path:
     """Find a recipe: a file, or one that comes with the installation: ``site``, ``site.yaml`` or ``recipes/site.yaml``.
 
     Raises:
-        ConfigError: There is none; the nearest is named.
+        ConfigError: There is none; the nearest is named, unless a file was meant.
     """
     path = expanded(name)
     if path.is_file():
@@ -114,8 +116,9 @@ def find_recipe(name: str) -> Path:
     # A file of another folder that is not there must not become one of ours of the same name.
     if path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml") and path.stem in shipped:
         return shipped[path.stem]
-    known = sorted(shipped)
-    raise ConfigError(f"no recipe '{name}'{nearest(path.stem, known)} (known: {', '.join(known)}; or give a YAML file)")
+    if path.suffix or path.parent != Path():
+        raise ConfigError(f"no recipe '{name}': there is no such file")
+    raise ConfigError(f"no recipe '{name}'{nearest(name, sorted(shipped))} (all lie in {RECIPES}; or give a YAML file)")
 
 
 def flags_of(path: Path, *names: str) -> list[str]:
@@ -167,11 +170,20 @@ def _switched(flags: Sequence[str], known: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _read_recipe(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str, Any]:
     path = find_recipe(name)
     content = _content(path)
     for key, _ in _flatten(content):
-        _check(key, known, f"{path}: ")
+        try:
+            _check(key, known, f"{path}: ")
+        except ConfigError as error:
+            # A recipe's heading holds the command that it is for.
+            found = re.search(rf"resight train (\w+) --config {re.escape(path.stem)}\s", path.read_text("utf-8"))
+            if found is None or found[0].startswith(f"{program} "):
+                raise
+            raise ConfigError(
+                f"{path.stem} is a recipe of {found[1]} ({found[0].strip()}): {key} is no setting of {program}"
+            ) from error
     return content
 
 
@@ -188,19 +200,28 @@ def _content(path: Path) -> dict[str, Any]:
 def _check(key: str, known: Mapping[str, Any], where: str) -> None:
     if key in known or key == "help":
         return
-    groups = {name.rpartition(".")[0] for name in known}
-    if key not in groups:
-        raise ConfigError(f"{where}{key} is not a setting{nearest(key, known)}")
+    for name in known:
+        if name.startswith(f"{key}."):
+            place, dashes = where.removeprefix("flag "), "--" if where.endswith("--") else ""
+            raise ConfigError(f"{place}{key} is a group of settings: name one of them, {dashes}{name} for example")
+    raise ConfigError(f"{where}{key} is not a setting{nearest(key, known)}")
 
 
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def dotted(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give nested settings one after the other, each by its dotted name."""
     for key, value in content.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
-            # YAML makes more kinds of a value than a flag can say: a run called 2024-05-01 is a date to it.
-            plain = value is None or isinstance(value, bool | int | float | list)
-            yield f"{prefix}{key}", json.dumps(value, default=str) if plain else str(value)
+            yield f"{prefix}{key}", value
+
+
+def _flatten(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give nested settings as the flags that set them say them."""
+    for key, value in dotted(content):
+        # YAML makes more kinds of a value than a flag can say: a run called 2024-05-01 is a date to it.
+        plain = value is None or isinstance(value, bool | int | float | list)
+        yield key, json.dumps(value, default=str) if plain else str(value)
 
 
 def _keys(classes: Sequence[type], prefix: str = "") -> dict[str, Any]:
@@ -249,6 +270,32 @@ def _scalar(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Give the fields of a settings dataclass, which is what the parser takes for a group of flags."""
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _refusal(text: str, known: Mapping[str, Any], flags: Sequence[str]) -> str:
+    """Say what a value must be: the parser says it in the words of Python's types."""
+    found = re.search(r'Parser key "([^"]+)".*(?:Got|Given) value: ?(.*)', text)
+    if found is None or found[1] not in known:
+        return text
+    key, value = found.groups()
+    kind = known[key]
+    given = any(flag.partition("=")[0] == f"--{key}" for flag in flags)
+    near = nearest(value, map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ""
+    return f"{'--' if given else ''}{key} must be {_meant(kind)}, found '{value}'{near}"
+
+
+def _meant(kind: Any) -> str:
+    """Give the words for the values of a type."""
+    words = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "null"}
+    inner = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " or ".join(map(_meant, inner))
+    if typing.get_origin(kind) is tuple:
+        examples = [{int: "3", float: "0.5"}.get(each, "name") for each in inner if each is not Ellipsis]
+        return f"a list such as [{', '.join(examples)}]"
+    return words.get(kind, "text")
 
 
 def _one_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import yaml
 
-from resight.config import read_settings, write_settings
+from resight.config import dotted, read_settings, write_settings
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
@@ -339,9 +339,9 @@ def _claim(run: Run, settings: str) -> None:
     """Write the settings into the folder, or make sure that they are those of the run that lies there."""
     path = run.folder / "config.yaml"
     if path.is_file() and (run.checkpoint_path.is_file() or (run.folder / "encoder-best.safetensors").is_file()):
-        new = _flat(yaml.safe_load(settings))
+        new = dict(dotted(yaml.safe_load(settings)))
         try:
-            old = _flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+            old = dict(dotted(yaml.safe_load(path.read_text(encoding="utf-8"))))
         except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
             raise RunError(f"{path} is damaged: put it back, or start in another folder with --run") from error
         if set(old) != set(new):
@@ -361,14 +361,6 @@ def _claim(run: Run, settings: str) -> None:
                 f"{run.folder} has {done} epochs already: ask for so many or more, or give another folder with --run"
             )
     run.write("config.yaml", settings)
-
-
-def _flat(content: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-    """Give nested settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= _flat(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
-    return flat
 
 
 def _left(line: Mapping[str, Any], epochs: int) -> str:

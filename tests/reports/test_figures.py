@@ -66,6 +66,20 @@ def test_training_figure_shows_the_numbers() -> None:
     assert list(scores.lines[0].get_xdata()) == [5.0, 10.0]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_epochs_are_whole_numbers_however_few(epochs: int) -> None:
+    for axes in figures.training_figure(METRICS[:epochs]).axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == list(range(1, epochs + 1))
+    if epochs == 1:
+        assert (low, high) == (0.5, 1.5)
+
+
+def test_all_panels_show_the_same_epochs() -> None:
+    """Scores are there for two of them."""
+    assert len({axes.get_xlim() for axes in figures.training_figure(METRICS).axes}) == 1
+
+
 @pytest.mark.parametrize("metrics", [[], [{}], [{"epoch": 0.0}], [{"clusters": math.nan}]])
 def test_empty_metrics_say_so(metrics: list[dict[str, float]]) -> None:
     assert "No epoch has been measured yet" in texts(figures.training_figure(metrics))

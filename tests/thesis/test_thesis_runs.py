@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +22,7 @@ from PIL import Image, ImageOps
 from resight.cli.main import main
 from resight.data.splits import Dataset
 from resight.errors import RunError, WeightsError
+from resight.methods import METHODS
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
 from resight.records import Features, Report
@@ -27,7 +31,7 @@ from resight.reports.strips import ranked_strip
 from resight.runs import Run
 from resight.thesis import pictures, running
 from resight.thesis.exhibits import load_exhibit
-from resight.thesis.plan import Asked, jobs
+from resight.thesis.plan import ADAPTS, Asked, jobs
 from resight.training import TrainSettings
 
 
@@ -215,10 +219,11 @@ def test_a_figure_is_drawn_from_the_metrics_of_its_runs(
 ) -> None:
     monkeypatch.setattr(running, "train", MadeUpTraining())
     words = ["thesis", "run", "figure-6.6", f"--data=duke={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
-    monkeypatch.setattr("resight.thesis.plan.load_dataset", lambda reader, root: load_as_market(root))
+    monkeypatch.setattr("resight.data.dataset.load_dataset", lambda reader, root: load_as_market(root))
     assert main(words) == 0
     svg = (tmp_path / "figure-6.6-smoke-seed1.svg").read_text()
     assert "ours: clusters by epoch" in svg
+    assert "0.96" not in svg, "the one epoch is a whole number"
     assert "without both (dukemtmc)" in svg
     assert "ours (smoke) mAP" in capsys.readouterr().out
 
@@ -318,6 +323,8 @@ def test_results_on_other_data_are_not_passed_off(
         (["show"], "needs a table or figure"),
         (["show", "table-6.66"], "did you mean 'table-6.6'"),
         (["show", "table-6.6", "--json", "--markdown"], "exclude each other"),
+        (["show", "table-6.6", "--json", "maybe"], "--json must be true or false, found 'maybe'"),
+        (["run", "table-6.6", "--rows", "3"], "--rows must be a list such as [3], found '3'"),
         (["run", "table-6.6"], "--data dukemtmc=PATH --data market1501=PATH --data msmt17=PATH"),
         (["run", "table-6.6", "--scale=shrot"], "did you mean 'short'"),
         (["run", "table-6.6", "--data=markt1501=/x"], "did you mean 'market1501'"),
@@ -343,9 +350,10 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
 
 def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, capsys: Any) -> None:
     words = ["thesis", "run", "table-5.3", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
-    assert main(words) == 0
+    assert main(words) == 1
     text = capsys.readouterr().out
     assert "no method 'gcl' yet (recipe gcl-jvtc-market1501)" in text
+    assert text.splitlines()[-1].startswith("nothing was made: no method 'gcl' yet (recipe gcl-")
     lines = json.loads((tmp_path / "table-5.3-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"cannot"}
 
@@ -466,9 +474,9 @@ def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: lis
 
 def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_path: Path, capsys: Any) -> None:
     words = ["thesis", "run", "table-4.5", two_domains[0], "--scale=smoke", f"--out={tmp_path}"]
-    assert main(words) == 0
+    assert main(words) == 1
     text = capsys.readouterr().out
-    assert "no data: give --data dukemtmc=PATH" in text
+    assert text.splitlines()[-1] == "nothing was made: no data: give --data dukemtmc=PATH"
     lines = json.loads((tmp_path / "table-4.5-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"cannot"}
 
@@ -526,6 +534,13 @@ def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "figure-5.12" in text
 
 
+@pytest.mark.parametrize("name", ["table-4.1", "table-6.4"])
+@pytest.mark.parametrize("scale", ["smoke", "short", "full"])
+def test_what_can_be_run_is_the_same_with_the_settings_worked_out(name: str, scale: str) -> None:
+    quick, whole = (jobs(load_exhibit(name), Asked(scale), resolve=resolve) for resolve in (False, True))
+    assert [bool(job.reason) for job in quick] == [bool(job.reason) for job in whole]
+
+
 def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = f"--out={tmp_path}"
     assert main(["thesis", "show", "table-6.7", where]) == 0
@@ -547,3 +562,22 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "(not there yet)" in text
     assert main(["thesis", "--help"]) == 0
     assert "usage" in capsys.readouterr().out
+    assert main(["thesis", "show", "--help"]) == 0
+    assert "Nothing is written here" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "table-4.3"], ["show", "table-4.3", "--json"]])
+def test_what_only_reads_loads_no_networks(words: list[str]) -> None:
+    heavy = ("torch", "timm", "numba", "matplotlib", "sklearn")
+    code = (
+        f"import sys; from resight.cli.main import main; assert main(['thesis', *{words}]) == 0; "
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stderr.strip() == "[]"
+    assert "table-4.3" in found.stdout
+
+
+def test_the_plan_knows_the_methods_without_loading_them() -> None:
+    takes = {name: "source" in inspect.signature(kind).parameters for name, (kind, _, _) in METHODS.items()}
+    assert takes == ADAPTS

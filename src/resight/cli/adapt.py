@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,10 +11,15 @@ from rich.console import Console
 from resight.cli.train import train_and_report
 from resight.data.dataset import load_dataset, parse_spec
 from resight.errors import ConfigError
+from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
-from resight.training import TrainSettings, load_encoder, read_recipe
+from resight.training import load_encoder, read_recipe
 
 METHOD, RECIPE = "abmt", "adapt"
+KEPT = ("backbone", "weights", "height", "width", "last_stride", "pooling", "head", "head_width", "neck")
+"""Settings of the encoder that stay the model's."""
+
+MODEL = "a run folder or an encoder file (resight train makes one)"
 USAGE = (
     "usage: resight adapt --from MODEL --data FOLDER [--run FOLDER] [settings]\n"
     "MODEL is a run folder or an encoder file; FOLDER holds crops, those of each camera in a folder of its own if the\n"
@@ -27,23 +33,26 @@ def run(arguments: Sequence[str]) -> int:
     if any(word in ("-h", "--help") for word in arguments):
         print(USAGE)
         return 0
+    following = [*arguments[1:], "--"]
+    if any(word == "--from" and after.startswith("--") for word, after in zip(arguments, following, strict=False)):
+        raise ConfigError(f"--from needs a model: {MODEL}")
+    _refuse_kept(arguments)
     words = [word.replace("--from", "--start", 1) if _is_from(word) else word for word in arguments]
     settings, options = read_recipe(METHOD, RECIPE, *words)
     if not options.start:
-        raise ConfigError(
-            "resight adapt needs a model: --from a run folder or an encoder file (resight train makes one)"
-        )
+        raise ConfigError(f"resight adapt needs a model: --from {MODEL}")
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
-    size = _size_of(options)
-    settings = dataclasses.replace(
-        settings, encoder=dataclasses.replace(settings.encoder, height=size[0], width=size[1])
-    )
-    trained = train_and_report(METHOD, load_dataset(*parse_spec(options.data)), settings, options)
+    height, width = _size_of(options.start)
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, height=height, width=width))
+    dataset = load_dataset(*parse_spec(options.data))
+    trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
         Console().print(changes_table_text(trained.metrics))
         if not trained.reports:
-            print("Without labels this proves nothing: look at a search, resight search QUERY.jpg --encoder MODEL")
+            image = str(dataset.train.paths[0])
+            search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
+            print(f"Without labels this proves nothing: look at searches, of any image:\n{shlex.join(search)}")
     return 0
 
 
@@ -51,6 +60,25 @@ def _is_from(word: str) -> bool:
     return word == "--from" or word.startswith("--from=")
 
 
-def _size_of(options: TrainSettings) -> tuple[int, int]:
-    """Give (height, width) of the images that the model was trained on."""
-    return load_encoder(options.start).settings.size
+def _refuse_kept(arguments: Sequence[str]) -> None:
+    """Make sure that nothing is asked for that would have no effect."""
+    flags = {f"--encoder.{name}" for name in KEPT}
+    for word in arguments:
+        name = word.partition("=")[0]
+        if name.replace("-", "_").replace("__", "--", 1) in flags:
+            raise ConfigError(f"resight adapt keeps the model as it is built: leave out {name}")
+
+
+def _size_of(model: str) -> tuple[int, int]:
+    """Give (height, width) of the images that a model was trained on.
+
+    Raises:
+        ConfigError: It is one of parts, which ABMT has no classifiers for.
+    """
+    encoder = load_encoder(model)
+    if isinstance(encoder.neck, PartNeck):
+        raise ConfigError(
+            f"{model} is a model of parts (head {encoder.settings.head}), which cannot be adapted: give one of a "
+            "single vector or of asymmetric branches, as resight train ice, abmt or source makes them"
+        )
+    return encoder.settings.size

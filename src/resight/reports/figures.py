@@ -123,9 +123,9 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         metrics: A row of named numbers for each epoch (names: see the module); a value may be missing or nan.
 
     Returns:
-        The figure, its epochs counted from 1: clusters (with a dashed line at ``true_people`` where it is there),
-        outliers, agreement, losses, accuracy, scores, KL divergence, distances of teachers and speed, as far as they
-        are there.
+        The figure, its epochs counted from 1 and the same in all panels: clusters (with a dashed line at
+        ``true_people`` where it is there), outliers, agreement, losses, accuracy, scores, KL divergence, distances of
+        teachers and speed, as far as they are there.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses = [name for name in names if name.startswith("loss/")]
@@ -147,6 +147,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         figure, axes = _canvas("Epoch", "", size=(5.4, 3.0))
         _say_empty(axes, "No epoch has been measured yet")
         return figure
+    epochs = [_epoch(row, index) for index, row in enumerate(metrics)]
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
     roomy = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
@@ -157,6 +158,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         more = len(panel.names) - _MAX_SERIES
         title = f"{panel.title} (and {more} not shown)" if more > 0 else panel.title
         axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=8)
+        show_epochs(axes, epochs)
         if panel.title == "Clusters":
             _draw_clusters(axes, metrics)
             continue
@@ -168,6 +170,20 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         if len(panel.names) > 1:
             _name_lines(axes)
     return figure
+
+
+def show_epochs(axes: Axes, epochs: Sequence[float]) -> None:
+    """Make an axis one of epochs: of whole numbers, with room beside a single one.
+
+    Args:
+        axes: Whose axis.
+        epochs: The epochs to show, at least one.
+    """
+    first, last = min(epochs), max(epochs)
+    room = 0.03 * (last - first) or 0.5
+    axes.set_xlim(first - room, last + room)
+    # One tick may be all: where the locator must give two, it divides a single epoch.
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
 def to_svg(figure: Figure) -> str:
@@ -236,11 +252,15 @@ def _style(axes: Axes, x_label: str, y_label: str) -> None:
 def _series(metrics: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
     """Give the epochs, from 1, and the values of one metric, where it is there and finite."""
     pairs = [
-        (float(row.get("epoch", index)) + 1, float(row[name]))
+        (_epoch(row, index), float(row[name]))
         for index, row in enumerate(metrics)
         if row.get(name) is not None and math.isfinite(row[name])
     ]
     return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def _epoch(row: Mapping[str, float], index: int) -> float:
+    return float(row.get("epoch", index)) + 1
 
 
 def _draw_series(
@@ -257,8 +277,7 @@ def _draw_series(
                 marker="o" if len(epochs) <= 25 else None,
                 label=_plain(name.removeprefix("loss/").replace("_", " ")),
             )
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.margins(x=0.03, y=0.12)
+    axes.margins(y=0.12)
 
 
 def _name_lines(axes: Axes) -> None:

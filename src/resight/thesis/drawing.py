@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER
+from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER, show_epochs
 from resight.thesis.exhibits import Exhibit
 from resight.thesis.presenting import Line
 from resight.thesis.running import Outcome
@@ -43,7 +42,7 @@ def curves(metrics: Sequence[str], done: Sequence[Outcome]) -> Figure:
             if points:
                 style |= {"color": PALETTE[index % len(PALETTE)], "label": label, "marker": "."}
                 axes.plot(*zip(*points, strict=True), **style)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        show_epochs(axes, [int(line["epoch"]) + 1 for outcome in done for line in outcome.metrics] or [1])
         _style(axes, f"ours: {metric} by epoch")
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return figure

@@ -188,6 +188,10 @@ def load_exhibit(name: str) -> Exhibit:
     Raises:
         ConfigError: There is none, the nearest is named; or its file is not what it should be.
     """
+    if not name:
+        raise ConfigError(
+            "resight thesis needs a table or figure: table-6.6 for example (resight thesis list names all)"
+        )
     found = re.fullmatch(r"(table|tab\.?|figure|fig\.?)?[-_ ]?(\d+\.\d+)", name.strip().lower())
     kind = "figure" if found and (found[1] or "").startswith("fig") else "table"
     wanted = f"{kind}-{found[2]}" if found else name

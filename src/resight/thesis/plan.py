@@ -3,30 +3,33 @@
 A row that adapts from one data set to another is two runs: the first trains on the source's people, the second goes on
 from there without labels. Rows that need the same first run share it. The two networks of MMT go on from a run each,
 which have seeds of their own.
+
+What loads torch is imported where it is used: to list the tables, and to show what they report, none of it is needed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resight.config import find_recipe, write_settings
-from resight.data.dataset import load_dataset
-from resight.data.splits import Dataset
-from resight.data.tracklets import TrackletSettings
-from resight.devices import DeviceSettings
+from resight.config import dotted, find_recipe, flags_of, write_settings
 from resight.errors import ConfigError, ResightError
 from resight.files import expanded
-from resight.methods import METHODS
 from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_name, data_sets, load_scale, source_of
-from resight.training import TrainSettings, read_recipe
+
+if TYPE_CHECKING:
+    from resight.data.splits import Dataset
+    from resight.devices import DeviceSettings
+    from resight.training import TrainSettings
+
+ADAPTS = {"ice": False, "scr": False, "source": True, "abmt": True, "mean_teacher": True, "mmt": True}
+"""The methods that are there, and whether each learns from a source and a target at once; `resight.methods` says so."""
 
 FIRST = "source"
 """The method of the run on a source that another one starts from."""
@@ -46,7 +49,7 @@ class Asked:
         seed: Of every run.
         epochs: In place of the scale's; 0 keeps them.
         iterations: In place of the scale's; 0 keeps them.
-        device: Where it runs.
+        device: Where it runs; None leaves it to the recipe.
         instead: For a data set of the thesis, by our name, the one that takes its place in our runs.
     """
 
@@ -56,7 +59,7 @@ class Asked:
     seed: int = 1
     epochs: int = 0
     iterations: int = 0
-    device: DeviceSettings = field(default_factory=DeviceSettings)
+    device: DeviceSettings | None = None
     instead: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -115,6 +118,8 @@ class Job:
     @property
     def key(self) -> str:
         """The name of its run folder: rows of any table that are trained alike share one."""
+        from resight.devices import DeviceSettings
+
         # Where it runs and where its data lie make no other run of it.
         bare = dataclasses.replace(self.training, run="", data="", source="", start="", device=DeviceSettings())
         text = write_settings([bare, self.settings])
@@ -128,7 +133,7 @@ class Job:
     @property
     def transferred(self) -> bool:
         """Whether it is trained on its source alone, as that set's own row is, and scored on the other set."""
-        return bool(self.source) and not _adapts(self.ours.method)
+        return bool(self.source) and not ADAPTS[self.ours.method]
 
     @property
     def scored_apart(self) -> bool:
@@ -143,6 +148,8 @@ class Job:
     @property
     def training(self) -> TrainSettings:
         """What surrounds its training: its options without what only decides how it is scored."""
+        from resight.data.tracklets import TrackletSettings
+
         assert self.options is not None
         options = dataclasses.replace(self.options, tracklet=TrackletSettings()) if self.scored_apart else self.options
         return dataclasses.replace(options, data=options.source, source="") if self.transferred else options
@@ -186,6 +193,8 @@ def load_data(specs: Mapping[str, Path]) -> dict[str, Dataset]:
     Raises:
         DataError: A folder is not there or not what it should be.
     """
+    from resight.data.dataset import load_dataset
+
     return {name: load_dataset(data_sets()[name].reader, root) for name, root in specs.items()}
 
 
@@ -220,6 +229,8 @@ def flat(job: Job) -> dict[str, object]:
 @cache
 def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
     """Give the settings of a recipe and a row without any scale."""
+    from resight.training import read_recipe
+
     settings, options = read_recipe(method, recipe, *flags)
     return _flat(options, settings)
 
@@ -228,15 +239,7 @@ def _flat(options: Any, settings: Any) -> dict[str, object]:
     plain = dataclasses.asdict(options) | dataclasses.asdict(settings)
     for name in ("data", "source", "run", "start", "device"):
         del plain[name]
-    return dict(_dotted(plain))
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return dict(dotted(plain))
 
 
 def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Asked, bool]) -> Job:
@@ -249,8 +252,12 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     group = dataclasses.replace(group, data=data)
     bare = Job(number, row, column, group, "", ours, recipe, source=source, instead=pairs, borrowed=borrowed)
     reason = _why_not(bare, scale)
-    if reason or not (resolve or ours.about):
+    if not (reason or resolve) and ours.about and _lays_over(scale, bare):
+        reason = f"this row is about what scale {scale.name} sets"
+    if reason or not resolve:
         return dataclasses.replace(bare, reason=reason)
+    from resight.training import read_recipe
+
     own = [f"--{name}={value}" for name, value in ours.flags.items()]
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
@@ -285,6 +292,8 @@ def _starts(job: Job, scale: Scale, asked: Asked) -> tuple[Job, ...]:
 
 
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
+    from resight.training import read_recipe
+
     recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
     settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
@@ -333,7 +342,8 @@ def _placed(options: TrainSettings, job: Job, asked: Asked) -> TrainSettings:
         folder = (asked.data or {}).get(name)
         return f"{data_sets()[name].reader}={folder}" if folder else ""
 
-    return dataclasses.replace(options, device=asked.device, data=spec(job.group.data), source=spec(job.source))
+    device = asked.device or options.device
+    return dataclasses.replace(options, device=device, data=spec(job.group.data), source=spec(job.source))
 
 
 def _why_not(job: Job, scale: Scale) -> str:
@@ -341,10 +351,10 @@ def _why_not(job: Job, scale: Scale) -> str:
     ours, source = job.ours, job.source
     if source == job.group.data:
         return f"{source} would be adapted to itself: put another set in the place of {job.instead[0][1]}"
-    if ours.method not in METHODS:
+    if ours.method not in ADAPTS:
         return f"no method '{ours.method}' yet (recipe {job.recipe})"
     methods = {ours.method: job.recipe}
-    if source and _adapts(ours.method):
+    if source and ADAPTS[ours.method]:
         methods[FIRST] = _first_recipe(job)
     for method, recipe in methods.items():
         try:
@@ -356,9 +366,20 @@ def _why_not(job: Job, scale: Scale) -> str:
     return ""
 
 
-def _adapts(method: str) -> bool:
-    """Say whether a method learns from a source and a target at once."""
-    return "source" in inspect.signature(METHODS[method][0]).parameters
+def _lays_over(scale: Scale, job: Job) -> bool:
+    """Say by the recipes alone, without its settings worked out, whether a scale changes what a row is about."""
+    groups = {name.partition(".")[0] for name in job.ours.about}
+    own = [f"--{name}={value}" for name, value in job.ours.flags.items()]
+    plain = flags_of(find_recipe(job.recipe), *groups)
+    laid = _scaled(job.ours.method, scale, job.source)
+    if laid:
+        laid[:1] = flags_of(find_recipe(laid[0].removeprefix("--config=")), *groups)
+
+    def last(flags: list[str]) -> dict[str, str]:
+        pairs = [flag.removeprefix("--").partition("=") for flag in flags]
+        return {name: value for name, _, value in pairs if name in job.ours.about}
+
+    return last([*plain, *own]) != last([*plain, *laid, *own])
 
 
 def _scaled(method: str, scale: Scale, source: str) -> list[str]:

@@ -6,15 +6,18 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from resight.reports.tables import MISSING, markdown_cell, percent
 from resight.thesis.exhibits import SCORES, Exhibit, Row, scales
 from resight.thesis.plan import Asked, differences, flat, jobs
-from resight.thesis.running import Outcome
+
+if TYPE_CHECKING:
+    from resight.thesis.running import Outcome
 
 OURS_BY_DEFAULT = ("mAP", "Rank1")
 """What is shown of our runs for a figure, which prints no scores."""
@@ -176,6 +179,12 @@ def to_text(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = None)
     for row in body:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def console() -> Console:
+    """Give a console that is wide enough for a table wherever the output goes."""
+    found = Console()
+    return found if found.is_terminal else Console(width=160)
 
 
 def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple[list[str], list[list[str]]]:
