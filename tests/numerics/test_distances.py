@@ -51,9 +51,7 @@ def spread_out(rows: int = 200, width: int = 12) -> np.ndarray:
 
 @pytest.mark.parametrize("power", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("shape", [(200, 12), (12, 13), (9, 40)])
-def test_whitened_rows_are_the_principal_components_over_their_deviations(
-    power: float, shape: tuple[int, int]
-) -> None:
+def test_whitened_rows_are_the_principal_components_over_their_deviations(power: float, shape: tuple[int, int]) -> None:
     rows = spread_out(*shape)
     components = PCA(min(shape[0] - 1, shape[1])).fit(rows)
     deviations = np.sqrt(components.explained_variance_ * (len(rows) - 1) / len(rows))
