@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hypothesis
-import numpy as np
-import pytest
-import torch
-from PIL import Image
+from resight.cli.main import spin_shortly
+
+spin_shortly()  # as the command does, before torch is loaded
+
+import hypothesis  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
 
 # Kernels compile within the first example, and machines are shared: time says nothing about right or wrong.
 hypothesis.settings.register_profile("resight", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

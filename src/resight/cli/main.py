@@ -24,6 +24,18 @@ COMMANDS = {
 }
 
 
+def spin_shortly() -> None:
+    """Let idle threads give way sooner; to be called before torch and numpy are loaded.
+
+    Those of OpenMP spin for milliseconds by default; beside other load on the machine that made training several times
+    slower. Those of OpenBLAS spin on after each product, and whatever follows it has to share the processor. Shorter
+    spins cost little on a quiet machine.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -34,12 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
         interrupt.
     """
-    # Idle OpenMP threads spin for milliseconds by default; beside other load on the machine that made training several
-    # times slower. Those of OpenBLAS spin on after each product, and whatever follows it has to share the processor.
-    # Shorter spins cost little on a quiet machine. They must be set before torch and numpy are loaded.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+    spin_shortly()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
