@@ -74,8 +74,6 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_least(self, 0, "seed", "validation_people", "eval_every")
-        if not self.run:
-            raise ConfigError("run must name a folder, runs/mine for example")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
         if self.select in ("validation", "test") and not self.eval_every:
@@ -135,6 +133,8 @@ def train(
     """
     kind, _, _ = _found(name)
     options = options or TrainSettings()
+    if not options.run:
+        raise ConfigError("run must name a folder, runs/mine for example")
     settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
     starts = _starts(options.start)
     _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
