@@ -26,7 +26,9 @@ from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.ice import ICE
 from resight.methods.ice_settings import VARIANTS, ICESettings
+from resight.methods.labelling import Labelling
 from resight.models.encoder import EncoderSettings
+from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.runs import Run
 from resight.training import fit
@@ -196,6 +198,14 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
 def test_parts_of_a_single_identity_are_refused() -> None:
     with pytest.raises(ConfigError, match="set batchnorm_chunks to 2 or fewer"):
         ICESettings(identities=4)
+
+
+def test_labels_are_kept_of_images_whose_names_are_no_text() -> None:
+    tables = [ImageTable(np.array([name, "b.jpg"])) for name in ("a\udcff.jpg", "a.jpg")]
+    kept = [Labelling(table, ClusterSettings()).state_dict() for table in tables]
+    Labelling(tables[0], ClusterSettings()).load_state_dict(kept[0])
+    with pytest.raises(ValueError, match="labels of 2 images, found 2 or other ones"):
+        Labelling(tables[0], ClusterSettings()).load_state_dict(kept[1])
 
 
 def test_what_is_kept_is_the_momentum_encoder(images: Crops) -> None:
