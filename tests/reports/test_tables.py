@@ -13,8 +13,8 @@ REPORT = Report(
 )
 
 
-def rendered(name: str) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def rendered(name: str, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(tables.scores_table_text({name: REPORT}))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -28,6 +28,12 @@ def test_text_table_shows_markup_as_text() -> None:
     text = rendered("[red]best[/red]")
     assert "[red]best[/red]" in text
     assert "71.2" in text
+
+
+def test_a_long_name_is_not_cut_on_a_narrow_terminal() -> None:
+    name = "second-entrance+validation"
+    cells = [line.split("│")[1].strip() for line in rendered(name, width=80).splitlines() if line.startswith("│")]
+    assert "".join(cells) == name
 
 
 def test_a_name_stays_in_its_cell_of_a_markdown_table() -> None:

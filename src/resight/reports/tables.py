@@ -53,7 +53,7 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
         A rich table, scores in percent. Names are plain text: markup in one is shown, never obeyed.
     """
     table = Table(title="Scores (%)", title_justify="left")
-    table.add_column("")
+    table.add_column("", overflow="fold")  # a long name takes two lines, and is not cut
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):
