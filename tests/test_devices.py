@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from alike import script
-from resight.devices import Devices, DeviceSettings
+from resight.devices import Devices, DeviceSettings, thread_speeds
 
 
 def test_training_and_extraction_are_bfloat16_where_the_processor_computes_in_it(
@@ -50,3 +51,28 @@ def test_processes_that_shared_gradients_end_without_threads_of_their_talk(tmp_p
     lines = ended.stdout.splitlines()
     assert any(line.startswith("talking") and "gloo" in line for line in lines)
     assert "left" in [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.2, True), (1.4, False)])
+def test_training_warns_where_fewer_threads_are_faster(
+    share: float, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("resight.devices.thread_speeds", lambda most: {2: share, 1: 1.0})
+    Devices(DeviceSettings(accelerator="cpu")).warn_of_load()
+    assert ("20 % of its speed with 1; stop them, or give --device.threads 1" in caplog.text) == warned
+    caplog.clear()
+    Devices(DeviceSettings(accelerator="cpu", threads=1)).warn_of_load()  # who chose has chosen
+    assert not caplog.text
+
+
+def test_measuring_threads_tries_halves_and_changes_nothing() -> None:
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    torch.set_num_threads(2)
+    try:
+        speeds = thread_speeds(5)
+        assert list(speeds) == [5, 2, 1]
+        assert min(speeds.values()) > 0
+        assert torch.get_num_threads() == 5
+        assert torch.equal(torch.random.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(threads)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from weakref import WeakSet
 import numba
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
@@ -21,6 +24,8 @@ from resight.records import Ints
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Value = TypeVar("Value")
@@ -225,6 +230,23 @@ class Devices:
             for buffer, first in zip(buffers, self.broadcast([buffer.cpu() for buffer in buffers]), strict=True):
                 buffer.copy_(first)
 
+    def warn_of_load(self) -> None:
+        """Warn where fewer threads would train faster, since other programs use the cores; takes under a second.
+
+        Threads wait for each other hundreds of times in a step, and one that has no core of its own holds up all.
+        """
+        if self.device.type != "cpu" or self.world > 1 or self.settings.threads:
+            return
+        speeds = thread_speeds(torch.get_num_threads())
+        quickest = max(speeds, key=lambda threads: speeds[threads])
+        share = speeds[max(speeds)] / speeds[quickest]
+        if share < CROWDED:
+            logger.warning(
+                "other programs, or a limit on this one, keep the machine's cores busy: with %d threads training runs "
+                "at %.0f %% of its speed with %d; stop them, or give --device.threads %d",
+                *(max(speeds), 100 * share, quickest, quickest),
+            )
+
     def barrier(self) -> None:
         """Wait for every process."""
         if self.fabric:
@@ -273,6 +295,38 @@ def _part() -> None:
 
 _wrapped: WeakSet[nn.Module] = WeakSet()
 """What `Devices.wrap` gave to several processes."""
+
+
+CROWDED = 0.6
+"""Of the speed that fewer threads have, what all must reach; alone on two cores they have 1.4 times that of one, and
+beside one busy program 0.2."""
+
+
+def thread_speeds(most: int) -> dict[int, float]:
+    """Measure how much some threads get done together: ``most``, half as many and so on, down to one.
+
+    Args:
+        most: Threads that torch has; it has them again at the end.
+
+    Returns:
+        Images a second for each number of threads, in convolutions as small as a network's last.
+    """
+    tried = [most]
+    while tried[-1] > 1:
+        tried.append(tried[-1] // 2)
+    weight, seconds = torch.zeros(32, 32, 3, 3), dict.fromkeys(tried, 0.0)
+    rounds, row, images = 4, 200, 4  # a row is long enough that a thread is interrupted where it shares its core
+    for _ in range(rounds):  # in turns, since what else runs comes and goes
+        for threads in tried:
+            torch.set_num_threads(threads)
+            maps = torch.zeros(images * threads, 32, 16, 8).contiguous(memory_format=torch.channels_last)
+            functional.conv2d(maps, weight, padding=1)
+            begun = time.perf_counter()
+            for _ in range(row):
+                functional.conv2d(maps, weight, padding=1)
+            seconds[threads] += time.perf_counter() - begun
+    torch.set_num_threads(most)
+    return {threads: rounds * row * images * threads / seconds[threads] for threads in tried}
 
 
 def cpu_has_bfloat16() -> bool:

@@ -151,6 +151,7 @@ def train(
             settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
             given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
         _claim(run, write_settings([options, settings]))
+        devices.warn_of_load()
         # The frames of many videos would not fit, and an epoch looks at few of them.
         keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
         images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
