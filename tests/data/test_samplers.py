@@ -119,6 +119,14 @@ def test_a_generator_gives_the_same_batches_again() -> None:
     assert first != other
 
 
+def test_fewer_identities_than_a_batch_has_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    labels = np.repeat(np.arange(3), 2)
+    next(identity_batches(labels, labels, (3, 4), np.random.default_rng(0)))
+    assert not caplog.text
+    next(identity_batches(labels, labels, (4, 4), np.random.default_rng(0)))
+    assert "3 identities are fewer than the 4 of a batch: each batch has all of them, 12 images" in caplog.text
+
+
 @pytest.mark.parametrize("labels", [[], [-1, -1, -1], [0, 0, 0, -1]])
 def test_fewer_than_two_clusters_is_an_error(labels: list[int]) -> None:
     column = np.array(labels, np.int64)

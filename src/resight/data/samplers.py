@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from resight.errors import RunError
 from resight.records import Ints
+
+logger = logging.getLogger(__name__)
 
 Pick = Callable[[Ints, Ints, int, np.random.Generator], Ints]
 """Choose K of an identity's rows: (rows, their cameras, K, generator) -> ``(K,)`` rows."""
@@ -79,7 +82,7 @@ def identity_batches(
         labels: ``(N,)`` identities; rows with -1 are left out.
         cameras: ``(N,)`` camera ids.
         shape: (P, K): identities in a batch and images of each. With fewer than P identities a batch
-            holds all of them.
+            holds all of them, and a warning says so.
         generator: Where the numbers come from.
         pick: How the K images of an identity are chosen.
 
@@ -98,7 +101,12 @@ def identity_batches(
             f"found {len(groups)} cluster(s), training needs two or more: raise --cluster.eps if most images are "
             "outliers, lower it if one cluster holds them all"
         )
-    identities = min(identities, len(groups))
+    if len(groups) < identities:
+        logger.warning(
+            "%d identities are fewer than the %d of a batch: each batch has all of them, %d images in place of %d",
+            *(len(groups), identities, len(groups) * images, identities * images),
+        )
+        identities = len(groups)
     while True:
         queue = generator.permutation(len(groups))
         for start in range(0, len(groups) - identities + 1, identities):
