@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resight.data.crops import Crops, load_crops
 from resight.data.dataset import load_dataset
@@ -22,6 +22,7 @@ from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.scr import SCR, SCRSettings
 from resight.methods.source import Source, SourceSettings
 from resight.models.backbones import Backbone
+from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 
@@ -112,7 +113,13 @@ ABMT_SETTINGS = ABMTSettings(
 )
 
 MEAN_TEACHER: dict[str, Any] = {"encoder": ENCODER}
-MMT: dict[str, Any] = {"encoder": ENCODER, "networks": 2, "triplet_weight": 0.2, "soft_triplet_weight": 0.8}
+MMT: dict[str, Any] = {
+    "encoder": ENCODER,
+    "networks": 2,
+    "over_branches": "sum",
+    "triplet_weight": 0.2,
+    "soft_triplet_weight": 0.8,
+}
 """What makes the baseline and MMT of the settings above."""
 
 SOURCE_SETTINGS = SourceSettings(
@@ -158,6 +165,24 @@ def source(
     settings = dataclasses.replace(SOURCE_SETTINGS, **{**reading, **changes})
     network = chain(settings.encoder)
     return Source(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
+
+
+def described(network: BranchClassifier, images: Tensor, parts: int) -> list[tuple[Tensor, Tensor]]:
+    """Give each branch's ``(B, C)`` pooled features and logits while training, put together anew.
+
+    Triplets see what is pooled, classifiers what batch norm, in so many parts of the batch, makes of it.
+    """
+    pooled, normed = [], []
+    neck = network.encoder.neck
+    for part in images.tensor_split(parts):
+        pooled.append(network.encoder.pool(part).double())
+        centred = pooled[-1] - pooled[-1].mean(0)
+        scale = neck.weight.double() / (centred.square().mean(0) + neck.eps).sqrt()
+        normed.append(scale * centred + neck.bias.double())
+    width = network.encoder.width
+    before, after = (torch.cat(each).split(width, 1) for each in (pooled, normed))
+    weights = [classifier.weight.double() for classifier in network.classifiers]
+    return [(x, y @ w.T) for x, y, w in zip(before, after, weights, strict=True)]
 
 
 def running_statistics(method: Any) -> torch.Tensor:

@@ -16,7 +16,7 @@ from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_trac
 from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.files import write_atomically
-from resight.models.encoder import Encoder
+from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.folding import folded
 from resight.progress import progress
 from resight.records import Features, Floats, ImageTable, Ints
@@ -129,6 +129,22 @@ def extract_tracklets(
         pooled.append(pool_tracklets(features, settings.pooling, chosen=found))
     table = ImageTable.concatenate(*(part.table for part in pooled))
     return Features(table, np.concatenate([part.vectors for part in pooled]), pooled[0].encoder)
+
+
+def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) -> Encoder:
+    """Build an encoder that is to learn from crops.
+
+    Args:
+        settings: What it is made of. Where its statistics are frozen, those of blocks that were drawn anew, and so have
+            none to be frozen, are measured on some of the crops.
+        crops: ``N`` decoded images.
+        devices: Where it is put.
+    """
+    encoder = devices.place(Encoder(settings))
+    if settings.batchnorm == "frozen":
+        rows = np.linspace(0, len(crops) - 1, min(len(crops), BATCH)).round().astype(np.int64)
+        encoder.measure_added(to_float(crops.pixels(rows).to(devices.device)))
+    return encoder
 
 
 def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool = False, raw: bool = False) -> Floats:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -14,14 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import reference
 import tiny
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
+from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.abmt import ABMT
+from resight.models.encoder import EncoderSettings
 from resight.numerics import clustering
 from resight.numerics.clustering import ClusterSettings
 
@@ -73,18 +77,14 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, cha
     if len(method.students) == 2:
         for parameter in method.students[1].parameters():
             parameter.data *= 1.1
-    seen = to_float(images.pixels(batch))
-    views: list[list[tuple[Any, Any]]] = []
-    with torch.no_grad():  # batch norm in training mode: the statistics are the batch's, in the step as here
-        for networks in (method.students, method.teachers):
-            branches = []
-            for network in networks:
-                pooled, logits = network(seen)
-                branches += list(zip(network.encoder.split(pooled.double()), logits.double(), strict=True))
-            views.append(branches)
+    seen, parts = to_float(images.pixels(batch)), s.batchnorm_chunks
+    with torch.no_grad():
+        students, teachers = (
+            [branch for network in networks for branch in tiny.described(copy.deepcopy(network), seen, parts)]
+            for networks in (method.students, method.teachers)
+        )
     found, labels = method.step(batch), method.labelling.current.labels[batch]
 
-    students, teachers = views
     count = len(students)
     assert count == {"a+m1": 2, "a+m1+a2": 3, "global": s.networks}[s.encoder.head]
     sums = dict.fromkeys(("classification", "soft_classification", "triplet", "soft_triplet"), 0.0)
@@ -95,13 +95,60 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, cha
         sums["soft_classification"] += np.mean(reference.soft_cross_entropy(logits, target_logits))
         sums["triplet"] += np.mean(reference.batch_hard_triplet(pooled, labels, None))
         sums["soft_triplet"] += np.mean(reference.soft_triplet(pooled, target_pooled, labels, s.soft_triplet))
-    share = count if variant == "code" else 1
+    assert s.over_branches == ("mean" if variant == "code" and s.networks == 1 else "sum")
+    share = count if s.over_branches == "mean" else 1
     for name, total in sums.items():
         weight = getattr(s, f"{name}_weight")
         if weight:
             assert float(found[f"loss/{name}"]) == pytest.approx(weight * total / share, rel=1e-4), name
         assert (f"loss/{name}" in found) == bool(weight)
     assert (s.label_smoothing, s.soft_triplet) == ((0.1, "two-class") if variant == "code" else (0, "positive-share"))
+
+
+@pytest.mark.parametrize("changes", [{}, tiny.MEAN_TEACHER, tiny.MMT, FROZEN], ids=[*NETWORKS, "frozen"])
+def test_the_gradients_of_a_step_are_those_of_equation_4_8(images: Crops, changes: dict[str, Any]) -> None:
+    method = tiny.abmt(images, augment=PLAIN, **changes)
+    s = method.settings
+    batch = next(iter(method.begin_epoch(0)))
+    moved(method)
+    seen, labels = to_float(images.pixels(batch)), torch.from_numpy(method.labelling.current.labels[batch].copy())
+    copies = copy.deepcopy(method.students)
+    students = [branch for network in copies for branch in tiny.described(network, seen, s.batchnorm_chunks)]
+    with torch.no_grad():
+        teachers = [
+            branch
+            for network in copy.deepcopy(method.teachers)
+            for branch in tiny.described(network, seen, s.batchnorm_chunks)
+        ]
+    total = torch.zeros(())
+    same, rows = labels[:, None] == labels, torch.arange(len(labels))
+    for i, (pooled, logits) in enumerate(students):
+        target_pooled, target_logits = teachers[i - 1]
+        gaps, target_gaps = ((x[:, None] - x).square().sum(2).clamp(min=1e-12).sqrt() for x in (pooled, target_pooled))
+        pair = torch.stack([gaps.masked_fill(~same, -1).argmax(1), gaps.masked_fill(same, torch.inf).argmin(1)])
+        student, teacher = gaps[rows, pair].T, target_gaps[rows, pair].T.softmax(1)
+        total = total + s.classification_weight * F.cross_entropy(logits, labels, label_smoothing=s.label_smoothing)
+        total = total + s.soft_classification_weight * F.cross_entropy(logits, target_logits.softmax(1))
+        total = total + s.triplet_weight * F.softplus(student[:, 0] - student[:, 1]).mean()
+        total = total + s.soft_triplet_weight * F.cross_entropy(student, teacher)
+    (total / (len(students) if s.over_branches == "mean" else 1)).backward()
+    method.step(batch)
+    for network, other in zip(method.students, copies, strict=True):
+        for (name, found), expected in zip(network.named_parameters(), other.parameters(), strict=True):
+            if found.requires_grad:
+                assert found.grad is not None, name
+                scale = max(float(expected.grad.abs().max()), 1e-4)  # a shift before batch norm changes nothing
+                torch.testing.assert_close(found.grad, expected.grad, rtol=2e-3, atol=2e-3 * scale, msg=name)
+
+
+def test_the_images_of_a_cluster_are_of_other_cameras_than_its_first(images: Crops) -> None:
+    method = tiny.abmt(images, iterations=20)
+    labels, cameras = None, images.table.cameras
+    for batch in method.begin_epoch(0):
+        labels = method.labelling.current.labels
+        for group in batch.reshape(-1, method.settings.images):
+            others = cameras[labels == labels[group[0]]] != cameras[group[0]]
+            assert (cameras[group[1:]] != cameras[group[0]]).all() or not others.any()
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, "abmt-thesis"])
@@ -185,6 +232,11 @@ def test_what_the_teacher_sees_can_be_drawn_apart(images: Crops, changes: dict[s
     method.step(batch)
     same_images = torch.equal(seen["student"][0], seen["teacher"][0])
     assert same_images == ("dropout" in changes)
+    if "dropout" in changes:  # of both
+        for network in (method.students[0], method.teachers[0]):
+            pixels = to_float(images.pixels(batch))
+            first, second = (network(pixels)[1] for _ in range(2))
+            assert not torch.allclose(first, second, rtol=1e-3)
     # Before the first step they have the same weights.
     assert not torch.allclose(seen["student"][1], seen["teacher"][1].float(), rtol=1e-3)
     plain = tiny.abmt(images)
@@ -280,8 +332,9 @@ def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> Non
         assert method.classifier_optimiser is not before
         assert len(method.classifier_optimiser.state) == 0
         assert ("optimiser" in method.parts) == (not fresh)
-        group = method.optimiser.param_groups[0]
-        assert (group["lr"], group["weight_decay"]) == (3.5e-4, 5e-4)
+        for optimiser in (method.optimiser, method.classifier_optimiser):
+            group = optimiser.param_groups[0]
+            assert (group["lr"], group["weight_decay"]) == (3.5e-4, 5e-4)
 
 
 def test_the_first_epochs_eps_can_be_kept(images: Crops) -> None:
@@ -367,10 +420,20 @@ def test_images_of_a_source_are_passed_on_only_where_they_weigh(
         tiny.abmt(images, cluster=cluster)
 
 
-def test_the_source_reaches_the_clustering(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_source_reaches_the_clustering_as_the_teachers_see_it(
+    images: Crops, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = images[: len(images) // 2]
     settings = dataclasses.replace(tiny.ABMT_SETTINGS.cluster, source_weight=0.1)
-    method = tiny.abmt(images, source=other, cluster=settings)
+    method = tiny.abmt(images, source=other, **{**NETWORKS[name], "cluster": settings})
+    moved(method)
+    if name == "mmt":
+        for parameter in method.teachers[1].parameters():
+            parameter.data *= 1.1
+    with torch.no_grad():
+        each = [teacher.encoder.eval().embed(to_float(other.pixels(slice(None)))) for teacher in method.teachers]
+    expected = F.normalize(torch.stack(each).mean(0)).numpy()
     seen: list[Any] = []
 
     def watched(vectors: Any, settings: ClusterSettings, **given: Any) -> Any:
@@ -381,4 +444,16 @@ def test_the_source_reaches_the_clustering(images: Crops, monkeypatch: pytest.Mo
     method.begin_epoch(0)
     ((used, vectors),) = seen
     assert used == settings
-    assert vectors.shape == (len(other), 64)
+    np.testing.assert_allclose(vectors, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_blocks_drawn_anew_are_measured_where_statistics_are_frozen(images: Crops) -> None:
+    for policy in ("frozen", "train"):
+        settings = EncoderSettings(weights="none", height=64, width=32, head="a+m1", batchnorm=policy)
+        torch.manual_seed(0)
+        method = ABMT(dataclasses.replace(tiny.ABMT_SETTINGS, encoder=settings), images, devices=Devices(tiny.DEVICE))
+        for network in (method.students[0], method.teachers[0]):
+            (block,) = network.encoder.backbone.added
+            moments = torch.cat([block.bn3.running_mean, block.bn3.running_var - 1])
+            assert bool((moments != 0).all()) == (policy == "frozen")
+            assert bool((moments == 0).all()) == (policy == "train")

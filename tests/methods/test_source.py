@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import reference
 import tiny
@@ -71,17 +73,31 @@ def test_the_losses_of_a_step_are_the_equation(target: Crops, people: Crops, var
     for classifier in method.network.classifiers:  # at their start they tell nobody apart
         classifier.weight.data *= 300
     batch = next(iter(method.begin_epoch(0)))
-    with torch.no_grad():  # batch norm in training mode: the statistics are the batch's, in the step as here
-        pooled, logits = method.network(to_float(people.pixels(batch)))
+    seen = to_float(people.pixels(batch))
+    network = copy.deepcopy(method.network)
+    pooled, logits = zip(*tiny.described(network, seen, s.batchnorm_chunks), strict=True)
     found, labels = method.step(batch), method.labels[batch]
     branches = 1 if head == "global" else 2
     assert len(logits) == branches
-    classified = [np.mean(reference.cross_entropy(one.double(), labels, s.label_smoothing)) for one in logits]
-    triplets = [np.mean(reference.batch_hard_triplet(one.double(), labels, None)) for one in pooled.split(32, 1)]
+    classified = [np.mean(reference.cross_entropy(one.detach(), labels, s.label_smoothing)) for one in logits]
+    triplets = [np.mean(reference.batch_hard_triplet(one.detach(), labels, None)) for one in pooled]
     # Eq. 4.1 with 0.5 for each of two branches.
     assert float(found["loss/classification"]) == pytest.approx(sum(classified) / branches, rel=1e-4)
     assert float(found["loss/triplet"]) == pytest.approx(sum(triplets) / branches, rel=1e-4)
     assert s.label_smoothing == (0.1 if variant == "code" else 0)
+
+    total, classes = torch.zeros(()), torch.from_numpy(labels)
+    same = classes[:, None] == classes
+    for one, other in zip(pooled, logits, strict=True):
+        gaps = (one[:, None] - one).square().sum(2).clamp(min=1e-12).sqrt()
+        far, near = gaps.masked_fill(~same, -1).argmax(1), gaps.masked_fill(same, torch.inf).argmin(1)
+        hardest = gaps[torch.arange(len(classes)), torch.stack([far, near])].T @ torch.tensor([1.0, -1.0]).double()
+        total = total + F.cross_entropy(other, classes, label_smoothing=s.label_smoothing) + F.softplus(hardest).mean()
+    (total / branches).backward()
+    for (name, parameter), expected in zip(method.network.named_parameters(), network.parameters(), strict=True):
+        if parameter.requires_grad:
+            scale = max(float(expected.grad.abs().max()), 1e-4)  # a shift before batch norm changes nothing
+            torch.testing.assert_close(parameter.grad, expected.grad, rtol=2e-3, atol=2e-3 * scale, msg=name)
 
 
 @pytest.mark.parametrize("variant", ["code", "thesis"])

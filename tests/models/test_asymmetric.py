@@ -202,6 +202,37 @@ def test_the_added_block_has_weights_of_its_own() -> None:
     assert not torch.equal(other[4].conv_pw.weight, other[5].conv_pw.weight), "two added blocks are drawn apart"
 
 
+def test_an_added_block_takes_the_statistics_of_images_and_nothing_else_does() -> None:
+    network = encoder(LITE0).train()
+    block = branched(network).added[0]
+    assert block is branched(network).branches[1][4]
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network.measure_added(pictures(16))
+    own = {id(buffer) for buffer in block.buffers()}
+    for name, buffer in network.named_buffers():
+        assert torch.equal(buffer, before[name]) == (id(buffer) not in own), name
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(module.training for module in network.modules())
+    assert {norm.momentum for norm in norms} == {branched(network).branches[1][3].bn1.momentum}
+
+    seen: dict[nn.Module, Tensor] = {}
+    for norm in norms:
+        norm.register_forward_pre_hook(lambda norm, maps: seen.update({norm: maps[0].detach()}))
+    with torch.no_grad():
+        network.eval().pool(pictures(16))
+    for norm in norms:
+        torch.testing.assert_close(norm.running_mean, seen[norm].mean((0, 2, 3)), rtol=0.02, atol=0.02)
+        torch.testing.assert_close(norm.running_var, seen[norm].var((0, 2, 3)), rtol=0.02, atol=0.02)
+
+
+def test_depthwise_weights_of_an_added_block_keep_the_scale_of_their_maps() -> None:
+    block = branched(encoder(LITE0)).added[0]
+    assert block.conv_dw.groups > 1
+    assert float(block.conv_dw.weight.detach().std()) == pytest.approx((2 / 25) ** 0.5, rel=0.05)
+    outputs = block.conv_pw.out_channels
+    assert float(block.conv_pw.weight.detach().std()) == pytest.approx((2 / outputs) ** 0.5, rel=0.05)
+
+
 def test_each_branch_has_the_neck_of_its_own_numbers() -> None:
     network = encoder().train()
     assert not network.neck.bias.requires_grad

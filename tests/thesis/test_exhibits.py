@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 import yaml
 
+from resight.config import dotted
 from resight.errors import ConfigError
 from resight.thesis.exhibits import (
     FILES,
@@ -21,6 +23,7 @@ from resight.thesis.exhibits import (
     source_of,
 )
 from resight.thesis.plan import Asked, jobs
+from resight.training import read_recipe
 
 TABLES = {2: 3, 3: 9, 4: 5, 5: 4, 6: 7}
 FIGURES = {1: 4, 2: 9, 3: 4, 4: 5, 5: 12, 6: 10}
@@ -187,6 +190,64 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
     # To another target the first run is another one: it sees that target's images.
     assert len({job.key for job in planned if job.ours.method == "source"}) == 4
     assert len({start.key for job in found for start in job.starts}) == 4
+
+
+CHAPTER_4 = {
+    ("4.2", "MMT500*"): ("mmt", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.2", "MMT*+DBSCAN"): ("mmt", {}),
+    ("4.2", "ours w/o Source pre-training"): ("abmt", {}),
+    ("4.3", "ResNet50"): ("source", {"encoder.head": "global"}),
+    ("4.3", "ResNet50+AB"): ("source", {}),
+    ("4.3", "MT-Baseline+K-Means"): ("mean_teacher", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.3", "MT-Baseline+DBSCAN"): ("mean_teacher", {}),
+    ("4.3", "MT-Baseline+K-Means+AB"): (
+        "abmt",
+        {"cluster.method": "kmeans", "cluster.clusters": 500, "cross_branch": False},
+    ),
+    ("4.3", "MT-Baseline+K-Means+AB+Cross-branch"): ("abmt", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.3", "MT-Baseline+DBSCAN+AB"): ("abmt", {"cross_branch": False}),
+    ("4.3", "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)"): ("abmt", {}),
+    ("4.3", "ABMT+Stochastic data augmentation"): ("abmt", {"stochastic_augmentation": True}),
+    ("4.3", "ABMT+Drop out"): ("abmt", {"dropout": 0.5}),
+    ("4.4", "ABMT"): ("abmt", {}),
+    ("4.4", "ABMT w/o different pooling"): ("abmt", {"encoder.head": "a+a1"}),
+    ("4.4", "ABMT w/o extra bottleneck"): ("abmt", {"encoder.head": "a+m"}),
+    ("4.4", "ABMT + one more branch"): ("abmt", {"encoder.head": "a+m1+a2"}),
+    ("4.5", "ABMT"): ("abmt", {}),
+    ("4.5", "ABMT w/o L_ce"): ("abmt", {"classification_weight": 0.0}),
+    ("4.5", "ABMT w/o L_sce"): ("abmt", {"soft_classification_weight": 0.0}),
+    ("4.5", "ABMT w/o L_stri"): ("abmt", {"soft_triplet_weight": 0.0}),
+}
+"""What each row of the text is, as settings that differ from its method's."""
+
+METHODS_OF_4: dict[str, dict[str, object]] = {
+    "source": {"encoder.head": "a+m1", "epochs": 80, "iterations": 200, "learning_rate": 3.5e-4, "warmup_epochs": 10},
+    "abmt": {"encoder.head": "a+m1", "cross_branch": True, "networks": 1, "momentum": 0.999, "cluster.rho": 2e-3},
+    "mean_teacher": {"encoder.head": "global", "networks": 1, "momentum": 0.999, "cluster.rho": 2e-3},
+    "mmt": {"encoder.head": "global", "networks": 2, "cross_branch": True, "keep_eps": True, "cluster.rho": 1.6e-3},
+}
+"""What the methods are, of which the rows are told."""
+
+
+def test_the_rows_of_chapter_4_are_what_the_text_calls_them() -> None:
+    for (table, name), (method, differing) in CHAPTER_4.items():
+        planned = [job for job in jobs(EXHIBITS[f"table-{table}"], Asked("full")) if job.row.name == name]
+        assert len(planned) == 2
+        for job in planned:
+            own, found = (
+                dict(dotted(dataclasses.asdict(settings))) for settings in (read_recipe(method)[0], job.settings)
+            )
+            assert job.ours.method == method
+            changed = {key for key, value in found.items() if own[key] != value}
+            weighs = {"cluster.source_weight"} if job.source and method != "source" else set()
+            assert changed - weighs <= set(differing), name
+            assert weighs <= changed, name
+            assert {key: found[key] for key in differing} == differing, name
+            for key, value in METHODS_OF_4[method].items():
+                assert key in differing or found[key] == value, (name, key)
+            if method != "source":
+                assert (found["epochs"], found["iterations"], found["learning_rate"]) == (40, 400, 3.5e-4)
+                assert found.get("cluster.source_weight") == (0.1 if job.source else 0)
 
 
 def test_rows_without_a_source_are_trained_by_a_recipe_of_their_own() -> None:

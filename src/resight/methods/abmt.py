@@ -41,7 +41,7 @@ from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.extraction import embed_crops
+from resight.extraction import build_encoder, embed_crops
 from resight.losses.classification import cross_entropy, soft_cross_entropy
 from resight.losses.triplet import batch_hard_triplet, soft_triplet
 from resight.methods.abmt_settings import ABMTSettings
@@ -99,13 +99,13 @@ class ABMT:
                 "cluster.source_weight needs images of the source: give --source NAME=PATH, or set it to 0"
             )
         if source is not None and not weighs:
-            logger.warning(
-                "the source's images are not used: set cluster.source_weight, 0.1 is usual, or leave them out"
-            )
+            weigh = "set cluster.source_weight, 0.1 is usual"
+            why = "K-Means takes none" if settings.cluster.source_weight else weigh
+            logger.warning("the source's images are not used: %s, or leave them out", why)
         self.settings, self.images, self.seed = settings, images, seed
         self.source = source if weighs else None
         self.devices = devices or Devices()
-        first = encoder or Encoder(settings.encoder)
+        first = encoder or build_encoder(settings.encoder, images, devices=self.devices)
         encoders = [first, peer or copy.deepcopy(first)][: settings.networks]
         self.students = [self.devices.place(BranchClassifier(each, dropout=settings.dropout)) for each in encoders]
         self.teachers = [copy.deepcopy(student).requires_grad_(False) for student in self.students]

@@ -40,7 +40,8 @@ class ABMTSettings:
         triplet_weight: Of the batch-hard triplet loss with the soft margin, which ABMT leaves out.
         soft_triplet_weight: λ_stri of eq. 4.8.
         soft_triplet: `two-class`, or `positive-share`: eq. 4.6 and 4.7 to the letter.
-        over_branches: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter).
+        over_branches: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter; MMT's two
+            networks).
         dropout: Share of the features that is blanked before the classifiers, apart for student and teacher.
         stochastic_augmentation: Whether the teacher sees images that were augmented apart from the student's.
         batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.

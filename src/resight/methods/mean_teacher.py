@@ -7,7 +7,8 @@ Both are ABMT's algorithm (`abmt.py`) on networks that end in a single branch:
   moving average of the other.
 
 The baseline was not released; here it is what is left of ABMT without branches, losses and weights unchanged, so that
-Table 4.3 adds one thing at a time. MMT has its own paper's weights, with the hard triplet loss.
+Table 4.3 adds one thing at a time. MMT has its own paper's weights, with the hard triplet loss, and the losses of its
+networks are added up, where those of ABMT's branches are averaged.
 
 References:
     Tarvainen and Valpola, Mean teachers are better role models, 2017. Ge et al., Mutual mean-teaching: pseudo label
@@ -17,7 +18,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from resight.methods.abmt_settings import LITERAL, ABMTSettings
 from resight.models.encoder import EncoderSettings
@@ -43,6 +44,7 @@ class MMTSettings(ABMTSettings):
     cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, reading="abmt", rho=1.6e-3))
     keep_eps: bool = True
     networks: int = 2
+    over_branches: Literal["mean", "sum"] = "sum"
     triplet_weight: float = 0.2
     soft_triplet_weight: float = 0.8
 

@@ -32,6 +32,7 @@ from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
 from resight.models.asymmetric import ABMT as BRANCHES
@@ -152,7 +153,8 @@ class Source:
         self.settings, self.seed, self.people = settings, seed, len(people)
         self.target = images if source is not None and settings.target_statistics else None
         self.devices = devices or Devices()
-        network = BranchClassifier(encoder or Encoder(settings.encoder))
+        encoder = encoder or build_encoder(settings.encoder, self.learnt, devices=self.devices)
+        network = BranchClassifier(encoder)
         network.draw_classifiers(self.people)
         network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
         self.network = self.devices.place(network)

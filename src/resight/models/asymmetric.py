@@ -25,6 +25,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from resight.errors import ConfigError
@@ -97,6 +98,7 @@ class AsymmetricBranches(nn.Module):
     Attributes:
         branches: Their copies of the stage.
         poolings: How the map of each is pooled.
+        added: The blocks that the branches have more than the stage, drawn anew.
 
     Raises:
         ConfigError: The backbone is no chain, or its last stage has no block that could be repeated.
@@ -109,17 +111,42 @@ class AsymmetricBranches(nn.Module):
         start = _last_stage(backbone, parts)
         self.shared = nn.Sequential(*parts.blocks[:start])
         self.branches = nn.ModuleList()
+        added: list[nn.Module] = []
         for branch in branches:
             stage = copy.deepcopy(list(parts.blocks[start:]))
             if branch.extra:
                 place = _repeatable(backbone, parts, start) - start
                 stage[place + 1 : place + 1] = [_fresh(stage[place]) for _ in range(branch.extra)]
+                added += stage[place + 1 : place + 1 + branch.extra]
             self.branches.append(nn.Sequential(*stage))
+        self.added = tuple(added)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Give the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalised images."""
         shared = self.shared(images)
         return [branch(shared) for branch in self.branches]
+
+    @torch.no_grad()
+    def measure_added(self, images: Tensor) -> None:
+        """Set the statistics of the added blocks, which have none of their own, to those of some images.
+
+        A block that never measures, since statistics are frozen, would else have those of nothing: mean 0, variance 1.
+
+        Args:
+            images: ``(B, 3, H, W)`` normalised.
+        """
+        norms = [module for block in self.added for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+        before = [(module, module.training) for module in self.modules()]
+        momenta = [norm.momentum for norm in norms]
+        self.eval()
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1.0  # nothing is left of what they were
+        self(images)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, training in before:
+            module.training = training
 
 
 def _last_stage(backbone: Backbone, parts: Chain) -> int:
@@ -147,7 +174,9 @@ def _fresh(block: nn.Module) -> nn.Module:
     block = copy.deepcopy(block).requires_grad_(True)
     for module in block.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            # As `kaiming_normal_` with fan_out, which takes each group's outputs for those of all.
+            fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+            nn.init.normal_(module.weight, 0.0, (2 / fan_out) ** 0.5)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

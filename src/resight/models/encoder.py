@@ -274,6 +274,11 @@ class Encoder(nn.Module):
             self.neck.eval()
         return self
 
+    def measure_added(self, images: Tensor) -> None:
+        """Set the statistics of blocks that asymmetric branches add to those of ``(B, 3, H, W)`` images in 0..1."""
+        if isinstance(self.backbone, AsymmetricBranches):
+            self.backbone.measure_added(self._normalised(images))
+
     @torch.no_grad()
     def standardise(self, pooled: Tensor) -> None:
         """Set the neck's statistics to those of ``(N, P)`` pooled features."""
