@@ -145,7 +145,7 @@ def test_other_settings_in_the_same_folder_are_refused(trained: Trained, dataset
     ):
         with pytest.raises(RunError, match="other settings") as error:
             train("ice", dataset, settings, how)
-        assert "learning_rate: 0.001" in one_line(error) or "seed: 2" in one_line(error)
+        assert "learning_rate was 0.00035, now 0.001" in one_line(error) or "seed was 1, now 2" in one_line(error)
     assert {path.name: path.read_bytes() for path in trained.folder.iterdir()} == before
 
 
@@ -309,7 +309,7 @@ def test_a_run_is_not_made_longer_where_the_learning_rate_is_spread_over_the_epo
     where = TrainSettings(run=str(tmp_path / "run"))
     spread = dataclasses.replace(SETTINGS, epochs=1, schedule="cosine")
     train("ice", dataset, spread, where)
-    with pytest.raises(RunError, match=r"other settings \(now: epochs: 2\)"):
+    with pytest.raises(RunError, match=r"other settings \(epochs was 1, now 2\)"):
         train("ice", dataset, dataclasses.replace(spread, epochs=2), where)
 
 
@@ -356,11 +356,93 @@ def test_another_method_or_damaged_settings_in_the_same_folder_are_refused(
         train("scr", dataset, options=TrainSettings(run=str(folder)))
     (folder / "last.safetensors").unlink()  # what it leaves is still another run's
     changed = dataclasses.replace(SETTINGS, cluster=dataclasses.replace(SETTINGS.cluster, eps=0.3))
-    with pytest.raises(RunError, match=r"now: cluster\.eps: 0\.3"):
+    with pytest.raises(RunError, match=r"cluster\.eps was 0\.55, now 0\.3"):
         train("ice", dataset, changed, options(folder, eval_every=1))
     (folder / "config.yaml").write_bytes(b"\xff: [")
     with pytest.raises(RunError, match=r"config\.yaml is damaged"):
         train("ice", dataset, SETTINGS, options(folder, eval_every=1))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (["encoder-best.safetensors"], "holds encoder-best.safetensors but no config.yaml"),
+        (["report.html"], "holds report.html but no config.yaml"),
+        (
+            ["config.yaml", "encoder-best.safetensors", "metrics.jsonl"],
+            "holds a trained model, and no last.safetensors",
+        ),
+        (["config.yaml", "encoder-last.safetensors", "report.json"], "holds a trained model, and no last.safetensors"),
+    ],
+)
+def test_a_model_that_cannot_be_continued_is_not_replaced(
+    trained: Trained, dataset: Dataset, tmp_path: Path, kept: list[str], words: str
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in kept:
+        (folder / name).write_bytes((trained.folder / name).read_bytes() if name != "report.html" else b"mine")
+    before = contents(folder)
+    with pytest.raises(RunError, match=words) as error:
+        train("ice", dataset, SETTINGS, options(folder, eval_every=1))
+    assert "another folder" in one_line(error)
+    assert contents(folder) == before
+
+
+def test_settings_of_something_else_are_not_replaced(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("name: my project\n")
+    with pytest.raises(RunError, match="is no run's, and would be replaced"):
+        train("ice", dataset, SETTINGS, options(tmp_path))
+    assert (tmp_path / "config.yaml").read_text() == "name: my project\n"
+
+
+def test_a_kill_as_the_first_epoch_is_saved_leaves_what_is_made_again(
+    trained: Trained, dataset: Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("config.yaml", "encoder-best.safetensors"):
+        shutil.copy(trained.folder / name, folder)
+    line = (trained.folder / "metrics.jsonl").read_text().splitlines()[0]
+    (folder / "metrics.jsonl").write_text(line + "\n")
+    found = train("ice", dataset, SETTINGS, options(folder, eval_every=1))
+    assert [line["epoch"] for line in found.metrics] == [0, 1]
+
+
+def test_a_run_goes_on_with_other_threads_and_other_words_for_its_data(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = load_dataset("market1501", tiny_market)
+    settings = dataclasses.replace(SETTINGS, epochs=1)
+    where = TrainSettings(data=f"market1501={tiny_market}", run=str(tmp_path / "run"), device=tiny.DEVICE)
+    train("ice", dataset, settings, where)
+    monkeypatch.chdir(tiny_market.parent)
+    again = dataclasses.replace(
+        where,
+        data=f"market1501={tiny_market.name}/",
+        device=dataclasses.replace(tiny.DEVICE, threads=2),
+    )
+    caplog.clear()
+    assert len(train("ice", dataset, dataclasses.replace(settings, epochs=2), again).metrics) == 2
+    assert "numbers may differ in their last digits" in caplog.text
+    other = dataclasses.replace(again, data=f"market1501={tmp_path}")
+    with pytest.raises(RunError, match=r"other settings \(data was "):
+        train("ice", dataset, dataclasses.replace(settings, epochs=2), other)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [("file", "is a file, or below one"), ("file/run", "is a file, or below one"), ("\udcff", "UTF-8")],
+)
+def test_a_run_folder_that_cannot_be_is_told_at_once(dataset: Dataset, tmp_path: Path, run: str, words: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match=words) as error:
+        train("ice", dataset, SETTINGS, options(tmp_path / run))
+    one_line(error).encode()
 
 
 def test_the_log_says_how_long_the_rest_will_take() -> None:

@@ -31,15 +31,22 @@ def printable(text: object) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, suffix: str = "", data: Path | None = None) -> None:
     """Make sure, before the work for it, that a file can be written; nothing is made.
 
     Args:
         path: Where it is to go; its folder may still be missing.
+        suffix: What its name must end in; empty for anything.
+        data: The folder of a data set, in which a picture would be taken for one of its images, or replace one.
 
     Raises:
-        ConfigError: There is a folder or what is no file, or its folder cannot be made or written.
+        ConfigError: There is a folder or what is no file, its folder cannot be made or written, its name ends in
+            something else, or it lies in the data.
     """
+    if suffix and path.suffix.lower() != suffix:
+        raise ConfigError(f"{path} would hold {suffix[1:].upper()}: name it {path.with_suffix(suffix)}, for example")
+    if data is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(data)):
+        raise ConfigError(f"{path} lies in {data}, where it would be taken for one of its images: name another place")
     # The functions of os.path say no, where those of a Path raise, of what lies in a closed folder.
     if os.path.isdir(path):  # noqa: PTH112
         raise ConfigError(f"{path} is a folder: name a file, {path / 'name'} for example")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import platform
 import sys
 import time
@@ -26,15 +27,30 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from resight.config import dotted
 from resight.errors import RunError
-from resight.files import expanded, locked, write_atomically
+from resight.files import expanded, locked, printable, write_atomically
 from resight.models.encoder import Encoder
 
 logger = logging.getLogger(__name__)
+
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "metrics.jsonl",
+    "log.txt",
+    "last.safetensors",
+    "encoder-last.safetensors",
+    "encoder-best.safetensors",
+    "report.json",
+    "report.html",
+)
+"""What a run folder holds, as said above."""
 
 State = Mapping[str, Any]
 """Tensors, numbers, strings, lists and dicts of such: what a checkpoint can hold without pickle."""
@@ -89,8 +105,15 @@ class Run:
         self._steps = 0
         self._images = 0
         self._start = time.monotonic()
+        try:
+            str(self.folder).encode()
+        except UnicodeEncodeError as error:  # files of weights are read by libraries that take no other names
+            raise RunError(f"the name of the run folder {printable(folder)} is not UTF-8: give another one") from error
         if writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise RunError(f"{self.folder} is a file, or below one: give a folder with --run") from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -111,6 +134,65 @@ class Run:
             for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
                 rest.unlink()
             yield
+
+    def claim(self, settings: str) -> None:
+        """Write the settings into the folder, or make sure that they are those of the run that lies there.
+
+        Args:
+            settings: YAML, as `write_settings` gives it.
+
+        Raises:
+            RunError: What lies there is of something else, of other settings, or has nothing to go on from.
+        """
+        path, new = self.folder / "config.yaml", dict(dotted(yaml.safe_load(settings)))
+        there = [name for name in FILES if (self.folder / name).exists()]
+        begun, models = self.checkpoint_path.is_file(), [name for name in there if name.startswith("encoder-")]
+        if path.is_file():
+            try:
+                old = dict(dotted(yaml.safe_load(path.read_text(encoding="utf-8"))))
+            except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+                raise RunError(f"{path} is damaged: put it back, or start in another folder with --run") from error
+            if not {"run", "seed", "variant"} <= set(old):
+                raise RunError(f"{path} is no run's, and would be replaced: give another folder with --run")
+            if begun or models:
+                self._compare(old, new)
+        elif there:
+            raise RunError(
+                f"{self.folder} holds {there[0]} but no config.yaml of a run that could go on: give another folder "
+                "with --run"
+            )
+        # A kill as the first epoch is saved leaves its encoder too; that is made again.
+        if models and not begun and (len(self.metrics()) > 1 or "report.json" in there):
+            raise RunError(
+                f"{self.folder} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
+                "folder with --run"
+            )
+        self.write("config.yaml", settings)
+
+    def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        """Make sure that a run of the old settings may go on with the new ones."""
+        if set(old) != set(new):
+            raise RunError(f"{self.folder} holds a run of another method or version: give another folder with --run")
+        # More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved;
+        # all else would make it another run.
+        free = {"run", "device.threads"} | (set() if new.get("schedule") == "cosine" else {"epochs"})
+        changed = [
+            f"{name} was {old[name]}, now {value}"
+            for name, value in new.items()
+            if name not in free and old[name] != value and not _same_place(name, old[name], value)
+        ]
+        if changed:
+            raise RunError(
+                f"{self.folder} holds a run with other settings ({'; '.join(changed[:3])}): give the same settings to "
+                "continue it, or another folder with --run"
+            )
+        if old["device.threads"] != new["device.threads"]:
+            logger.warning("the number of threads has changed: from here on numbers may differ in their last digits")
+        done = len(self.metrics())
+        if new["epochs"] < done:
+            raise RunError(
+                f"{self.folder} has {done} epochs already: ask for so many or more, or give another folder with --run"
+            )
 
     @property
     def checkpoint_path(self) -> Path:
@@ -236,6 +318,16 @@ class Run:
 
     def _write_metrics(self, lines: list[dict[str, Any]]) -> None:
         write_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _same_place(name: str, old: Any, new: Any) -> bool:
+    """Say whether a setting of paths names the same ones in another way."""
+    if name not in ("data", "source", "start"):
+        return False
+    separator = "," if name == "start" else "="
+    texts = [str(text).split(separator) for text in (old, new)]
+    first, second = ([os.path.realpath(expanded(piece)) for piece in pieces if piece] for pieces in texts)
+    return first == second
 
 
 def _lay_out(optimiser: torch.optim.Optimizer) -> None:

@@ -13,15 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import yaml
 
-from resight.config import dotted, read_settings, write_settings
+from resight.config import read_settings, write_settings
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, RunError, check_least, nearest
+from resight.errors import ConfigError, check_least, nearest
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -114,6 +113,7 @@ def train(
     options: TrainSettings | None = None,
     *,
     source: Dataset | None = None,
+    claimed: Callable[[Path], None] | None = None,
 ) -> Trained:
     """Train a method on a data set, or go on with a run that was killed.
 
@@ -123,13 +123,14 @@ def train(
         settings: The method's settings; the defaults of `options.variant` where absent.
         options: What surrounds it.
         source: The data set that it is adapted from; loaded by `options.source` where it is not given.
+        claimed: Called with the run folder as soon as it is this run's; before that nothing is written there.
 
     Returns:
         The encoder, the scores and the run folder.
 
     Raises:
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
-        RunError: The run folder holds another run, or another process trains in it.
+        RunError: The run folder holds something else, or another process trains in it.
     """
     kind, _, _ = _found(name)
     options = options or TrainSettings()
@@ -150,7 +151,9 @@ def train(
             loaded = [load_encoder(path) for path in starts]
             settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
             given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
-        _claim(run, write_settings([options, settings]))
+        run.claim(write_settings([options, settings]))
+        if claimed is not None and run.writes:
+            claimed(run.folder)
         devices.warn_of_load()
         # The frames of many videos would not fit, and an epoch looks at few of them.
         keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
@@ -334,34 +337,6 @@ def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
     except RuntimeError as error:
         raise ConfigError("the two encoders to start from are not built alike: train them with one recipe") from error
     return encoder
-
-
-def _claim(run: Run, settings: str) -> None:
-    """Write the settings into the folder, or make sure that they are those of the run that lies there."""
-    path = run.folder / "config.yaml"
-    if path.is_file() and (run.checkpoint_path.is_file() or (run.folder / "encoder-best.safetensors").is_file()):
-        new = dict(dotted(yaml.safe_load(settings)))
-        try:
-            old = dict(dotted(yaml.safe_load(path.read_text(encoding="utf-8"))))
-        except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-            raise RunError(f"{path} is damaged: put it back, or start in another folder with --run") from error
-        if set(old) != set(new):
-            raise RunError(f"{run.folder} holds a run of another method or version: give another folder with --run")
-        # More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved;
-        # all else would make it another run.
-        free = {"run"} if new.get("schedule") == "cosine" else {"run", "epochs"}
-        changed = [f"{name}: {value}" for name, value in new.items() if old[name] != value and name not in free]
-        if changed:
-            raise RunError(
-                f"{run.folder} holds a run with other settings (now: {'; '.join(changed[:3])}): give the same settings "
-                "to continue it, or another folder with --run"
-            )
-        done = len(run.metrics())
-        if new["epochs"] < done:
-            raise RunError(
-                f"{run.folder} has {done} epochs already: ask for so many or more, or give another folder with --run"
-            )
-    run.write("config.yaml", settings)
 
 
 def _left(line: Mapping[str, Any], epochs: int) -> str:

@@ -78,7 +78,7 @@ def test_other_settings_in_the_same_folder_are_refused(run, capsys):
     _, command = run
     assert main([*command, "--learning_rate=0.1"]) == 2
     message = capsys.readouterr().err
-    assert "learning_rate: 0.1" in message
+    assert "learning_rate was 0.00035, now 0.1" in message
     assert "--run" in message
 
 
@@ -526,7 +526,7 @@ def not_yet(*_, **__):
 
 @pytest.mark.parametrize("place", ["", "a.jpg/strip.png"])
 def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypatch, capsys):
-    target = crops / place
+    target = shutil.copytree(crops, crops.parent / "elsewhere") / place
     for module in ("search", "explain", "evaluate"):
         monkeypatch.setattr(f"resight.cli.{module}.load_encoder", not_yet)
     monkeypatch.setattr("resight.cli.data.load_dataset", not_yet)
@@ -553,6 +553,22 @@ def test_a_strip_does_not_replace_its_query(crops, run, capsys):
     assert main(words) == 2
     assert "is the query itself" in capsys.readouterr().err
     assert query.read_bytes() == before
+
+
+def test_pictures_do_not_go_among_the_images_nor_replace_what_is_no_picture(crops, run, capsys):
+    query, encoder, data = str(crops / "a.jpg"), str(run[0]), f"--data=folder={crops}"
+    before = {path: path.read_bytes() for path in crops.iterdir()}
+    for words, message in (
+        (["search", query, data, f"--encoder={encoder}", f"--strip={crops}/b.jpg"], "would hold PNG: name it"),
+        (["data", "info", f"folder={crops}", f"--sheet={crops}/labels.csv"], "would hold PNG: name it"),
+        (["evaluate", encoder, data, f"--page={crops}/labels.csv"], "would hold HTML: name it"),
+        (["search", query, data, f"--encoder={encoder}", f"--strip={crops}/c.png"], "taken for one of its images"),
+        (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "taken for one of its images"),
+        (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "taken for one of its images"),
+    ):
+        assert main(words) == 2
+        assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in crops.iterdir()} == before
 
 
 def test_what_was_found_is_printed_even_where_its_picture_cannot_be_written(crops, run, tmp_path, monkeypatch, capsys):

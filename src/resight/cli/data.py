@@ -61,9 +61,10 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
     if not where:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
+    kind, place = parse_spec(where)
     if settings.sheet:
-        check_output(expanded(settings.sheet))  # a mistake is said before anything is read
-    dataset = load_dataset(*parse_spec(where))
+        check_output(expanded(settings.sheet), suffix=".png", data=place)  # a mistake is said before anything is read
+    dataset = load_dataset(kind, place)
     found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
         print(json.dumps(dataclasses.asdict(found)))

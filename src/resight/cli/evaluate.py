@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:
-        check_output(expanded(settings.page))  # a mistake is said before anything is embedded
+        check_output(expanded(settings.page), suffix=".html")  # a mistake is said before anything is embedded
     if named and settings.encoder != EncoderSettings():
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,9 +90,12 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(_WHAT)
     if settings.query and bool(settings.result) == bool(settings.data):
         raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
-    out = expanded(settings.out)
+    out, data = expanded(settings.out), None
+    if settings.data:
+        kind, data = parse_spec(settings.data)
+        settings = dataclasses.replace(settings, data=f"{kind}={data}")
     for name in ("explain.json", *PICTURES):
-        check_output(out / name)  # a mistake is said before anything is embedded
+        check_output(out / name, data=data)  # a mistake is said before anything is embedded
     encoder = load_encoder(arguments[0])
     choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
     devices = Devices(settings.device)

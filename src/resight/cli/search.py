@@ -69,14 +69,15 @@ def run(arguments: Sequence[str]) -> int:
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
     query = arguments[0]
+    kind, place = parse_spec(settings.data)
     strip = expanded(settings.strip) if settings.strip else None
     if strip is not None:
-        check_output(strip)  # a mistake is said before anything is embedded
         if os.path.realpath(strip) == os.path.realpath(query):
             raise ConfigError(f"--strip {settings.strip} is the query itself, and would replace it: name another file")
+        check_output(strip, suffix=".png", data=place)  # mistakes are said before anything is embedded
     encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
     read_image(query, encoder.settings.size)  # its errors name the file and the reason
-    dataset = load_dataset(*parse_spec(settings.data))
+    dataset = load_dataset(kind, place)
     devices = Devices(settings.device)
     devices.place(encoder)
     cache = expanded(settings.cache) if settings.cache else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
-from resight.files import expanded
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
@@ -53,18 +52,15 @@ def run(arguments: Sequence[str]) -> int:
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
     """Train, print the scores and write the page; with several processes only the first speaks."""
     log = _Log()
-    handlers = [log, *_file_handlers(expanded(options.run))]
     library = logging.getLogger("resight")
-    for handler in handlers:
-        library.addHandler(handler)
+    library.addHandler(log)
     try:
         for note in dataset.notes:
             logger.info(note)
-        trained = train(name, dataset, settings, options)
+        trained = train(name, dataset, settings, options, claimed=log.open)
     finally:
-        for handler in handlers:
-            library.removeHandler(handler)
-            handler.close()
+        library.removeHandler(log)
+        log.close()
     if not trained.writes:
         return trained
     if trained.reports:
@@ -92,24 +88,43 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     return trained
 
 
-def _file_handlers(folder: Path) -> list[logging.Handler]:
-    """Give what writes `log.txt`; of several processes on a host only the first writes."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return []
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    return [handler]
-
-
 class _Log(logging.Handler):
-    """Keeps the warnings of a run for its report."""
+    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings for the report."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.warnings: list[str] = []
+        self._before: list[logging.LogRecord] = []
+        self._file: logging.Handler | None = None
+
+    def open(self, folder: Path) -> None:
+        """Write to a folder from now on, and what was said before."""
+        self._file = _File(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
+        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        for record in self._before:
+            self._file.handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        if message not in self.warnings:
+        if record.levelno >= logging.WARNING and message not in self.warnings:
             self.warnings.append(message)
+        if self._file is None:
+            self._before.append(record)
+        else:
+            self._file.handle(record)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
+
+
+class _File(logging.FileHandler):
+    """A log that a full disk cuts short; the checkpoint, which it stops too, says what to do."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name is logging's)
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
