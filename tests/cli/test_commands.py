@@ -614,13 +614,15 @@ def test_the_facts_of_a_large_set_fit_80_characters(unit, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     facts = SplitFacts(509_914, 12_000, 100_000, 99_999, 1_261, {-1: 1, 7: 2}, (12, 1234.5, 9999), (509_915, 1_262))
     splits = dict.fromkeys(("train", "query", "gallery"), facts)
-    _print_description(Description("mars", "/data", "same-camera", unit, False, splits, (3,), ()))
+    _print_description(
+        Description("mars", "/data", "same-camera", unit, False, splits, (3,), (), ("one query has no match",))
+    )
     shown = capsys.readouterr().out
     for word in ("gallery", "per person", "unlabelled", "distractors", "tracklets", " 12–9,999 ", " 1,234.5 "):
         assert word in shown
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert "1 query has no possible match" in shown
+    assert "one query has no match" in shown
 
 
 def test_file_names_do_not_act_on_the_terminal(tmp_path, draw, run, monkeypatch, capsys):

@@ -104,21 +104,21 @@ def test_a_sound_set_has_no_complaint(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, *(f"c{camera}/{person}_{i}.jpg" for person in range(4) for camera in (1, 2) for i in (0, 1)))
     report = verify(load_folder(tmp_path, FolderSettings(r"(?P<person>\d)_\d", test_people=2)))
     assert report.sound
-    assert report.warnings == ()
+    assert report.description.warnings == ()
 
 
 def test_labels_that_make_it_difficult_are_warned_of(tmp_path: Path, draw: Draw) -> None:
     one = draw(tmp_path / "one", "c1/1.jpg", "c1/2.jpg")
     report = verify(load_folder(one, FolderSettings(r"(?P<person>\d)\.")), progress=False)
     assert report.sound
-    assert report.warnings == (
+    assert report.description.warnings == (
         "train: all images are from one camera; nothing can be learnt across cameras",
         "train: every person has a single image",
     )
     flat = draw(tmp_path / "flat", "1.jpg")
-    assert "the camera of 1 image is unknown" in verify(load_folder(flat)).warnings[0]
+    assert "the camera of 1 image is unknown" in describe(load_folder(flat)).warnings[0]
     market = load_dataset("market1501", draw(tmp_path / "market", *NAMES))
-    assert verify(market).warnings == (
+    assert verify(market).description.warnings == (
         "train: 1 of 2 people has a single image",
         "gallery: 2 of 3 people have a single image",
         "query: 2 of 3 have no possible match in the gallery and do not count in an evaluation",

@@ -142,7 +142,7 @@ def test_mars_is_verified(tmp_path: Path, draw: Callable[..., Path]) -> None:
     assert report.sound
     assert report.duplicates == ()
     assert report.description.unit == "tracklets"
-    assert any("query: 1 of 3 has no possible match" in warning for warning in report.warnings)
+    assert any("query: 1 of 3 has no possible match" in warning for warning in report.description.warnings)
 
 
 def test_whole_tracklets_are_held_out_for_validation(tmp_path: Path) -> None:

@@ -70,5 +70,5 @@ def test_what_became_of_clusters_is_told_without_labels() -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(tables.changes_table_text(metrics))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "first epoch" in text
+    assert "at the start" in text
     assert "143" in text

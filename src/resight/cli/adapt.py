@@ -37,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     if any(word == "--from" and after.startswith("--") for word, after in zip(arguments, following, strict=False)):
         raise ConfigError(f"--from needs a model: {MODEL}")
     _refuse_kept(arguments)
+    if any(map(_is_from, arguments)) and any(word.partition("=")[0] == "--start" for word in arguments):
+        raise ConfigError("--from and --start say the same: leave one out")
     words = [word.replace("--from", "--start", 1) if _is_from(word) else word for word in arguments]
     settings, options = read_recipe(METHOD, RECIPE, *words)
     if not options.start:
@@ -52,7 +54,8 @@ def run(arguments: Sequence[str]) -> int:
         if not trained.reports:
             image = str(dataset.train.paths[0])
             search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
-            print(f"Without labels this proves nothing: look at searches, of any image:\n{shlex.join(search)}")
+            print("Without labels this proves nothing: look at searches, of any image (one of these is found first):")
+            print(shlex.join(search))
     return 0
 
 

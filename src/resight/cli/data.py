@@ -106,7 +106,6 @@ def _print_verified(found: VerifyReport) -> None:
     _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
     _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
-    _print_list("worth knowing", found.warnings)
     print("every image can be read" if found.sound else "some images cannot be used: see above")
 
 
@@ -128,13 +127,7 @@ def _print_description(description: Description) -> None:
     Console().print(table)
     for note in description.notes:
         print(printable(note))
-    if description.unmatched:
-        queries = counted(
-            len(description.unmatched),
-            "query has no possible match; an evaluation leaves it out and says so",
-            "queries have no possible match; an evaluation leaves them out and says so",
-        )
-        print(queries)
+    _print_list("worth knowing", description.warnings)
 
 
 def _column(facts: SplitFacts, unit: Unit) -> dict[str, str]:

@@ -96,7 +96,7 @@ def parse_spec(spec: str) -> tuple[str, Path]:
     # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
     if equals and not expanded(spec).exists() and not set(name) & set("/\\.~"):
         if not path.strip():
-            raise ConfigError(f"'{spec}' names no folder: write {name}=PATH")
+            raise ConfigError(f"'{spec}' names no folder: write {name or 'folder'}=PATH")
         return _known(name.strip()), expanded(path.strip())
     if not spec.strip() or spec in DATASETS:
         raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")

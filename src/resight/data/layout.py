@@ -40,6 +40,8 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
     """
     if not root.is_dir():
         siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
+        if root.exists():
+            raise DataError(f"{name}: {root} is a file: give the folder that it lies in")
         raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
     places = [root, *(root / folder for folder in inside)]
     found = max(places, key=lambda place: sum((place / part).exists() for part in needed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Description:
         unmatched: The query rows without a possible match in the gallery under the rule; an evaluation leaves
             them out. Of a tracklet, the first row.
         notes: The set's own.
+        warnings: What its labels will make difficult, a sentence each.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Description:
     splits: Mapping[str, SplitFacts]
     unmatched: tuple[int, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,6 @@ class VerifyReport:
         small: Path, width and height of the images with a side below `SMALLEST_SIDE`.
         duplicates: The paths of each group of files with the same bytes.
         leaks: Those groups that lie in the training part and in query or gallery.
-        warnings: What its labels will make difficult, a sentence each.
     """
 
     description: Description
@@ -91,7 +92,6 @@ class VerifyReport:
     small: tuple[tuple[str, int, int], ...]
     duplicates: tuple[tuple[str, ...], ...]
     leaks: tuple[tuple[str, ...], ...]
-    warnings: tuple[str, ...]
 
     @property
     def sound(self) -> bool:
@@ -109,18 +109,21 @@ def describe(dataset: Dataset) -> Description:
         Its facts, beside the published counts where there are some.
     """
     shown = set(dataset.query.people.tolist())
+    splits = {
+        split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
+        for split, table in dataset.tables.items()
+    }
+    unmatched = _unmatched(dataset)
     return Description(
         name=dataset.name,
         root=str(dataset.root),
         rule=dataset.rule,
         unit=dataset.unit,
         official=dataset.official,
-        splits={
-            split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
-            for split, table in dataset.tables.items()
-        },
-        unmatched=_unmatched(dataset),
+        splits=splits,
+        unmatched=unmatched,
         notes=dataset.notes,
+        warnings=_warnings(dataset, splits, unmatched),
     )
 
 
@@ -166,15 +169,13 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     tested = {*dataset.query.paths.tolist(), *dataset.gallery.paths.tolist()}
     leaks = [group for group in duplicates if trained & set(group) and tested & set(group)]
     leaks += [(path,) for path in paths if path in trained and path in tested]
-    description = describe(dataset)
     return VerifyReport(
-        description=description,
+        description=describe(dataset),
         missing=tuple(missing[row] for row in sorted(missing)),
         broken=tuple(broken[row] for row in sorted(broken)),
         small=tuple(small[row] for row in sorted(small)),
         duplicates=duplicates,
         leaks=tuple(leaks),
-        warnings=_warnings(dataset, description),
     )
 
 
@@ -214,9 +215,9 @@ def _unmatched(dataset: Dataset) -> tuple[int, ...]:
     return tuple(rows)
 
 
-def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
+def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Sequence[int]) -> tuple[str, ...]:
     found = []
-    train = description.splits["train"]
+    train = splits["train"]
     if UNKNOWN in train.cameras:
         found.append(
             f"train: the camera of {counted(train.cameras[UNKNOWN], 'image')} is unknown; methods that learn across "
@@ -225,7 +226,7 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
     elif len(train.cameras) == 1:
         found.append("train: all images are from one camera; nothing can be learnt across cameras")
     for split in ("train", "gallery"):
-        facts = description.splits[split]
+        facts = splits[split]
         smallest, _, largest = facts.images_per_person
         if facts.people and smallest == 1:
             people = dataset.tables[split].people
@@ -237,12 +238,12 @@ def _warnings(dataset: Dataset, description: Description) -> tuple[str, ...]:
                 else f"{single:,} of {facts.people:,} people {'has' if single == 1 else 'have'}"
             )
             found.append(f"{split}: {every} a single image")
-    shown = description.splits["query"]
+    shown = splits["query"]
     queries = shown.images if dataset.unit == "images" else shown.tracklets
-    if description.unmatched:
-        one = len(description.unmatched) == 1
+    if unmatched:
+        one = len(unmatched) == 1
         found.append(
-            f"query: {len(description.unmatched):,} of {queries:,} {'has' if one else 'have'} no possible match in the "
+            f"query: {len(unmatched):,} of {queries:,} {'has' if one else 'have'} no possible match in the "
             f"gallery and {'does' if one else 'do'} not count in an evaluation"
         )
     # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.

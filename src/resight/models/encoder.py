@@ -326,7 +326,10 @@ class Encoder(nn.Module):
             settings = EncoderSettings(**json.loads(metadata["resight.encoder"]))
             provenance = Provenance(**json.loads(metadata["resight.provenance"]))
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise WeightsError(f"'{path}' holds no resight encoder ({type(error).__name__}: {error})") from error
+            raise WeightsError(
+                f"'{path}' holds no resight encoder ({type(error).__name__}: {error}): give a run folder, or the "
+                "encoder-best.safetensors of one"
+            ) from error
         backbone, _ = build_backbone(
             settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
         )

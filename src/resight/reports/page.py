@@ -71,7 +71,7 @@ def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
     Returns:
         The section.
     """
-    body = tables.html_table(("", "first epoch", "last epoch"), tables.change_rows(metrics), style="scores")
+    body = tables.html_table(("", "at the start", "at the end"), tables.change_rows(metrics), style="scores")
     return Section("Clusters", body, "Known without labels. Steady clusters can still be wrong ones.")
 
 

@@ -93,7 +93,7 @@ def change_rows(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, st
 def changes_table_text(metrics: Sequence[Mapping[str, Any]]) -> Table:
     """Build the table of what became of the clusters for the terminal."""
     table = Table(title="Clusters, without looking at any label", title_justify="left")
-    for column in ("", "first epoch", "last epoch"):
+    for column in ("", "at the start", "at the end"):
         table.add_column(column, justify="right" if column else "left")
     for row in change_rows(metrics):
         table.add_row(*row)
