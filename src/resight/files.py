@@ -86,10 +86,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise _naming(path, error) from error
+        raise named(path, error) from error
 
 
-def _naming(path: Path, error: OSError) -> OSError:
+def named(path: Path, error: OSError) -> OSError:
     """Give the error of a write with the name that was asked for, and not the temporary one's or none."""
     kind = errno.errorcode.get(error.errno or 0)
     if kind in ("ENOSPC", "EDQUOT"):

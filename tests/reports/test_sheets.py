@@ -9,7 +9,9 @@ from resight.reports import sheets, tiles
 HEIGHT, WIDTH = 128, 64
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, table: ImageTable) -> tuple[list[list[str]], list[str]]:
+def shown(
+    monkeypatch: pytest.MonkeyPatch, table: ImageTable, **given: dict[str, tuple[str, ...]]
+) -> tuple[list[list[str]], list[str]]:
     """The rows and titles of a data set's sheet."""
     taken: list[tuple[list[list[str]], list[str]]] = []
 
@@ -18,8 +20,17 @@ def shown(monkeypatch: pytest.MonkeyPatch, table: ImageTable) -> tuple[list[list
         return Image.new("RGB", (1, 1))
 
     monkeypatch.setattr(sheets, "contact_sheet", keep)
-    sheets.dataset_sheet(table)
+    sheets.dataset_sheet(table, **given)
     return taken[0]
+
+
+def test_rows_have_the_names_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"people": ("anna", "ben"), "cameras": ("door", "hall")}
+    people = ImageTable(np.array(["a", "b", "c"]), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    assert shown(monkeypatch, people, names=names)[1] == ["anna, 1 camera", "ben, 2 cameras"]
+    cameras = ImageTable(np.array(["a", "b", "c"]), np.full(3, -1), np.array([0, 1, 1]))
+    assert shown(monkeypatch, cameras, names=names)[1] == ["door, 1 image", "hall, 2 images"]
+    assert shown(monkeypatch, cameras)[1] == ["camera 0, 1 image", "camera 1, 2 images"]
 
 
 def test_contact_sheet(pictures: list[str]) -> None:

@@ -77,7 +77,8 @@ def run(arguments: Sequence[str]) -> int:
         from resight.reports.tiles import write_png
 
         parts = (dataset.train, dataset.gallery, dataset.query)
-        write_png(expanded(settings.sheet), dataset_sheet(next((part for part in parts if len(part)), dataset.train)))
+        shown = next((part for part in parts if len(part)), dataset.train)
+        write_png(expanded(settings.sheet), dataset_sheet(shown, names=dataset.names))
     return 0 if isinstance(found, Description) or found.sound else 1
 
 

@@ -5,7 +5,7 @@ An image that cannot be read becomes a grey tile that says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,38 +19,48 @@ ROWS, COLUMNS = 12, 12
 """The most people, or cameras, and images of each on the sheet of a data set."""
 
 
-def dataset_sheet(table: ImageTable, *, height: int = 128) -> Image.Image:
+def dataset_sheet(
+    table: ImageTable, *, names: Mapping[str, Sequence[str]] | None = None, height: int = 128
+) -> Image.Image:
     """Show a sample of people, a row each, ordered by camera; of cameras where nobody is known; else of all images.
 
     Rows, and the images of each, are spread evenly over all there are.
 
     Args:
         table: The images.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         height: Height of each picture in pixels.
 
     Returns:
         The sheet.
     """
+    people, places = ((names or {}).get(what, ()) for what in ("people", "cameras"))
     known = np.flatnonzero(table.people >= 0)
     if len(known):
         titles = {
-            person: f"person {person}, {counted(len(set(table.cameras[table.people == person].tolist())), 'camera')}"
+            person: f"{_name(person, people, 'person')}, "
+            + counted(len(set(table.cameras[table.people == person].tolist())), "camera")
             for person in _spread(np.unique(table.people[known]), ROWS).tolist()
         }
         groups = [known[table.people[known] == person] for person in titles]
         groups = [rows[np.argsort(table.cameras[rows], kind="stable")] for rows in groups]
-        names = list(titles.values())
+        row_titles = list(titles.values())
     elif table.has_cameras:
         cameras = _spread(np.unique(table.cameras), ROWS).tolist()
         groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
-        names = [
-            f"camera {camera}, {counted(len(rows), 'image')}" for camera, rows in zip(cameras, groups, strict=True)
+        row_titles = [
+            f"{_name(camera, places, 'camera')}, {counted(len(rows), 'image')}"
+            for camera, rows in zip(cameras, groups, strict=True)
         ]
     else:
         chosen = _spread(np.arange(len(table)), ROWS * COLUMNS)
-        groups, names = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
+        groups, row_titles = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
     rows = [table.paths[_spread(group, COLUMNS)].tolist() for group in groups]
-    return contact_sheet(rows, row_titles=names, height=height)
+    return contact_sheet(rows, row_titles=row_titles, height=height)
+
+
+def _name(number: int, names: Sequence[str], what: str) -> str:
+    return names[number] if 0 <= number < len(names) else f"{what} {number}"
 
 
 def _spread(values: Ints, most: int) -> Ints:

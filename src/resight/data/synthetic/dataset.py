@@ -19,7 +19,7 @@ from resight.data.synthetic.body import Build
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.data.synthetic.studio import Studio
 from resight.errors import DataError
-from resight.files import expanded
+from resight.files import expanded, named
 from resight.progress import progress
 
 VERSION = 2
@@ -66,13 +66,16 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     root.parent.mkdir(parents=True, exist_ok=True)
     studio = Studio(settings)
     planned = plan(settings)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
-        draft = Path(beside) / root.name
-        draft.mkdir()  # with the rights that the user gives new folders, unlike the temporary one around it
-        _write(draft, studio, planned)
-        if root.exists():
-            root.rmdir()
-        draft.rename(root)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
+            draft = Path(beside) / root.name
+            draft.mkdir()  # with the rights that the user gives new folders, unlike the temporary one around it
+            _write(draft, studio, planned)
+            if root.exists():
+                root.rmdir()
+            draft.rename(root)
+    except OSError as error:  # a full disk
+        raise named(root, error) from error
     folders = [image.path.split("/")[0] for image in planned]
     return SyntheticSet(root, folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY))
 
