@@ -13,6 +13,7 @@ import re
 import sys
 import types
 import typing
+from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def read_settings(
     parser.add_argument(PRINT_CONFIG, action="store_true", help="print every setting with its meaning, and stop")
     for kind in classes:
         parser.add_class_arguments(kind)
+    for action in parser._actions:
+        if action.help == "Path to a configuration file.":  # of a group of settings, which recipes are for
+            action.help = SUPPRESS
     chosen = _variant(contents, flags)
     if variants is not None:
         if chosen not in variants:

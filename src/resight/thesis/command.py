@@ -29,7 +29,7 @@ from resight.thesis.running import Outcome, look, minutes_left, run_jobs
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a table's rows are run.
+    """How rows are run; --data NAME=PATH, --weights BACKBONE=FILE and --instead THESIS=OURS come beside these.
 
     Attributes:
         scale: How much is run: `smoke`, `short` or `full`.
