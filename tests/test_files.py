@@ -64,6 +64,14 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path, mo
     for place, said in (("", "is a folder: name a file"), ("file/x.png", "file is a file"), ("pipe", "is no file")):
         with pytest.raises(ConfigError, match=said):
             check_output(tmp_path / place)
+    with pytest.raises(ConfigError, match=r"would hold PNG: name it .*strip\.png"):
+        check_output(tmp_path / "strip.jpg", suffix=".png")
+    check_output(tmp_path / "strip.PNG", suffix=".png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    with pytest.raises(ConfigError, match="taken for one of its images"):
+        check_output(tmp_path / "link" / "new" / "strip.png", data=tmp_path / "data")
+    check_output(tmp_path / "data.png", data=tmp_path / "data")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ConfigError, match="no permission in"):
         check_output(tmp_path / "new" / "strip.png")

@@ -43,13 +43,13 @@ def check_output(path: Path, *, suffix: str = "", data: Path | None = None) -> N
         ConfigError: There is a folder or what is no file, its folder cannot be made or written, its name ends in
             something else, or it lies in the data.
     """
+    # The functions of os.path say no, where those of a Path raise, of what lies in a closed folder.
+    if os.path.isdir(path):  # noqa: PTH112
+        raise ConfigError(f"{path} is a folder: name a file, {path / 'name'} for example")
     if suffix and path.suffix.lower() != suffix:
         raise ConfigError(f"{path} would hold {suffix[1:].upper()}: name it {path.with_suffix(suffix)}, for example")
     if data is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(data)):
         raise ConfigError(f"{path} lies in {data}, where it would be taken for one of its images: name another place")
-    # The functions of os.path say no, where those of a Path raise, of what lies in a closed folder.
-    if os.path.isdir(path):  # noqa: PTH112
-        raise ConfigError(f"{path} is a folder: name a file, {path / 'name'} for example")
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
         raise ConfigError(f"{path} is no file that can be replaced: name another")
     parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))  # noqa: PTH110

@@ -64,7 +64,9 @@ def test_train_leaves_everything_a_user_needs(run):
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
     assert yaml.safe_load((folder / "config.yaml").read_text())["cluster"]["eps"] == 0.6
     assert json.loads((folder / "environment.json").read_text())["weights"]["licence"] == "Apache-2.0"
-    assert "epoch 2 of 2" in (folder / "log.txt").read_text()
+    log = (folder / "log.txt").read_text()
+    assert "epoch 2 of 2" in log
+    assert "not the official split" in log, "said before the folder was the run's"
 
 
 def test_the_same_command_again_changes_nothing(run):
@@ -75,9 +77,11 @@ def test_the_same_command_again_changes_nothing(run):
 
 
 def test_other_settings_in_the_same_folder_are_refused(run, capsys):
-    _, command = run
+    folder, command = run
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main([*command, "--learning_rate=0.1"]) == 2
     message = capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "not even its log"
     assert "learning_rate was 0.00035, now 0.1" in message
     assert "--run" in message
 
@@ -389,6 +393,7 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["adapt", "--from=/nowhere", "--data=/nowhere"], "no encoder at"),
         (["adapt", "--from", "--data=/nowhere"], "--from needs a model: a run folder"),
         (["adapt", "--data=/nowhere", "--from"], "--from needs a model: a run folder"),
+        (["adapt", "--data=/nowhere", "--from=a", "--start=b"], "--from and --start say the same"),
         (["adapt", "--from=x", "--data=x", "--encoder.height", "128"], "leave out --encoder.height"),
         (["adapt", "--from=x", "--data=x", "--encoder.head-width=128"], "leave out --encoder.head-width"),
         (["train", "abmt", "--data=/nowhere", "--source=/nowhere"], "/nowhere"),
