@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import resight
-from resight.runs import Run, load_state
+from resight.checkpoints import load_state
+from resight.runs import Run
 
 TIMES = ("seconds", "images_per_second")
 

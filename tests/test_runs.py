@@ -16,9 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from resight.checkpoints import dump_state, load_state
 from resight.errors import RunError
 from resight.files import write_atomically
-from resight.runs import Run, dump_state, environment, load_state
+from resight.runs import Run, environment
 
 
 class Part:

@@ -18,6 +18,7 @@ import torch
 import reference
 import tiny
 from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
+from resight.checkpoints import load_state
 from resight.data.crops import Crops
 from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings, to_float
@@ -28,7 +29,7 @@ from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
 from resight.models.encoder import EncoderSettings
 from resight.models.partitions import SCR as ARRANGEMENT
-from resight.runs import Run, load_state
+from resight.runs import Run
 from resight.training import TrainSettings, fit, load_encoder, read_recipe, train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"

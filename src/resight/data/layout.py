@@ -39,9 +39,9 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
         DataError: There is no such folder, or a part is missing.
     """
     if not root.is_dir():
-        siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
         if root.exists():
             raise DataError(f"{name}: {root} is a file: give the folder that it lies in")
+        siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
         raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
     places = [root, *(root / folder for folder in inside)]
     found = max(places, key=lambda place: sum((place / part).exists() for part in needed))
