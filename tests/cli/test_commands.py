@@ -603,6 +603,32 @@ def test_search_names_cameras_and_people_as_the_table_does(crops, run, capsys):
     assert (second["camera"], second["camera_id"]) == (None, -1)
 
 
+def test_pages_and_strips_name_cameras_and_people_as_the_table_does(people, run, tmp_path, monkeypatch, capsys):
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    lines = ["path,person,camera"]
+    for image in sorted((people / "bounding_box_test").glob("0*.jpg")):
+        person, camera = re.match(r"(\d+)_c(\d)", image.name).groups()
+        shutil.copy(image, crops)
+        lines.append(f"{image.name},guest {person},gate {camera}")
+    (crops / "labels.csv").write_text("\n".join(lines))
+    data, page = f"--data=folder={crops}", tmp_path / "page.html"
+    assert main(["evaluate", str(run[0]), data, "--validation_people=2", "--json", f"--page={page}"]) == 0
+    assert re.search(r"Query \d+ · guest \d+ · gate \d", page.read_text())
+    small = ["--encoder.height=64", "--encoder.width=32", "--epochs=1", "--iterations=1", "--identities=2"]
+    trained = ["train", "scr", "--config=scr-smoke", data, "--validation_people=2", f"--run={tmp_path / 'run'}", *small]
+    assert main(trained) == 0
+    report = (tmp_path / "run" / "report.html").read_text()
+    for section in ("Ranked strips", "Why these match"):
+        assert re.search(r"Query \d+ · guest \d+ · gate \d", report[report.index(f"<h2>{section}") :])
+
+    written = []
+    monkeypatch.setattr("resight.reports.strips.write", lambda draw, text, *rest: written.append(text))
+    found = ["search", str(crops / lines[1].split(",")[0]), data, f"--encoder={run[0]}", "-k", "2"]
+    assert main([*found, f"--strip={tmp_path / 'strip.png'}"]) == 0
+    assert re.fullmatch(r"gate \d", written[2])
+
+
 def test_images_without_a_camera_are_no_camera(tmp_path, draw, capsys):
     draw(tmp_path, "a.jpg", "b.jpg")
     assert main(["data", "info", f"folder={tmp_path}"]) == 0

@@ -108,6 +108,15 @@ def test_evaluation_page(tmp_path: Path) -> None:
     assert re.findall(r"Query (\d+) ", hardest) == [str(row) for row in range(8)]
 
 
+def test_every_strip_of_the_page_uses_the_names_of_the_data(tmp_path: Path) -> None:
+    query, gallery = tables_of(tmp_path, 20)
+    names = {"people": ("anna", "ben & co", "cy"), "cameras": ("roof", "gate", "yard")}
+    html = page.evaluation_page(report_of([0.5] * 20), query, gallery, ranking_of(20), title="x", names=names)
+    for section in ("Ranked strips", "Hardest queries"):
+        headings = re.findall(r"<figcaption>Query \d+ · (.*?) · average", html[html.index(f"<h2>{section}") :])
+        assert set(headings) == {"anna · gate", "ben &amp; co · gate", "cy · gate"}
+
+
 def test_the_page_is_the_same_each_time(tmp_path: Path) -> None:
     query, gallery = tables_of(tmp_path, 3)
     pages = {page.evaluation_page(report_of([0.1, 0.2, 0.3]), query, gallery, ranking_of(3), title="x") for _ in "ab"}

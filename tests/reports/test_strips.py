@@ -145,3 +145,16 @@ def test_query_strips_say_what_they_show(pictures: list[str]) -> None:
     assert second.verdicts == ("unknown",) * 4
     assert second.heading == "Query 1 · person unknown"
     assert first.data_uri().startswith("data:image/jpeg;base64,")
+
+
+def test_query_strips_use_the_names_of_the_data(pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    query = ImageTable(np.array(pictures[:2]), people=np.array([1, -1]), cameras=np.array([0, -1]))
+    gallery = ImageTable(np.array(pictures[2:4]), people=np.array([1, 0]), cameras=np.array([1, -1]))
+    ranking = Ranking(np.array([[1, 0], [0, 1]]), np.array([[0.1, 0.2], [0.1, 0.2]]))
+    names = {"people": ("anna", "ben\x1b"), "cameras": ("gate", "yard")}
+    written: list[str] = []
+    monkeypatch.setattr(strips, "write", lambda draw, text, *rest: written.append(text))
+    first, second = strips.query_strips(query, gallery, ranking, rows=[0, 1], names=names)
+    assert first.heading == "Query 0 · ben\\x1b · gate"
+    assert second.heading == "Query 1 · person unknown"
+    assert written[:5] == ["query", "0.100", "", "0.200", "yard"]

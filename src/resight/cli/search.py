@@ -23,7 +23,7 @@ from resight.models.encoder import Encoder, EncoderSettings
 from resight.ranking import rank
 from resight.records import ImageTable, Ints
 from resight.reports.strips import ranked_strip
-from resight.reports.tiles import write_png
+from resight.reports.tiles import called, write_png
 from resight.training import load_encoder
 
 
@@ -88,7 +88,8 @@ def run(arguments: Sequence[str]) -> int:
     ranking = rank(queries, gallery, k=settings.k, device=devices.device)
     ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
     found = gallery.table[ids]
-    cameras = _names(found.cameras, dataset.names.get("cameras", ()))
+    places = dataset.names.get("cameras", ())
+    cameras = _names(found.cameras, places)
     if settings.json:
         columns: dict[str, Sequence[object]] = {
             "path": found.paths.tolist(),
@@ -103,7 +104,8 @@ def run(arguments: Sequence[str]) -> int:
         _print_table(found.paths.tolist(), similarities.tolist(), cameras)
     # The picture comes last: whatever becomes of its file, the answer has been given.
     if strip is not None:
-        captions = [f"{similarity:.3f}" for similarity in similarities]
+        seen_by = [called(int(camera), places, "camera") for camera in found.cameras]
+        captions = [f"{similarity:.3f}\n{by}" for similarity, by in zip(similarities, seen_by, strict=True)]
         picture = ranked_strip(query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions)
         write_png(strip, picture)
     return 0

@@ -76,6 +76,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         trained.metrics,
         title=f"{name.upper()} on {dataset.name}",
         found=found,
+        names=dataset.names,
         parts=parts,
         problems=trained.problems,
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},

@@ -19,6 +19,7 @@ from resight.files import write_atomically
 from resight.records import Doubles, ImageTable, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
+from resight.reports.tiles import Names
 
 _SAMPLE = 12  # strips of the sample
 _HARDEST = 8  # strips of the hardest queries
@@ -119,7 +120,9 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
     return Section(title, f'<ul class="key">{key}</ul>{shown}', intro)
 
 
-def strips_sections(report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking) -> list[Section]:
+def strips_sections(
+    report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking, names: Names | None = None
+) -> list[Section]:
     """Show ranked strips of queries from the best found to the worst, and the hardest where there are more.
 
     Args:
@@ -127,12 +130,13 @@ def strips_sections(report: Report, query: ImageTable, gallery: ImageTable, rank
         query: The queries.
         gallery: The images they were ranked against.
         ranking: The ranking, one row a query.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
 
     Returns:
         The sections.
     """
     rows = strips.sample_queries(report, ranking, _SAMPLE)
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     shown = strips_section(
         "Ranked strips",
         drawn,
@@ -140,11 +144,17 @@ def strips_sections(report: Report, query: ImageTable, gallery: ImageTable, rank
         "is closer) and its camera.",
     )
     more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
-    return [shown, hardest_section(report, query, gallery, ranking)] if more else [shown]
+    return [shown, hardest_section(report, query, gallery, ranking, names)] if more else [shown]
 
 
 def hardest_section(
-    report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking, *, count: int = _HARDEST
+    report: Report,
+    query: ImageTable,
+    gallery: ImageTable,
+    ranking: Ranking,
+    names: Names | None = None,
+    *,
+    count: int = _HARDEST,
 ) -> Section:
     """Show the queries with the lowest average precision.
 
@@ -153,13 +163,14 @@ def hardest_section(
         query: The queries.
         gallery: The images they were ranked against.
         ranking: The ranking, one row a query.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         count: How many queries to show at most.
 
     Returns:
         The section.
     """
     rows = strips.by_precision(report)[:count]
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     return strips_section(
         "Hardest queries",
         drawn,
@@ -223,6 +234,7 @@ def evaluation_page(
     ranking: Ranking,
     *,
     title: str,
+    names: Names | None = None,
     more_sections: Sequence[Section] = (),
 ) -> str:
     """Build the whole page of an evaluation.
@@ -233,6 +245,7 @@ def evaluation_page(
         gallery: The images they were ranked against.
         ranking: The ranking that was scored, one row a query.
         title: The page's title.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         more_sections: Sections to put after the strips: a training figure, problems, warnings.
 
     Returns:
@@ -258,7 +271,7 @@ def evaluation_page(
                 "The mean hides who is found and who is not: queries at the left fail." + left_out,
             ),
         ]
-    sections += strips_sections(report, query, gallery, ranking)
+    sections += strips_sections(report, query, gallery, ranking, names)
     # The curve is drawn above.
     provenance = {name: value for name, value in report.provenance.items() if name != "cmc"}
     sections += [*more_sections, settings_section(provenance), limits_section()]

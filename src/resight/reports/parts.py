@@ -11,7 +11,7 @@ from resight.records import Features, Ranking, Report
 from resight.reports import strips
 from resight.reports.page import Section, strips_section
 from resight.reports.strips import Strip, result_edges
-from resight.reports.tiles import INK, MUTED, PAPER, fit_text, load_font, wrap
+from resight.reports.tiles import INK, MUTED, PAPER, Names, fit_text, load_font, wrap
 
 KINDS = {
     "whole": ("#545b66", "the whole picture"),
@@ -96,7 +96,12 @@ def agreement(found: PartSimilarities, row: int, rank: int) -> str:
 
 
 def parts_sections(
-    report: Report, queries: Features, gallery: Features, ranking: Ranking, found: PartSimilarities
+    report: Report,
+    queries: Features,
+    gallery: Features,
+    ranking: Ranking,
+    found: PartSimilarities,
+    names: Names | None = None,
 ) -> list[Section]:
     """Show why images match, for a few queries.
 
@@ -106,6 +111,7 @@ def parts_sections(
         gallery: What they were ranked against.
         ranking: The ranking, one row a query.
         found: The similarities of the parts, of these queries and this ranking.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
 
     Returns:
         The section; none where the encoder has a single part, which explains nothing.
@@ -113,7 +119,9 @@ def parts_sections(
     if len(found.parts) < 2:
         return []
     rows = strips.sample_queries(report, ranking, _QUERIES)
-    drawn = strips.query_strips(queries.table, gallery.table, ranking, rows=rows, report=report, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(
+        queries.table, gallery.table, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT
+    )
     shown = [with_parts(strip, found, row, height=_STRIP_HEIGHT) for strip, row in zip(drawn, rows, strict=True)]
     return [strips_section("Why these match", shown, _INTRO)]
 

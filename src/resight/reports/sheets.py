@@ -5,7 +5,7 @@ An image that cannot be read becomes a grey tile that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,24 @@ from PIL import Image, ImageDraw
 
 from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
-from resight.reports.tiles import INK, PAPER, draw_tile, fit_text, load_font, read_picture, tile_width, write
+from resight.reports.tiles import (
+    INK,
+    PAPER,
+    Names,
+    called,
+    draw_tile,
+    fit_text,
+    load_font,
+    read_picture,
+    tile_width,
+    write,
+)
 
 ROWS, COLUMNS = 12, 12
 """The most people, or cameras, and images of each on the sheet of a data set."""
 
 
-def dataset_sheet(
-    table: ImageTable, *, names: Mapping[str, Sequence[str]] | None = None, height: int = 128
-) -> Image.Image:
+def dataset_sheet(table: ImageTable, *, names: Names | None = None, height: int = 128) -> Image.Image:
     """Show a sample of people, a row each, ordered by camera; of cameras where nobody is known; else of all images.
 
     Rows, and the images of each, are spread evenly over all there are.
@@ -38,7 +47,7 @@ def dataset_sheet(
     known = np.flatnonzero(table.people >= 0)
     if len(known):
         titles = {
-            person: f"{_name(person, people, 'person')}, "
+            person: f"{called(person, people, 'person')}, "
             + counted(len(set(table.cameras[table.people == person].tolist())), "camera")
             for person in _spread(np.unique(table.people[known]), ROWS).tolist()
         }
@@ -49,7 +58,7 @@ def dataset_sheet(
         cameras = _spread(np.unique(table.cameras), ROWS).tolist()
         groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
         row_titles = [
-            f"{_name(camera, places, 'camera')}, {counted(len(rows), 'image')}"
+            f"{called(camera, places, 'camera')}, {counted(len(rows), 'image')}"
             for camera, rows in zip(cameras, groups, strict=True)
         ]
     else:
@@ -57,10 +66,6 @@ def dataset_sheet(
         groups, row_titles = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
     rows = [table.paths[_spread(group, COLUMNS)].tolist() for group in groups]
     return contact_sheet(rows, row_titles=row_titles, height=height)
-
-
-def _name(number: int, names: Sequence[str], what: str) -> str:
-    return names[number] if 0 <= number < len(names) else f"{what} {number}"
 
 
 def _spread(values: Ints, most: int) -> Ints:

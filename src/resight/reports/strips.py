@@ -16,7 +16,18 @@ from PIL import Image, ImageDraw
 
 from resight.errors import DataError, nearest
 from resight.records import UNKNOWN, ImageTable, Ints, Ranking, Report
-from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, load_font, read_picture, tile_width, write
+from resight.reports.tiles import (
+    INK,
+    MUTED,
+    PAPER,
+    Names,
+    called,
+    draw_tile,
+    load_font,
+    read_picture,
+    tile_width,
+    write,
+)
 
 VERDICT_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
 """The frame of each verdict. The green and the red stay apart for every common kind of colour blindness."""
@@ -100,6 +111,7 @@ def query_strips(
     *,
     rows: Sequence[int],
     report: Report | None = None,
+    names: Names | None = None,
     height: int = 128,
 ) -> list[Strip]:
     """Draw the ranked strip of each chosen query, ten results each, with distance and camera.
@@ -110,11 +122,13 @@ def query_strips(
         ranking: The ranking, one row a query.
         rows: The queries to draw, as rows of ``query``.
         report: Where the queries' scores come from, and the rule they were made by; no scores are told without it.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         height: Height of the pictures in pixels.
 
     Returns:
         A strip for each of ``rows``, in their order.
     """
+    people, places = ((names or {}).get(what, ()) for what in ("people", "cameras"))
     # Where the rule removes nothing, a result of the query's own camera counts like any other.
     by_camera = report is None or report.provenance.get("rule") != "none"
     score_rows = {} if report is None else {int(q): i for i, q in enumerate(report.per_query.get("query", ()))}
@@ -125,7 +139,7 @@ def query_strips(
         person, camera = int(query.people[row]), int(query.cameras[row])
         judged = verdicts(person, camera if by_camera else UNKNOWN, gallery.people[ids], gallery.cameras[ids])
         captions = [
-            f"{distance:.3f}\n{_camera(int(seen_by))}"
+            f"{distance:.3f}\n{called(int(seen_by), places, 'camera')}"
             for distance, seen_by in zip(ranking.distances[row][found], gallery.cameras[ids], strict=True)
         ]
         image = ranked_strip(
@@ -133,8 +147,8 @@ def query_strips(
         )
         words = [
             f"Query {row}",
-            "person unknown" if person == UNKNOWN else f"person {person}",
-            _camera(camera),
+            called(person, people, "person") or "person unknown",
+            called(camera, places, "camera"),
         ]
         if report is not None and row in score_rows:
             words += _scored(report, score_rows[row])
@@ -231,10 +245,6 @@ def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list
 def _spacing(height: int) -> tuple[int, int, int]:
     """Give the width of frames, of gaps between tiles and of a strip's margin."""
     return max(3, height // 32), max(5, height // 22), max(6, height // 18)
-
-
-def _camera(camera: int) -> str:
-    return "" if camera == UNKNOWN else f"camera {camera}"
 
 
 def _scored(report: Report, entry: int) -> list[str]:

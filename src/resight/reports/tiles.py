@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from resight.data.images import open_image
 from resight.errors import DataError
-from resight.files import write_atomically
+from resight.files import printable, write_atomically
+from resight.records import UNKNOWN
+
+Names = Mapping[str, Sequence[str]]
+"""What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names."""
 
 PAPER = "#f4f5f7"
 INK = "#1b1f27"
@@ -27,6 +31,22 @@ _SHAPES = (0.5, 0.75, 1.0, 1.5)
 def load_font(size: float) -> ImageFont.FreeTypeFont:
     """Give Pillow's built-in font, which needs no file of the system."""
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
+
+
+def called(number: int, names: Sequence[str], what: str) -> str:
+    """Give what the data call a person or a camera.
+
+    Args:
+        number: Its id, ``-1`` where it is unknown.
+        names: The name of each id; empty where ids are all there is.
+        what: ``"person"`` or ``"camera"``.
+
+    Returns:
+        The name, else such as "camera 2"; empty where it is unknown.
+    """
+    if number == UNKNOWN:
+        return ""
+    return printable(names[number]) if names else f"{what} {number}"
 
 
 def read_picture(path: str | Path, height: int) -> Image.Image | None:

@@ -20,6 +20,7 @@ from resight.reports.page import (
     warnings_section,
 )
 from resight.reports.parts import parts_sections
+from resight.reports.tiles import Names
 
 _CLUSTERED = "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch."
 
@@ -30,6 +31,7 @@ def training_page(
     *,
     title: str,
     found: tuple[Features, Features, Ranking] | None = None,
+    names: Names | None = None,
     parts: PartSimilarities | None = None,
     problems: Sequence[tuple[str, str]] = (),
     settings: Mapping[str, object] | None = None,
@@ -42,6 +44,7 @@ def training_page(
         metrics: One line an epoch.
         title: The page's title.
         found: Queries, gallery and the ranking of the best encoder, for the strips.
+        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         parts: The similarities of the parts in that ranking.
         problems: Images that could not be read, with the reason.
         settings: What the run was made with.
@@ -67,9 +70,9 @@ def training_page(
         sections.append(figure_section("Training", figures.training_figure(metrics), caption))
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
-        sections += strips_sections(reports["best"], queries.table, gallery.table, ranking)
+        sections += strips_sections(reports["best"], queries.table, gallery.table, ranking, names)
         if parts is not None:
-            sections += parts_sections(reports["best"], queries, gallery, ranking, parts)
+            sections += parts_sections(reports["best"], queries, gallery, ranking, parts, names)
     if problems:
         sections.append(problems_section(list(problems)))
     if settings:
