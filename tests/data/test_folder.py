@@ -47,7 +47,7 @@ def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -
     (note,) = data.notes
     assert note.startswith("no camera is known: put the images of each into a folder of its own")
     assert "--camera_aware false" in note
-    assert "resight adapt" in note
+    assert "ice" in note
     draw(tmp_path, "door/c.jpg")
     assert load_folder(tmp_path).notes[0] == "the camera of 2 of 3 images is unknown"
 

@@ -118,7 +118,7 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
         notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
     if unknown == len(table):
         say = "give the table a column camera" if table_name else "put the images of each into a folder of its own"
-        notes.append(f"no camera is known: {say}, or train with --camera_aware false, or use resight adapt")
+        notes.append(f"no camera is known: {say}; ice without cameras: --camera_aware false")
     for kind, known in names.items():
         listed = ", ".join(f"{number} = {name}" for number, name in enumerate(known[:20]))
         notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
