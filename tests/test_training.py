@@ -264,7 +264,12 @@ def stable(*pairs: tuple[float | None, float]) -> list[dict[str, float]]:
         ("last", [{"mAP": 0.9}, {"mAP": 0.1}, {"mAP": 0.5}], 2),
         ("test", [{"mAP": 0.2}, {"mAP": 0.7}, {"mAP": 0.5}], 1),
         ("validation", [{"mAP": 0.7}, {"mAP": 0.7}, {"mAP": 0.5}], 1),  # the later of equals
-        ("stability", stable((None, 0.0), (0.9, 0.1), (0.8, 0.1)), 1),
+        ("test", [{"mAP": 0.7}, {}, {"mAP": 0.5}, {}], 0),  # epochs between, which are not scored
+        ("test", [{}, {"mAP": 0.0}, {}], 1),
+        ("stability", stable((None, 0.0), (0.9, 0.1), (0.8, 0.1)), 1),  # 11 % less
+        ("stability", stable((None, 0.0), (0.9, 0.1), (0.82, 0.1)), 2),  # 9 % less: the later one
+        ("stability", stable((None, 0.0), (0.9, 0.1), (0.82, 0.1), (0.8, 0.1)), 2),  # of the highest, not of the kept
+        ("stability", stable((None, 0.0), (-0.01, 0.1), (-0.02, 0.1)), 1),
         ("stability", stable((None, 0.0), (0.9, 0.5), (0.8, 0.1)), 2),  # outliers count against an epoch
         ("stability", stable((None, 0.0), (None, 0.0), (None, 0.0)), 2),  # nothing to choose by: the last
     ],

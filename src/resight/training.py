@@ -32,7 +32,18 @@ from resight.scoring import scorer
 
 logger = logging.getLogger(__name__)
 
-Select = Callable[[Mapping[str, Any]], float | None]
+
+@dataclass(frozen=True)
+class Select:
+    """How the best epoch is told.
+
+    Attributes:
+        number: Gives an epoch's number from its line of metrics; None where it has none.
+        enough: The best is the last epoch with at least this share of the highest number.
+    """
+
+    number: Callable[[Mapping[str, Any]], float | None]
+    enough: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +61,9 @@ class TrainSettings:
             between them for the two networks of `mmt`.
         validation_people: How many people to hold out of the training part and to score instead of the test people.
         eval_every: Score every so many epochs, and after the last; 0 scores only before and after.
-        select: How the best epoch is chosen: `stability` (without labels: the epoch whose clusters agree most with the
-            epoch before and hold most images), `last`, `validation` (mAP of the held-out people) or `test` (the
-            thesis' habit: best mAP on the test people).
+        select: How the best epoch is chosen: `stability` (without labels: the last epoch in which clusters agree with
+            the epoch before, and hold images, nearly as well as they ever did), `last`, `validation` (mAP of the
+            held-out people) or `test` (the thesis' habit: best mAP on the test people).
         flip: Whether scores add the features of the mirrored images.
         tracklet: How scores make a vector of a tracklet, on sets of tracklets; training takes single frames.
         device: Where it runs.
@@ -248,8 +259,8 @@ def fit(
         iterations: How many steps an epoch has, where that is known before, for the estimate of what is left of it.
         evaluate: Scores the method every ``eval_every`` epochs.
         eval_every: How often; 0 never.
-        select: Gives the number by which the best epoch is chosen, from an epoch's line of metrics; the
-            highest wins, the later of equals. Where it is absent or gives None, the last epoch is the best.
+        select: How the best epoch is told; an epoch without a number is the best only until one has a number. Without
+            it the last epoch is the best.
     """
     for epoch in range(run.resume(method), epochs):
         seed_epoch(run.seed, epoch)
@@ -282,15 +293,24 @@ def _score(line: Mapping[str, Any]) -> float | None:
     return line.get("mAP")
 
 
-SELECT: dict[str, Select | None] = {"stability": _stability, "last": None, "validation": _score, "test": _score}
+SELECT: dict[str, Select | None] = {
+    # Epochs of a sound run differ by a few per cent, by chance; one that falls apart loses a third and more.
+    "stability": Select(_stability, enough=0.9),
+    "last": None,
+    "validation": Select(_score),
+    "test": Select(_score),
+}
 
 
 def _is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Select | None) -> bool:
-    value = select(line) if select else None
-    if value is None or select is None:
+    if select is None:
         return True
-    earlier = [select(other) for other in lines if other["epoch"] < line["epoch"]]
-    return value >= max((v for v in earlier if v is not None), default=value)
+    value = select.number(line)
+    numbers = [select.number(other) for other in lines if other["epoch"] < line["epoch"]]
+    highest = max((number for number in numbers if number is not None), default=None)
+    if value is None or highest is None:
+        return highest is None
+    return value >= highest - (1 - select.enough) * abs(highest)
 
 
 def _starts(text: str) -> list[str]:
