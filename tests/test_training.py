@@ -534,10 +534,21 @@ def test_a_start_from_images_of_another_size_is_warned_of(
     start = str(trained.folder)
     train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "a", start=start))
     assert "--encoder.height" not in caplog.text
+    assert "stays as it is built" not in caplog.text
     train("ice", dataset, larger, options(tmp_path / "b", start=start))
     (warning,) = (record.message for record in caplog.records if "--encoder.height" in record.message)
     assert "images of 64 x 32" in warning
     assert warning.endswith("add --encoder.height 64 --encoder.width 32")
+
+
+def test_a_start_that_is_built_otherwise_than_asked_is_said(
+    trained: Trained, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pooled = dataclasses.replace(SETTINGS.encoder, head="p2", pooling="max")
+    asked = dataclasses.replace(SETTINGS, epochs=1, encoder=pooled)
+    train("ice", dataset, asked, options(tmp_path / "a", start=str(trained.folder)))
+    (warning,) = (record.message for record in caplog.records if "stays as it is built" in record.message)
+    assert warning.endswith(": pooling average (asked: max), head global (asked: p2)")
 
 
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:

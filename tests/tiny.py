@@ -185,19 +185,23 @@ def described(network: BranchClassifier, images: Tensor, parts: int) -> list[tup
     return [(x, y @ w.T) for x, y, w in zip(before, after, weights, strict=True)]
 
 
-def running_statistics(method: Any) -> torch.Tensor:
-    """Sum each process' buffers: ``(P,)``, one number a process."""
-    sums = [buffer.double().sum() for buffer in method.encoder.buffers() if buffer.is_floating_point()]
+def running_statistics(method: Any, network: torch.nn.Module) -> torch.Tensor:
+    """Sum each process' buffers of a network: ``(P,)``, one number a process."""
+    sums = [buffer.double().sum() for buffer in network.buffers() if buffer.is_floating_point()]
     gathered: torch.Tensor = method.devices.gather(torch.stack(sums).sum().reshape(1))
     return gathered
 
 
-def check_statistics_become_one(method: Any) -> None:
-    """Running statistics that move are each process' own in an epoch, and the first one's after it."""
+def check_statistics_become_one(method: Any, *networks: torch.nn.Module) -> None:
+    """Running statistics that move are each process' own in an epoch, and the first one's after it.
+
+    They are those of ``networks``, by default of what is evaluated.
+    """
+    networks = networks or (method.encoder,)
     for batch in method.begin_epoch(0):
         method.step(batch)
-    before = running_statistics(method)
-    assert before[0] != before[1]
+    before = [running_statistics(method, network) for network in networks]
+    assert all(first != second for first, second in before)
     method.end_epoch()
-    after = running_statistics(method)
-    assert after[0] == after[1]
+    after = [running_statistics(method, network) for network in networks]
+    assert all(first == second for first, second in after)

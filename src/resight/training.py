@@ -32,6 +32,9 @@ from resight.scoring import scorer
 
 logger = logging.getLogger(__name__)
 
+BUILD = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
+"""What an encoder is built by: these settings of one that a run starts from stay as they are."""
+
 
 @dataclass(frozen=True)
 class Select:
@@ -343,8 +346,15 @@ def _continued(asked: Any, start: Any) -> Any:
             f"the encoder to start from was trained on images of {own_height} x {own_width}, this run shows it "
             f"{height} x {width}: unless that is meant, add --encoder.height {own_height} --encoder.width {own_width}"
         )
-    keep = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
-    return dataclasses.replace(asked, **{name: getattr(start, name) for name in keep})
+    own = {name: getattr(start, name) for name in BUILD}
+    other = [
+        f"{name} {value} (asked: {getattr(asked, name)})"
+        for name, value in own.items()
+        if value != getattr(asked, name)
+    ]
+    if other:
+        logger.warning(f"the encoder to start from stays as it is built, whatever this run asks: {', '.join(other)}")
+    return dataclasses.replace(asked, **own)
 
 
 def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:

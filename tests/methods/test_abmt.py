@@ -175,8 +175,8 @@ def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("climbs", [True, False])
 def test_teachers_get_no_gradient_and_are_moving_averages(images: Crops, name: str, climbs: bool) -> None:
-    method = tiny.abmt(images, momentum=0.6, ramp=climbs, **NETWORKS[name])
-    momenta = [0, 0.5, 0.6, 0.6] if climbs else [0, 0.6, 0.6, 0.6]
+    method = tiny.abmt(images, momentum=0.9, ramp=climbs, **NETWORKS[name])
+    momenta = [0, 1 / 2, 2 / 3, 3 / 4] if climbs else [0, 0.9, 0.9, 0.9]
     expected = [p.detach().clone() for teacher in method.teachers for p in teacher.encoder.parameters()]
     taken = 0
     for epoch in range(2):

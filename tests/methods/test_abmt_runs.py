@@ -136,7 +136,12 @@ for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
     assert method.devices.world == 2
     fit(method, Run(folder / name, seed=3, writes=method.devices.rank == 0), epochs=2)
 
-tiny.check_statistics_become_one(tiny.abmt(tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2)))
+device = dataclasses.replace(tiny.DEVICE, processes=2)
+for changes in ({}, tiny.MMT):
+    method = tiny.abmt(tiny.crops(root), device=device, **changes)
+    networks = [*method.students, *method.teachers]
+    assert (method.settings.batchnorm_chunks, {network.encoder.chunks for network in networks}) == (2, {1})
+    tiny.check_statistics_become_one(method, *networks)
 """
 
 

@@ -189,6 +189,18 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert read_recipe("source", "", "--variant=thesis")[0] == dataclasses.replace(s, **VARIANTS["thesis"])
 
 
+def test_every_epoch_learns_at_its_own_rate(target: Crops, people: Crops) -> None:
+    method = tiny.source(target, source=people, iterations=1, warmup_epochs=2, milestones=(3,))
+    rates = []
+    for epoch in range(4):
+        for batch in method.begin_epoch(epoch):
+            method.step(batch)
+        rates += [method.end_epoch()["learning_rate"], *(group["lr"] for group in method.optimiser.param_groups)]
+    groups = len(rates) // 4
+    expected = [share * method.settings.learning_rate for share in (0.01, 0.505, 1, 0.1) for _ in range(groups)]
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("changes", [{}, {"batchnorm_chunks": 1, "target_statistics": False}], ids=["code", "plain"])
 def test_four_epochs_equal_two_and_two_more(
     target: Crops, people: Crops, tmp_path: Path, changes: dict[str, Any]
@@ -216,6 +228,12 @@ method = tiny.source(
 )
 assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
+
+shared = tiny.source(
+    people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.people < 8],
+)
+assert (shared.settings.batchnorm_chunks, shared.encoder.chunks) == (2, 1)
+tiny.check_statistics_become_one(shared, shared.network)
 """
 
 

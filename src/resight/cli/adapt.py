@@ -11,12 +11,13 @@ from rich.console import Console
 from resight.cli.train import train_and_report
 from resight.data.dataset import load_dataset, parse_spec
 from resight.errors import ConfigError
+from resight.models.encoder import EncoderSettings
 from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
-from resight.training import load_encoder, read_recipe
+from resight.training import BUILD, load_encoder, read_recipe
 
 METHOD, RECIPE = "abmt", "adapt"
-KEPT = ("backbone", "weights", "height", "width", "last_stride", "pooling", "head", "head_width", "neck")
+KEPT = ("height", "width", *BUILD)
 """Settings of the encoder that stay the model's."""
 
 MODEL = "a run folder or an encoder file (resight train makes one)"
@@ -45,8 +46,9 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(f"resight adapt needs a model: --from {MODEL}")
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
-    height, width = _size_of(options.start)
-    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, height=height, width=width))
+    own = _settings_of(options.start)
+    kept = {name: getattr(own, name) for name in KEPT}
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept))
     dataset = load_dataset(*parse_spec(options.data))
     trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
@@ -65,15 +67,15 @@ def _is_from(word: str) -> bool:
 
 def _refuse_kept(arguments: Sequence[str]) -> None:
     """Make sure that nothing is asked for that would have no effect."""
-    flags = {f"--encoder.{name}" for name in KEPT}
+    flags = {f"--encoder.{name}" for name in ("weights", *KEPT)}
     for word in arguments:
         name = word.partition("=")[0]
         if name.replace("-", "_").replace("__", "--", 1) in flags:
             raise ConfigError(f"resight adapt keeps the model as it is built: leave out {name}")
 
 
-def _size_of(model: str) -> tuple[int, int]:
-    """Give (height, width) of the images that a model was trained on.
+def _settings_of(model: str) -> EncoderSettings:
+    """Give what a model is, and the size of the images that it was trained on.
 
     Raises:
         ConfigError: It is one of parts, which ABMT has no classifiers for.
@@ -84,4 +86,4 @@ def _size_of(model: str) -> tuple[int, int]:
             f"{model} is a model of parts (head {encoder.settings.head}), which cannot be adapted: give one of a "
             "single vector or of asymmetric branches, as resight train ice, abmt or source makes them"
         )
-    return encoder.settings.size
+    return encoder.settings
