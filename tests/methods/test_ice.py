@@ -427,7 +427,9 @@ method = tiny.ice(tiny.crops(root), device=device, proxy_momentum=0.9, **tiny.SP
 assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
 moving = dataclasses.replace(tiny.ENCODER, batchnorm="train", neck_statistics="batch")
-tiny.check_statistics_become_one(tiny.ice(tiny.crops(root), device=device, encoder=moving))
+method = tiny.ice(tiny.crops(root), device=device, encoder=moving)
+assert (method.settings.batchnorm_chunks, method.online.chunks, method.momentum.chunks) == (2, 1, 1)
+tiny.check_statistics_become_one(method, method.online, method.momentum)
 """
 
 
