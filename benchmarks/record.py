@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--note", action="append", default=[])
     asked = parser.parse_args()
     settings = yaml.safe_load((asked.run / "config.yaml").read_text())
-    for place in ("data", "run", "start"):
-        settings[place] = Path(str(settings[place]).rpartition("=")[2]).name
+    for place in ("data", "source", "run", "start"):
+        settings[place] = Path(str(settings.get(place, "")).rpartition("=")[2]).name
     reports = json.loads((asked.run / "report.json").read_text()) if (asked.run / "report.json").is_file() else {}
     epochs = [json.loads(line) for line in (asked.run / "metrics.jsonl").read_text().splitlines()]
     result = {
