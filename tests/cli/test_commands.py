@@ -470,7 +470,9 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     page = (tmp_path / "adapted" / "report.html").read_text()
     assert "images in no cluster" in page
     assert "Agreement of clusters" in page
-    kept = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())["encoder"]
+    settings = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())
+    assert (settings["keep_eps"], settings["weight_decay"]) == ((False, 5e-4) if head == "global" else (True, 0.0))
+    kept = settings["encoder"]
     assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
 
 

@@ -25,9 +25,12 @@ from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.abmt import ABMT
+from resight.methods.labelling import Labelling
 from resight.models.encoder import EncoderSettings
 from resight.numerics import clustering
-from resight.numerics.clustering import ClusterSettings
+from resight.numerics.clustering import GIANT, ClusterSettings
+from resight.numerics.distances import normalise
+from resight.records import Floats, ImageTable
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "abmt.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
@@ -347,6 +350,25 @@ def test_the_first_epochs_eps_can_be_kept(images: Crops) -> None:
             found.append(method.end_epoch()["eps"])
         assert (len(set(found)) == 1) == keep
         assert min(found) > 0
+
+
+def test_an_eps_that_made_a_giant_cluster_is_not_kept() -> None:
+    rng = np.random.default_rng(1)
+    table = ImageTable(np.array([f"{i}.jpg" for i in range(96)]))
+    settings = ClusterSettings(k1=10, k2=2, reading="abmt", pairs_per_image=15.0)
+    labelling = Labelling(table, settings, keep_eps=True)
+    directions = normalise(rng.normal(size=(8, 16)))
+
+    def seen(groups: int, noise: float) -> Floats:
+        return normalise(directions[np.arange(96) % groups] + rng.normal(size=(96, 16), scale=noise)).astype(np.float32)
+
+    views = [seen(2, 0.05), seen(8, 0.05), seen(8, 0.1), seen(2, 0.1), seen(8, 0.2)]
+    found = [labelling.update(view, Devices()) for view in views]
+    eps = [each.eps for each in found]
+    assert [each.quality["largest_share"] > GIANT for each in found] == [True, False, False, True, False]
+    assert eps[0] != eps[1]  # made a giant
+    assert eps[1] == eps[2] == eps[3]  # did not
+    assert eps[3] != eps[4]
 
 
 def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:

@@ -16,7 +16,7 @@ from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
 from resight.training import BUILD, load_encoder, read_recipe
 
-METHOD, RECIPE = "abmt", "adapt"
+METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
 KEPT = ("height", "width", *BUILD)
 """Settings of the encoder that stay the model's."""
 
@@ -24,8 +24,8 @@ MODEL = "a run folder or an encoder file (resight train makes one)"
 USAGE = (
     "usage: resight adapt --from MODEL --data FOLDER [--run FOLDER] [settings]\n"
     "MODEL is a run folder or an encoder file; FOLDER holds crops, those of each camera in a folder of its own if the\n"
-    "cameras are known. It is `resight train abmt --config adapt` with images of the model's own size; --print_config\n"
-    "lists the settings."
+    "cameras are known. It is `resight train abmt --config adapt`, for a model of a single vector `resight train\n"
+    "mean_teacher --config mean-teacher-adapt`, with images of the model's own size; --print_config lists the settings."
 )
 
 
@@ -47,6 +47,8 @@ def run(arguments: Sequence[str]) -> int:
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
     own = _settings_of(options.start)
+    if own.head == "global":
+        settings, options = read_recipe(METHOD, SINGLE, *words)
     kept = {name: getattr(own, name) for name in KEPT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept))
     dataset = load_dataset(*parse_spec(options.data))

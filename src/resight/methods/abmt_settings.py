@@ -20,7 +20,8 @@ class ABMTSettings:
     Attributes:
         encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
         cluster: How images are clustered; `cluster.source_weight` needs images of a source.
-        keep_eps: Keep the eps that `cluster.rho` gives in the first epoch.
+        keep_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
+            epoch in which one cluster held more than 30 % of the images it is measured anew.
         augment: How images are augmented.
         epochs: How many times the images are clustered anew.
         iterations: Steps of an epoch.

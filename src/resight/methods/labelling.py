@@ -17,7 +17,7 @@ from resight.data.crops import Crops
 from resight.devices import Devices
 from resight.extraction import embed_crops
 from resight.models.encoder import Encoder
-from resight.numerics.clustering import ClusterSettings, cluster, cluster_warnings
+from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalise, whiten
 from resight.records import Floats, ImageTable, PseudoLabels
 
@@ -33,7 +33,8 @@ class Labelling:
         supervised: Take true people in place of clusters.
         centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
-        keep_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch.
+        keep_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch; after an epoch
+            in which one cluster held more than `GIANT` of the images it is measured anew.
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
@@ -79,7 +80,8 @@ class Labelling:
 
     def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
         settings = self.settings
-        if self.keep_eps and 0 < self.current.eps < 1 - settings.source_weight:
+        sound = self.current.quality.get("largest_share", 0.0) <= GIANT
+        if self.keep_eps and sound and 0 < self.current.eps < 1 - settings.source_weight:
             settings = replace(settings, eps=self.current.eps, rho=None, pairs_per_image=None)
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None

@@ -25,6 +25,9 @@ from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
 
+GIANT = 0.3
+"""A cluster of more than this share of the images joins people who have nothing in common."""
+
 
 @dataclass(frozen=True)
 class ClusterSettings:
@@ -341,7 +344,7 @@ def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
         found.append(
             f"{outliers:.0%} of the images are in no cluster: raise eps (rho, pairs_per_image) or lower min_samples."
         )
-    if largest > 0.3:
+    if largest > GIANT:
         found.append(
             f"One cluster holds {largest:.0%} of the images: lower eps (rho, pairs_per_image), or start from weights "
             "that tell people apart."
