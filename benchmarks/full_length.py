@@ -4,9 +4,9 @@ python benchmarks/full_length.py --market PATH --cuhk PATH --out local/full
 
 Both train at once, or `--only` one of them; the same command goes on with what was cut off. What can be kept of it,
 without images and weights, is gathered in OUT/results. On 100 people held out of Market's training part, after 4 of the
-epochs, ABMT had mAP 65.3 with the learning rate and momentum given here, 63.9 and 63.4 with others. Its whole length was
-run when `adapt` still measured eps anew each epoch and let weights decay (abmt-full-length-h200.json), which
-`--keep_eps false --weight_decay 0.0005` gives back.
+epochs, ABMT had mAP 65.3 with the learning rate and momentum given here, 63.9 and 63.4 with others. That and its whole
+length (abmt-full-length-h200.json) were run when `adapt` still measured eps anew each epoch and let weights decay; as
+it is now it is not measured at that length.
 """
 
 from __future__ import annotations
