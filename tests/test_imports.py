@@ -15,7 +15,21 @@ ROOT = Path(resight.__file__).parent
 
 LAYERS = [
     {"errors"},
-    {"records", "checkpoints", "config", "depthwise", "devices", "files", "progress", "yaml_files"},
+    {
+        "records",
+        "checkpoints",
+        "config",
+        "depthwise",
+        "devices",
+        "files",
+        "hints",
+        "progress",
+        "recipe",
+        "terminal",
+        "usage",
+        "values",
+        "yaml_files",
+    },
     {"numerics", "losses"},
     {"models", "data"},
     # The plan has `runs` at the bottom. It stands here because its protocol of a method names the Encoder.

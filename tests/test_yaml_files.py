@@ -45,8 +45,8 @@ def test_names_values_and_lists_are_read_with_their_meaning(tmp_path: Path) -> N
 
 
 def test_values_may_be_left_as_they_are_written(tmp_path: Path) -> None:
-    text = "a: 1.50\nb: null\nc: ['x', 0x1f]\n1: '2'\n"
-    expected = {"a": "1.50", "b": "null", "c": ["x", "0x1f"], "1": "2"}
+    text = "a: 1.50\nb: null\nc: ['x', 0x1f]\n1: '2'\nd: 'null'\n"
+    expected = {"a": "1.50", "b": None, "c": ["x", "0x1f"], "1": "2", "d": "null"}
     assert read_yaml(written(tmp_path, text), scalar=as_text) == expected
 
 

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from resight.depthwise import QuickDepthwise
 from resight.errors import ConfigError, RunError
 from resight.records import Ints
+from resight.values import check_kinds
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -56,6 +57,7 @@ class DeviceSettings:
     graphs: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.processes < 1 or self.hosts < 1 or self.threads < 0:
             raise ConfigError(
                 "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "

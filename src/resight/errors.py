@@ -69,6 +69,17 @@ def check_least(settings: object, least: float, *names: str) -> None:
             raise ConfigError(f"{name} must be {least:g} or more, found {getattr(settings, name)}")
 
 
+def check_most(settings: object, most: float, *names: str) -> None:
+    """Make sure that settings are not above a number.
+
+    Raises:
+        ConfigError: One is, with its name.
+    """
+    for name in names:
+        if getattr(settings, name) > most:
+            raise ConfigError(f"{name} must be {most:,} or less, found {getattr(settings, name)}")
+
+
 def check_shares(settings: object, *names: str) -> None:
     """Make sure that settings are within 0..1.
 
@@ -78,6 +89,20 @@ def check_shares(settings: object, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) <= 1:
             raise ConfigError(f"{name} must be in 0..1, found {getattr(settings, name)}")
+
+
+HEAVIEST = 1_000_000
+"""What a loss may weigh: beyond it losses and gradients leave float32."""
+
+
+def check_schedule(settings: object) -> None:
+    """Make sure that a method's steps can be computed: its learning rate, and its images of each identity.
+
+    Raises:
+        ConfigError: One is beyond what any training can use, with its name.
+    """
+    check_most(settings, 10, "learning_rate")
+    check_most(settings, 1_024, "images")
 
 
 def check_parts(identities: int, parts: int) -> None:

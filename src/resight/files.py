@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -22,13 +23,36 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
 
 
-# Control characters, the separators of lines, what turns the direction of writing, and bytes that are no text.
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, the separators of lines, what turns the direction of writing or has no width, and bytes that are
+# no text; a line end is one where lines are kept.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_UNSEEN_IN_LINES = re.compile(rf"(?!\n|\t|\r\n){_UNSEEN.pattern}")
 
 
-def printable(text: object) -> str:
-    """Escape what would act on a terminal or break its line, as file names may hold anything."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+def printable(text: object, *, lines: bool = False) -> str:
+    """Escape what would act on a terminal, break its line or hide, as names and values may hold anything.
+
+    Args:
+        text: What is to be seen.
+        lines: Whether it is a text of several lines, which stay.
+    """
+    unseen = _UNSEEN_IN_LINES if lines else _UNSEEN
+    return unseen.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def shortened(text: object, most: int = 600) -> str:
+    """Cut a text in its middle, and say how many letters are left out, so that nobody's value fills a screen."""
+    whole = str(text)
+    if len(whole) <= most:
+        return whole
+    head, tail = most - most // 3, most // 3
+    return f"{whole[:head]} ... ({len(whole) - most:,} letters) ... {whole[-tail:]}"
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Give a value as JSON that can be read and printed: what `printable` escapes is escaped as JSON escapes it."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return _UNSEEN_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def check_output(path: Path, *, suffix: str = "", data: Path | None = None) -> None:
@@ -64,14 +88,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
     Args:
         path: Where it goes; its folder is made.
-        content: Bytes, or text that is written as UTF-8; what is no Unicode in it (a byte of an odd file name)
-            is written as an escape.
+        content: Bytes, or text that is written as UTF-8; what would act on whoever reads it (a control character,
+            a byte of an odd file name) is written as an escape.
 
     Raises:
         OSError: The disk is full or the folder cannot be written; it names `path` and says what to do, and an older
             file there is still whole.
     """
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    data = printable(content, lines=True).encode() if isinstance(content, str) else content
     # Not from `tempfile`, whose files only their owner can read: a run folder is shared as the user's umask says.
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:

@@ -29,11 +29,30 @@ from resight.progress import progress
 from resight.records import Features, Report
 from resight.runs import Method, Run, environment
 from resight.scoring import scorer
+from resight.values import check_kinds
 
 logger = logging.getLogger(__name__)
 
 BUILD = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
 """What an encoder is built by: these settings of one that a run starts from stay as they are."""
+
+
+FIRST = (
+    "data",
+    "source",
+    "config",
+    "run",
+    "start",
+    "epochs",
+    "identities",
+    "images",
+    "cluster.eps",
+    "encoder.backbone",
+    "encoder.weights",
+    "validation_people",
+    "device.accelerator",
+)
+"""The settings that whoever trains needs first, as far as the method has them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,7 @@ class TrainSettings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_least(self, 0, "seed", "validation_people", "eval_every")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")
@@ -220,9 +240,8 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
     """
     _, kind, variants = _found(method)
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
-    options, settings = read_settings(
-        arguments, [TrainSettings, kind], program=f"resight train {method}", variants=variants
-    )
+    program, classes = f"resight train {method}", [TrainSettings, kind]
+    options, settings = read_settings(arguments, classes, program=program, variants=variants, first=FIRST)
     return settings, options
 
 

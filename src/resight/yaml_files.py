@@ -53,9 +53,9 @@ def resolved(text: str, plain: bool) -> Any:
     return float(text) if len(text) <= _LONGEST_NUMBER and _FLOAT.fullmatch(text) else text
 
 
-def as_text(text: str, plain: bool) -> str:
-    """Give a scalar as it is written: whoever knows its type makes a value of it."""
-    return text
+def as_text(text: str, plain: bool) -> str | None:
+    """Give a scalar as it is written, and None for a plain null: whoever knows its type makes a value of it."""
+    return None if plain and _WORDS.get(text, text) is None else text
 
 
 def read_yaml(path: str | Path, *, scalar: Scalar = resolved) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _list(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> list[Any]
 
 def _names(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    while (name := _value(events, where, as_text)) is not _END:
+    while (name := _value(events, where, lambda text, _: text)) is not _END:
         if not isinstance(name, str):
             raise ConfigError(f"{where}: a name must be one word, found a list or names and values")
         if name in content:

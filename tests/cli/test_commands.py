@@ -381,9 +381,9 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "ise"], "did you mean 'ice'"),
         (["train", "ice"], "--data"),
         (["train", "ice", "--data=/nowhere"], "/nowhere"),
-        (["train", "ice", "--cluster.epss=1"], "did you mean 'cluster.eps'"),
+        (["train", "ice", "--cluster.epss=1"], "did you mean '--cluster.eps'"),
         (["train", "ice", "--config=sites"], "did you mean 'site'"),
-        (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean 'tracklet.pooling'"),
+        (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean '--tracklet.pooling'"),
         (["evaluate", "--data=x", "--tracklet.frames=0"], "must be 1 or more, found 0"),
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
@@ -415,8 +415,8 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):
 
 
 def test_the_recipes_that_come_along_can_be_read(capsys):
-    from resight.config import RECIPES
     from resight.methods import METHODS
+    from resight.recipe import RECIPES
 
     names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
     assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03np"} <= set(names)

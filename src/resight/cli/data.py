@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from resight.config import read_settings
@@ -17,8 +15,9 @@ from resight.data.dataset import DATASETS, load_dataset, parse_spec
 from resight.data.splits import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
-from resight.files import check_output, expanded, printable
+from resight.files import check_output, expanded
 from resight.records import UNKNOWN
+from resight.terminal import say, say_json, show
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -44,9 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight data`."""
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
-        print(
-            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]\n"
-            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}"
+        say(
+            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]",
+            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}",
         )
         return 0
     if not action:
@@ -67,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = load_dataset(kind, place)
     found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
-        print(json.dumps(dataclasses.asdict(found)))
+        say_json(dataclasses.asdict(found))
     elif isinstance(found, Description):
         _print_description(found)
     else:
@@ -89,14 +88,14 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if not where:
         raise ConfigError("resight data synthesize needs a folder to draw into: resight data synthesize people")
     drawn = synthesize(Path(where), settings=settings)
-    print(
+    say(
         f"{drawn.root}: {counted(drawn.train, 'image')} to train on, {counted(drawn.query, 'query', 'queries')}, "
         f"{drawn.gallery:,} in the gallery"
     )
     if settings.tracklets:
-        print(f"read it as {shlex.quote(f'synthetic={where}')}")
+        say(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        print(f"read it as {shlex.quote(f'market1501={where}')}")
+        say(f"read it as {shlex.quote(f'market1501={where}')}")
     return 0
 
 
@@ -107,14 +106,14 @@ def _print_verified(found: VerifyReport) -> None:
     _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
     _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
-    print("every image can be read" if found.sound else "some images cannot be used: see above")
+    say("every image can be read" if found.sound else "some images cannot be used: see above")
 
 
 def _print_description(description: Description) -> None:
     published = any(facts.published for facts in description.splits.values())
     official = " (in brackets: as published)" if published and not description.official else ""
     # Not the table's title, which would be broken to the table's width.
-    print(printable(f"{description.name}: {description.root}{official}"))
+    say(f"{description.name}: {description.root}{official}")
     splits = {split: facts for split, facts in description.splits.items() if facts.images}
     columns = [_column(facts, description.unit) for facts in splits.values()]
     # A column for each split, and not a row: that fits into 80 characters, whatever the counts.
@@ -125,9 +124,9 @@ def _print_description(description: Description) -> None:
     for name in columns[0] if columns else ():
         if name != "tracklets" or any(facts.tracklets for facts in splits.values()):
             table.add_row(name, *(column[name] for column in columns))
-    Console().print(table)
+    show(table)
     for note in description.notes:
-        print(printable(note))
+        say(note)
     _print_list("worth knowing", description.warnings)
 
 
@@ -153,8 +152,8 @@ def _beside(found: int, published: int) -> str:
 
 def _print_list(title: str, items: Sequence[str]) -> None:
     if items:
-        print(f"{title}: {len(items):,}")
+        say(f"{title}: {len(items):,}")
         for item in items[:_LISTED]:
-            print(f"  {printable(item)}")
+            say(f"  {item}")
         if len(items) > _LISTED:
-            print(f"  and {len(items) - _LISTED:,} more (--json lists all)")
+            say(f"  and {len(items) - _LISTED:,} more (--json lists all)")

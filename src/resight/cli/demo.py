@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from resight.cli.train import train_and_report
 from resight.config import read_settings
 from resight.data.dataset import load_dataset
@@ -23,6 +21,7 @@ from resight.records import Features, Report
 from resight.reports.strips import query_strips
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
+from resight.terminal import say, show
 from resight.training import read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
@@ -50,24 +49,24 @@ class DemoSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight demo`."""
     (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
-    folder, console = expanded(demo.folder), Console()
+    folder = expanded(demo.folder)
     drawn = replace(PEOPLE, seed=demo.seed)
     name = "ice"
     flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
     settings, options = read_recipe(name, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
     _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
-    console.print("[bold]1[/] drawing people: nobody in this demo exists")
+    say("1 drawing people: nobody in this demo exists")
     people = synthesize(folder / "people", settings=drawn)
     dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
-    console.print(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
+    say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
     colours = _histogram(dataset)
 
-    console.print("[bold]2[/] training without labels (ICE, recipe `site`)")
+    say("2 training without labels (ICE, recipe `site`)")
     trained = train_and_report(name, dataset, settings, options)
 
-    console.print("[bold]3[/] before and after, beside a colour histogram")
+    say("3 before and after, beside a colour histogram")
     rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
-    console.print(scores_table_text(rows))
+    show(scores_table_text(rows))
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)
@@ -75,9 +74,9 @@ def run(arguments: Sequence[str]) -> int:
         trained.queries.table, trained.gallery.table, ranking, rows=[0], report=trained.reports["best"]
     )
     write_png(folder / "search.png", first[0].image)
-    print(f"a first search: {(folder / 'search.png').resolve()}")
-    print(f"the report:     {(trained.folder / 'report.html').resolve()}")
-    print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
+    say(f"a first search: {(folder / 'search.png').resolve()}")
+    say(f"the report:     {(trained.folder / 'report.html').resolve()}")
+    say("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
     return 0
 
 

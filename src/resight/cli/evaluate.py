@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from resight.config import flags_of, read_settings
 from resight.data.dataset import load_dataset, parse_spec
@@ -19,7 +17,7 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.explain import part_similarities
-from resight.files import check_output, expanded, printable
+from resight.files import check_output, expanded
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
@@ -29,6 +27,7 @@ from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
 from resight.scoring import about, embed, measure
+from resight.terminal import say, say_json, show
 from resight.training import load_encoder
 
 
@@ -110,11 +109,11 @@ def run(arguments: Sequence[str]) -> int:
         provenance={"flip": settings.flip, **about(dataset, settings.tracklet), **devices.describe()},
     )
     if settings.json:
-        print(json.dumps(report.to_json()))
+        say_json(report.to_json())
     else:
-        Console().print(scores_table_text({dataset.name: report}))
+        show(scores_table_text({dataset.name: report}))
         for note in dataset.notes:
-            print(printable(note))
+            say(note)
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
         title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"

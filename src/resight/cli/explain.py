@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -24,7 +23,7 @@ from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
 from resight.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
 from resight.extraction import extract
-from resight.files import check_output, expanded, printable, write_atomically
+from resight.files import check_output, expanded, json_text, printable, write_atomically
 from resight.models.encoder import Encoder
 from resight.ranking import rank
 from resight.records import Features, ImageTable, Ranking
@@ -32,6 +31,7 @@ from resight.reports.parts import agreement, with_parts
 from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import Strip, ranked_strip
 from resight.reports.tiles import write_png
+from resight.terminal import say, say_json, show
 from resight.training import load_encoder
 
 LISTS = ("--images", "--parts")
@@ -84,7 +84,7 @@ class ExplainSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    flags = joined_lists(["--k" if flag == "-k" else flag for flag in arguments[named:]])
+    flags = joined_lists(arguments[named:])
     (settings,) = read_settings(flags, [ExplainSettings], program="resight explain ENCODER")
     if not named or bool(settings.images) == bool(settings.query):
         raise ConfigError(_WHAT)
@@ -106,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
         about, pictures = _matches(encoder, settings, devices)
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    text = json.dumps(about, indent=1, ensure_ascii=False)
+    text = json_text(about, indent=1)
     if (out / "explain.json").is_file():  # of an earlier call, whose pictures would say something else
         for name in PICTURES:
             (out / name).unlink(missing_ok=True)
@@ -114,11 +114,11 @@ def run(arguments: Sequence[str]) -> int:
     for name, picture in pictures.items():
         write_png(out / name, picture)
     if settings.json:
-        print(text)
+        say_json(about, indent=1)
         return 0
-    Console().print(_table(about))
-    written = (printable((out / name).resolve()) for name in (*pictures, "explain.json"))
-    print(f"written: {', '.join(written)}")
+    show(_table(about))
+    written = (str((out / name).resolve()) for name in (*pictures, "explain.json"))
+    say(f"written: {', '.join(written)}")
     return 0
 
 

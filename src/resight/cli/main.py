@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from resight import __version__
 from resight.errors import ResightError, nearest
+from resight.terminal import complain, listen, say
 
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
@@ -21,6 +20,7 @@ COMMANDS = {
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "the thesis' tables and figures, and our values: resight thesis list|show|run",
     "data": "look at data: resight data info|verify|synthesize",
+    "recipes": "settings that come along, and what they are for: resight recipes [METHOD or NAME]",
 }
 
 
@@ -51,18 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
+        say(*_help())
         return 0
     if words[0] == "--version":
-        print(f"resight {__version__}")
+        say(f"resight {__version__}")
         return 0
     name, *rest = words
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name may hold what the terminal cannot show, or what is no text at all.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    # Libraries report what they load and every process they start; resight says what matters itself.
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("resight").setLevel(logging.INFO)
+    listen()
     try:
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
@@ -74,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResightError as error:
         if debug:
             raise
-        print(f"resight: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         goes_on = (
             "; the same command goes on after the last finished epoch" if name in ("train", "adapt", "thesis") else ""
         )
-        print(f"resight: interrupted{goes_on}", file=sys.stderr)
+        complain(f"interrupted{goes_on}")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
@@ -90,24 +85,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"resight: {where}{error.strerror or error}", file=sys.stderr)
+        complain(f"{where}{error.strerror or error}")
         return 2
 
 
-def _help() -> str:
+def _help() -> list[str]:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items()]
-    return "\n".join(
-        [
-            "resight recognises the same person across cameras, without labels.",
-            "",
-            "usage: resight COMMAND ...        resight COMMAND --help says more",
-            "",
-            *lines,
-            "",
-            "  --debug shows where an error arose; --version says which resight this is.",
-        ]
-    )
+    return [
+        "resight recognises the same person across cameras, without labels.",
+        "",
+        "usage: resight COMMAND ...        resight COMMAND --help says more",
+        "",
+        *lines,
+        "",
+        "  --debug shows where an error arose; --version says which resight this is.",
+    ]
 
 
 if __name__ == "__main__":

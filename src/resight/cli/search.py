@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +22,7 @@ from resight.ranking import rank
 from resight.records import ImageTable, Ints
 from resight.reports.strips import ranked_strip
 from resight.reports.tiles import called, write_png
+from resight.terminal import say, say_json, show
 from resight.training import load_encoder
 
 
@@ -60,8 +59,7 @@ class SearchSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    flags = ["--k" if flag == "-k" else flag for flag in arguments[named:]]
-    (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
+    (settings,) = read_settings(arguments[named:], [SearchSettings], program="resight search QUERY.jpg")
     if not named or not settings.data:
         raise ConfigError(
             "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS"
@@ -99,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
             "person": _names(found.people, dataset.names.get("people", ())),
             "person_id": found.people.tolist(),
         }
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
+        say_json([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
     else:
         _print_table(found.paths.tolist(), similarities.tolist(), cameras)
     # The picture comes last: whatever becomes of its file, the answer has been given.
@@ -119,8 +117,8 @@ def _print_table(paths: Sequence[str], similarities: Sequence[float], cameras: S
     for place, (path, similarity, camera) in enumerate(zip(paths, similarities, cameras, strict=True), 1):
         shown = "–" if camera is None else printable(camera)
         table.add_row(str(place), f"{similarity:.3f}", Text(shown), Text(printable(path)))
-    Console().print(table)
-    print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
+    show(table)
+    say("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
 
 
 def _names(ids: Ints, names: Sequence[str]) -> list[str | None]:

@@ -9,18 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from resight.config import recipes_of
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
 from resight.methods import METHODS
+from resight.models.backbones import DEFAULT_BACKBONE
 from resight.ranking import rank
+from resight.recipe import about_recipe, find_recipe, shipped_paths
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
 from resight.scoring import measure
+from resight.terminal import OneLine, one_line, say, show
 from resight.training import Trained, TrainSettings, read_recipe, train
 
 logger = logging.getLogger(__name__)
@@ -30,9 +32,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight train`."""
     name, *flags = arguments or ("",)
     if name in ("-h", "--help"):
-        print(
-            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]\n"
-            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help lists its settings"
+        say(
+            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]",
+            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help says what is set first,",
+            "resight recipes which recipes there are",
         )
         return 0
     if name not in METHODS:
@@ -45,8 +48,33 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
         )
-    train_and_report(name, load_dataset(*parse_spec(options.data)), settings, options)
+    dataset = load_dataset(*parse_spec(options.data))
+    for warning in _warnings(name, settings, recipes_of(flags)):
+        logger.warning(warning)
+    train_and_report(name, dataset, settings, options)
     return 0
+
+
+def _warnings(name: str, settings: Any, recipes: Sequence[str]) -> list[str]:
+    """Say what a training without a recipe, or with another method's, is about to do."""
+    known = [about_recipe(find_recipe(recipe)) for recipe in recipes]
+    strange = [recipe for recipe in known if recipe.method in METHODS and METHODS[recipe.method][0] != METHODS[name][0]]
+    if known:
+        return [
+            f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {name} takes what it sets, and its own "
+            "numbers for the rest"
+            for recipe in strange
+        ]
+    encoder = settings.encoder
+    steps = f"{settings.epochs * settings.iterations:,} steps" if settings.iterations else f"{settings.epochs} epochs"
+    batch = settings.identities * settings.images
+    download = "" if encoder.weights != "imagenet" or encoder.backbone == DEFAULT_BACKBONE else ", weights to download"
+    sites = [recipe for recipe in map(about_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
+    instead = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
+    return [
+        f"no --config, so {name} has the thesis' numbers: {encoder.backbone}{download}, {steps} of {batch} images of "
+        f"{encoder.height} x {encoder.width}, which asks for a GPU{instead} (resight recipes {name} lists all)"
+    ]
 
 
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
@@ -64,7 +92,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     if not trained.writes:
         return trained
     if trained.reports:
-        Console().print(scores_table_text(trained.reports))
+        show(scores_table_text(trained.reports))
     found = parts = None
     if trained.queries is not None and trained.gallery is not None:
         distance = measure(dataset, options.tracklet)
@@ -84,8 +112,8 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     )
     path = trained.folder / "report.html"
     write_page(path, page)
-    print(f"report: {path.resolve()}")
-    print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
+    say(f"report: {path.resolve()}")
+    say(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
     return trained
 
 
@@ -101,12 +129,12 @@ class _Log(logging.Handler):
     def open(self, folder: Path) -> None:
         """Write to a folder from now on, and what was said before."""
         self._file = _File(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._file.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
         for record in self._before:
             self._file.handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        message = one_line(record.getMessage())
         if record.levelno >= logging.WARNING and message not in self.warnings:
             self.warnings.append(message)
         if self._file is None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.triplet import SoftTriplet
 from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.values import check_kinds
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class ABMTSettings:
     measured_images: int = 1000
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)
@@ -87,6 +89,8 @@ class ABMTSettings:
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
         check_least(self, 0, "learning_rate", "weight_decay", "measured_images", *weights)
+        check_most(self, HEAVIEST, *weights)
+        check_schedule(self)
         if not self.classification_weight + self.soft_classification_weight:
             raise ConfigError("classification_weight and soft_classification_weight must not both be 0")
         check_shares(self, "momentum", "label_smoothing")

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.consistency import Divergence
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.values import check_kinds
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,16 @@ class ICESettings:
     extra_forward: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
+            check_most(self, HEAVIEST, f"{name}_weight")
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs", "clip")
+        check_schedule(self)
         check_shares(self, "momentum", "proxy_momentum", "label_smoothing", "whiten")
 
     def rate(self, epoch: int) -> float:

@@ -31,7 +31,7 @@ from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
@@ -40,6 +40,7 @@ from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.records import Ints
 from resight.runs import Stateful
+from resight.values import check_kinds
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ class SourceSettings:
     batchnorm_chunks: int = 4
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
+        check_schedule(self)
+        check_most(self, HEAVIEST, "classification_weight", "triplet_weight")
         check_shares(self, "decay", "label_smoothing")
         if self.classification_weight <= 0 or self.triplet_weight < 0:
             raise ConfigError("classification_weight must be above 0 and triplet_weight 0 or more")

@@ -79,6 +79,8 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
                 f"head '{text}': '{piece}' is no branch. Expected a (average) or m (max), and how many blocks it has "
                 f"more, 1 to 9, joined with + such as '{ABMT}'"
             )
+    if len(pieces) > 16:
+        raise ConfigError(f"head of {len(pieces)} branches: 16 or fewer, since each is a network")
     if len(pieces) < 2:
         raise ConfigError(f"head '{text}' is a single branch: write 'global', or two or more such as '{ABMT}'")
     return tuple(

@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from resight.errors import ConfigError, WeightsError
+from resight.errors import ConfigError, WeightsError, check_most
 from resight.files import write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
+from resight.values import check_kinds
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
@@ -66,8 +67,11 @@ class EncoderSettings:
     frozen_stages: int = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if min(self.height, self.width) < 32:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
+        check_most(self, 2_048, "height", "width")
+        check_most(self, 65_536, "head_width")
         if self.frozen_stages < 0:
             raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
         if self.head_width < 1:

@@ -76,6 +76,10 @@ class Branch:
         return bool(self.name or self.groups)
 
 
+MOST_BRANCHES = 16
+"""Each is a copy of the backbone's last stage."""
+
+
 def parse_arrangement(text: str) -> tuple[Branch, ...]:
     """Read an arrangement.
 
@@ -89,6 +93,8 @@ def parse_arrangement(text: str) -> tuple[Branch, ...]:
         ConfigError: It is not of the grammar, or names a branch twice.
     """
     branches = tuple(_parse_branch(piece, text) for piece in text.split("+"))
+    if len(branches) > MOST_BRANCHES:
+        raise ConfigError(f"head of {len(branches)} branches: {MOST_BRANCHES} or fewer, since each is a network")
     names = [branch.name for branch in branches if branch.name]
     for name in names:
         if names.count(name) > 1:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, check_most
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
@@ -21,6 +21,7 @@ from resight.numerics.neighbours import k_nearest_by_camera
 from resight.numerics.radius import check_square, rho_eps
 from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
+from resight.values import check_kinds
 
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
@@ -75,6 +76,7 @@ class ClusterSettings:
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)
@@ -87,6 +89,7 @@ class ClusterSettings:
                 raise ConfigError("rho and pairs_per_image say the same in two ways: set one of them to null")
             if not self.pairs_per_image > 0:
                 raise ConfigError(f"pairs_per_image must be above 0, found {self.pairs_per_image}: 3.5 is usual")
+            check_most(self, 10_000, "pairs_per_image")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.other_cameras < 0:

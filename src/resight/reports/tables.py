@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from resight.files import printable
 from resight.records import Report
 
 SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
@@ -57,7 +58,7 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):
-        table.add_row(Text(name, style="bold"), *cells)
+        table.add_row(Text(printable(name), style="bold"), *cells)
     return table
 
 
@@ -164,4 +165,4 @@ def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple
 
 def markdown_cell(text: str) -> str:
     """Keep a name from ending its cell or its row."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(printable(text, lines=True).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -19,11 +19,12 @@ from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
+from resight.terminal import say, show
 from resight.thesis.drawing import draw
 from resight.thesis.exhibits import Exhibit, data_name, load_exhibit, load_scale
 from resight.thesis.pictures import PICTURES
 from resight.thesis.plan import Asked, jobs, load_data, read_data
-from resight.thesis.presenting import console, differing_lines, lines, missing_lines, to_json, to_markdown, to_text
+from resight.thesis.presenting import differing_lines, lines, missing_lines, to_json, to_markdown, to_text
 from resight.thesis.running import Outcome, look, minutes_left, run_jobs
 
 
@@ -66,7 +67,7 @@ def run(name: str, flags: Sequence[str]) -> int:
     data, flags = _taken(flags, "--data", "NAME=PATH")
     weights, flags = _taken(flags, "--weights", "BACKBONE=FILE")
     instead, flags = _taken(flags, "--instead", "THESIS=OURS")
-    (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID")
+    (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
     exhibit = load_exhibit(name)
     places = _places(instead, exhibit)
     given = read_data(data)
@@ -104,13 +105,13 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> in
         _write(exhibit, outcomes, asked, out)
         if index >= 0:
             job, state = planned[index], outcomes[index].state
-            print(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
+            say(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
         # What an equal row shares is done with it.
         now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
         left = {(o.job.key, o.job.result) for o in now if o.state == "left" and o.job.number in wanted}
         if left:
             minutes, basis = minutes_left(now, asked, wanted)
-            print(f"{len(left)} left, about {_duration(minutes)} ({basis})")
+            say(f"{len(left)} left, about {_duration(minutes)} ({basis})")
 
     outcomes = run_jobs(planned, loaded, out, rows=wanted, tell=tell)
     picture = None
@@ -118,14 +119,14 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> in
         picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
     _write(exhibit, outcomes, asked, out, picture)
     own = [line for line in lines(exhibit, outcomes) if line.state != "quoted"]
-    console().print(to_text(exhibit, own, asked))
+    show(to_text(exhibit, own, asked))
     for text in (*differing_lines(own), *missing_lines(own)):
-        print(text)
-    print(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
+        say(text)
+    say(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
     made = [outcome for outcome in outcomes if outcome.job.number in wanted]
     if all(outcome.state == "cannot" for outcome in made):
         (reason, _), *others = Counter(outcome.reason for outcome in made).most_common()
-        print(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
+        say(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
         return 1
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 

@@ -18,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resight.config import dotted, find_recipe, flags_of, write_settings
+from resight.config import dotted, flags_of, write_settings
 from resight.errors import ConfigError, ResightError
 from resight.files import expanded
+from resight.recipe import find_recipe
 from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_name, data_sets, load_scale, source_of
 
 if TYPE_CHECKING:
