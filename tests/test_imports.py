@@ -15,11 +15,25 @@ ROOT = Path(resight.__file__).parent
 
 LAYERS = [
     {"errors"},
-    {"records", "checkpoints", "config", "depthwise", "devices", "files", "progress", "yaml_files"},
+    {
+        "records",
+        "checkpoints",
+        "claims",
+        "compiled",
+        "config",
+        "depthwise",
+        "devices",
+        "files",
+        "history",
+        "meters",
+        "progress",
+        "sealed",
+        "yaml_files",
+    },
     {"numerics", "losses"},
     {"models", "data"},
     # The plan has `runs` at the bottom. It stands here because its protocol of a method names the Encoder.
-    {"extraction", "ranking", "evaluation", "explain", "scoring", "runs"},
+    {"extraction", "ranking", "evaluation", "explain", "scoring", "runs", "vectors"},
     {"methods"},
     {"training"},
     {"thesis"},

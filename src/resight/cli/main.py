@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from resight import __version__
-from resight.errors import ResightError, nearest
+from resight.cli.signals import INTERRUPTED, listen, said
 
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
@@ -44,12 +41,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
-        interrupt.
+        interrupt, 143 and 129 where it was terminated or its terminal has gone.
     """
+    if arguments is not None:
+        return _guarded(arguments)
+    listen()  # before anything is loaded
+    status = _guarded(sys.argv[1:])
+    if status > 128:  # nobody waits for threads that still work, or for other processes
+        os._exit(status)
+    return status
+
+
+def _guarded(arguments: Sequence[str]) -> int:
+    """Run a command; whatever ends it becomes a line and a status."""
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        return _run(words, debug=len(words) < len(arguments))
+    except KeyboardInterrupt as error:
+        goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
+        _say(said(error) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
+        return 128 + getattr(error, "number", INTERRUPTED)
+
+
+def _run(words: Sequence[str], *, debug: bool) -> int:
+    # Loaded here, where an interrupt is answered by a line.
+    import importlib
+    import io
+    import logging
+
+    from resight import __version__
+    from resight.errors import ResightError, nearest
+
     spin_shortly()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -74,14 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResightError as error:
         if debug:
             raise
-        print(f"resight: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
-    except KeyboardInterrupt:
-        goes_on = (
-            "; the same command goes on after the last finished epoch" if name in ("train", "adapt", "thesis") else ""
-        )
-        print(f"resight: interrupted{goes_on}", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,8 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"resight: {where}{error.strerror or error}", file=sys.stderr)
+        _say(f"{where}{error.strerror or error}")
         return 2
+
+
+def _say(text: str) -> None:
+    """Print a line where errors go; a terminal that has gone hears nothing."""
+    with suppress(OSError):
+        print(f"resight: {text}", file=sys.stderr, flush=True)
 
 
 def _help() -> str:
