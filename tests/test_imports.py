@@ -26,6 +26,7 @@ LAYERS = [
         "files",
         "history",
         "meters",
+        "processes",
         "progress",
         "sealed",
         "yaml_files",

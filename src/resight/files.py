@@ -202,7 +202,7 @@ def read_regular(path: Path, most: int) -> bytes:
             raise ValueError("it is no file")
         if status.st_size > most:
             raise ValueError(f"it has {status.st_size:,} bytes, above the limit of {most:,}")
-        return file.read(most)
+        return file.read(status.st_size)
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 
 from resight.cli.signals import INTERRUPTED, listen, said
+
+TYPE_CHECKING = False  # what is imported above is all that an early interrupt meets
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
@@ -109,10 +111,19 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}{error.strerror or error}")
         return 2
+    except RuntimeError as error:
+        from resight.processes import LOST, is_lost
+
+        if debug or not is_lost(error):
+            raise
+        _say(LOST)
+        os._exit(2)  # to take leave of the others would be to wait for them
 
 
 def _say(text: str) -> None:
     """Print a line where errors go; a terminal that has gone hears nothing."""
+    from contextlib import suppress
+
     with suppress(OSError):
         print(f"resight: {text}", file=sys.stderr, flush=True)
 
