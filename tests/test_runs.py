@@ -36,13 +36,13 @@ class Part:
 
 
 class Weights:
-    """Stands in for an encoder: only `save` is asked of it."""
+    """Stands in for an encoder: only `dump` is asked of it."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
 
-    def save(self, path: Path) -> None:
-        write_atomically(path, f"weights {float(self.part.value)}")
+    def dump(self) -> bytes:
+        return f"weights {float(self.part.value)}".encode()
 
 
 class Method:
@@ -51,6 +51,15 @@ class Method:
     def __init__(self, value: float = 0.0, names: tuple[str, ...] = ("part",)) -> None:
         self.parts = {name: Part(value) for name in names}
         self.encoder = Weights(self.parts[names[0]])
+
+
+def saved(folder: Path, *values: float, best: int = 0) -> Run:
+    """Give a run of so many epochs, whose only weight had these values."""
+    run = Run(folder)
+    for epoch, value in enumerate(values):
+        run.log(epoch, {"loss": value})
+        run.checkpoint(epoch, Method(value), best=epoch <= best)
+    return run
 
 
 def equal(left: object, right: object) -> bool:
@@ -165,9 +174,9 @@ def test_a_new_folder_starts_at_the_first_epoch(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_put_back(tmp_path: Path) -> None:
-    Run(tmp_path).checkpoint(4, Method(2.5), best=True)
+    saved(tmp_path, 1.0, 2.0, 2.5)
     fresh = Method()
-    assert Run(tmp_path).resume(fresh) == 5
+    assert Run(tmp_path).resume(fresh) == 3
     assert float(fresh.parts["part"].value) == 2.5
     assert files(tmp_path) == {
         "last.safetensors",
@@ -203,7 +212,7 @@ def test_metrics_are_read_up_to_a_damaged_line(damage: bytes, tmp_path: Path) ->
     run.log(0, {"a": 1.0})
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(path.read_bytes() + damage + path.read_bytes())
-    assert [line["epoch"] for line in run.metrics()] == [0]
+    assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0]
 
 
 def test_what_a_run_without_a_checkpoint_left_does_not_mix_with_the_next(tmp_path: Path) -> None:
@@ -213,7 +222,7 @@ def test_what_a_run_without_a_checkpoint_left_does_not_mix_with_the_next(tmp_pat
         (tmp_path / f"encoder-{which}.safetensors").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     assert Run(tmp_path).resume(Method()) == 0
-    assert run.metrics() == []
+    assert Run(tmp_path).metrics() == []
     assert {path.name for path in tmp_path.iterdir()} - {"metrics.jsonl"} == {"notes.txt"}
 
 
@@ -230,7 +239,8 @@ def test_lines_of_epochs_that_were_not_saved_are_dropped(tmp_path: Path) -> None
 
 
 def test_the_checkpoint_of_another_method_is_refused(tmp_path: Path) -> None:
-    Run(tmp_path).checkpoint(0, Method(names=("part", "memory")), best=True)
+    run = saved(tmp_path, 1.0)
+    run.checkpoint(0, Method(names=("part", "memory")), best=True)
     with pytest.raises(RunError, match="memory") as error:
         Run(tmp_path).resume(Method())
     one_line(error)
@@ -243,11 +253,12 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
     other.write("report.json", {"a": 1})
     other.log(0, {"loss": 1.0})
     assert not folder.exists()
-    Run(folder).checkpoint(0, Method(3.0), best=True)
+    saved(folder, 3.0)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     fresh = Method()
     assert Run(folder, writes=False).resume(fresh) == 1
     assert float(fresh.parts["part"].value) == 3.0
-    assert not (folder / "metrics.jsonl").exists()
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
@@ -256,7 +267,9 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
             super().__init__()
             self.parts = {"part": nn.Linear(size, 1)}
 
-    Run(tmp_path).checkpoint(0, Linear(3), best=False)
+    run = Run(tmp_path)
+    run.log(0, {})
+    run.checkpoint(0, Linear(3), best=False)
     with pytest.raises(RunError, match=r"'part' of the checkpoint .* new folder") as error:
         Run(tmp_path).resume(Linear(4))
     one_line(error)
@@ -301,7 +314,7 @@ def test_an_epochs_line_holds_the_means_of_its_steps(tmp_path: Path) -> None:
 
 def test_the_speed_is_that_of_all_steps_but_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, clock = Run(tmp_path), iter([50.0, 51.0, 53.0, 99.0])
-    monkeypatch.setattr("resight.runs.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("resight.meters.time.monotonic", lambda: next(clock))
     for images in (32, 32, 8):
         run.meter({"loss": torch.tensor(1.0)}, images=images)
     assert run.log(0, {})["images_per_second"] == pytest.approx((32 + 8) / 3, abs=0.01)

@@ -1,14 +1,14 @@
 """Person re-identification without labels.
 
-Importing this is cheap: each name is loaded when it is first used.
+Importing this is cheap, which an early interrupt needs too: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers have it; importing `typing` takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from resight.data.dataset import load_dataset as load_dataset
     from resight.data.splits import Dataset as Dataset
     from resight.data.splits import split_validation as split_validation
@@ -68,6 +68,8 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'resight' has no attribute '{name}'")
+    import importlib
+
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
 from resight.errors import ConfigError, RunError
+from resight.processes import watch
 from resight.records import Ints
 from resight.values import check_kinds
 
@@ -277,6 +278,7 @@ def _launched(settings: DeviceSettings) -> Fabric:
         strategy="ddp",
     )
     fabric.launch()
+    watch(getattr(fabric.strategy.launcher, "procs", ()))
     atexit.register(_part)
     return fabric
 

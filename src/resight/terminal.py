@@ -11,6 +11,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
@@ -34,7 +35,9 @@ def say_json(value: object, *, indent: int | None = None) -> None:
 
 def complain(text: object) -> None:
     """Print an error as one line that says who speaks, on standard error."""
-    sys.stderr.write(f"resight: {one_line(text)}\n")
+    with suppress(OSError):  # a terminal that has gone hears nothing
+        sys.stderr.write(f"resight: {one_line(text)}\n")
+        sys.stderr.flush()
 
 
 def show(renderable: RenderableType) -> None:
@@ -56,7 +59,7 @@ class OneLine(logging.Formatter):
         return one_line(super().format(record))
 
 
-def listen() -> None:
+def open_streams() -> None:
     """Let what is logged, and what Python warns of, be said on standard error, a line each.
 
     Libraries report what they load and every process they start; resight says what matters itself.

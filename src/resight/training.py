@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from resight.config import read_settings, write_settings
+from resight.data.content import content_digest
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, check_least, nearest
-from resight.files import expanded
+from resight.files import check_apart, expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings
@@ -178,6 +179,9 @@ def train(
     devices = Devices(options.device)
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)
+    for data in (dataset, source):
+        if data is not None:
+            check_apart(expanded(options.run), data.root)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
     with run.alone():
         given: dict[str, Any] = {}
@@ -194,6 +198,8 @@ def train(
         images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
         if source is not None:
             given["source"] = load_crops(source.train, settings.encoder.size)
+        tables = [images.table, dataset.query, dataset.gallery, *([] if source is None else [source.train])]
+        run.images = devices.broadcast(content_digest(*tables) if devices.rank == 0 else "")
         seed_epoch(options.seed, 0)
         method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
         run.write(
@@ -289,6 +295,7 @@ def fit(
         for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}", total=iterations):
             run.meter(method.step(batch), images=len(batch))
         values = method.end_epoch()
+        run.check(method)  # before it is scored, which says less
         if evaluate is not None and eval_every and (epoch + 1) % eval_every == 0:
             values |= evaluate(method).scores
         line = run.log(epoch, values)
@@ -306,9 +313,8 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 def _stability(line: Mapping[str, Any]) -> float | None:
     """Give how far an epoch's clusters can be trusted, without labels; None in an epoch without a predecessor."""
-    if "stability" not in line:
-        return None
-    return float(line["stability"]) * (1 - float(line["outlier_share"]))
+    stability, outliers = line.get("stability"), line.get("outlier_share")
+    return None if stability is None or outliers is None else float(stability) * (1 - float(outliers))
 
 
 def _score(line: Mapping[str, Any]) -> float | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from resight.cli.train import train_and_report
 from resight.config import read_settings
@@ -15,14 +15,14 @@ from resight.data.splits import Dataset
 from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.files import expanded
+from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.ranking import rank
 from resight.records import Features, Report
 from resight.reports.strips import query_strips
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
 from resight.terminal import say, show
-from resight.training import read_recipe
+from resight.training import TrainSettings, read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
 """The people of the demo, but for their seed."""
@@ -54,7 +54,18 @@ def run(arguments: Sequence[str]) -> int:
     name = "ice"
     flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
     settings, options = read_recipe(name, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
-    _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as handle:
+        if handle is None:
+            raise DataError(
+                f"another demo runs in {printable(folder)}: wait until it has ended, or name another folder"
+            )
+        _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
+        _show(folder, drawn, name, settings, options)
+    return 0
+
+
+def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, options: TrainSettings) -> None:
     say("1 drawing people: nobody in this demo exists")
     people = synthesize(folder / "people", settings=drawn)
     dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
@@ -77,19 +88,19 @@ def run(arguments: Sequence[str]) -> int:
     say(f"a first search: {(folder / 'search.png').resolve()}")
     say(f"the report:     {(trained.folder / 'report.html').resolve()}")
     say("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
-    return 0
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier demo, and nothing else."""
-    if not folder.exists():
-        return
+    """Remove an earlier demo, and nothing else; what a kill left half drawn is none of it."""
+    tidy(folder)
     found = {path.name for path in folder.iterdir()}
     if found and not (found <= set(PARTS) and (folder / "people" / "dataset.json").is_file()):
-        raise DataError(f"{folder} exists and holds more than an earlier demo: name another folder with --folder")
+        raise DataError(
+            f"{printable(folder)} exists and holds more than an earlier demo: name another folder with --folder"
+        )
     for part in (folder / name for name in reversed(PARTS)):  # the people, by which a demo is known, go last
         if part.is_dir():
-            shutil.rmtree(part)
+            remove_folder(part)
         else:
             part.unlink(missing_ok=True)
 

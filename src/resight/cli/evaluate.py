@@ -29,6 +29,7 @@ from resight.reports.tables import scores_table_text
 from resight.scoring import about, embed, measure
 from resight.terminal import say, say_json, show
 from resight.training import load_encoder
+from resight.vectors import vectors_folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class EvaluateSettings:
         flip: Add the features of the mirrored images; a run's own choice where a run is named.
         tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
         rerank: Re-rank by k-reciprocal neighbours first.
-        cache: A folder that keeps vectors, so that the same encoder on the same images is not run again.
+        cache: A folder that keeps vectors, so that the same encoder on the same images is not run again. Where they
+            become more than 10 GB, those used longest ago go.
         page: Where to write the HTML page; empty writes none.
         json: Print JSON instead of a table.
         encoder: What to score where no run or encoder file is named: a backbone as its weights are.
@@ -74,7 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     if named and settings.encoder != EncoderSettings():
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
-    dataset = load_dataset(*parse_spec(settings.data))
+    kind, place = parse_spec(settings.data)
+    cache, dataset = vectors_folder(settings.cache, place), load_dataset(kind, place)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:
@@ -89,7 +92,6 @@ def run(arguments: Sequence[str]) -> int:
             f"a folder of crops, in its {LABELS}"
         )
     devices = Devices(settings.device)
-    cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
     queries, gallery = (
         embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)

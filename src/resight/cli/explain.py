@@ -33,6 +33,7 @@ from resight.reports.strips import Strip, ranked_strip
 from resight.reports.tiles import write_png
 from resight.terminal import say, say_json, show
 from resight.training import load_encoder
+from resight.vectors import vectors_folder
 
 LISTS = ("--images", "--parts")
 """Flags that take several words."""
@@ -60,7 +61,8 @@ class ExplainSettings:
         parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
             empty.
         out: The folder for the pictures and `explain.json`.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
+            become more than 10 GB, those used longest ago go.
         json: Print the JSON instead of a table.
         device: Where it runs.
     """
@@ -204,9 +206,9 @@ def _results(
         read_image(settings.result, encoder.settings.size)  # its errors name the file and the reason
         gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
     else:
-        dataset = load_dataset(*parse_spec(settings.data))
+        kind, place = parse_spec(settings.data)
+        cache, dataset = vectors_folder(settings.cache, place), load_dataset(kind, place)
         searched = dataset.gallery if len(dataset.gallery) else dataset.train
-        cache = expanded(settings.cache) if settings.cache else None
         gallery = extract(encoder, searched, devices=devices, cache=cache)
     ranking = rank(queries, gallery, k=settings.k, device=devices.device)
     return gallery[ranking.ids[0]], Ranking(np.arange(len(ranking.ids[0]))[None], ranking.distances)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Sequence
 
-from resight import __version__
-from resight.errors import ResightError, nearest
-from resight.terminal import complain, listen, say
+from resight.cli.signals import INTERRUPTED, listen, said
+
+TYPE_CHECKING = False  # what is imported above is all that an early interrupt meets
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
@@ -44,12 +44,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
-        interrupt.
+        interrupt, 143 and 129 where it was terminated or its terminal has gone.
     """
+    if arguments is not None:
+        return _guarded(arguments)
+    listen()  # before anything is loaded
+    status = _guarded(sys.argv[1:])
+    if status > 128:  # nobody waits for threads that still work, or for other processes
+        os._exit(status)
+    return status
+
+
+def _guarded(arguments: Sequence[str]) -> int:
+    """Run a command; whatever ends it becomes a line and a status."""
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        return _run(words, debug=len(words) < len(arguments))
+    except KeyboardInterrupt as error:
+        goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
+        from resight.terminal import complain
+
+        complain(said(error) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
+        return 128 + getattr(error, "number", INTERRUPTED)
+
+
+def _run(words: Sequence[str], *, debug: bool) -> int:
+    # Loaded here, where an interrupt is answered by a line.
+    import importlib
+
+    from resight import __version__
+    from resight.errors import ResightError, nearest
+    from resight.terminal import complain, open_streams, say
+
     spin_shortly()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
         say(*_help())
         return 0
@@ -57,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"resight {__version__}")
         return 0
     name, *rest = words
-    listen()
+    open_streams()
     try:
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
@@ -71,12 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(error)
         return 2
-    except KeyboardInterrupt:
-        goes_on = (
-            "; the same command goes on after the last finished epoch" if name in ("train", "adapt", "thesis") else ""
-        )
-        complain(f"interrupted{goes_on}")
-        return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,6 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}")
         return 2
+    except RuntimeError as error:
+        from resight.processes import LOST, is_lost
+
+        if debug or not is_lost(error):
+            raise
+        complain(LOST)
+        os._exit(2)  # to take leave of the others would be to wait for them
 
 
 def _help() -> list[str]:

@@ -24,6 +24,7 @@ from resight.reports.strips import ranked_strip
 from resight.reports.tiles import called, write_png
 from resight.terminal import say, say_json, show
 from resight.training import load_encoder
+from resight.vectors import vectors_folder
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class SearchSettings:
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
         k: How many results.
         strip: Where to write the picture of the results, a PNG; empty writes none.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
+            become more than 10 GB, those used longest ago go.
         json: Print JSON instead of a table: of each result the path, the similarity, and the camera and the person as
             the data call them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
         backbone: What to search with where no encoder is named.
@@ -78,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = load_dataset(kind, place)
     devices = Devices(settings.device)
     devices.place(encoder)
-    cache = expanded(settings.cache) if settings.cache else None
+    cache = vectors_folder(settings.cache, place)
     gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
     queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
     if devices.rank > 0:  # of several processes one speaks

@@ -230,29 +230,43 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
     Raises:
         Exception: The first that ``work`` raises; the rows that are still waiting are dropped.
     """
+    stopped = threading.Event()
 
     def chunk(rows: range) -> range:
         for row in rows:
+            if stopped.is_set():
+                break
             work(row)
         return rows
 
-    pool = open_pool()
-    try:
+    with open_pool(stopped) as pool:
         chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
         finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
         rows_done = (row for future in finished for row in future.result())
         for _ in watched(rows_done, what, total=count) if progress else rows_done:
             pass
-    finally:
-        # An interrupt must not wait for the rows that are still in the queue.
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def open_pool() -> ThreadPoolExecutor:
-    """Open a pool of as many threads as this process may use, at most 32."""
+@contextlib.contextmanager
+def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Open a pool of as many threads as this process may use, at most 32.
+
+    An error or an interrupt drops what is in the queue, and does not wait for what is being done.
+
+    Args:
+        stopped: Is set then, for work that takes long to look at.
+    """
     # Not as many as the machine has cores: containers are often given a few of many.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    try:
+        yield pool
+    except BaseException:
+        if stopped is not None:
+            stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import augment, draw
@@ -53,7 +54,6 @@ from resight.models.folding import folded, sharing
 from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
-from resight.runs import Stateful
 
 logger = logging.getLogger(__name__)
 

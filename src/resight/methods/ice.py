@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
 from resight.data.transforms import Draws, augment, draw, to_float
@@ -44,7 +45,6 @@ from resight.models.folding import folded
 from resight.models.memory import ProxyMemory
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints
-from resight.runs import Stateful
 
 
 class ICE:

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_random
 from resight.data.sheet import LABELS
@@ -44,7 +45,6 @@ from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.partitions import SCR as ARRANGEMENT
 from resight.records import Ints
-from resight.runs import Stateful
 from resight.values import check_kinds
 
 AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))

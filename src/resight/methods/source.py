@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.sheet import LABELS
@@ -39,7 +40,6 @@ from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.records import Ints
-from resight.runs import Stateful
 from resight.values import check_kinds
 
 

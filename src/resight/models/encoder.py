@@ -13,19 +13,28 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from resight.checkpoints import check_alike
 from resight.errors import ConfigError, WeightsError, check_most
-from resight.files import write_atomically
+from resight.files import printable, write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
+from resight.sealed import DamagedError, read_fields, seal, unseal
 from resight.values import check_kinds
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
+
+LARGEST = 2048
+"""The most pixels of a side of the images; crops of people have 256 or 384."""
+
+WIDEST = 2**14
+"""The longest vector that an arrangement may reduce a part to."""
+
+SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
+"""The texts in the header of an encoder's file."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,14 @@ class EncoderSettings:
         check_kinds(self)
         if min(self.height, self.width) < 32:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
-        check_most(self, 2_048, "height", "width")
-        check_most(self, 65_536, "head_width")
+        check_most(self, LARGEST, "height", "width")
+        check_most(self, WIDEST, "head_width")
         if self.frozen_stages < 0:
             raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
         if self.head_width < 1:
             raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
+        if len(self.head) > 100:
+            raise ConfigError(f"a head has at most 100 letters, found {len(self.head):,}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
         if is_asymmetric(self.head):
@@ -305,14 +316,14 @@ class Encoder(nn.Module):
             digest.update(value.detach().cpu().flatten().clone().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def dump(self) -> bytes:
+        """Turn weights and settings into one safetensors file; the same ones give the same bytes."""
+        texts = {SETTINGS: json.dumps(dataclasses.asdict(self.settings))}
+        return seal(self.state_dict(), texts | {PROVENANCE: json.dumps(dataclasses.asdict(self.provenance))})
+
     def save(self, path: Path) -> None:
         """Write weights and settings to one safetensors file, atomically."""
-        metadata = {
-            "resight.encoder": json.dumps(dataclasses.asdict(self.settings)),
-            "resight.provenance": json.dumps(dataclasses.asdict(self.provenance)),
-        }
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
-        write_atomically(path, save(state, metadata))
+        write_atomically(path, self.dump())
 
     @staticmethod
     def load(path: Path) -> Encoder:
@@ -322,30 +333,40 @@ class Encoder(nn.Module):
             WeightsError: The file is absent, damaged, or holds no encoder.
         """
         if not path.is_file():
-            raise WeightsError(f"no encoder at '{path}': expected a .safetensors file that resight wrote")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            settings = EncoderSettings(**json.loads(metadata["resight.encoder"]))
-            provenance = Provenance(**json.loads(metadata["resight.provenance"]))
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise WeightsError(
-                f"'{path}' holds no resight encoder ({type(error).__name__}: {error}): give a run folder, or the "
-                "encoder-best.safetensors of one"
+                f"no encoder at '{printable(path)}': expected a .safetensors file that resight wrote, or a run folder"
+            )
+        try:
+            state, texts = unseal(path, [SETTINGS, PROVENANCE], unsealed=True)
+            settings = read_fields(EncoderSettings, texts[SETTINGS])
+            provenance = read_fields(Provenance, texts[PROVENANCE])
+        except (DamagedError, ConfigError, OSError) as error:
+            raise WeightsError(
+                f"'{printable(path)}' is damaged, or no resight encoder ({printable(_reason(error))}): give a run "
+                "folder, or the encoder-best.safetensors of one"
             ) from error
-        backbone, _ = build_backbone(
-            settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
-        )
-        encoder = Encoder(settings, backbone, provenance)
         try:
+            with torch.device("meta"):  # costs no memory, whatever the header asks for
+                check_alike(_built(settings, provenance).state_dict(), state)
+            encoder = _built(settings, provenance)
             encoder.load_state_dict(state)
-        except RuntimeError as error:
-            first = str(error).splitlines()[1:2] or [str(error)]  # torch lists every tensor, a line each
+        except Exception as error:  # libraries raise many kinds where a network cannot be built as it is described
             raise WeightsError(
-                f"the weights in '{path}' do not fit the encoder it describes: {first[0].strip()[:200]}"
+                f"the weights in '{printable(path)}' do not fit the encoder it describes: {printable(_reason(error))}"
             ) from error
         return encoder.eval()
+
+
+def _built(settings: EncoderSettings, provenance: Provenance) -> Encoder:
+    backbone, _ = build_backbone(
+        settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
+    )
+    return Encoder(settings, backbone, provenance)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 @contextmanager
