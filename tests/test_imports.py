@@ -33,7 +33,6 @@ LAYERS = [
         "history",
         "meters",
         "processes",
-        "progress",
         "sealed",
         "yaml_files",
     },
