@@ -15,7 +15,7 @@ ROOT = Path(resight.__file__).parent
 
 LAYERS = [
     {"errors"},
-    {"records", "checkpoints", "config", "depthwise", "devices", "files", "progress"},
+    {"records", "checkpoints", "config", "depthwise", "device_settings", "devices", "files", "progress"},
     {"numerics", "losses"},
     {"models", "data"},
     # The plan has `runs` at the bottom. It stands here because its protocol of a method names the Encoder.

@@ -11,10 +11,10 @@ from rich.console import Console
 from resight.cli.train import train_and_report
 from resight.data.dataset import load_dataset, parse_spec
 from resight.errors import ConfigError
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
-from resight.training import BUILD, load_encoder, read_recipe
+from resight.training import BUILD, read_recipe
 
 METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
 KEPT = ("height", "width", *BUILD)

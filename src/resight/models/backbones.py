@@ -21,12 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.models.residual_attention import CHANNELS, attention56
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-"""The backbone whose ImageNet weights come with the installation."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
