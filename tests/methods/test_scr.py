@@ -28,7 +28,7 @@ from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
 from resight.models.encoder import EncoderSettings, load_encoder
-from resight.models.partitions import SCR as ARRANGEMENT
+from resight.models.heads import SCR as ARRANGEMENT
 from resight.runs import Run
 from resight.training import TrainSettings, fit, read_recipe, train
 

@@ -6,14 +6,12 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from resight.cli.train import train_and_report
 from resight.data.dataset import load_dataset, parse_spec
 from resight.errors import ConfigError
 from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
-from resight.reports.tables import changes_table_text
+from resight.reports.tables import changes_table_text, table_text
 from resight.training import BUILD, read_recipe
 
 METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
@@ -54,11 +52,11 @@ def run(arguments: Sequence[str]) -> int:
     dataset = load_dataset(*parse_spec(options.data))
     trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
-        Console().print(changes_table_text(trained.metrics))
+        print(table_text(changes_table_text(trained.metrics)))
         if not trained.reports:
             image = str(dataset.train.paths[0])
             search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
-            print("Without labels this proves nothing: look at searches, of any image (one of these is found first):")
+            print("Without labels this proves nothing: look at searches, of any image:")
             print(shlex.join(search))
     return 0
 

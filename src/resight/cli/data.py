@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from resight.config import read_settings
@@ -19,6 +18,7 @@ from resight.data.verify import Description, SplitFacts, VerifyReport, describe,
 from resight.errors import ConfigError, counted, nearest
 from resight.files import check_output, expanded, printable
 from resight.records import UNKNOWN
+from resight.reports.tables import table_text
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -125,7 +125,7 @@ def _print_description(description: Description) -> None:
     for name in columns[0] if columns else ():
         if name != "tracklets" or any(facts.tracklets for facts in splits.values()):
             table.add_row(name, *(column[name] for column in columns))
-    Console().print(table)
+    print(table_text(table))
     for note in description.notes:
         print(printable(note))
     _print_list("worth knowing", description.warnings)

@@ -21,7 +21,7 @@ from resight.files import expanded
 from resight.ranking import rank
 from resight.records import Features, Report
 from resight.reports.strips import query_strips
-from resight.reports.tables import scores_table_text
+from resight.reports.tables import scores_table_text, table_text
 from resight.reports.tiles import write_png
 from resight.training import read_recipe
 
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 
     console.print("[bold]3[/] before and after, beside a colour histogram")
     rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
-    console.print(scores_table_text(rows))
+    print(table_text(scores_table_text(rows)))
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)

@@ -1,30 +1,54 @@
-"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?"""
+"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?
+
+torch and what stands on it, which take seconds to load, are loaded where the search begins: help and mistakes do not
+wait for them.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resight.cli.queries import (
+    LISTED,
+    Images,
+    find_images,
+    load_searched,
+    split_words,
+    tell_fewer,
+    tell_frames,
+    tell_problems,
+)
 from resight.config import read_settings
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.images import read_image
-from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError
-from resight.extraction import extract
+from resight.data.dataset import parse_spec
+from resight.data.splits import Dataset
+from resight.device_settings import DeviceSettings
+from resight.errors import ConfigError, counted
 from resight.files import check_output, expanded, printable
-from resight.models.encoder import Encoder, EncoderSettings
-from resight.ranking import rank
-from resight.records import ImageTable, Ints
-from resight.reports.strips import ranked_strip
-from resight.reports.tiles import called, write_png
-from resight.training import load_encoder
+from resight.models.encoder_settings import EncoderSettings, encoder_file
+from resight.records import ImageTable
+from resight.reports.tables import MISSING, table_text
+
+if TYPE_CHECKING:
+    from resight.devices import Devices
+    from resight.records import Features, Floats, Ranking
+
+STRIPS = 20
+"""Queries that one picture shows."""
+
+RESULTS = 50
+"""Results that a picture shows of each."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,17 +58,20 @@ class SearchSettings:
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
-        k: How many results.
+        queries: A list of more images to search for, a file with one path a line; `-` reads it from standard input.
+        k: How many results for each image. Its own file is not among them.
         strip: Where to write the picture of the results, a PNG; empty writes none.
         cache: A folder that keeps vectors, so that the next search does not embed the same images again.
-        json: Print JSON instead of a table: of each result the path, the similarity, and the camera and the person as
-            the data call them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
+        json: Print JSON instead of tables: for each image its path as `query` and its `results`, or the `error` where
+            it cannot be read. Of each result the path, the similarity, and the camera and the person as the data call
+            them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
         backbone: What to search with where no encoder is named.
         device: Where it runs.
     """
 
     data: str = ""
     encoder: str = ""
+    queries: str = ""
     k: int = 10
     strip: str = ""
     cache: str = ""
@@ -57,72 +84,201 @@ class SearchSettings:
             raise ConfigError(f"k must be 1 or more, found {self.k}")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a search found for one query.
+
+    Attributes:
+        query: Its path.
+        results: Of each result its path, similarity, camera and person.
+        error: Why the query cannot be read; empty where it can.
+    """
+
+    query: str
+    results: tuple[Mapping[str, Any], ...] = ()
+    error: str = ""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
-    named = bool(arguments) and not arguments[0].startswith("-")
-    flags = ["--k" if flag == "-k" else flag for flag in arguments[named:]]
+    words, flags = split_words(arguments)
     (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
-    if not named or not settings.data:
+    if not (words or settings.queries) or not settings.data:
         raise ConfigError(
-            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS"
+            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS; several "
+            "images, a folder of them, or a list by --queries FILE"
         )
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
-    query = arguments[0]
     kind, place = parse_spec(settings.data)
-    strip = expanded(settings.strip) if settings.strip else None
-    if strip is not None:
-        if os.path.realpath(strip) == os.path.realpath(query):
-            raise ConfigError(f"--strip {settings.strip} is the query itself, and would replace it: name another file")
-        check_output(strip, suffix=".png", data=place)  # mistakes are said before anything is embedded
+    asked = find_images(words, settings.queries)
+    if settings.strip:
+        _check_strip(settings.strip, asked, [place, *filter(Path.is_dir, map(expanded, words))])
+    if settings.encoder:
+        encoder_file(settings.encoder)  # its error names the file
+    dataset, searched = load_searched(kind, place)
+    tell_problems(asked.problems)
+    tell_frames(asked.paths)
+    tell_fewer(len(searched), settings.k)
+    answers = _answers(asked, dataset, searched, settings)
+    if answers is None:  # of several processes one speaks
+        return 0
+    if settings.json:
+        print(json.dumps([_plain(answer) for answer in answers]))
+    else:
+        _print_tables([answer for answer in answers if not answer.error], people=searched.has_people)
+    # The picture comes last: whatever becomes of its file, the answer has been given.
+    if settings.strip:
+        _write_strip(expanded(settings.strip), [answer for answer in answers if not answer.error], dataset)
+    return 1 if any(answer.error for answer in answers) else 0
+
+
+def _check_strip(strip: str, asked: Images, folders: Sequence[Path]) -> None:
+    """Make sure that a strip replaces no image and goes among none; nothing is embedded before."""
+    path = expanded(strip)
+    if os.path.realpath(path) in map(os.path.realpath, asked.paths):
+        raise ConfigError(f"--strip {strip} is the query itself, and would replace it: name another file")
+    for folder in folders:
+        check_output(path, suffix=".png", data=folder)
+
+
+def _answers(asked: Images, dataset: Dataset, searched: ImageTable, settings: SearchSettings) -> list[Answer] | None:
+    """Search for each image; None in all processes but the first."""
+    from resight.data.crops import load_crops
+    from resight.devices import Devices
+    from resight.extraction import extract
+    from resight.models.encoder import Encoder, load_encoder
+
     encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
-    read_image(query, encoder.settings.size)  # its errors name the file and the reason
-    dataset = load_dataset(kind, place)
     devices = Devices(settings.device)
     devices.place(encoder)
+    crops = load_crops(ImageTable(np.array(asked.paths)), encoder.settings.size)
+    tell_problems(crops.problems[1:])  # the first has been said
     cache = expanded(settings.cache) if settings.cache else None
-    gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
-    queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
-    if devices.rank > 0:  # of several processes one speaks
-        return 0
-    ranking = rank(queries, gallery, k=settings.k, device=devices.device)
-    ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
-    found = gallery.table[ids]
-    places = dataset.names.get("cameras", ())
-    cameras = _names(found.cameras, places)
-    if settings.json:
-        columns: dict[str, Sequence[object]] = {
-            "path": found.paths.tolist(),
-            "similarity": similarities.tolist(),
-            "camera": cameras,
-            "camera_id": found.cameras.tolist(),
-            "person": _names(found.people, dataset.names.get("people", ())),
-            "person_id": found.people.tolist(),
+    gallery = extract(encoder, searched, devices=devices, cache=cache)
+    queries = extract(encoder, crops, devices=devices)
+    if devices.rank > 0:
+        return None
+    found = _results(queries, gallery, dataset, k=settings.k, devices=devices)
+    failed = [Answer(path, error=reason) for path, reason in (*asked.problems, *crops.problems)]
+    return [*(Answer(path, found[path]) for path in queries.table.paths.tolist()), *failed]
+
+
+def _results(
+    queries: Features, gallery: Features, dataset: Dataset, *, k: int, devices: Devices
+) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    """Give the results of each query by its path."""
+    from resight.ranking import BLOCK, rank_others, similarities
+
+    found, inside = dict[str, tuple[Mapping[str, Any], ...]](), 0
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        ranking, own = rank_others(block, gallery, k=k, device=devices.device)
+        inside += int(own.sum())
+        alike = similarities(block, gallery, ranking, rows=range(len(block)))
+        for row, path in enumerate(block.table.paths.tolist()):
+            found[path] = _described(gallery.table, ranking, alike, row, dataset)
+    if inside:
+        which = "the image itself lies" if len(queries) == 1 else f"{inside:,} of the {len(queries):,} images lie"
+        logger.info("%s in %s: left out of its own results", which, printable(dataset.root))
+    return found
+
+
+def _described(
+    gallery: ImageTable, ranking: Ranking, alike: Floats, row: int, dataset: Dataset
+) -> tuple[Mapping[str, Any], ...]:
+    """Say of each result of a query what is known of it."""
+    there = ranking.ids[row] >= 0
+    found = gallery[ranking.ids[row][there]]
+    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
+    return tuple(
+        {
+            "path": path,
+            "similarity": similarity,
+            "camera": _name(camera, cameras),
+            "camera_id": camera,
+            "person": None if person in dataset.nobody else _name(person, people),
+            "person_id": person,
         }
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
+        for path, similarity, camera, person in zip(
+            found.paths.tolist(), alike[row][there].tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
+        )
+    )
+
+
+def _name(number: int, names: Sequence[str]) -> str | None:
+    """Say what the data call an id; None where it is unknown."""
+    return None if number < 0 else names[number] if names else str(number)
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    if answer.error:
+        return {"query": answer.query, "error": answer.error}
+    return {"query": answer.query, "results": list(answer.results)}
+
+
+def _print_tables(answers: Sequence[Answer], *, people: bool) -> None:
+    """Print a table for each query, or, of many, one with the first result of each."""
+    many = len(answers) > LISTED
+    if many:
+        rows = [[printable(answer.query), *row] for answer in answers for row in _rows(answer, people)[:1]]
+        print(table_text(_table(f"The most similar to each of {len(answers):,} images", ["query"], rows, people)))
+        print("--json lists the other results of each")
     else:
-        _print_table(found.paths.tolist(), similarities.tolist(), cameras)
-    # The picture comes last: whatever becomes of its file, the answer has been given.
-    if strip is not None:
-        seen_by = [called(int(camera), places, "camera") for camera in found.cameras]
-        captions = [f"{similarity:.3f}\n{by}" for similarity, by in zip(similarities, seen_by, strict=True)]
-        picture = ranked_strip(query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions)
-        write_png(strip, picture)
-    return 0
-
-
-def _print_table(paths: Sequence[str], similarities: Sequence[float], cameras: Sequence[str | None]) -> None:
-    table = Table(title="Probable matches, most similar first", title_justify="left")
-    for column in ("rank", "similarity", "camera", "image"):
-        wide = column == "image"  # of long paths, only the path is broken into lines
-        table.add_column(column, justify="left" if wide else "right", no_wrap=not wide, overflow="fold")
-    for place, (path, similarity, camera) in enumerate(zip(paths, similarities, cameras, strict=True), 1):
-        shown = "–" if camera is None else printable(camera)
-        table.add_row(str(place), f"{similarity:.3f}", Text(shown), Text(printable(path)))
-    Console().print(table)
+        for answer in answers:
+            title = f"Probable matches for {answer.query}, most similar first"
+            print(table_text(_table(printable(title), [], _rows(answer, people), people)), end="\n\n")
     print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
 
 
-def _names(ids: Ints, names: Sequence[str]) -> list[str | None]:
-    """Say what the data call each id; None where it is unknown."""
-    return [None if number < 0 else names[number] if names else str(number) for number in ids.tolist()]
+def _rows(answer: Answer, people: bool) -> list[list[str]]:
+    """Give the cells of a query's results."""
+    columns = ["person", "camera"] if people else ["camera"]
+    return [
+        [
+            str(place),
+            f"{result['similarity']:.3f}",
+            *(MISSING if result[column] is None else printable(result[column]) for column in columns),
+            printable(result["path"]),
+        ]
+        for place, result in enumerate(answer.results, 1)
+    ]
+
+
+def _table(title: str, first: Sequence[str], rows: Sequence[Sequence[str]], people: bool) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    for column in (*first, "rank", "similarity", *(["person"] if people else []), "camera", "image"):
+        path = column in ("query", "image")  # of long paths, only the path is broken into lines
+        table.add_column(
+            column, justify="left" if path else "right", no_wrap=not path, overflow="fold" if path else "ellipsis"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _write_strip(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
+    """Draw the results of each query, a row each."""
+    from resight.reports.strips import ranked_strip, stacked
+    from resight.reports.tiles import called, write_png
+
+    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
+    drawn = []
+    for answer in answers[:STRIPS]:
+        results = answer.results[:RESULTS]
+        captions = [
+            "\n".join(
+                [
+                    f"{result['similarity']:.3f}",
+                    called(result["camera_id"], cameras, "camera"),
+                    *([called(result["person_id"], people, "person")] if result["person"] is not None else []),
+                ]
+            )
+            for result in results
+        ]
+        paths = [result["path"] for result in results]
+        drawn.append(ranked_strip(answer.query, paths, verdicts=["unknown"] * len(paths), captions=captions))
+    write_png(path, stacked(drawn))
+    if len(answers) > STRIPS or any(len(answer.results) > RESULTS for answer in answers):
+        shown = f"{counted(min(len(answers), STRIPS), 'image')} of {len(answers):,}, {RESULTS} results of each at most"
+        logger.info("%s shows %s", printable(path), shown)

@@ -16,8 +16,9 @@ from rich.text import Text
 from resight.config import read_settings
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
+from resight.reports.tables import table_text
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, scales
-from resight.thesis.presenting import console, lines, listed, to_json, to_markdown, to_text
+from resight.thesis.presenting import lines, listed, to_json, to_markdown, to_text
 
 ACTIONS = ("list", "show", "run")
 USAGE = (
@@ -93,7 +94,7 @@ def _list(settings: ListSettings) -> int:
         idle = each.kind if each.kind != "table" else "nothing to run"
         about = [*each.data, *(reason for reason in each.missing if not each.data)] or [idle]
         table.add_row(each.id, Text(each.title), *able, Text(", ".join(about)))
-    console().print(table)
+    print(table_text(table))
     print("full needs the weights of the recipe's backbone: from its hub, or --weights BACKBONE=FILE")
     return 0
 
@@ -110,9 +111,8 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
         pages = [path.with_suffix(".md").read_text(encoding="utf-8") for path in written]
         print("\n".join(pages or [to_markdown(exhibit, lines(exhibit, []))]), end="")
         return 0
-    terminal = console()
     if exhibit.rows and exhibit.groups and any(group.scores for group in exhibit.groups):
-        terminal.print(to_text(exhibit, lines(exhibit, [])))
+        print(table_text(to_text(exhibit, lines(exhibit, []))))
     else:
         print(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})")
     if exhibit.shows:

@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
@@ -18,7 +16,7 @@ from resight.explain import part_similarities
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
-from resight.reports.tables import scores_table_text
+from resight.reports.tables import scores_table_text, table_text
 from resight.reports.training import training_page
 from resight.scoring import measure
 from resight.training import Trained, TrainSettings, read_recipe, train
@@ -64,7 +62,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     if not trained.writes:
         return trained
     if trained.reports:
-        Console().print(scores_table_text(trained.reports))
+        print(table_text(scores_table_text(trained.reports)))
     found = parts = None
     if trained.queries is not None and trained.gallery is not None:
         distance = measure(dataset, options.tracklet)

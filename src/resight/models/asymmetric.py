@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone
 from resight.models.chain import SIDE, Chain, chain
-from resight.models.heads import ABMT as ABMT
 from resight.models.heads import AsymmetricBranch
 
 

@@ -33,7 +33,6 @@ from torch import Tensor, nn
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone, set_stride
 from resight.models.chain import SIDE, Chain, chain
-from resight.models.heads import SCR as SCR
 from resight.models.heads import Branch
 
 SHARED_STRIDE = 16

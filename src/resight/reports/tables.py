@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.box import Box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
 from resight.records import Report
@@ -19,6 +23,63 @@ COLUMNS = (*SCORES, "queries", "without a match")
 """The columns of a score table, after the name."""
 
 MISSING = "–"
+
+LEAST = 20
+"""Letters that a column of paths keeps at least, however narrow the terminal."""
+
+_UNFRAMED = Box("  ╷ \n  │ \n╶─┼╴\n  │ \n╶─┼╴\n╶─┼╴\n  │ \n  ╵ \n")
+
+
+def table_text(table: Table) -> str:
+    """Lay a table out for where standard output goes.
+
+    On a terminal a column that folds (``overflow="fold"``, paths) is broken anywhere, others at their spaces and never
+    in a name; what is still too wide is the terminal's to wrap. Elsewhere each row is one line without a frame, however
+    long, so that it can be searched and its path copied.
+
+    Args:
+        table: Its title, where it has one, is plain text.
+
+    Returns:
+        Its lines, the title first.
+    """
+    table, console = copy.copy(table), Console()
+    table.columns = [copy.copy(column) for column in table.columns]
+    title, table.title = table.title, None
+    sizes = [_size(console, column) for column in table.columns]
+    widths = [most for _, most in sizes]
+    if console.is_terminal:
+        widths = _fitted(widths, [least for least, _ in sizes], console.width - 3 * len(sizes) - 1)
+    else:
+        table.box, table.show_edge, table.pad_edge = _UNFRAMED, False, False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width, column.no_wrap = width, False
+    wide = Console(width=sum(widths) + 3 * len(widths) + 1)
+    with wide.capture() as captured:
+        wide.print(table)
+    lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
+    return "\n".join([*([str(title)] if title else []), *lines])
+
+
+def _size(console: Console, column: Column) -> tuple[int, int]:
+    """Give the letters that a column needs at least, and those that it would take."""
+    options = console.options.update(width=10**6)
+    sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+    least, most = (max(size[end] for size in sizes) for end in (0, 1))
+    if column.overflow == "fold":
+        return min(most, LEAST), most
+    return (most if column.no_wrap else least), most
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Narrow the widest columns, none below its least, until all fit."""
+    fitted = list(widths)
+    while sum(fitted) > room:
+        able = [place for place, width in enumerate(fitted) if width > least[place]]
+        if not able:
+            break
+        fitted[max(able, key=lambda place: fitted[place])] -= 1
+    return fitted
 
 
 def percent(share: float | None) -> str:
@@ -53,7 +114,7 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
         A rich table, scores in percent. Names are plain text: markup in one is shown, never obeyed.
     """
     table = Table(title="Scores (%)", title_justify="left")
-    table.add_column("", overflow="fold")  # a long name takes two lines, and is not cut
+    table.add_column("")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):

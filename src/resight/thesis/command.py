@@ -18,12 +18,13 @@ from resight.device_settings import DeviceSettings
 from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
+from resight.reports.tables import table_text
 from resight.reports.tiles import write_png
 from resight.thesis.drawing import draw
 from resight.thesis.exhibits import Exhibit, data_name, load_exhibit, load_scale
 from resight.thesis.pictures import PICTURES
 from resight.thesis.plan import Asked, jobs, load_data, read_data
-from resight.thesis.presenting import console, differing_lines, lines, missing_lines, to_json, to_markdown, to_text
+from resight.thesis.presenting import differing_lines, lines, missing_lines, to_json, to_markdown, to_text
 from resight.thesis.running import Outcome, look, minutes_left, run_jobs
 
 
@@ -118,7 +119,7 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> in
         picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
     _write(exhibit, outcomes, asked, out, picture)
     own = [line for line in lines(exhibit, outcomes) if line.state != "quoted"]
-    console().print(to_text(exhibit, own, asked))
+    print(table_text(to_text(exhibit, own, asked)))
     for text in (*differing_lines(own), *missing_lines(own)):
         print(text)
     print(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -175,16 +174,10 @@ def to_text(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = None)
     head, body = cells(exhibit, found, asked)
     table = Table(title=Text(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})"), title_justify="left")
     for index, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right", overflow="fold")
+        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right")
     for row in body:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def console() -> Console:
-    """Give a console that is wide enough for a table wherever the output goes."""
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
 
 
 def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple[list[str], list[list[str]]]:
