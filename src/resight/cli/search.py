@@ -221,13 +221,13 @@ def _print_tables(answers: Sequence[Answer], *, people: bool) -> None:
     """Print a table for each query, or, of many, one with the first result of each."""
     many = len(answers) > LISTED
     if many:
-        rows = [[printable(answer.query), *row] for answer in answers for row in _rows(answer, people)[:1]]
-        print(table_text(_table(f"The most similar to each of {len(answers):,} images", ["query"], rows, people)))
+        rows = [[printable(answer.query), *row[1:]] for answer in answers for row in _rows(answer, people)[:1]]
+        print(table_text(_table(f"The most similar to each of {len(answers):,} images", "query", rows, people)))
         print("--json lists the other results of each")
     else:
         for answer in answers:
             title = f"Probable matches for {answer.query}, most similar first"
-            print(table_text(_table(printable(title), [], _rows(answer, people), people)), end="\n\n")
+            print(table_text(_table(printable(title), "rank", _rows(answer, people), people)), end="\n\n")
     print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
 
 
@@ -245,9 +245,9 @@ def _rows(answer: Answer, people: bool) -> list[list[str]]:
     ]
 
 
-def _table(title: str, first: Sequence[str], rows: Sequence[Sequence[str]], people: bool) -> Table:
+def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) -> Table:
     table = Table(title=Text(title), title_justify="left")
-    for column in (*first, "rank", "similarity", *(["person"] if people else []), "camera", "image"):
+    for column in (first, "similarity", *(["person"] if people else []), "camera", "image"):
         path = column in ("query", "image")  # of long paths, only the path is broken into lines
         table.add_column(
             column, justify="left" if path else "right", no_wrap=not path, overflow="fold" if path else "ellipsis"

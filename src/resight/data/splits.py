@@ -114,8 +114,8 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
         DataError: The training part has too few such people, or nothing would be left to train on.
         ConfigError: ``people`` is below 1.
     """
-    everybody = people == "all"
-    if people != "all" and people < 1:
+    everybody = isinstance(people, str)
+    if not isinstance(people, str) and people < 1:
         raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
@@ -131,17 +131,16 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
     else:
         able = [person for person, own in by_person.items() if len(own) > 1]
         need = "with two images or more"
-    if people == "all":
-        people = max(1, len(able))  # of nobody one at least is missing
-    if people > len(able):
+    number = max(1, len(able)) if isinstance(people, str) else people  # of nobody one at least is missing
+    if number > len(able):
         advice = "ask for fewer" if able else f"label more, for a folder of crops in its {LABELS}"
         raise DataError(
-            f"{dataset.name}: cannot hold {people} people out of the training part: {len(able)} of its "
+            f"{dataset.name}: cannot hold {number} people out of the training part: {len(able)} of its "
             f"{len(by_person)} people are {need}; {advice}"
         )
 
     random = np.random.default_rng(seed)
-    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:people])]
+    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:number])]
     queries: list[int] = []
     for person in chosen:
         groups = _runs(by_person[person], cameras)
@@ -152,20 +151,20 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
     if everybody:
         held = ~np.isin(train.people, dataset.nobody)
     elif held.all():
-        raise DataError(f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer")
+        raise DataError(f"{dataset.name}: holding out {number} people leaves no image to train on; ask for fewer")
     asked = np.zeros(len(train), np.bool_)
     asked[queries] = True
-    others = "; the images of the others are in the gallery too" if everybody and people < len(by_person) else ""
+    others = "; the images of the others are in the gallery too" if everybody and number < len(by_person) else ""
     return replace(
         dataset,
-        name=f"{dataset.name}+validation-all" if everybody else f"{dataset.name}+validation{people}",
+        name=f"{dataset.name}+validation-all" if everybody else f"{dataset.name}+validation{number}",
         train=train[~held],
         query=train[held & asked],
         gallery=train[held & ~asked],
         published={},
         notes=(
             *dataset.notes,
-            f"validation: {people} of the {len(by_person)} training people are held out as query and gallery "
+            f"validation: {number} of the {len(by_person)} training people are held out as query and gallery "
             f"(seed {seed}){others}",
         ),
     )

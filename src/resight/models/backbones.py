@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
+from resight.models.compiler import compiler_later
 from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.models.residual_attention import CHANNELS, attention56
+
+with compiler_later():
+    import timm
+    import torchvision
 
 logger = logging.getLogger(__name__)
 
