@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from resight.extraction import extract as extract
     from resight.methods.ice_settings import ICESettings as ICESettings
     from resight.models.encoder import Encoder as Encoder
-    from resight.models.encoder import EncoderSettings as EncoderSettings
     from resight.models.encoder import load_encoder as load_encoder
+    from resight.models.encoder_settings import EncoderSettings as EncoderSettings
     from resight.numerics.clustering import ClusterSettings as ClusterSettings
     from resight.numerics.clustering import cluster as cluster
     from resight.numerics.jaccard import rerank as rerank
@@ -53,7 +53,8 @@ _HOMES = {
     "resight.explain": ("grad_cam", "part_similarities"),
     "resight.extraction": ("extract",),
     "resight.methods.ice_settings": ("ICESettings",),
-    "resight.models.encoder": ("Encoder", "EncoderSettings", "load_encoder"),
+    "resight.models.encoder": ("Encoder", "load_encoder"),
+    "resight.models.encoder_settings": ("EncoderSettings",),
     "resight.numerics.clustering": ("ClusterSettings", "cluster"),
     "resight.numerics.jaccard": ("rerank",),
     "resight.ranking": ("compare", "rank"),

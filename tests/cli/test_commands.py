@@ -137,7 +137,7 @@ def test_search_finds_a_copy_of_the_image_first(run, people, tmp_path, capsys):
     capsys.readouterr()
     assert main([*words, "-k", "3", "--json", f"--strip={strip}"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
-    assert answer["query"] == copy
+    assert answer["query"] == str(copy)
     found = answer["results"]
     assert len(found) == 3
     assert Path(found[0]["path"]).name == image.name
@@ -161,7 +161,7 @@ def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
 def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
     image = next((people / "query").iterdir())
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
-    for place in ("scoring", "extraction"):
+    for place in ("scoring", "cli.searching"):
         monkeypatch.setattr(f"resight.{place}.extract", lambda *_, **__: None)
     for command, word in (("evaluate", str(run[0])), ("search", str(image))):
         assert main([command, word, f"--data=market1501={people}"]) == 0
@@ -537,7 +537,7 @@ def not_yet(*_, **__):
 @pytest.mark.parametrize("place", ["", "a.jpg/strip.png"])
 def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypatch, capsys):
     target = shutil.copytree(crops, crops.parent / "elsewhere") / place
-    for module in ("models.encoder", "cli.explain", "cli.evaluate"):
+    for module in ("cli.searching", "cli.explain", "cli.evaluate"):
         monkeypatch.setattr(f"resight.{module}.load_encoder", not_yet)
     monkeypatch.setattr("resight.cli.data.load_dataset", not_yet)
     encoder, query, data = str(run[0]), str(crops / "a.jpg"), f"--data=folder={crops}"

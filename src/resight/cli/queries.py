@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -50,6 +51,21 @@ class Images:
 
     paths: tuple[str, ...]
     problems: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found for one query.
+
+    Attributes:
+        query: Its path.
+        results: Of each result its path, similarity, camera and person.
+        error: Why the query cannot be read; empty where it can.
+    """
+
+    query: str
+    results: tuple[Mapping[str, Any], ...] = ()
+    error: str = ""
 
 
 def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

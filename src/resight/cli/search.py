@@ -1,7 +1,7 @@
 """`resight search QUERY.jpg --data FOLDER`: who looks like this person?
 
-torch and what stands on it, which take seconds to load, are loaded where the search begins: help and mistakes do not
-wait for them.
+torch and what stands on it take seconds to load. That is done with `resight.cli.searching`, where the search begins:
+help and mistakes do not wait for it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from resight.cli.queries import (
     LISTED,
+    Answer,
     Images,
     find_images,
     load_searched,
@@ -35,12 +35,7 @@ from resight.device_settings import DeviceSettings
 from resight.errors import ConfigError, counted
 from resight.files import check_output, expanded, printable
 from resight.models.encoder_settings import EncoderSettings, encoder_file
-from resight.records import ImageTable
 from resight.reports.tables import MISSING, table_text
-
-if TYPE_CHECKING:
-    from resight.devices import Devices
-    from resight.records import Features, Floats, Ranking
 
 STRIPS = 20
 """Queries that one picture shows."""
@@ -84,21 +79,6 @@ class SearchSettings:
             raise ConfigError(f"k must be 1 or more, found {self.k}")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a search found for one query.
-
-    Attributes:
-        query: Its path.
-        results: Of each result its path, similarity, camera and person.
-        error: Why the query cannot be read; empty where it can.
-    """
-
-    query: str
-    results: tuple[Mapping[str, Any], ...] = ()
-    error: str = ""
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
     words, flags = split_words(arguments)
@@ -120,7 +100,17 @@ def run(arguments: Sequence[str]) -> int:
     tell_problems(asked.problems)
     tell_frames(asked.paths)
     tell_fewer(len(searched), settings.k)
-    answers = _answers(asked, dataset, searched, settings)
+    from resight.cli.searching import search
+
+    answers = search(
+        asked,
+        dataset,
+        searched,
+        encoder=settings.encoder or settings.backbone,
+        k=settings.k,
+        cache=expanded(settings.cache) if settings.cache else None,
+        device=settings.device,
+    )
     if answers is None:  # of several processes one speaks
         return 0
     if settings.json:
@@ -140,75 +130,6 @@ def _check_strip(strip: str, asked: Images, folders: Sequence[Path]) -> None:
         raise ConfigError(f"--strip {strip} is the query itself, and would replace it: name another file")
     for folder in folders:
         check_output(path, suffix=".png", data=folder)
-
-
-def _answers(asked: Images, dataset: Dataset, searched: ImageTable, settings: SearchSettings) -> list[Answer] | None:
-    """Search for each image; None in all processes but the first."""
-    from resight.data.crops import load_crops
-    from resight.devices import Devices
-    from resight.extraction import extract
-    from resight.models.encoder import Encoder, load_encoder
-
-    encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
-    devices = Devices(settings.device)
-    devices.place(encoder)
-    crops = load_crops(ImageTable(np.array(asked.paths)), encoder.settings.size)
-    tell_problems(crops.problems[1:])  # the first has been said
-    cache = expanded(settings.cache) if settings.cache else None
-    gallery = extract(encoder, searched, devices=devices, cache=cache)
-    queries = extract(encoder, crops, devices=devices)
-    if devices.rank > 0:
-        return None
-    found = _results(queries, gallery, dataset, k=settings.k, devices=devices)
-    failed = [Answer(path, error=reason) for path, reason in (*asked.problems, *crops.problems)]
-    return [*(Answer(path, found[path]) for path in queries.table.paths.tolist()), *failed]
-
-
-def _results(
-    queries: Features, gallery: Features, dataset: Dataset, *, k: int, devices: Devices
-) -> dict[str, tuple[Mapping[str, Any], ...]]:
-    """Give the results of each query by its path."""
-    from resight.ranking import BLOCK, rank_others, similarities
-
-    found, inside = dict[str, tuple[Mapping[str, Any], ...]](), 0
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
-        ranking, own = rank_others(block, gallery, k=k, device=devices.device)
-        inside += int(own.sum())
-        alike = similarities(block, gallery, ranking, rows=range(len(block)))
-        for row, path in enumerate(block.table.paths.tolist()):
-            found[path] = _described(gallery.table, ranking, alike, row, dataset)
-    if inside:
-        which = "the image itself lies" if len(queries) == 1 else f"{inside:,} of the {len(queries):,} images lie"
-        logger.info("%s in %s: left out of its own results", which, printable(dataset.root))
-    return found
-
-
-def _described(
-    gallery: ImageTable, ranking: Ranking, alike: Floats, row: int, dataset: Dataset
-) -> tuple[Mapping[str, Any], ...]:
-    """Say of each result of a query what is known of it."""
-    there = ranking.ids[row] >= 0
-    found = gallery[ranking.ids[row][there]]
-    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
-    return tuple(
-        {
-            "path": path,
-            "similarity": similarity,
-            "camera": _name(camera, cameras),
-            "camera_id": camera,
-            "person": None if person in dataset.nobody else _name(person, people),
-            "person_id": person,
-        }
-        for path, similarity, camera, person in zip(
-            found.paths.tolist(), alike[row][there].tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
-        )
-    )
-
-
-def _name(number: int, names: Sequence[str]) -> str | None:
-    """Say what the data call an id; None where it is unknown."""
-    return None if number < 0 else names[number] if names else str(number)
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
