@@ -22,6 +22,7 @@ LAYERS = [
         "compiled",
         "config",
         "depthwise",
+        "device_settings",
         "devices",
         "files",
         "hints",

@@ -28,11 +28,11 @@ from resight.methods.abmt_settings import ABMTSettings
 from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.mean_teacher import MMTSettings
 from resight.methods.source import SourceSettings
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.runs import Run
-from resight.training import SELECT, Trained, TrainSettings, fit, load_encoder, train
+from resight.training import SELECT, Trained, TrainSettings, fit, train
 
 SETTINGS = ICESettings(
     encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),

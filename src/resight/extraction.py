@@ -12,6 +12,7 @@ from resight.data.crops import Crops, load_crops
 from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
+from resight.errors import counted
 from resight.files import printable
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.folding import folded
@@ -80,7 +81,7 @@ def extract(
             return Features(table[rows], vectors, identity)
     crops = load_crops(images, size) if isinstance(images, ImageTable) else images
     where = devices.describe()
-    logger.info("embedding %d images in %s on %s", len(crops), where["inference"], where["device"])
+    logger.info("embedding %s in %s on %s", counted(len(crops), "image"), where["inference"], where["device"])
     vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
         rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))

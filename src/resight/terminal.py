@@ -6,21 +6,28 @@ hold escapes that act on a terminal, or line ends that forge a line.
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.box import Box
+from rich.console import Console
 from rich.measure import Measurement
-from rich.segment import Segment
+from rich.table import Column, Table
 
 from resight.files import json_text, printable, shortened
 
 LONGEST = 800
 """Letters of an error and of a line of the log; a longer one is cut in its middle."""
+
+LEAST = 20
+"""Letters that a column of paths keeps at least, however narrow the terminal."""
+
+_UNFRAMED = Box("  ╷ \n  │ \n╶─┼╴\n  │ \n╶─┼╴\n╶─┼╴\n  │ \n  ╵ \n")
 
 
 def say(*lines: object) -> None:
@@ -40,10 +47,9 @@ def complain(text: object) -> None:
         sys.stderr.flush()
 
 
-def show(renderable: RenderableType) -> None:
-    """Print a table; where there is no terminal it is as wide as it needs."""
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(_Harmless(renderable))
+def show(table: Table) -> None:
+    """Print a table, its title and its cells escaped."""
+    sys.stdout.write(printable(table_text(table), lines=True) + "\n")
 
 
 def one_line(text: object) -> str:
@@ -79,15 +85,53 @@ def _warning(
     return one_line(f"{category.__name__}: {message} ({filename}, line {lineno})") + "\n"
 
 
-class _Harmless:
-    """Draws what another draws, escaped; letters in a cell are measured before that, so cells are escaped first."""
+def table_text(table: Table) -> str:
+    """Lay a table out for where standard output goes.
 
-    def __init__(self, inner: RenderableType) -> None:
-        self.inner = inner
+    On a terminal a column that folds (``overflow="fold"``, paths) is broken anywhere, others at their spaces and never
+    in a name; what is still too wide is the terminal's to wrap. Elsewhere each row is one line without a frame, however
+    long, so that it can be searched and its path copied.
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        for segment in console.render(self.inner, options):
-            yield Segment(printable(segment.text, lines=True), segment.style, segment.control)
+    Args:
+        table: Its title, where it has one, is plain text.
 
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement.get(console, options, self.inner)
+    Returns:
+        Its lines, the title first.
+    """
+    table, console = copy.copy(table), Console()
+    table.columns = [copy.copy(column) for column in table.columns]
+    title, table.title = table.title, None
+    sizes = [_size(console, column) for column in table.columns]
+    widths = [most for _, most in sizes]
+    if console.is_terminal:
+        widths = _fitted(widths, [least for least, _ in sizes], console.width - 3 * len(sizes) - 1)
+    else:
+        table.box, table.show_edge, table.pad_edge = _UNFRAMED, False, False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width, column.no_wrap = width, False
+    wide = Console(width=sum(widths) + 3 * len(widths) + 1)
+    with wide.capture() as captured:
+        wide.print(table)
+    lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
+    return "\n".join([*([str(title)] if title else []), *lines])
+
+
+def _size(console: Console, column: Column) -> tuple[int, int]:
+    """Give the letters that a column needs at least, and those that it would take."""
+    options = console.options.update(width=10**6)
+    sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+    least, most = (max(size[end] for size in sizes) for end in (0, 1))
+    if column.overflow == "fold":
+        return min(most, LEAST), most
+    return (most if column.no_wrap else least), most
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Narrow the widest columns, none below its least, until all fit."""
+    fitted = list(widths)
+    while sum(fitted) > room:
+        able = [place for place, width in enumerate(fitted) if width > least[place]]
+        if not able:
+            break
+        fitted[max(able, key=lambda place: fitted[place])] -= 1
+    return fitted

@@ -25,7 +25,7 @@ from resight.errors import ConfigError, check_least, nearest
 from resight.files import check_apart, expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.progress import progress
 from resight.records import Features, Report
 from resight.runs import Method, Run, environment
@@ -255,17 +255,6 @@ def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
     return METHODS[name]
-
-
-def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
-    """Read the encoder of a run folder, or of a file.
-
-    Args:
-        path: A run folder or a ``.safetensors`` file.
-        which: Of a run folder, the best epoch or the last.
-    """
-    path = expanded(path)
-    return Encoder.load(path / f"encoder-{which}.safetensors" if path.is_dir() else path)
 
 
 def fit(

@@ -423,3 +423,18 @@ def test_counts_of_the_real_sets(real_data: Path) -> None:
     assert cuhk.official
     assert not re.search("official|skipped", "\n".join(cuhk.notes))
     assert split_validation(market, 60).counts["query"][1] == 60
+
+
+def test_everybody_who_can_be_found_again_is_scored() -> None:
+    data = dataset_of({1: {1: 3, 2: 2}, 2: {1: 4}, 3: {1: 1, 2: 1}, -1: {1: 2, 2: 2}})
+    split = split_validation(data, "all")
+    assert split.name == "made+validation-all"
+    assert sorted(split.train.people.tolist()) == [-1] * 4
+    asked = sorted(zip(split.query.people.tolist(), split.query.cameras.tolist(), strict=True))
+    assert asked == [(1, 1), (1, 2), (3, 1)]
+    assert sorted(split.gallery.people.tolist()) == [1] * 3 + [2] * 4 + [3]
+    assert split.notes[-1].startswith("validation: 2 of the 3 training people")
+    assert split.notes[-1].endswith("the images of the others are in the gallery too")
+    assert len(split_validation(dataset_of({1: {1: 2, 2: 2}}), "all").query) == 2
+    with pytest.raises(DataError, match="0 of its 1 people are seen by two cameras or more; label more"):
+        split_validation(dataset_of({1: {1: 2}}), "all")

@@ -27,10 +27,10 @@ from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
-from resight.models.encoder import EncoderSettings
-from resight.models.partitions import SCR as ARRANGEMENT
+from resight.models.encoder import EncoderSettings, load_encoder
+from resight.models.heads import SCR as ARRANGEMENT
 from resight.runs import Run
-from resight.training import TrainSettings, fit, load_encoder, read_recipe, train
+from resight.training import TrainSettings, fit, read_recipe, train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from resight.explain import PartSimilarities
-from resight.models.partitions import parse_arrangement, parts
+from resight.models.heads import parse_arrangement
+from resight.models.partitions import parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports.page import write_page
 from resight.reports.training import training_page

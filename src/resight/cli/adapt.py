@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from resight.cli.train import train_and_report
 from resight.data.dataset import load_dataset, parse_spec
 from resight.errors import ConfigError
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
 from resight.terminal import say, show
-from resight.training import BUILD, load_encoder, read_recipe
+from resight.training import BUILD, read_recipe
 
 METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
 KEPT = ("height", "width", *BUILD)
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
         if not trained.reports:
             image = str(dataset.train.paths[0])
             search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
-            say("Without labels this proves nothing: look at searches, of any image (one of these is found first):")
+            say("Without labels this proves nothing: look at searches, of any image:")
             say(shlex.join(search))
     return 0
 

@@ -15,7 +15,7 @@ from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
 from resight.methods import METHODS
-from resight.models.backbones import DEFAULT_BACKBONE
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.ranking import rank
 from resight.recipe import about_recipe, find_recipe, shipped_paths
 from resight.reports.page import write_page
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         say(
             "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]",
-            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help says what is set first,",
+            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help says the first settings",
             "resight recipes which recipes there are",
         )
         return 0

@@ -147,6 +147,16 @@ def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
         notes.append(f"{skipped} skipped, such as {closed[0]}")
 
 
+def images_below(root: Path, notes: list[str]) -> list[str]:
+    """List the images below a folder, as `load_folder` does without a table or a pattern.
+
+    Args:
+        root: The folder.
+        notes: What was skipped joins these.
+    """
+    return [row["path"] for row in _walk(root, notes)]
+
+
 def _folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Give each folder below the root once, with its files; those that cannot be opened join ``closed``."""
     seen = set[str]()

@@ -209,7 +209,8 @@ def load_images(
     problems = tuple((str(table.paths[row]), reasons[row]) for row in sorted(reasons))
     if problems and not readable.any():
         path, reason = problems[0]
-        raise DataError(f"none of the {len(table)} images can be read; the first is {path}: {reason}")
+        begin = f"none of the {len(table)} images can be read; the first is " if len(table) > 1 else ""
+        raise DataError(f"{begin}{path}: {reason}")
     if problems:
         path, reason = problems[0]
         logger.warning("%d of %d images cannot be read; the first is %s: %s", len(problems), len(table), path, reason)

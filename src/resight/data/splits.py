@@ -91,7 +91,7 @@ def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
     return items, len(np.unique(known.people))
 
 
-def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset:
+def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: int = 0) -> Dataset:
     """Hold people out of the training part, to choose settings on without looking at the test part.
 
     The same people, queries and gallery come out for a seed, whatever the order of the files. Under the rule
@@ -103,7 +103,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
 
     Args:
         dataset: A data set whose training images have people.
-        people: How many people to hold out.
+        people: How many people to hold out; ``"all"`` for everybody who can be, which leaves nobody to train on: the
+            images of other known people join the gallery then.
         seed: The seed of the draw.
 
     Returns:
@@ -113,7 +114,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         DataError: The training part has too few such people, or nothing would be left to train on.
         ConfigError: ``people`` is below 1.
     """
-    if people < 1:
+    everybody = isinstance(people, str)
+    if not isinstance(people, str) and people < 1:
         raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
@@ -129,15 +131,16 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
     else:
         able = [person for person, own in by_person.items() if len(own) > 1]
         need = "with two images or more"
-    if people > len(able):
+    number = max(1, len(able)) if isinstance(people, str) else people  # of nobody one at least is missing
+    if number > len(able):
         advice = "ask for fewer" if able else f"label more, for a folder of crops in its {LABELS}"
         raise DataError(
-            f"{dataset.name}: cannot hold {people} people out of the training part: {len(able)} of its "
+            f"{dataset.name}: cannot hold {number} people out of the training part: {len(able)} of its "
             f"{len(by_person)} people are {need}; {advice}"
         )
 
     random = np.random.default_rng(seed)
-    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:people])]
+    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:number])]
     queries: list[int] = []
     for person in chosen:
         groups = _runs(by_person[person], cameras)
@@ -145,26 +148,29 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         queries.extend(int(group[random.integers(len(group))]) for group in several)
 
     held = np.isin(train.people, chosen)
-    if held.all():
-        raise DataError(f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer")
+    if everybody:
+        held = ~np.isin(train.people, dataset.nobody)
+    elif held.all():
+        raise DataError(f"{dataset.name}: holding out {number} people leaves no image to train on; ask for fewer")
     asked = np.zeros(len(train), np.bool_)
     asked[queries] = True
+    others = "; the images of the others are in the gallery too" if everybody and number < len(by_person) else ""
     return replace(
         dataset,
-        name=f"{dataset.name}+validation{people}",
+        name=f"{dataset.name}+validation-all" if everybody else f"{dataset.name}+validation{number}",
         train=train[~held],
         query=train[held & asked],
         gallery=train[held & ~asked],
         published={},
         notes=(
             *dataset.notes,
-            f"validation: {people} of the {len(by_person)} training people are held out as query and gallery "
-            f"(seed {seed})",
+            f"validation: {number} of the {len(by_person)} training people are held out as query and gallery "
+            f"(seed {seed}){others}",
         ),
     )
 
 
-def _whole_tracklets(dataset: Dataset, people: int, seed: int) -> Dataset:
+def _whole_tracklets(dataset: Dataset, people: int | Literal["all"], seed: int) -> Dataset:
     """Split by the first image of each tracklet, and let the others follow it."""
     groups = {str(dataset.train.paths[rows[0]]): rows for rows in group_tracklets(dataset.train)}
     heads = dataset.train[np.array([rows[0] for rows in groups.values()], np.int64)]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.triplet import SoftTriplet
-from resight.models.asymmetric import ABMT as BRANCHES
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder_settings import EncoderSettings
+from resight.models.heads import ABMT as BRANCHES
 from resight.numerics.clustering import ClusterSettings
 from resight.values import check_kinds
 

@@ -43,7 +43,7 @@ from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
 from resight.models.centres import Centres
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.partitions import SCR as ARRANGEMENT
+from resight.models.heads import SCR as ARRANGEMENT
 from resight.records import Ints
 from resight.values import check_kinds
 

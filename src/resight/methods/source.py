@@ -36,9 +36,9 @@ from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check
 from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
-from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.heads import ABMT as BRANCHES
 from resight.records import Ints
 from resight.values import check_kinds
 

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
+from resight.models.compiler import compiler_later
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.models.residual_attention import CHANNELS, attention56
 
-logger = logging.getLogger(__name__)
+with compiler_later():
+    import timm
+    import torchvision
 
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-"""The backbone whose ImageNet weights come with the installation."""
+logger = logging.getLogger(__name__)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -225,6 +225,16 @@ def ranked_strip(
     return strip
 
 
+def stacked(strips: Sequence[Image.Image]) -> Image.Image:
+    """Lay strips out below each other."""
+    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return sheet
+
+
 def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list[tuple[int, int]]:
     """Give where the results stand in a ranked strip, for what is drawn below them.
 

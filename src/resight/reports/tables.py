@@ -54,7 +54,7 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
         A rich table, scores in percent. Names are plain text: markup in one is shown, never obeyed.
     """
     table = Table(title="Scores (%)", title_justify="left")
-    table.add_column("", overflow="fold")  # a long name takes two lines, and is not cut
+    table.add_column("")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):

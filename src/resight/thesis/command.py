@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from resight.config import read_settings
-from resight.devices import DeviceSettings
+from resight.device_settings import DeviceSettings
 from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg

@@ -15,13 +15,13 @@ from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.explain import grad_cam
 from resight.extraction import extract
+from resight.models.encoder import load_encoder
 from resight.ranking import rank
 from resight.records import UNKNOWN, Features
 from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import ranked_strip, verdicts
 from resight.reports.tiles import INK, PAPER, load_font
 from resight.thesis.running import Outcome, run_folder
-from resight.training import load_encoder
 
 IMAGES = 3
 """How many queries are drawn, a row each; the first of so many people."""

@@ -174,7 +174,7 @@ def to_text(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = None)
     head, body = cells(exhibit, found, asked)
     table = Table(title=Text(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})"), title_justify="left")
     for index, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right", overflow="fold")
+        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right")
     for row in body:
         table.add_row(*(Text(cell) for cell in row))
     return table
