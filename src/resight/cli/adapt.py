@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from resight.cli.train import train_and_report
-from resight.data.dataset import load_dataset, parse_spec
+from resight.cli.train import open_data, train_and_report
 from resight.errors import ConfigError
 from resight.models.encoder import EncoderSettings
 from resight.models.partitions import PartNeck
@@ -51,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         settings, options = read_recipe(METHOD, SINGLE, *words)
     kept = {name: getattr(own, name) for name in KEPT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept))
-    dataset = load_dataset(*parse_spec(options.data))
+    dataset = open_data(options)
     trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
         Console().print(changes_table_text(trained.metrics))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resight.config import read_settings
-from resight.data.dataset import DATASETS, load_dataset, parse_spec
+from resight.data.dataset import DATASETS, folder_settings, open_dataset, parse_spec
 from resight.data.splits import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
@@ -34,10 +34,17 @@ class DataSettings:
         json: Print JSON instead of tables.
         sheet: Where to write a picture of some of the images, a PNG: a row for each of a few people, or of the cameras
             where nobody is known; empty writes none.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
     """
 
     json: bool = False
     sheet: str = ""
+    layout: str = ""
+    pattern: str = ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -45,8 +52,10 @@ def run(arguments: Sequence[str]) -> int:
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
         print(
-            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]\n"
-            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}"
+            "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]\n"
+            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}\n"
+            "--layout says what the sub-folders of a folder of crops are (camera, person, camera/person, ...),\n"
+            "--pattern what its file names hold"
         )
         return 0
     if not action:
@@ -61,10 +70,11 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
     if not where:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
-    kind, place = parse_spec(where)
+    told = folder_settings(settings.layout, settings.pattern, where)
+    _, place = parse_spec(where, told)
     if settings.sheet:
         check_output(expanded(settings.sheet), suffix=".png", data=place)  # a mistake is said before anything is read
-    dataset = load_dataset(kind, place)
+    dataset = open_dataset(where, told)
     found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
         print(json.dumps(dataclasses.asdict(found)))
@@ -96,7 +106,7 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if settings.tracklets:
         print(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        print(f"read it as {shlex.quote(f'market1501={where}')}")
+        print(f"read it as {shlex.quote(where)}")
     return 0
 
 
@@ -105,6 +115,7 @@ def _print_verified(found: VerifyReport) -> None:
     _print_list("not there", found.missing)
     _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
     _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
+    _print_list("like whole frames", [f"{path}: {width} x {height} pixels" for path, width, height in found.frames])
     _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
     print("every image can be read" if found.sound else "some images cannot be used: see above")

@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from resight.config import flags_of, read_settings
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.sheet import LABELS
+from resight.data.columns import LABELS
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
@@ -38,6 +38,11 @@ class EvaluateSettings:
 
     Attributes:
         data: The data set: `name=PATH` or a path.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         validation_people: Score so many people held out of the training part instead of the test people.
         flip: Add the features of the mirrored images; a run's own choice where a run is named.
         tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
@@ -50,6 +55,8 @@ class EvaluateSettings:
     """
 
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     validation_people: int = 0
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
@@ -75,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     if named and settings.encoder != EncoderSettings():
         raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
     encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
-    dataset = load_dataset(*parse_spec(settings.data))
+    dataset = open_dataset(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:
@@ -113,7 +120,7 @@ def run(arguments: Sequence[str]) -> int:
         print(json.dumps(report.to_json()))
     else:
         Console().print(scores_table_text({dataset.name: report}))
-        for note in dataset.notes:
+        for note in filter(None, (dataset.unofficial, *dataset.notes)):
             print(printable(note))
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)

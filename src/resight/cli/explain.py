@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from resight.config import read_settings
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset, parse_spec
 from resight.data.images import read_image
 from resight.data.transforms import to_float
 from resight.devices import Devices, DeviceSettings
@@ -56,6 +55,11 @@ class ExplainSettings:
         query: An image to explain matches of: with `result` of that one, with `data` of what a search there finds.
         result: The image that the query is compared with.
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         k: How many results of a search to explain.
         parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
             empty.
@@ -69,6 +73,8 @@ class ExplainSettings:
     query: str = ""
     result: str = ""
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     k: int = 3
     parts: tuple[str, ...] = ()
     out: str = "explain"
@@ -92,8 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
     out, data = expanded(settings.out), None
     if settings.data:
-        kind, data = parse_spec(settings.data)
-        settings = dataclasses.replace(settings, data=f"{kind}={data}")
+        _, data = parse_spec(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
     for name in ("explain.json", *PICTURES):
         check_output(out / name, data=data)  # a mistake is said before anything is embedded
     encoder = load_encoder(arguments[0])
@@ -204,7 +209,7 @@ def _results(
         read_image(settings.result, encoder.settings.size)  # its errors name the file and the reason
         gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
     else:
-        dataset = load_dataset(*parse_spec(settings.data))
+        dataset = open_dataset(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
         searched = dataset.gallery if len(dataset.gallery) else dataset.train
         cache = expanded(settings.cache) if settings.cache else None
         gallery = extract(encoder, searched, devices=devices, cache=cache)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resight.config import read_settings
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset, parse_spec
 from resight.data.images import read_image
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError
@@ -33,6 +33,11 @@ class SearchSettings:
 
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
         k: How many results.
         strip: Where to write the picture of the results, a PNG; empty writes none.
@@ -44,6 +49,8 @@ class SearchSettings:
     """
 
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     encoder: str = ""
     k: int = 10
     strip: str = ""
@@ -69,7 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
     query = arguments[0]
-    kind, place = parse_spec(settings.data)
+    told = folder_settings(settings.layout, settings.pattern, settings.data)
+    _, place = parse_spec(settings.data, told)
     strip = expanded(settings.strip) if settings.strip else None
     if strip is not None:
         if os.path.realpath(strip) == os.path.realpath(query):
@@ -77,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         check_output(strip, suffix=".png", data=place)  # mistakes are said before anything is embedded
     encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
     read_image(query, encoder.settings.size)  # its errors name the file and the reason
-    dataset = load_dataset(kind, place)
+    dataset = open_dataset(settings.data, told)
     devices = Devices(settings.device)
     devices.place(encoder)
     cache = expanded(settings.cache) if settings.cache else None

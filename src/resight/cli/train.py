@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset
+from resight.data.verify import describe
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
+from resight.files import printable
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
@@ -45,8 +47,13 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
         )
-    train_and_report(name, load_dataset(*parse_spec(options.data)), settings, options)
+    train_and_report(name, open_data(options), settings, options)
     return 0
+
+
+def open_data(options: TrainSettings) -> Dataset:
+    """Read what is trained on."""
+    return open_dataset(options.data, folder_settings(options.layout, options.pattern, options.data, options.source))
 
 
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
@@ -55,8 +62,11 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     library = logging.getLogger("resight")
     library.addHandler(log)
     try:
-        for note in dataset.notes:
-            logger.info(note)
+        description = describe(dataset)
+        for note in description.notes:
+            logger.info("%s", printable(note))
+        for warning in description.warnings:
+            logger.warning("%s", printable(warning))
         trained = train(name, dataset, settings, options, claimed=log.open)
     finally:
         library.removeHandler(log)

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.data.columns import LABELS
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import ConfigError, check_least, check_parts, check_shares
