@@ -19,7 +19,7 @@ from resight.data.images import open_image
 from resight.errors import DataError
 from resight.records import Floats
 
-ALIKE, MIXED = 0.60, 0.57
+ALIKE, MIXED = 0.60, 0.55
 """From the first on groups are of one person each; below the second they are of many."""
 
 _GROUPS, _IMAGES = 24, 144  # that are looked at, at most

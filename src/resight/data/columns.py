@@ -56,6 +56,11 @@ def header_of(
     """
     names = [cell.strip() for cell in first]
     said = [_simple(name) for name in names]
+    if len(names) == 1 and " " in names[0]:
+        raise DataError(
+            f"{where}: cells must be separated by commas, semicolons or tabs, such as {EXAMPLE}; found "
+            f"'{printable(names[0])[:80]}'"
+        )
     known = {other: column for column, others in SYNONYMS.items() for other in (column, *others.split())}
     if not any(name in known for name in said) and any(_like_a_file(cell) or is_image(cell) for cell in names):
         raise DataError(

@@ -24,24 +24,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from resight.data.columns import COLUMNS, LABELS
+from resight.data.divide import divide
 from resight.data.labels import WHOLE, Row, is_unknown, numbered, whole
 from resight.data.layout import find_root
 from resight.data.levels import Reading, guess, parse_layout, values
-from resight.data.naming import split_of
 from resight.data.sheet import other_tables, read_sheet
 from resight.data.splits import Dataset, split_validation
 from resight.data.styles import STYLES, style_of
 from resight.data.tree import walk
 from resight.errors import ConfigError, DataError, check_least, counted, nearest
 from resight.files import printable
-from resight.records import UNKNOWN, ImageTable, Mask, Rule
+from resight.records import UNKNOWN, ImageTable, Rule
+
+_LONGEST = 60  # characters of a name in a note
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,9 @@ def load_folder(root: str | Path, settings: FolderSettings | None = None) -> Dat
     table, names = numbered(found.rows, found.notes, merge="path" in found.read)
     _say_unknown(found, table, settings)
     for kind, known in names.items():
-        listed = ", ".join(f"{number} = {printable(name)}" for number, name in enumerate(known[:20]))
+        listed = ", ".join(f"{number} = {printable(name)[:_LONGEST]}" for number, name in enumerate(known[:20]))
         found.notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
-    train, query, gallery = _split(found, table)
+    train, query, gallery = divide(table, [row.get("split") for row in found.rows], found.notes)
     rule: Rule = "same-camera" if table.has_cameras else "none"
     dataset = Dataset("folder", root, train, query, gallery, rule, notes=tuple(found.notes), names=names)
     return split_validation(dataset, settings.test_people, seed=settings.seed) if settings.test_people else dataset
@@ -247,7 +246,8 @@ def _splits_without_labels(root: Path, reading: Reading, found: _Found) -> str:
         way = f"write {style}={root}"
     else:
         groups = STYLES[style].groups if style else "(?P<person>...)_(?P<camera>...)"
-        way = f"say what names hold, --layout {'/'.join(reading.words)} --pattern '{groups}'"
+        layout = f"--layout {'/'.join(reading.words)}"
+        way = f"say what names hold, {layout} --pattern '{groups}', or train without labels, {layout}"
     are = "are splits and no cameras" if len(names) > 1 else "is a split and no camera"
     return (
         f"folder: {printable(', '.join(names[:4]))} in {root} {are}, and who is on their images is not known: expected "
@@ -260,13 +260,11 @@ def _say_unknown(found: _Found, table: ImageTable, settings: FolderSettings) -> 
     if 0 < unknown < len(table):
         found.notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
     if unknown == len(table):
+        say = "put the images of each into a folder of its own"
         if "path" in found.read:
             say = "give the table a column camera"
-            say += (
-                "" if settings.layout or not any(found.below) else ", or say --layout camera if sub-folders are cameras"
-            )
-        else:
-            say = "put the images of each into a folder of its own"
+            if any(found.below) and not settings.layout:
+                say += ", or say --layout camera if sub-folders are cameras"
         found.notes.append(f"no camera is known: {say}; ice without cameras: --camera_aware false")
     style = style_of(os.path.basename(row["path"]) for row in found.rows[:1])  # noqa: PTH119
     if style and "path" not in found.read and not settings.pattern and (unknown or not table.has_people):
@@ -274,40 +272,3 @@ def _say_unknown(found: _Found, table: ImageTable, settings: FolderSettings) -> 
             f"files are named like those of {style}, {STYLES[style].form}: --pattern '{STYLES[style].groups}' reads "
             "people and cameras from that"
         )
-
-
-def _split(found: _Found, table: ImageTable) -> tuple[ImageTable, ImageTable, ImageTable]:
-    """Part the images as a column of splits says; without one all are to train on."""
-    said = [row.get("split", "") for row in found.rows]
-    if not any("split" in row for row in found.rows):
-        return table, table[:0], table[:0]
-    splits = ["" if is_unknown(name) else split_of(name) or "" for name in said]
-    if "train_all" in {name.casefold() for name in said}:  # holds the images of train and val too
-        splits = [
-            "" if split == "train" and name.casefold() != "train_all" else split
-            for split, name in zip(splits, said, strict=True)
-        ]
-    rows: dict[str, Mask] = {
-        split: np.array([own == split for own in splits]) for split in ("train", "query", "gallery", "")
-    }
-    rows["query"] &= table.people != UNKNOWN
-    names = {
-        split: sorted({name for name, own in zip(said, splits, strict=True) if own == split and name}) for split in rows
-    }
-    parts = [
-        f"{printable(', '.join(names[split]))} is {split}" for split in ("train", "query", "gallery") if names[split]
-    ]
-    if not parts:
-        shown = printable(", ".join(sorted(set(said))[:5]))
-        raise DataError(f"folder: none of {shown} is the name of a split: train, query and gallery (or test) are")
-    found.notes.append(f"splits: {', '.join(parts)}")
-    left = Counter(name for name, own in zip(said, splits, strict=True) if not own)
-    for name, number in sorted(left.items()):
-        where = f"of '{printable(name)}'" if name else "of no split"
-        found.notes.append(f"splits: {counted(number, 'image')} {where} {'is' if number == 1 else 'are'} left out")
-    unasked = sum(own == "query" for own in splits) - int(rows["query"].sum())
-    if unasked:
-        found.notes.append(f"splits: {counted(unasked, 'query', 'queries')} of an unknown person are left out")
-    if not rows["query"].any() and rows["gallery"].any():
-        found.notes.append("splits: there are no queries, so nothing is scored on them")
-    return table[rows["train"]], table[rows["query"]], table[rows["gallery"]]

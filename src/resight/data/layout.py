@@ -47,9 +47,9 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
         siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
         raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
     places = [root, *(root / folder for folder in inside)]
-    places += [inner for place in places if (inner := unpacked(place)) not in places]
-    found = max(places, key=lambda place: sum(part_of(place, part).exists() for part in needed))
-    missing = [part for part in needed if not part_of(found, part).exists()]
+    found, missing = _fullest(places, needed)
+    if missing:
+        found, missing = _fullest([found, *map(unpacked, places)], needed)
     if missing:
         folders, files = list_folder(found)
         # A list is not meant by the name of a folder, nor the other way round.
@@ -59,6 +59,13 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
             f"{sampled([*folders, *files])}{nearest(missing[0], alike)}"
         )
     return found
+
+
+def _fullest(places: Sequence[Path], needed: Sequence[str]) -> tuple[Path, list[str]]:
+    """Give the place that holds the most of what is needed, and what it lacks."""
+    missing = {place: [part for part in needed if not part_of(place, part).exists()] for place in places}
+    found = min(missing, key=lambda place: len(missing[place]))
+    return found, missing[found]
 
 
 def part_of(place: Path, part: str) -> Path:

@@ -164,12 +164,19 @@ def _seen(images: Images, level: int, words: Sequence[str]) -> list[str]:
     own = "person" if found == 1 else "camera" if found == -1 and folders <= _MOST_CAMERAS else NOTHING
     if beneath == "date":
         return [own]
+    single = verdict(alike(leaf, among=deeper)) == 1
+    if beneath == "camera":  # a day or a building has many people in each of its cameras' folders
+        return ["person" if single else NOTHING, beneath]
     if beneath:
         return [NOTHING if own == beneath else own, beneath]
-    across = found != 1 and _crossed(deeper, level, level + 1)
-    if across and verdict(alike(lambda below: below[level + 1], name, deeper)) == 1:
-        return [own, "person"]
-    return [own, "tracklet"] if own == "camera" and verdict(alike(leaf, among=deeper)) == 1 else [own]
+    if own == "person":
+        return [own]
+    if _crossed(deeper, level, level + 1):
+        if verdict(alike(lambda below: below[level + 1], name, deeper)) == 1:
+            return [own, "person"]
+        if folders > len(_names(deeper, level + 1)):  # people by cameras, rather than cameras by people
+            return [NOTHING]
+    return [own, "tracklet"] if own == "camera" and single else [own]
 
 
 def _crossed(images: Images, above: int, level: int) -> bool:

@@ -118,7 +118,7 @@ def _lines(sheet: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise DataError(f"folder: there is no table {sheet}: check the path") from None
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"folder: cannot read {sheet} as CSV in UTF-8: {error}") from None
+        raise DataError(f"folder: cannot read {sheet} as CSV in UTF-8 ({error}): save it as that") from None
     width = max((place + 1 for _, cells in lines for place, cell in enumerate(cells) if cell.strip()), default=0)
     return [(number, cells[:width] if len(cells) > width else cells) for number, cells in lines]
 
