@@ -17,7 +17,7 @@ import torch
 from resight.config import read_settings, write_settings
 from resight.data.content import content_digest
 from resight.data.crops import fits_memory, load_crops, open_crops
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
@@ -76,6 +76,11 @@ class TrainSettings:
     Attributes:
         data: The data set: `name=PATH` or a path; see `resight data info`.
         source: A second, labelled data set that methods which adapt from one to the other start from; empty for none.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         run: The run folder; the same command continues a run that was killed.
         seed: Of everything that is drawn.
         variant: `code` is the reading of the released code, `thesis` the text to the letter. It decides the method's
@@ -94,6 +99,8 @@ class TrainSettings:
 
     data: str = ""
     source: str = ""
+    layout: str = ""
+    pattern: str = ""
     run: str = "runs/last"
     seed: int = 1
     variant: Literal["code", "thesis"] = "code"
@@ -175,7 +182,8 @@ def train(
     starts = _starts(options.start)
     _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
     if source is None and options.source:
-        source = load_dataset(*parse_spec(options.source))
+        told = folder_settings(options.layout, options.pattern, options.data, options.source)
+        source = open_dataset(options.source, told)
     devices = Devices(options.device)
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)

@@ -6,8 +6,7 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
-from resight.cli.train import train_and_report
-from resight.data.dataset import load_dataset, parse_spec
+from resight.cli.train import open_data, train_and_report
 from resight.errors import ConfigError
 from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
@@ -50,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         settings, options = read_recipe(METHOD, SINGLE, *words)
     kept = {name: getattr(own, name) for name in KEPT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept))
-    dataset = load_dataset(*parse_spec(options.data))
+    dataset = open_data(options)
     trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
         show(changes_table_text(trained.metrics))

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from resight.config import read_settings
-from resight.data.dataset import DATASETS, load_dataset, parse_spec
+from resight.data.dataset import DATASETS, folder_settings, open_dataset, parse_spec
 from resight.data.splits import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
@@ -33,10 +33,17 @@ class DataSettings:
         json: Print JSON instead of tables.
         sheet: Where to write a picture of some of the images, a PNG: a row for each of a few people, or of the cameras
             where nobody is known; empty writes none.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
     """
 
     json: bool = False
     sheet: str = ""
+    layout: str = ""
+    pattern: str = ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,8 +51,10 @@ def run(arguments: Sequence[str]) -> int:
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
         say(
-            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]",
+            "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]",
             f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}",
+            "--layout says what the sub-folders of a folder of crops are (camera, person, camera/person, ...),",
+            "--pattern what its file names hold",
         )
         return 0
     if not action:
@@ -60,10 +69,11 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
     if not where:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
-    kind, place = parse_spec(where)
+    told = folder_settings(settings.layout, settings.pattern, where)
+    _, place = parse_spec(where, told)
     if settings.sheet:
         check_output(expanded(settings.sheet), suffix=".png", data=place)  # a mistake is said before anything is read
-    dataset = load_dataset(kind, place)
+    dataset = open_dataset(where, told)
     found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
         say_json(dataclasses.asdict(found))
@@ -95,7 +105,7 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if settings.tracklets:
         say(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        say(f"read it as {shlex.quote(f'market1501={where}')}")
+        say(f"read it as {shlex.quote(where)}")
     return 0
 
 
@@ -104,6 +114,7 @@ def _print_verified(found: VerifyReport) -> None:
     _print_list("not there", found.missing)
     _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
     _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
+    _print_list("like whole frames", [f"{path}: {width} x {height} pixels" for path, width, height in found.frames])
     _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
     say("every image can be read" if found.sound else "some images cannot be used: see above")

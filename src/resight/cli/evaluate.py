@@ -11,8 +11,8 @@ import torch
 
 from resight.cli.queries import split_words, tell_notes
 from resight.config import flags_of, read_settings
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.sheet import LABELS
+from resight.data.columns import LABELS
+from resight.data.dataset import folder_settings, open_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
@@ -39,6 +39,11 @@ class EvaluateSettings:
 
     Attributes:
         data: The data set: `name=PATH` or a path.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         validation_people: Score so many people held out of the training part instead of the test people; `all` scores
             everybody of it who can be found again, of a labelled folder all whom two cameras or more saw.
         flip: Add the features of the mirrored images; a run's own choice where a run is named.
@@ -53,6 +58,8 @@ class EvaluateSettings:
     """
 
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     validation_people: int | Literal["all"] = 0
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
@@ -80,8 +87,9 @@ def run(arguments: Sequence[str]) -> int:
     if model and settings.encoder != EncoderSettings():
         raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
     encoder = load_encoder(model) if model else Encoder(settings.encoder).eval()
-    kind, place = parse_spec(settings.data)
-    cache, dataset = vectors_folder(settings.cache, place), load_dataset(kind, place)
+    told = folder_settings(settings.layout, settings.pattern, settings.data)
+    cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
+    dataset = open_dataset(settings.data, told)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:

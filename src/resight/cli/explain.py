@@ -26,7 +26,7 @@ from resight.cli.queries import (
 )
 from resight.config import read_settings
 from resight.data.crops import Crops, load_crops
-from resight.data.dataset import parse_spec
+from resight.data.dataset import folder_settings, parse_spec
 from resight.data.images import read_image
 from resight.data.transforms import to_float
 from resight.devices import Devices, DeviceSettings
@@ -70,6 +70,11 @@ class ExplainSettings:
         query: An image to explain matches of: with `result` of that one, with `data` of what a search there finds.
         result: The image that the query is compared with.
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         k: How many results of a search to explain.
         parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
             empty.
@@ -84,6 +89,8 @@ class ExplainSettings:
     query: str = ""
     result: str = ""
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     k: int = 3
     parts: tuple[str, ...] = ()
     out: str = "explain"
@@ -114,8 +121,7 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(f"resight explain shows {MOST} images at most, found {len(asked.paths):,}: name fewer")
     out, data = expanded(settings.out), None
     if settings.data:
-        kind, data = parse_spec(settings.data)
-        settings = dataclasses.replace(settings, data=f"{kind}={data}")
+        _, data = parse_spec(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
     for name in ("explain.json", *PICTURES):
         check_output(out / name, data=data)  # a mistake is said before anything is embedded
     encoder_file(words[0])  # its error names the file
@@ -234,9 +240,9 @@ def _results(
         gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
         ranking = rank(queries, gallery, k=1, device=devices.device)
     else:
-        kind, place = parse_spec(settings.data)
-        cache = vectors_folder(settings.cache, place)
-        _, searched = load_searched(kind, place)
+        told = folder_settings(settings.layout, settings.pattern, settings.data)
+        cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
+        _, searched = load_searched(settings.data, told)
         tell_fewer(len(searched), settings.k)
         gallery = extract(encoder, searched, devices=devices, cache=cache)
         ranking, _ = rank_others(queries, gallery, k=settings.k, device=devices.device)

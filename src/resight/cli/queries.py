@@ -15,10 +15,11 @@ from typing import Any
 
 from PIL import Image
 
-from resight.data.dataset import load_dataset
-from resight.data.folder import images_below
+from resight.data.dataset import open_dataset
+from resight.data.folder import FolderSettings
 from resight.data.images import FORMATS, open_image
 from resight.data.splits import Dataset
+from resight.data.tree import walk
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
 from resight.records import ImageTable
@@ -146,21 +147,21 @@ def tell_frames(paths: Iterable[str]) -> None:
 
 def tell_notes(dataset: Dataset) -> None:
     """Say what a data set's user should know."""
-    for note in dataset.notes:
-        logger.info(printable(note))
+    for note in filter(None, (dataset.unofficial, *dataset.notes)):
+        logger.info(note)
 
 
-def load_searched(kind: str, place: Path) -> tuple[Dataset, ImageTable]:
+def load_searched(spec: str, told: FolderSettings | None) -> tuple[Dataset, ImageTable]:
     """Read a data set, say its notes, and give the images to search in: its gallery, where it has one, or all.
 
     Raises:
         DataError: There is no image.
     """
-    dataset = load_dataset(kind, place)
+    dataset = open_dataset(spec, told)
     tell_notes(dataset)
     searched = dataset.gallery if len(dataset.gallery) else dataset.train
     if not len(searched):
-        raise DataError(f"{dataset.name}: {place} has no image to search in")
+        raise DataError(f"{dataset.name}: {dataset.root} has no image to search in")
     return dataset, searched
 
 
@@ -196,7 +197,7 @@ def _lines(listed: str) -> list[str]:
 
 def _below(place: Path, notes: list[str]) -> list[str]:
     skipped = list[str]()
-    below = images_below(place, skipped)
+    below = [path for path, _ in walk(place, skipped)]
     if not below:
         raise DataError(f"{place}: no image lies below this folder" + (f" ({'; '.join(skipped)})" if skipped else ""))
     notes += [f"{place}: {note}" for note in skipped]

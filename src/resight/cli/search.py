@@ -28,7 +28,7 @@ from resight.cli.queries import (
     tell_problems,
 )
 from resight.config import read_settings
-from resight.data.dataset import parse_spec
+from resight.data.dataset import folder_settings, parse_spec
 from resight.data.splits import Dataset
 from resight.device_settings import DeviceSettings
 from resight.errors import ConfigError, counted
@@ -52,6 +52,11 @@ class SearchSettings:
 
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
         queries: A list of more images to search for, a file with one path a line; `-` reads it from standard input.
         k: How many results for each image. Its own file is not among them.
@@ -66,6 +71,8 @@ class SearchSettings:
     """
 
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     encoder: str = ""
     queries: str = ""
     k: int = 10
@@ -91,7 +98,8 @@ def run(arguments: Sequence[str]) -> int:
         )
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
-    kind, place = parse_spec(settings.data)
+    told = folder_settings(settings.layout, settings.pattern, settings.data)
+    _, place = parse_spec(settings.data, told)
     asked = find_images(words, settings.queries)
     if settings.strip:
         _check_strip(settings.strip, asked, [place, *filter(Path.is_dir, map(expanded, words))])
@@ -99,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         check_apart(expanded(settings.cache), place)
     if settings.encoder:
         encoder_file(settings.encoder)  # its error names the file
-    dataset, searched = load_searched(kind, place)
+    dataset, searched = load_searched(settings.data, told)
     tell_problems(asked.problems)
     tell_frames(asked.paths)
     tell_fewer(len(searched), settings.k)

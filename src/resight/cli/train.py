@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from resight.config import recipes_of
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset
+from resight.data.verify import describe
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
+from resight.files import printable
 from resight.methods import METHODS
 from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.ranking import rank
@@ -48,11 +50,16 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
         )
-    dataset = load_dataset(*parse_spec(options.data))
+    dataset = open_data(options)
     for warning in _warnings(name, settings, recipes_of(flags)):
         logger.warning(warning)
     train_and_report(name, dataset, settings, options)
     return 0
+
+
+def open_data(options: TrainSettings) -> Dataset:
+    """Read what is trained on."""
+    return open_dataset(options.data, folder_settings(options.layout, options.pattern, options.data, options.source))
 
 
 def _warnings(name: str, settings: Any, recipes: Sequence[str]) -> list[str]:
@@ -83,8 +90,11 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     library = logging.getLogger("resight")
     library.addHandler(log)
     try:
-        for note in dataset.notes:
-            logger.info(note)
+        description = describe(dataset)
+        for note in description.notes:
+            logger.info("%s", printable(note))
+        for warning in description.warnings:
+            logger.warning("%s", printable(warning))
         trained = train(name, dataset, settings, options, claimed=log.open)
     finally:
         library.removeHandler(log)

@@ -88,11 +88,12 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
     return np.array(image, dtype=np.uint8)
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Image.Image:
     """Read an image at its own size, upright and in RGB.
 
     Args:
         path: The file.
+        least: A width and height that is enough: a format that can be decoded smaller is, down to twice that.
 
     Returns:
         A decoded Pillow image of mode ``RGB``.
@@ -111,6 +112,8 @@ def open_image(path: str | Path) -> Image.Image:
         with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise _too_large(path, f"{image.width} x {image.height} pixels")
+            if least is not None:
+                image.draft(None, (2 * least[0], 2 * least[1]))
             image.load()
             return _rgb(_upright(image), path)
     except DataError:
@@ -133,6 +136,18 @@ def open_image(path: str | Path) -> Image.Image:
         # The system's errors name the path again after their reason.
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
         raise DataError(f"{path}: the image is broken ({reason}): copy it again or remove it") from None
+
+
+def image_size(path: str | Path) -> tuple[int, int] | None:
+    """Give an upright image's width and height, from its header alone; None where it cannot be read."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return None
+        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if lying else image.size
+    except Exception:  # whatever Pillow's readers stumble on
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, is_image_name, list_folder, with_note_on_counts
+from resight.data.layout import find_root, is_image_name, list_folder
 from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError
@@ -70,7 +70,7 @@ def load_lsvid(root: Path) -> Dataset:
     asked = np.isin(both.tracklets, queries + len(train))
     held = lists / "list_seq_val.txt"
     notes = [f"{len(held.read_text().splitlines()):,} tracklets of the validation part are left out"] * held.is_file()
-    dataset = Dataset(
+    return Dataset(
         "lsvid",
         found,
         train=table_of(train),
@@ -80,7 +80,6 @@ def load_lsvid(root: Path) -> Dataset:
         notes=tuple(notes),
         unit="tracklets",
     )
-    return with_note_on_counts(dataset)
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from resight.data.sheet import LABELS
+from resight.data.columns import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError
 from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
@@ -34,12 +34,12 @@ class Dataset:
         rule: What an evaluation removes from the gallery for each query, one of `RULES`.
         published: For each split, the images or tracklets (without junk) and the person ids that its publisher
             states; empty where nobody did.
-        notes: What its user should know: skipped files, a split that is not the official one, how ids were
-            made.
+        notes: What its user should know: skipped files, what folders were taken for, how ids were made.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
         distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
             is a person.
+        vehicles: Whether it shows vehicles, whose images are wider than tall, and not people.
         unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
             image; where the unit is the tracklet, `resight.data.tracklets` pools their vectors before an evaluation.
 
@@ -58,6 +58,7 @@ class Dataset:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     distractor: int | None = None
     unit: Unit = "images"
+    vehicles: bool = False
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -77,6 +78,19 @@ class Dataset:
     def counts(self) -> dict[str, tuple[int, int]]:
         """For each split, the images or tracklets without those of person -1, and the person ids."""
         return {split: count(table, self.unit) for split, table in self.tables.items()}
+
+    @property
+    def unofficial(self) -> str:
+        """How its counts differ from the published ones, for whoever reads scores; empty where they do not."""
+        if self.official or not self.published:
+            return ""
+        counts = ", ".join(
+            f"{split} {items:,} {self.unit} of {people:,} people (published {self.published[split][0]:,} of "
+            f"{self.published[split][1]:,})"
+            for split, (items, people) in self.counts.items()
+            if split in self.published
+        )
+        return f"not the official split, so scores on it do not compare with published ones: {counts}"
 
     @property
     def official(self) -> bool:

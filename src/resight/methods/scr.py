@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 
 from resight.checkpoints import Stateful
+from resight.data.columns import LABELS
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_random
-from resight.data.sheet import LABELS
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices

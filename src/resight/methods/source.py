@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 
 from resight.checkpoints import Stateful
+from resight.data.columns import LABELS
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
