@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from resight.errors import DataError
-from resight.numerics.distances import squared_distances
+from resight.numerics.distances import normalise, squared_distances
 from resight.numerics.neighbours import k_nearest
 from resight.records import Features, Floats, Ranking
 
@@ -53,6 +53,25 @@ def rank(
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)
+
+
+def similarities(queries: Features, gallery: Features, ranking: Ranking, *, rows: Sequence[int]) -> Floats:
+    """Give how similar queries are to their results, whatever distance ranked them.
+
+    Args:
+        queries: ``Q`` vectors.
+        gallery: What they were ranked against.
+        ranking: The ranking, one row a query.
+        rows: ``R`` of the queries.
+
+    Returns:
+        ``(R, K)`` cosine similarities in -1..1; nan where a query has fewer than ``K`` results.
+    """
+    ids = ranking.ids[list(rows)]
+    first, second = normalise(queries.vectors[list(rows)]), normalise(gallery.vectors[ids.clip(0).ravel()])
+    found: Floats = np.einsum("rd,rkd->rk", first, second.reshape(*ids.shape, first.shape[1])).clip(-1, 1)
+    found[ids < 0] = np.nan
+    return found
 
 
 def compare(first: Features, second: Features) -> Floats:

@@ -106,7 +106,9 @@ def run(arguments: Sequence[str]) -> int:
     if strip is not None:
         seen_by = [called(int(camera), places, "camera") for camera in found.cameras]
         captions = [f"{similarity:.3f}\n{by}" for similarity, by in zip(similarities, seen_by, strict=True)]
-        picture = ranked_strip(query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions)
+        picture = ranked_strip(
+            query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions, names=places
+        )
         write_png(strip, picture)
     return 0
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from resight.errors import counted
 from resight.files import write_atomically
-from resight.records import Doubles, ImageTable, Ranking, Report
+from resight.records import Doubles, Features, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
 from resight.reports.style import STYLE
@@ -122,14 +123,14 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
 
 
 def strips_sections(
-    report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking, names: Names | None = None
+    report: Report, queries: Features, gallery: Features, ranking: Ranking, names: Names | None = None
 ) -> list[Section]:
     """Show ranked strips of queries from the best found to the worst, and the hardest where there are more.
 
     Args:
         report: The evaluation; without scores, any queries are shown.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking, one row a query.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
 
@@ -137,21 +138,24 @@ def strips_sections(
         The sections.
     """
     rows = strips.sample_queries(report, ranking, _SAMPLE)
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     shown = strips_section(
         "Ranked strips",
         drawn,
-        "A sample of queries, spread evenly from the best found to the worst. Under each result: its distance (smaller "
-        "is closer) and its camera.",
+        "A sample of queries, spread evenly from the best found to the worst. Under each result: its similarity to the "
+        "query (cosine, -1 to 1; larger is more alike) and its camera."
+        + (
+            " Re-ranking put them in order, by neighbours in common too." if report.provenance.get("re_ranking") else ""
+        ),
     )
     more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
-    return [shown, hardest_section(report, query, gallery, ranking, names)] if more else [shown]
+    return [shown, hardest_section(report, queries, gallery, ranking, names)] if more else [shown]
 
 
 def hardest_section(
     report: Report,
-    query: ImageTable,
-    gallery: ImageTable,
+    queries: Features,
+    gallery: Features,
     ranking: Ranking,
     names: Names | None = None,
     *,
@@ -161,8 +165,8 @@ def hardest_section(
 
     Args:
         report: The evaluation.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking, one row a query.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         count: How many queries to show at most.
@@ -171,7 +175,7 @@ def hardest_section(
         The section.
     """
     rows = strips.by_precision(report)[:count]
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     return strips_section(
         "Hardest queries",
         drawn,
@@ -230,8 +234,8 @@ def limits_section() -> Section:
 
 def evaluation_page(
     report: Report,
-    query: ImageTable,
-    gallery: ImageTable,
+    queries: Features,
+    gallery: Features,
     ranking: Ranking,
     *,
     title: str,
@@ -242,8 +246,8 @@ def evaluation_page(
 
     Args:
         report: The evaluation.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking that was scored, one row a query.
         title: The page's title.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
@@ -255,8 +259,7 @@ def evaluation_page(
     """
     precision = _precision(report)
     unscored = int(np.isnan(precision).sum())
-    queries = "1 query" if unscored == 1 else f"{unscored:,} queries"
-    left_out = f" Left out: {queries} without a possible match." if unscored else ""
+    left_out = f" Left out: {counted(unscored, 'query', 'queries')} without a possible match." if unscored else ""
     scores = scores_table({"this evaluation": report})
     sections = [replace(scores, body_html=tables.headline_html(report, images=len(gallery)) + scores.body_html)]
     if len(precision):
@@ -272,11 +275,11 @@ def evaluation_page(
                 "The mean hides who is found and who is not: queries at the left fail." + left_out,
             ),
         ]
-    sections += strips_sections(report, query, gallery, ranking, names)
+    sections += strips_sections(report, queries, gallery, ranking, names)
     # The curve is drawn above.
     provenance = {name: value for name, value in report.provenance.items() if name != "cmc"}
     sections += [*more_sections, settings_section(provenance), limits_section()]
-    subtitle = f"{len(query):,} queries against {len(gallery):,} gallery images"
+    subtitle = f"{len(queries):,} queries against {len(gallery):,} gallery images"
     return render_page(title, sections, subtitle=subtitle)
 
 

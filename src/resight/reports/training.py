@@ -70,7 +70,7 @@ def training_page(
         sections.append(figure_section("Training", figures.training_figure(metrics), caption))
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
-        sections += strips_sections(reports["best"], queries.table, gallery.table, ranking, names)
+        sections += strips_sections(reports["best"], queries, gallery, ranking, names)
         if parts is not None:
             sections += parts_sections(reports["best"], queries, gallery, ranking, parts, names)
     if problems:
