@@ -7,7 +7,9 @@ metrics.jsonl      one line an epoch
 log.txt            what the run said
 last.safetensors   all that is needed to go on: replaced after each epoch, atomically
 encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
+clusters.csv       which image was in which cluster in the epoch of encoder-best, where a method clusters
 report.json, report.html
+warnings.json      the warnings of all its sessions
 ```
 """
 
@@ -32,11 +34,16 @@ from torch import Tensor
 
 from resight.checkpoints import dump_state, load_state
 from resight.config import dotted
+from resight.data.clusters import CLUSTERS
 from resight.errors import RunError
 from resight.files import expanded, locked, printable, write_atomically
 from resight.models.encoder import Encoder
+from resight.records import PseudoLabels
 
 logger = logging.getLogger(__name__)
+
+WARNINGS = "warnings.json"
+"""Where a run folder keeps what its sessions warned of."""
 
 FILES = (
     "config.yaml",
@@ -48,6 +55,8 @@ FILES = (
     "encoder-best.safetensors",
     "report.json",
     "report.html",
+    CLUSTERS,
+    WARNINGS,
 )
 """What a run folder holds, as said above."""
 
@@ -68,6 +77,10 @@ class Method(Protocol):
     @property
     def encoder(self) -> Encoder:
         """What is evaluated, exported and served."""
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters that stand in for people in the epoch in hand; None where people are known by name."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -218,7 +231,7 @@ class Run:
         """
         if not self.checkpoint_path.is_file():
             if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
-                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors"):
+                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors", CLUSTERS):
                     (self.folder / name).unlink(missing_ok=True)
             return 0
         state = load_state(self.checkpoint_path)

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from resight.errors import counted
-from resight.files import write_atomically
+from resight.files import printable, write_atomically
 from resight.records import Doubles, Features, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
@@ -62,7 +62,10 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
         The section.
     """
     body = tables.html_table(("", *tables.COLUMNS), tables.score_rows(reports), style="scores")
-    return Section(title, body, "Scores are in percent; larger is better.")
+    intro = (
+        "In percent; larger is better. mAP says how high all right matches rank, rank-1 how often the first is right."
+    )
+    return Section(title, body, intro)
 
 
 def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
@@ -207,7 +210,7 @@ def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:
     Returns:
         The section.
     """
-    rows = [(str(path), reason) for path, reason in problems]
+    rows = [(printable(path), printable(reason)) for path, reason in problems]
     if not rows:
         return Section("Problems", _empty("Every file could be used."))
     return Section("Problems", tables.html_table(("File", "Reason"), rows, style="problems"))
@@ -222,9 +225,14 @@ def warnings_section(warnings: Sequence[str]) -> Section:
     Returns:
         The section.
     """
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    items = "".join(f"<li>{escape(printable(text))}</li>" for text in warnings)
     body = f'<ul class="warnings">{items}</ul>' if items else _empty("There were no warnings.")
     return Section("Warnings", body)
+
+
+def unlabelled_section() -> Section:
+    """Say in plain words what a page without labels shows, and what nobody can know without them."""
+    return Section("What is on this page", _UNLABELLED)
 
 
 def limits_section() -> Section:
@@ -340,6 +348,21 @@ def _empty(text: str) -> str:
 def _precision(report: Report) -> Doubles:
     return np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
 
+
+_UNLABELLED = """<dl class="limits">
+<dt>Is the model good now?</dt>
+<dd>This page cannot say. How often a search finds the right person (<b>mAP</b>, rank-1) can only be counted where it
+is known who is who, and these images have no labels. Some fifty people with their names in a table are enough to
+measure it: <b>resight evaluate</b>.</dd>
+<dt>Clusters</dt>
+<dd>Groups of images that the model takes for one person each; training learnt from them in place of names. They should
+become about as many as there are people. The sheets below show some: look whether each shows one person.</dd>
+<dt>Images in no cluster (outliers)</dt>
+<dd>Images too unlike all others. They should become few; where most stay, there is little to learn from.</dd>
+<dt>Agreement (stability)</dt>
+<dd>How much the clusters are those of the epoch before: 100 % the same, 0 % no more than by chance. It should rise.
+High agreement says that training has settled, not that it is right.</dd>
+</dl>"""
 
 _LIMITS = """<dl class="limits">
 <dt>What the numbers say</dt>
