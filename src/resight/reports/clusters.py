@@ -14,7 +14,7 @@ from resight.reports.page import Section
 from resight.reports.sheets import contact_sheet, spread
 from resight.reports.tiles import Names, called, data_uri
 
-SHEETS, IMAGES = 3, 8
+SHEETS, IMAGES = 4, 8
 """The most clusters of each kind, and images of each, that are shown."""
 
 _LINES_OF_NONE = 2
@@ -103,13 +103,13 @@ def _mixture(labels: Ints, kinds: Ints, *, clusters: int = 0) -> Doubles:
 
 def _sheet(clusters: Clusters, number: int, names: Names) -> str:
     rows = np.flatnonzero(clusters.labels == number)
-    words = [f"cluster {number}", counted(len(rows), "image"), _seen(clusters.table.cameras[rows], names, "camera")]
+    words = [f"Cluster {number}", counted(len(rows), "image"), _seen(clusters.table.cameras[rows], names, "camera")]
     if clusters.table.has_people:
         words.append(_seen(clusters.table.people[rows], names, "person"))
     return _figure(clusters, rows, " · ".join(words), names)
 
 
-def _figure(clusters: Clusters, rows: Ints, words: str, names: Names, *, lines: int = 1) -> str:
+def _figure(clusters: Clusters, rows: Ints, words_html: str, names: Names, *, lines: int = 1) -> str:
     """Draw a few of some images, spread over their cameras, under the words that tell what they are."""
     table = clusters.table[rows[np.argsort(clusters.table.cameras[rows], kind="stable")]]
     picked = table[spread(np.arange(len(table)), lines * IMAGES)]
@@ -123,18 +123,20 @@ def _figure(clusters: Clusters, rows: Ints, words: str, names: Names, *, lines: 
         for start in range(0, len(picked), IMAGES)
     ]
     pictures = "".join(
-        f'<img src="{data_uri(sheet)}" width="{sheet.width}" height="{sheet.height}" alt="{escape(words)}" '
-        'loading="lazy">'
+        f'<img src="{data_uri(sheet)}" width="{sheet.width}" height="{sheet.height}" alt="Some of its images, by '
+        f'{escape(", ".join(dict.fromkeys(filter(None, places))) or "unknown cameras")}" loading="lazy">'
         for sheet in sheets
     )
-    return f'<figure class="sheet"><figcaption>{escape(words)}</figcaption>{pictures}</figure>'
+    return f'<figure class="sheet"><figcaption>{words_html}</figcaption>{pictures}</figure>'
 
 
 def _seen(ids: Ints, names: Names, what: str) -> str:
-    """Say of which cameras or people images are, and how many of each: "2 cameras: hall 12, yard 3"."""
+    """Say of which cameras or people images are, and how many of each, as HTML: "2 cameras: hall (12), yard (3)"."""
     many = {"camera": "cameras", "person": "people"}[what]
     found, counts = np.unique(ids, return_counts=True)
     order = np.argsort(-counts, kind="stable").tolist()
-    each = [f"{called(int(found[i]), names.get(many, ()), what) or 'unknown'} {counts[i]:,}" for i in order[:_NAMED]]
+    called_by = [called(int(found[i]), names.get(many, ()), what) or "unknown" for i in order[:_NAMED]]
+    # Names that are written from right to left would carry the numbers beside them along.
+    each = [f"<bdi>{escape(name)}</bdi> ({counts[i]:,})" for name, i in zip(called_by, order, strict=False)]
     more = f" and {len(order) - _NAMED:,} more" if len(order) > _NAMED else ""
     return f"{counted(len(order), what, many)}: {', '.join(each)}{more}"
