@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import tiny
 from resight import training
 from resight.config import read_settings
+from resight.data.clusters import clusters_csv
 from resight.data.dataset import load_dataset
 from resight.data.splits import Dataset
 from resight.data.transforms import AugmentSettings
@@ -111,6 +112,7 @@ def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
         "last.safetensors",
         "encoder-last.safetensors",
         "encoder-best.safetensors",
+        "clusters.csv",
         "report.json",
     }
     reports = json.loads((trained.folder / "report.json").read_text())
@@ -118,6 +120,33 @@ def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
     environment = json.loads((trained.folder / "environment.json").read_text())
     assert environment["weights"]["source"] == "random"
     assert (environment["training"], environment["processes"], environment["threads"]) == ("float32", 1, 1)
+
+
+def test_the_clusters_of_the_best_epoch_come_back_however_often_it_is_run(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr("resight.training._is_best", lambda lines, line, select: line["epoch"] == 0)
+    monkeypatch.setattr(
+        "resight.training.clusters_csv",
+        lambda clusters, names: seen.append(clusters.labels.tolist()) or clusters_csv(clusters, names),
+    )
+    first, again = (train("ice", dataset, SETTINGS, options(tmp_path / "run")).clusters for _ in range(2))
+    assert first is not None
+    assert again is not None
+    assert len(seen) == 1, "written for the best epoch alone"
+    assert first.labels.tolist() == again.labels.tolist() == seen[0]
+    assert first.labels.max() >= 1
+    assert first.table.paths.tolist() == dataset.train.paths.tolist()
+    (tmp_path / "run" / "clusters.csv").write_text("path;cluster;camera\n")
+    assert train("ice", dataset, SETTINGS, options(tmp_path / "run")).clusters is None
+    assert "clusters.csv is not as the run wrote it" in caplog.text
+
+
+def test_where_people_are_known_there_are_no_clusters(dataset: Dataset, tmp_path: Path) -> None:
+    supervised = dataclasses.replace(SETTINGS, supervised=True, epochs=1)
+    assert train("ice", dataset, supervised, options(tmp_path / "run")).clusters is None
+    assert not (tmp_path / "run" / "clusters.csv").exists()
 
 
 def test_the_kept_settings_are_a_recipe_of_the_run(trained: Trained) -> None:

@@ -168,17 +168,22 @@ class PseudoLabels:
         labels: ``(N,)`` int64 in ``0..C-1``, or ``-1`` for an image outside every cluster.
         eps: The distance threshold that was used.
         quality: Named numbers: clusters, outlier share, and against true people where they are known.
+        margins: ``(N,)`` float32, by how much each image is more like its own cluster than like the next one; nan
+            outside every cluster. Empty where nobody asked (`resight.numerics.margins.margins`).
 
     Raises:
-        DataError: The labels are not one column.
+        DataError: The labels are not one column, or the margins are of another length.
     """
 
     labels: Ints
     eps: float
     quality: Mapping[str, float] = field(default_factory=dict)
+    margins: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _column(self.labels, np.int64, len(self.labels), "labels"))
+        size = len(self.labels) if len(self.margins) else 0
+        object.__setattr__(self, "margins", _column(self.margins, np.float32, size, "margins"))
 
     def __len__(self) -> int:
         return len(self.labels)

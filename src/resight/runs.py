@@ -7,7 +7,9 @@ metrics.jsonl      one line an epoch
 log.txt            what the run said
 last.safetensors   all that is needed to go on: replaced after each epoch, atomically
 encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
+clusters.csv       which image was in which cluster in the epoch of encoder-best, where a method clusters
 report.json, report.html
+warnings.json      the warnings of all its sessions
 ```
 
 The checkpoint is what counts. It is written before the encoders, and holds the digests of both, of the lines of metrics
@@ -33,15 +35,20 @@ from torch import Tensor
 from resight.checkpoints import Stateful, dump_state, load_state, put_back, tensors_of
 from resight.claims import differences
 from resight.config import dotted
+from resight.data.clusters import CLUSTERS
 from resight.errors import ConfigError, RunError
 from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
 from resight.history import Line, history_digest, read_history, write_history
 from resight.meters import Meter
 from resight.models.encoder import Encoder
+from resight.records import PseudoLabels
 from resight.sealed import MOST, finite
 from resight.yaml_files import parse_yaml, read_yaml
 
 logger = logging.getLogger(__name__)
+
+WARNINGS = "warnings.json"
+"""Where a run folder keeps what its sessions warned of."""
 
 FILES = (
     "config.yaml",
@@ -53,6 +60,8 @@ FILES = (
     "encoder-best.safetensors",
     "report.json",
     "report.html",
+    CLUSTERS,
+    WARNINGS,
 )
 """What a run folder holds, as said above."""
 
@@ -65,6 +74,10 @@ class Method(Protocol):
     @property
     def encoder(self) -> Encoder:
         """What is evaluated, exported and served."""
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters that stand in for people in the epoch in hand; None where people are known by name."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -224,7 +237,7 @@ class Run:
         """
         if not self.checkpoint_path.is_file():
             if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
-                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors"):
+                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors", CLUSTERS):
                     (self.folder / name).unlink(missing_ok=True)
             self._lines = []
             return 0

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from resight.config import read_settings, write_settings
+from resight.data.clusters import CLUSTERS, Clusters, clusters_csv, read_clusters
 from resight.data.content import content_digest
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import folder_settings, open_dataset
@@ -27,7 +28,7 @@ from resight.methods import METHODS
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.progress import progress
-from resight.records import Features, Report
+from resight.records import Features, ImageTable, Report
 from resight.runs import Method, Run, environment
 from resight.scoring import scorer
 from resight.values import check_kinds
@@ -135,6 +136,7 @@ class Trained:
         problems: Images that could not be read, with the reason.
         queries: The queries' vectors by the best encoder, where the data set can be scored.
         gallery: The gallery's vectors by the best encoder, likewise.
+        clusters: The clusters that the best epoch learnt from; None where people were known by name.
         writes: Whether this process is the one that writes; of several, only the first.
     """
 
@@ -145,6 +147,7 @@ class Trained:
     problems: tuple[tuple[str, str], ...]
     queries: Features | None = None
     gallery: Features | None = None
+    clusters: Clusters | None = None
     writes: bool = True
 
 
@@ -225,6 +228,7 @@ def train(
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
+            kept=lambda trained: _keep_clusters(run, trained, images.table, dataset.names),
         )
         devices.barrier()
         chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
@@ -235,7 +239,16 @@ def train(
             reports["best"] = best
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
         problems = images.problems + (given["source"].problems if source is not None else ())
-        return Trained(run.folder, chosen, reports, tuple(run.metrics()), problems, queries, gallery, run.writes)
+        clusters = None if method.clusters is None else read_clusters(run.folder / CLUSTERS, images.table)
+        metrics = tuple(run.metrics())
+        return Trained(run.folder, chosen, reports, metrics, problems, queries, gallery, clusters, run.writes)
+
+
+def _keep_clusters(run: Run, method: Method, table: ImageTable, names: Mapping[str, Sequence[str]]) -> None:
+    """Write down the clusters that an epoch learnt from."""
+    found = method.clusters
+    if found is not None:
+        run.write(CLUSTERS, clusters_csv(Clusters(table, found.labels, found.margins), names))
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:
@@ -274,6 +287,7 @@ def fit(
     evaluate: Callable[[Method], Report] | None = None,
     eval_every: int = 0,
     select: Select | None = None,
+    kept: Callable[[Method], None] | None = None,
 ) -> None:
     """Train a method for some epochs, going on where the run folder stopped.
 
@@ -286,6 +300,7 @@ def fit(
         eval_every: How often; 0 never.
         select: How the best epoch is told; an epoch without a number is the best only until one has a number. Without
             it the last epoch is the best.
+        kept: Called after an epoch that is the best so far, before it is saved.
     """
     for epoch in range(run.resume(method), epochs):
         seed_epoch(run.seed, epoch)
@@ -297,7 +312,10 @@ def fit(
             values |= evaluate(method).scores
         line = run.log(epoch, values)
         logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _left(line, epochs - epoch - 1))
-        run.checkpoint(epoch, method, best=_is_best(run.metrics(), line, select))
+        best = _is_best(run.metrics(), line, select)
+        if best and kept is not None:
+            kept(method)
+        run.checkpoint(epoch, method, best=best)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

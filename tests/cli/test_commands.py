@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from PIL import Image
 
 from resight.cli.evaluate import ranking
 from resight.cli.main import main
+from resight.cli.train import _Log
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
@@ -74,6 +76,33 @@ def test_the_same_command_again_changes_nothing(run):
     before = (folder / "last.safetensors").read_bytes()
     assert main(command) == 0
     assert (folder / "last.safetensors").read_bytes() == before
+
+
+def test_the_page_of_a_run_shows_its_clusters_and_says_where_their_table_is(run, capsys):
+    folder, command = run
+    assert main(command) == 0
+    assert str(folder / "clusters.csv") in capsys.readouterr().out
+    assert "Clusters to look at" in (folder / "report.html").read_text()
+    assert len((folder / "clusters.csv").read_text().splitlines()) > 16
+
+
+def test_the_log_remembers_the_warnings_of_earlier_sessions(tmp_path):
+    said = (["one", "two", "two"], ["two", "three"], [])
+    for messages in said:
+        log = _Log()
+        logger = logging.Logger("a run")
+        logger.addHandler(log)
+        logger.info("no warning")
+        logger.warning("before the folder is the run's")
+        log.open(tmp_path)
+        for message in messages:
+            logger.warning(message)
+        log.close()
+    assert log.warnings == ["before the folder is the run's", "one", "two", "three"]
+    (tmp_path / "warnings.json").write_text('{"not": "a list"}')
+    log.open(tmp_path)
+    log.close()
+    assert log.warnings[0] == "before the folder is the run's"
 
 
 def test_other_settings_in_the_same_folder_are_refused(run, capsys):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from resight.errors import DataError
 from resight.reports import saliency, tiles
+from resight.reports.letters import Letters
 
 
 @pytest.fixture
@@ -101,10 +102,10 @@ def test_counts_that_differ_are_refused(pictures: list[str], maps: dict, more: d
 
 
 def test_words_are_broken_to_a_width() -> None:
-    font = tiles.load_font(12)
-    lines = tiles.wrap("one two three\nfour incomprehensibilities", font, 60)
+    letters = Letters(12)
+    lines = letters.wrap("one two three\nfour incomprehensibilities", 60)
     assert lines[:3] == ["one two", "three", "four"]
     assert lines[3].endswith("…")
-    assert all(font.getlength(line) <= 60 for line in lines)
-    assert tiles.wrap("", font, 60) == [""]
-    assert tiles.wrap("spatial-channel parts", font, 60) == ["spatial-", "channel", "parts"]
+    assert all(letters.length(line) <= 60 for line in lines)
+    assert letters.wrap("", 60) == [""]
+    assert letters.wrap("spatial-channel parts", 60) == ["spatial-", "channel", "parts"]

@@ -81,9 +81,7 @@ def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, opti
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)
-    first = query_strips(
-        trained.queries.table, trained.gallery.table, ranking, rows=[0], report=trained.reports["best"]
-    )
+    first = query_strips(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
     write_png(folder / "search.png", first[0].image)
     say(f"a first search: {(folder / 'search.png').resolve()}")
     say(f"the report:     {(trained.folder / 'report.html').resolve()}")

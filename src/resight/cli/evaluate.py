@@ -131,9 +131,7 @@ def run(arguments: Sequence[str]) -> int:
         if queries.vectors.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
             parts = part_similarities(queries, gallery, found, encoder)
             why = parts_sections(report, queries, gallery, found, parts, dataset.names)
-        page = evaluation_page(
-            report, queries.table, gallery.table, found, title=title, names=dataset.names, more_sections=why
-        )
+        page = evaluation_page(report, queries, gallery, found, title=title, names=dataset.names, more_sections=why)
         write_page(expanded(settings.page), page)
     return 0
 

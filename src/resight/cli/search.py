@@ -210,7 +210,15 @@ def _write_strip(path: Path, answers: Sequence[Answer], dataset: Dataset) -> Non
             for result in results
         ]
         paths = [result["path"] for result in results]
-        drawn.append(ranked_strip(answer.query, paths, verdicts=["unknown"] * len(paths), captions=captions))
+        drawn.append(
+            ranked_strip(
+                answer.query,
+                paths,
+                verdicts=["unknown"] * len(paths),
+                captions=captions,
+                names=[*cameras, *people],
+            )
+        )
     write_png(path, stacked(drawn))
     if len(answers) > STRIPS or any(len(answer.results) > RESULTS for answer in answers):
         shown = f"{counted(min(len(answers), STRIPS), 'image')} of {len(answers):,}, {RESULTS} results of each at most"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from resight.config import recipes_of
+from resight.data.clusters import CLUSTERS
 from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset
 from resight.data.verify import describe
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
-from resight.files import printable
+from resight.files import printable, write_atomically
 from resight.methods import METHODS
 from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.ranking import rank
@@ -23,11 +25,14 @@ from resight.recipe import about_recipe, find_recipe, shipped_paths
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
+from resight.runs import WARNINGS
 from resight.scoring import measure
 from resight.terminal import OneLine, one_line, say, show
 from resight.training import Trained, TrainSettings, read_recipe, train
 
 logger = logging.getLogger(__name__)
+
+_MOST_WARNINGS = 200  # that a run remembers; log.txt has all
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -115,6 +120,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         title=f"{name.upper()} on {dataset.name}",
         found=found,
         names=dataset.names,
+        clusters=trained.clusters,
         parts=parts,
         problems=trained.problems,
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
@@ -123,18 +129,26 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     path = trained.folder / "report.html"
     write_page(path, page)
     say(f"report: {path.resolve()}")
+    if trained.clusters is not None:
+        say(f"clusters: {(trained.folder / CLUSTERS).resolve()}")
     say(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
     return trained
 
 
 class _Log(logging.Handler):
-    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings for the report."""
+    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings of all its sessions for the report."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.warnings: list[str] = []
+        self._warnings: dict[str, None] = {}  # each once, in order
         self._before: list[logging.LogRecord] = []
         self._file: logging.Handler | None = None
+        self._kept: Path | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings so far, those of earlier sessions first."""
+        return list(self._warnings)
 
     def open(self, folder: Path) -> None:
         """Write to a folder from now on, and what was said before."""
@@ -142,20 +156,38 @@ class _Log(logging.Handler):
         self._file.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
         for record in self._before:
             self._file.handle(record)
+        self._kept = folder / WARNINGS
+        self._warnings = dict.fromkeys(_earlier(self._kept)) | self._warnings
+        self._keep()
 
     def emit(self, record: logging.LogRecord) -> None:
         message = one_line(record.getMessage())
-        if record.levelno >= logging.WARNING and message not in self.warnings:
-            self.warnings.append(message)
+        if record.levelno >= logging.WARNING and message not in self._warnings:
+            self._warnings[message] = None
+            self._keep()
         if self._file is None:
             self._before.append(record)
         else:
             self._file.handle(record)
 
+    def _keep(self) -> None:
+        if self._kept is not None and self._warnings:
+            with suppress(OSError):  # of a full disk; the checkpoint, which it stops too, says what to do
+                write_atomically(self._kept, json.dumps(self.warnings[:_MOST_WARNINGS], indent=1) + "\n")
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
         super().close()
+
+
+def _earlier(path: Path) -> list[str]:
+    """Read the warnings of earlier sessions; of a damaged file, none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 class _File(logging.FileHandler):

@@ -44,7 +44,7 @@ from resight.models.encoder import Encoder
 from resight.models.folding import folded
 from resight.models.memory import ProxyMemory
 from resight.numerics.distances import normalise
-from resight.records import Floats, Ints
+from resight.records import Floats, Ints, PseudoLabels
 
 
 class ICE:
@@ -104,6 +104,11 @@ class ICE:
     def encoder(self) -> Encoder:
         """The momentum encoder: what is evaluated and kept."""
         return self.momentum
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters of the epoch in hand; None where true people stand in their place."""
+        return self.labelling.clusters
 
     @property
     def parts(self) -> Mapping[str, Stateful]:

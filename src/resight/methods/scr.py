@@ -202,6 +202,10 @@ class SCR:
         return self.network.encoder
 
     @property
+    def clusters(self) -> None:
+        """None: people are known by name."""
+
+    @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
         parts: dict[str, Stateful] = {"network": self.network, "optimiser": self.optimiser}

@@ -176,6 +176,10 @@ class Source:
         return self.network.encoder
 
     @property
+    def clusters(self) -> None:
+        """None: people are known by name."""
+
+    @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
         return {"network": self.network, "optimiser": self.optimiser}
