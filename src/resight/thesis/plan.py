@@ -202,11 +202,16 @@ def flat(job: Job) -> dict[str, object]:
 
 
 @cache
-def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
-    """Give the settings of a recipe and a row without any scale."""
+def _read(method: str, recipe: str, *flags: str) -> tuple[Any, TrainSettings]:
+    """Read settings, which are frozen, once: many rows have the same."""
     from resight.training import read_recipe
 
-    settings, options = read_recipe(method, recipe, *flags)
+    return read_recipe(method, recipe, *flags)
+
+
+def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
+    """Give the settings of a recipe and a row without any scale."""
+    settings, options = _read(method, recipe, *flags)
     return _flat(options, settings)
 
 
@@ -243,15 +248,13 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
         reason = f"this row is about what scale {scale.name} sets"
     if reason or not resolve:
         return dataclasses.replace(bare, reason=reason)
-    from resight.training import read_recipe
-
     own = [f"--{name}={value}" for name, value in ours.flags.items()]
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
         weight = thesis.get("cluster.source_weight") if source else None
         if weight:  # a scale has no say in it: its recipe is for sites, which need not have a source's images
             own.append(f"--cluster.source_weight={weight}")
-        settings, options = read_recipe(
+        settings, options = _read(
             ours.method, recipe, *_scaled(ours.method, scale, source), *own, *_wished(asked, ours)
         )
         # The stem without ReLU takes the weights of the one with it.
@@ -279,11 +282,9 @@ def _starts(job: Job, scale: Scale, asked: Asked) -> tuple[Job, ...]:
 
 
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
-    from resight.training import read_recipe
-
     recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
-    settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
+    settings, options = _read(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
     built = {name: getattr(job.settings.encoder, name) for name in BUILT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **built))
     same = {name: value for name, value in job.thesis.items() if name.removeprefix("encoder.") in BUILT}
