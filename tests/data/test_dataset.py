@@ -70,16 +70,25 @@ def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
 
 
 @pytest.mark.parametrize(
-    ("below", "given_root", "read"),
-    [("", "", "detected"), ("detected", "", "detected"), ("labeled", "", "labeled"), ("labeled", "labeled", "labeled")],
+    ("below", "given_root", "read", "how"),
+    [
+        ("", "", "detected", "as nothing says which they are"),
+        ("detected", "", "detected", "as the folder detected says"),
+        ("labeled", "", "labelled", "as the folder labeled says"),
+        ("labelled", "", "labelled", "as the folder labelled says"),
+        ("labeled", "labeled", "labelled", "as the folder labeled says"),
+    ],
 )
-def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str) -> None:
+def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str, how: str) -> None:
     draw(tmp_path / below, *CUHK)
     data = load_dataset("cuhk03np", tmp_path / given_root)
     assert data.root == tmp_path / below
     assert data.gallery.cameras.tolist() == [2]
-    assert data.published["train"][0] == {"detected": 7365, "labeled": 7368}[read]
+    assert data.published["train"][0] == {"detected": 7365, "labelled": 7368}[read]
+    assert f"the {read} boxes are read, {how}" in data.notes[0]
     assert f"those of the {read} boxes" in data.notes[0]
+    assert "beside" not in data.notes[0]
+    assert "not the official split" in data.notes[1]
 
 
 def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: Path, draw: Draw) -> None:
@@ -88,13 +97,45 @@ def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: P
     (tmp_path / "now").symlink_to(tmp_path / "disk" / "labeled", target_is_directory=True)
     (tmp_path / "labeled").symlink_to(tmp_path / "disk" / "x", target_is_directory=True)
     for name in ("now", "labeled"):
-        assert "labeled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
+        assert "the labelled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
 
 
-def test_cuhk03np_reads_detected_where_both_are_there(tmp_path: Path, draw: Draw) -> None:
+def test_cuhk03np_reads_the_boxes_that_are_asked_for(tmp_path: Path, draw: Draw) -> None:
     for boxes in ("labeled", "detected"):
         draw(tmp_path / "cuhk03-np" / boxes, *CUHK)
-    assert load_dataset("cuhk03np", tmp_path).root == tmp_path / "cuhk03-np" / "detected"
+    for name, boxes in (("cuhk03np", "detected"), ("cuhk03np-detected", "detected"), ("cuhk03np-labelled", "labeled")):
+        for root in (tmp_path, tmp_path / "cuhk03-np"):
+            data = load_dataset(name, root)
+            assert (data.name, data.root) == (name, tmp_path / "cuhk03-np" / boxes)
+            assert (f"cuhk03np-labelled={root} reads those" in data.notes[0]) == (name == "cuhk03np")
+
+
+@pytest.mark.parametrize("given_root", ["", "detected"])
+def test_cuhk03np_never_takes_one_kind_of_boxes_for_the_other(tmp_path: Path, draw: Draw, given_root: str) -> None:
+    root = draw(tmp_path / "detected", *CUHK).parent / given_root
+    with pytest.raises(DataError, match="expected the labelled boxes, found the detected ones") as error:
+        load_dataset("cuhk03np-labelled", root)
+    assert str(error.value).endswith(f"holds labeled or labelled, or say cuhk03np-detected={root}")
+    assert "\n" not in str(error.value)
+
+
+def test_the_counts_tell_the_boxes_where_no_name_does(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"train": (1, 1), "query": (1, 1), "gallery": (1, 1)}
+    monkeypatch.setattr(cuhk03np, "PUBLISHED", {"detected": {**counts, "train": (9, 1)}, "labelled": counts})
+    draw(tmp_path, *CUHK)
+    data = load_dataset("cuhk03np", tmp_path)
+    assert data.official
+    assert data.notes[0].startswith("the labelled boxes are read, as the counts say;")
+    assert load_dataset("cuhk03np-labelled", tmp_path).official
+    with pytest.raises(DataError, match=r"found the labelled ones in .* \(by its counts\)"):
+        load_dataset("cuhk03np-detected", tmp_path)
+    draw(tmp_path / "set" / "detected", *CUHK)
+    data = load_dataset("cuhk03np", tmp_path / "set")
+    assert "though its counts are those of the labelled boxes" in data.notes[0]
+    other = draw(tmp_path / "x", *CUHK, "query/0009_c1_1.png")
+    assert "as you say" in load_dataset("cuhk03np-labelled", other).notes[0]
 
 
 def write_msmt17(root: Path, draw: Draw, train: str, test: str) -> None:
@@ -422,6 +463,8 @@ def test_counts_of_the_real_sets(real_data: Path) -> None:
     assert cuhk.counts == {"train": (7365, 767), "query": (1400, 700), "gallery": (5332, 700)}
     assert cuhk.official
     assert not re.search("official|skipped", "\n".join(cuhk.notes))
+    with pytest.raises(DataError, match="found the detected ones"):
+        load_dataset("cuhk03np-labelled", real_data / "cuhk03-np")
     assert split_validation(market, 60).counts["query"][1] == 60
 
 
