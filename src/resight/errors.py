@@ -110,7 +110,7 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     return int(value)
 
 
-def check_types(settings: object) -> None:
+def check_types(settings: Any) -> None:
     """Make sure that the fields of a settings dataclass are of the types that it declares; for its `__post_init__`.
 
     What says the same in another type becomes the declared one: a whole number a float, a number of numpy one of
@@ -176,9 +176,9 @@ def _taken(value: Any, kind: Any) -> Any:
         kinds = inner[:1] * len(value) if Ellipsis in inner else inner
         if len(kinds) == len(value):
             return tuple(map(_taken, value, kinds))
-    elif kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return value if isinstance(value, float) else float(value)
-    elif kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     elif kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
