@@ -119,7 +119,7 @@ def check_types(settings: Any) -> None:
     Raises:
         ConfigError: A field is of another type, with its name and what it must be.
     """
-    for name, kind in _declared(type(settings)).items():
+    for name, kind in _declared(settings.__class__).items():
         value = getattr(settings, name)
         try:
             taken = _taken(value, kind)
@@ -148,7 +148,7 @@ def meant(kind: Any) -> str:
 
 
 @functools.cache
-def _declared(kind: type) -> Mapping[str, Any]:
+def _declared(kind: Any) -> Mapping[str, Any]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 

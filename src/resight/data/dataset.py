@@ -14,8 +14,9 @@ from resight.data.drawn import load_synthetic
 from resight.data.dukemtmc import load_dukemtmc
 from resight.data.dukevideo import load_dukevideo
 from resight.data.folder import load_folder
+from resight.data.formats import is_image_name
 from resight.data.ilidsvid import load_ilidsvid
-from resight.data.layout import MARKET_FOLDERS, is_image_name, list_folder
+from resight.data.layout import MARKET_FOLDERS, list_folder
 from resight.data.lsvid import load_lsvid
 from resight.data.market1501 import load_market1501
 from resight.data.mars import load_mars

@@ -30,7 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, is_image_name
+from resight.data.formats import is_image_name, skipped_files
+from resight.data.layout import find_root
 from resight.data.sheet import COLUMNS, LABELS, read_sheet
 from resight.data.splits import Dataset, split_validation
 from resight.errors import ConfigError, DataError, check_types, counted, nearest
@@ -131,7 +132,7 @@ def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
 
 def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
     """Find the images below a folder, always in the same order; the first sub-folder's name is the camera."""
-    others, closed = 0, list[str]()
+    others, closed = list[str](), list[str]()
     for folder, files in _folders(root, closed):
         below = Path(folder).relative_to(root).parts
         for name in sorted(files):
@@ -140,9 +141,8 @@ def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
             if is_image_name(name):
                 yield {"path": str(Path(folder, name)), "camera": below[0] if below else ""}
             else:
-                others += 1
-    if others:
-        notes.append(counted(others, "file that is no image is skipped", "files that are no images are skipped"))
+                others.append(name)
+    notes += skipped_files(others)
     if closed:
         skipped = counted(len(closed), "folder cannot be opened and is", "folders cannot be opened and are")
         notes.append(f"{skipped} skipped, such as {closed[0]}")

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from resight.data.layout import is_image_name, list_folder
+from resight.data.formats import is_image_name
+from resight.data.layout import list_folder
 from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
 
