@@ -242,7 +242,7 @@ def _keys(classes: Sequence[type], prefix: str = "") -> dict[str, Any]:
 def _built(settings: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
     """Give settings with what is given in the place of their own."""
     changes = {}
-    for name in kinds(type(settings)):
+    for name in kinds(settings.__class__):
         value = getattr(settings, name)
         if dataclasses.is_dataclass(value):
             changes[name] = _built(value, given, f"{prefix}{name}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resight.errors import ConfigError
-from resight.values import check_kinds
+from resight.values import check_types
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -35,7 +35,7 @@ class DeviceSettings:
     graphs: bool = True
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         if self.processes < 1 or self.hosts < 1 or self.threads < 0:
             raise ConfigError(
                 "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "

@@ -7,7 +7,11 @@ one line and exits with status 2.
 from __future__ import annotations
 
 import difflib
+import numbers
+import os
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class ResightError(ValueError):
@@ -56,6 +60,49 @@ def counted(number: int, one: str, many: str = "") -> str:
         The number and the words: ``"1 file"``, ``"2,000 files"``.
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def shown(value: object) -> str:
+    """Give a value as an error shows it: in Python's notation, which escapes what would act on a terminal, and short.
+
+    Of what is neither text, number nor a few of these only the type is named.
+    """
+    plain = isinstance(value, str | bytes | numbers.Number | os.PathLike | list | tuple | dict | type(None))
+    try:
+        return _short.repr(value) if plain else f"a {type(value).__name__}"
+    except Exception:  # a number of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+def check_given(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Make sure that an argument is what a function takes.
+
+    Args:
+        name: What the function calls it.
+        value: What was given.
+        kind: The class, or classes, that it takes.
+        wanted: What to give, for the error: ``"an Encoder, as resight.load_encoder('runs/mine') gives it"``.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} must be {wanted}; found {shown(value)}")
+
+
+def whole_number(name: str, value: Any, *, least: int) -> int:
+    """Give an argument that counts something as an int.
+
+    Raises:
+        ConfigError: It is no whole number, or below the least.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ConfigError(f"{name} must be a whole number of {least} or more, found {shown(value)}")
+    return int(value)
 
 
 def check_least(settings: object, least: float, *names: str) -> None:

@@ -31,7 +31,7 @@ from resight.progress import progress
 from resight.records import Features, ImageTable, Report
 from resight.runs import Method, Run, environment
 from resight.scoring import scorer
-from resight.values import check_kinds
+from resight.values import check_types
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class TrainSettings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         check_least(self, 0, "seed", "validation_people", "eval_every")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")

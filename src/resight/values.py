@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
-import numbers
+import os
 import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, nearest, shown
 from resight.files import shortened
 from resight.yaml_files import as_text, parse_yaml
 
@@ -43,26 +45,38 @@ def value_of(given: Any, kind: Any, name: str) -> Any:
         return _made(given, kind)
     except UnfitError:
         shown = "null" if given is None else _shown(given)
-        near = nearest(shown, map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ""
+        near = nearest(shown, map(str, typing.get_args(kind))) if _is_choice(kind) else ""
         raise ConfigError(f"{name} must be {meant(kind)}, found '{shortened(shown, 60)}'{near}") from None
 
 
-def check_kinds(settings: Any) -> None:
-    """Make sure that each value is of its field's type and each number one to compute with, whoever made the settings.
+def check_types(settings: Any) -> None:
+    """Make sure that each field of a settings dataclass is of its type, and each number one to compute with.
+
+    For its `__post_init__`, whoever makes the settings. What says the same in another type becomes the declared one: a
+    whole number a float, a number of numpy one of Python, a list a tuple, a path its text.
 
     Raises:
-        ConfigError: One is not, with its name.
+        ConfigError: A field is not, with its name and what it must be.
     """
-    for name, kind in kinds(type(settings)).items():
+    for name, kind in kinds(settings.__class__).items():
         value = getattr(settings, name)
-        if not _is(value, kind):
-            finite = " that is finite" if kind is float else ""
-            raise ConfigError(f"{name} must be {meant(kind)}{finite}, found {shortened(repr(value), 60)}")
-        if isinstance(value, numbers.Integral) and abs(int(value)) > LARGEST_COUNT and not name.endswith("seed"):
-            raise ConfigError(f"{name} must be {LARGEST_COUNT:,} or less, found {shortened(value, 60)}")
+        try:
+            taken = _taken(value, kind)
+        except (TypeError, OverflowError):
+            near = (
+                nearest(value, map(str, typing.get_args(kind))) if isinstance(value, str) and _is_choice(kind) else ""
+            )
+            raise ConfigError(f"{name} must be {meant(kind)}, found {shown(value)}{near}") from None
+        if isinstance(taken, float) and not math.isfinite(taken):
+            raise ConfigError(f"{name} must be {meant(kind)} that is finite, found {taken}")
+        if isinstance(taken, int) and abs(taken) > LARGEST_COUNT and not name.endswith("seed"):
+            raise ConfigError(f"{name} must be {LARGEST_COUNT:,} or less, found {shortened(taken, 60)}")
+        if taken is not value:
+            object.__setattr__(settings, name, taken)
 
 
-def kinds(settings: type) -> Mapping[str, Any]:
+@functools.cache
+def kinds(settings: Any) -> Mapping[str, Any]:
     """Give the type of each field of a settings dataclass."""
     hints = typing.get_type_hints(settings)
     return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
@@ -138,16 +152,39 @@ def _shown(given: Any) -> str:
     )
 
 
-def _is(value: Any, kind: Any) -> bool:
+def _taken(value: Any, kind: Any) -> Any:
+    """Give a value as one of a type.
+
+    Raises:
+        TypeError: It is none.
+        OverflowError: It is a whole number that no float holds.
+    """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return any(_is(value, each) for each in inner)
+    if kind is Any:
+        return value
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        value = value.item()
     if origin is typing.Literal:
-        return isinstance(value, str | int) and value in inner
-    if origin is tuple:
-        wanted = [inner[0]] * len(value) if inner[-1] is Ellipsis and isinstance(value, tuple) else inner
-        return isinstance(value, tuple) and len(value) == len(wanted) and all(map(_is, value, wanted))
-    if kind in (int, float):
-        real = isinstance(value, numbers.Integral if kind is int else numbers.Real) and not isinstance(value, bool)
-        return real and (kind is int or math.isfinite(value))
-    return isinstance(value, kind)
+        if any(type(value) is type(each) and value == each for each in inner):
+            return value
+    elif origin in (typing.Union, types.UnionType):
+        for each in inner:
+            with contextlib.suppress(TypeError):
+                return _taken(value, each)
+    elif origin is tuple and isinstance(value, list | tuple):
+        kinds = inner[:1] * len(value) if Ellipsis in inner else inner
+        if len(kinds) == len(value):
+            return tuple(map(_taken, value, kinds))
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    elif kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    elif kind not in (float, int) and origin is not tuple and isinstance(value, origin or kind):
+        return value
+    raise TypeError
+
+
+def _is_choice(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal

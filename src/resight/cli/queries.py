@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from resight.data.dataset import open_dataset
 from resight.data.folder import FolderSettings
-from resight.data.images import FORMATS, open_image
+from resight.data.images import image_size, open_image
 from resight.data.splits import Dataset
 from resight.data.tree import walk
 from resight.errors import ConfigError, DataError, counted
@@ -137,7 +135,7 @@ def tell_problems(problems: Sequence[tuple[str, str]]) -> None:
 
 def tell_frames(paths: Iterable[str]) -> None:
     """Say which images look like whole frames: an encoder sees them squeezed, with everybody on them."""
-    sizes = {path: _size(path) for path in list(paths)[:_LOOKED_AT]}
+    sizes = {path: image_size(path) or (0, 0) for path in list(paths)[:_LOOKED_AT]}
     whole = [path for path, (width, height) in sizes.items() if width >= FRAME_WIDTH and width > height]
     if whole:
         first = f"{whole[0]} ({' x '.join(map(str, sizes[whole[0]]))} pixels)"
@@ -208,12 +206,3 @@ def _file(place: Path) -> str:
     if not os.path.isfile(place):  # noqa: PTH113
         open_image(place)  # says why not
     return str(place)
-
-
-def _size(path: str) -> tuple[int, int]:
-    """Give width and height out of a file's head, nothing being decoded; zeros where it cannot be read."""
-    try:
-        with Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            return image.size
-    except Exception:  # Pillow raises whatever its parsing stumbles on; decoding says it
-        return 0, 0

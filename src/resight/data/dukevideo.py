@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, is_image_name, list_folder, skipped_names
+from resight.data.formats import is_image_name
+from resight.data.layout import find_root, list_folder, skipped_names
 from resight.data.sequences import Track, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError

@@ -9,7 +9,7 @@ What happens to each kind of file:
 - An animation or a document of many pages gives its first frame.
 - Floating-point pixels, and integers outside 0..65535, have no known range: an error.
 - Empty, truncated and broken files, files that are no image or of a format other than `FORMATS`, and files
-  with more than `PIXEL_LIMIT` pixels (found in the header, before anything is decoded) are errors too.
+  that would cost too much to read (`resight.data.bounds`), mostly found before anything is decoded, are errors too.
 """
 
 from __future__ import annotations
@@ -27,27 +27,20 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from resight.data.bounds import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
+from resight.data.formats import FORMATS, advice_on, readable_formats
 from resight.errors import ConfigError, DataError
 from resight.progress import progress as watched
 from resight.records import ImageTable, Mask
 
 Pixels = npt.NDArray[np.uint8]
-
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
-"""The formats that are tried, by content and not by name; some of Pillow's others start programs (EPS)."""
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".jp2"}
-)
-"""The file-name endings, in lower case, that a folder is searched for."""
-
-PIXEL_LIMIT = 64_000_000
-"""The most pixels an image may have: 192 MB as RGB. A crop has thousands, a camera's frame millions."""
+Result = TypeVar("Result")
 
 MEMORY_LIMIT = 2 * 2**30
 """The most bytes of pixels that `load_images` keeps in RAM."""
@@ -62,6 +55,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BAND = 2**22
+"""Pixels that are turned into RGB at once: what an image becomes on the way would be several times its size."""
+
+_LARGE = 2**24
+"""From so many pixels on, images are decoded one at a time, in whatever many threads."""
+
+_one_large = threading.Lock()
 _CHUNK = 64  # rows a thread takes at once: enough to hide the cost of handing work over
 
 logger = logging.getLogger(__name__)
@@ -82,10 +82,13 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
         ConfigError: The size is not two positive numbers.
     """
     height, width = _checked(size)
-    image = open_image(path)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return np.array(image, dtype=np.uint8)
+
+    def resized(image: Image.Image) -> Pixels:
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        return np.array(image, dtype=np.uint8)
+
+    return _opened(path, resized)
 
 
 def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Image.Image:
@@ -101,33 +104,47 @@ def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Ima
     Raises:
         DataError: As `read_image`.
     """
+    return _opened(path, Image.Image.copy, least=least)  # the caller's image outlives the open file
+
+
+def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tuple[int, int] | None = None) -> Result:
+    """Give what a function makes of an image, upright and in RGB, while its file is open."""
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path}: not a file: give the path of an image")
         if status.st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes): copy it again or remove it")
+        check_size(status.st_size)
         # Opened here, because Pillow maps a file that it opens itself into memory: a file that shrinks meanwhile then
         # ends the process, and turned TIFFs come out scrambled (Pillow 13.0 maps them at the wrong width).
-        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > PIXEL_LIMIT:
-                raise _too_large(path, f"{image.width} x {image.height} pixels")
+        with _quiet_pillow(), BoundedFile(path) as file, Image.open(file, formats=readable_formats()) as image:
+            pixels = image.width * image.height
+            check_pixels(*image.size, image.format)
+            if image.format in ("JPEG", "MPO"):
+                check_scans(file, pixels)
+            file.open_pixels(status.st_size)
             if least is not None:
                 image.draft(None, (2 * least[0], 2 * least[1]))
-            image.load()
-            return _rgb(_upright(image), path)
+            with _one_large if pixels >= _LARGE else contextlib.nullcontext():
+                image.load()
+                return use(_rgb(_upright(image), path))
     except DataError:
         raise
+    except TooMuchError as error:
+        raise DataError(f"{path}: {error}") from None
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file: check the path") from None
     except PermissionError:
         raise DataError(f"{path}: no permission to read the file: change its rights") from None
     except Image.DecompressionBombError:
-        raise _too_large(path, "far too many pixels") from None
-    except UnidentifiedImageError:
+        limit = f"{PIXEL_LIMIT // 10**6} million"
         raise DataError(
-            f"{path}: not an image, or not of a known format ({', '.join(FORMATS)}): convert it or remove it"
+            f"{path}: far too many pixels, above the limit of {limit}: cut out the people or shrink it"
         ) from None
+    except UnidentifiedImageError:
+        advice = advice_on(str(path)).replace("them", "it") or "convert it or remove it"
+        raise DataError(f"{path}: not an image, or not of a known format ({', '.join(FORMATS)}): {advice}") from None
     except MemoryError:
         raise DataError(f"{path}: not enough memory to decode the image: make it smaller") from None
     # Pillow's readers raise whatever their parsing stumbles on (OSError, SyntaxError, ValueError,
@@ -143,7 +160,7 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
     try:
         if not os.path.isfile(path):  # noqa: PTH113
             return None
-        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=readable_formats()) as image:
             lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if lying else image.size
     except Exception:  # whatever Pillow's readers stumble on
@@ -291,12 +308,6 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _too_large(path: str | Path, found: str) -> DataError:
-    return DataError(
-        f"{path}: {found}, above the limit of {PIXEL_LIMIT // 10**6} million: cut out the people or shrink it"
-    )
-
-
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -306,11 +317,21 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
+    """Give an image in RGB, itself where it is so; a large one is turned band by band."""
     if image.mode == "RGB" and "transparency" not in image.info:
-        # A copy that knows no file: the caller's image outlives the open one.
-        return image.copy()
+        return image
     if image.mode == "F":
         raise DataError(f"{path}: floating-point pixels have no known range: convert it to 8 bit")
+    if image.width * image.height <= _BAND:
+        return _band_rgb(image, path)
+    whole, rows = Image.new("RGB", image.size), max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(_band_rgb(band, path), (0, top))
+    return whole
+
+
+def _band_rgb(image: Image.Image, path: str | Path) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image, path).convert("RGB")
     if image.has_transparency_data:

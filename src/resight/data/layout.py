@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.images import SUFFIXES
+from resight.data.formats import is_image_name, skipped_files
 from resight.data.splits import Dataset
 from resight.errors import DataError, counted, nearest
 from resight.files import printable
@@ -144,8 +144,7 @@ def read_split(name: str, folder: Path, pattern: re.Pattern[str], form: str) -> 
     strangers = [file for file, match in matches if not match]
     if strangers:
         notes.append(f"{folder.name}: {skipped_names(strangers, form)}")
-    if len(files) > len(images):
-        notes.append(f"{folder.name}: {skipped_files(len(files) - len(images))}")
+    notes += [f"{folder.name}: {note}" for note in skipped_files([file for file in files if not is_image_name(file)])]
 
     def column(group: str) -> list[int]:
         return [int(values.get(group, UNKNOWN)) for _, values in labels]
@@ -199,11 +198,6 @@ def read_market_style(
     )
 
 
-def skipped_files(number: int) -> str:
-    """Say how many files were skipped because they are no images."""
-    return counted(number, "file that is no image is skipped", "files that are no images are skipped")
-
-
 def skipped_names(names: Sequence[str], form: str) -> str:
     """Say how many images were skipped for their names, ``form`` being what these should be like."""
     return skipped_images(names, f"whose name is not like {form}", f"whose names are not like {form}")
@@ -212,11 +206,6 @@ def skipped_names(names: Sequence[str], form: str) -> str:
 def skipped_images(names: Sequence[str], one: str, many: str) -> str:
     """Say how many images were skipped, and why: ``"that is not there"``, ``"that are not there"``."""
     return f"{counted(len(names), f'image {one} is skipped', f'images {many} are skipped')}, such as {names[0]!r}"
-
-
-def is_image_name(name: str) -> bool:
-    """Say whether a file's name ends like an image's, in any case."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each of 100,000 names is slow
 
 
 def sampled(names: Sequence[str]) -> str:

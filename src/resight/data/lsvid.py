@@ -29,7 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, is_image_name, list_folder
+from resight.data.formats import is_image_name
+from resight.data.layout import find_root, list_folder
 from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from resight.data.layout import is_image_name, list_folder
+from resight.data.formats import is_image_name
+from resight.data.layout import list_folder
 from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
 

@@ -22,7 +22,7 @@ import numpy as np
 from resight.errors import ConfigError, DataError, check_most, nearest
 from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
-from resight.values import check_kinds
+from resight.values import check_types
 
 Sampling = Literal["even", "random", "restricted", "consecutive"]
 Pooling = Literal["mean", "max", "tpp"]
@@ -54,7 +54,7 @@ class TrackletSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         if self.frames < 1:
             raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.frames}")
         check_most(self, 10_000, "frames")

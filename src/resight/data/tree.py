@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from resight.data.layout import counts, is_image_name, skipped_files
+from resight.data.formats import is_image_name, skipped_files
+from resight.data.layout import counts
 from resight.errors import counted
 from resight.files import printable
 
@@ -24,7 +25,7 @@ def walk(root: Path, notes: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     Yields:
         The path of each image, and the names of the folders between it and the root.
     """
-    others, closed = 0, list[str]()
+    others, closed = list[str](), list[str]()
     for folder, files in _folders(root, closed):
         below = Path(folder).relative_to(root).parts
         for name in sorted(files):
@@ -33,9 +34,8 @@ def walk(root: Path, notes: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
             if is_image_name(name):
                 yield str(Path(folder, name)), below
             else:
-                others += 1
-    if others:
-        notes.append(skipped_files(others))
+                others.append(name)
+    notes += skipped_files(others)
     if closed:
         skipped = counted(len(closed), "folder cannot be opened and is", "folders cannot be opened and are")
         notes.append(f"{skipped} skipped, such as {printable(closed[0])}")

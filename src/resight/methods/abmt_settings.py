@@ -11,7 +11,7 @@ from resight.losses.triplet import SoftTriplet
 from resight.models.encoder_settings import EncoderSettings
 from resight.models.heads import ABMT as BRANCHES
 from resight.numerics.clustering import ClusterSettings
-from resight.values import check_kinds
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ABMTSettings:
     measured_images: int = 1000
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

@@ -11,7 +11,7 @@ from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check
 from resight.losses.consistency import Divergence
 from resight.models.encoder_settings import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
-from resight.values import check_kinds
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class ICESettings:
     extra_forward: bool = True
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

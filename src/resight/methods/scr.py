@@ -45,7 +45,7 @@ from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads import SCR as ARRANGEMENT
 from resight.records import Ints
-from resight.values import check_kinds
+from resight.values import check_types
 
 AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
 """Mirroring and Random Erasing; 0 in normalised images is ImageNet's mean colour."""
@@ -112,7 +112,7 @@ class SCRSettings:
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         check_least(self, 1, "epochs", "images")
         check_least(self, 2, "identities")
         numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")

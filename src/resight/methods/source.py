@@ -40,7 +40,7 @@ from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads import ABMT as BRANCHES
 from resight.records import Ints
-from resight.values import check_kinds
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class SourceSettings:
     batchnorm_chunks: int = 4
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

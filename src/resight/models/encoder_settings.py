@@ -9,7 +9,7 @@ from typing import Literal
 from resight.errors import ConfigError, WeightsError, check_most
 from resight.files import expanded, printable
 from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
-from resight.values import check_kinds
+from resight.values import check_types
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 """The backbone whose ImageNet weights come with the installation."""
@@ -63,7 +63,7 @@ class EncoderSettings:
     frozen_stages: int = 0
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         if min(self.height, self.width) < 32:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
         check_most(self, LARGEST, "height", "width")

@@ -21,7 +21,7 @@ from resight.numerics.neighbours import k_nearest_by_camera
 from resight.numerics.radius import check_square, rho_eps
 from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
-from resight.values import check_kinds
+from resight.values import check_types
 
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
@@ -76,7 +76,7 @@ class ClusterSettings:
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        check_types(self)
         if self.clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)

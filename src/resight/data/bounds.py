@@ -1,0 +1,159 @@
+"""What reading one image may cost: files that claim or unpack to more are refused before they do.
+
+Nothing that a camera or a program writes for people comes near; whoever makes a file to harm can ask for minutes and
+gigabytes in a few kilobytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+
+PIXEL_LIMIT = 64_000_000
+"""The most pixels an image may have: 192 MB as RGB. A crop has thousands, a camera's frame millions."""
+
+SLOW_PIXEL_LIMITS = {"JPEG2000": 16_000_000}
+"""The same for formats that take ten times as long for a pixel."""
+
+SIDE_LIMIT = 30_000
+"""The most pixels along a side: each row and column costs memory of its own when an image is resized."""
+
+BYTES_LIMIT = 256 * 2**20
+"""The largest file, in bytes: as many pixels as are allowed, not compressed."""
+
+HEADER_LIMIT = 16 * 2**20
+"""The most bytes before the pixels: the camera's data, colour profiles, tables of contents."""
+
+SCAN_LIMIT = 100
+"""The most passes over a progressive JPEG, each of which costs as much as an image: programs write about ten."""
+
+SCANNED_LIMIT = 20 * PIXEL_LIMIT
+"""The most pixels that all passes together may go over."""
+
+HEADER_SECONDS, PIXEL_SECONDS = 1.0, 5.0
+"""The most seconds of a processor that may pass while what comes before the pixels, and while these, are read."""
+
+_PIECE = 2**16
+_SCAN = b"\xff\xda"
+# In compressed data 0xFF stands before 0, a restart marker or another 0xFF that fills; else it begins a marker.
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+
+
+class TooMuchError(Exception):
+    """An image would cost too much to read; the text says why. Not a ValueError, which Pillow's readers swallow."""
+
+
+class BoundedFile(io.BufferedReader):
+    """A file of an image that raises when reading it piece by piece takes too long, or its header is too large.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._deadline = time.thread_time() + HEADER_SECONDS
+        self._left = HEADER_LIMIT
+        self._reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file does.
+
+        Raises:
+            TooMuchError: Too much was read, or for too long.
+        """
+        self._reads += 1
+        if self._reads % 64 == 0 and time.thread_time() > self._deadline:
+            raise TooMuchError("it takes too many seconds to read: save it again")
+        data = super().read(size)
+        if size is not None and size >= 0:  # who reads a whole file at once does it once
+            self._left -= len(data)
+            if self._left < 0:
+                raise TooMuchError(
+                    f"it holds more than {HEADER_LIMIT // 2**20} MB besides its pixels: save it again without them"
+                )
+        return data
+
+    def open_pixels(self, size: int) -> None:
+        """Let the pixels of a file of so many bytes be read, once."""
+        self._left = size + HEADER_LIMIT
+        self._deadline = time.thread_time() + PIXEL_SECONDS
+
+
+def check_size(size: int) -> None:
+    """Make sure that a file has not too many bytes.
+
+    Raises:
+        TooMuchError: It has.
+    """
+    if size > BYTES_LIMIT:
+        raise TooMuchError(
+            f"a file of {size / 1e6:,.0f} MB, above the limit of {BYTES_LIMIT // 10**6} MB: shrink the image, or copy "
+            "it again"
+        )
+
+
+def check_pixels(width: int, height: int, form: str | None = None) -> None:
+    """Make sure that an image has not too many pixels, along a side or in all.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        form: Its format, in Pillow's words.
+
+    Raises:
+        TooMuchError: It has.
+    """
+    limit = SLOW_PIXEL_LIMITS.get(form or "", PIXEL_LIMIT)
+    found = f"{width} x {height} pixels"
+    if width * height > limit:
+        of = f" of {form}" if limit != PIXEL_LIMIT else ""
+        raise TooMuchError(f"{found}, above the limit of {limit // 10**6} million{of}: cut out the people or shrink it")
+    if max(width, height) > SIDE_LIMIT:
+        raise TooMuchError(f"{found}, above the limit of {SIDE_LIMIT:,} along a side: cut out the people or shrink it")
+
+
+def check_scans(file: io.BufferedReader, pixels: int) -> None:
+    """Make sure that a JPEG does not go over its pixels too often; the file is left where it was.
+
+    Args:
+        file: An open JPEG.
+        pixels: How many it has.
+
+    Raises:
+        TooMuchError: It does.
+    """
+    limit = min(SCAN_LIMIT, max(1, SCANNED_LIMIT // max(1, pixels)))
+    place = file.tell()
+    try:
+        file.seek(0)
+        # Counted the quick way first; what stands in the camera's data or behind the image looks alike by chance.
+        if _count(file, limit) > limit and (scans := count_scans(file)) > limit:
+            raise TooMuchError(f"a JPEG of {scans:,} scans, above the limit of {limit}: save it again")
+    finally:
+        file.seek(place)
+
+
+def _count(file: io.BufferedReader, enough: int) -> int:
+    found, last = 0, b""
+    while found <= enough and (piece := io.BufferedReader.read(file, _PIECE)):
+        found += piece.count(_SCAN) + (last + piece[:1] == _SCAN)
+        last = piece[-1:]
+    return found
+
+
+def count_scans(file: io.BufferedReader) -> int:
+    """Count the scans of a JPEG from marker to marker, up to the end of its image."""
+    file.seek(0)
+    data = io.BufferedReader.read(file)
+    found, place = 0, 2
+    while match := _MARKER.search(data, place):
+        marker, place = match[1][0], match.end()
+        if marker == 0xD9:
+            break
+        found += marker == _SCAN[1]
+        if marker != 0x01:
+            place += int.from_bytes(data[place : place + 2], "big")
+    return found
