@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -174,6 +175,51 @@ def test_the_momentum_encoder_has_statistics_of_its_own_passes(images: Crops, we
         if name in before:
             assert not torch.equal(buffer, before[name])
             assert not torch.equal(buffer, online[name])
+
+
+@pytest.mark.parametrize("extra", [True, False])
+def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Crops, extra: bool) -> None:
+    """The online encoder sees the second strong view too, before it learns: its first batch norm has a mean of both."""
+    method = tiny.ice(images, extra_forward=extra, batchnorm_chunks=1)
+    batch = next(iter(method.begin_epoch(0)))
+    convolution, norm = (copy.deepcopy(layer) for layer in list(method.online.backbone.children())[0][:2])
+    drawn = torch.Generator()
+    drawn.set_state(method.generator.get_state())
+    views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+    expected = norm.running_mean.double()
+    for view in views if extra else views[:1]:
+        seen = augment(images.pixels(batch), view, colour=method.settings.augment.erase_colour)
+        maps = convolution((seen - method.online.mean) / method.online.std)
+        expected = 0.9 * expected + 0.1 * maps.detach().double().mean((0, 2, 3))
+    method.step(batch)
+    found = list(method.online.backbone.children())[0][1].running_mean
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_kl_is_the_divergence_of_strong_views_from_plain_ones(images: Crops) -> None:
+    """Figure 6.7: KL(Q‖P), Q of the images as they are, over the epoch's last batches; networks that do not learn."""
+    method = tiny.ice(images, momentum=0.0, soft_temperature=0.1)
+    batches = list(method.begin_epoch(0))
+    for batch in batches:
+        method.step(batch)
+    noise = torch.Generator().manual_seed(0)
+    for parameter in method.momentum.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=noise)
+    drawn = torch.Generator()
+    drawn.set_state(method.generator.get_state())
+    found = method.end_epoch()["kl"]
+    each = []
+    with torch.no_grad():
+        for batch in batches:
+            views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+            colour = method.settings.augment.erase_colour
+            first, second = (augment(images.pixels(batch), view, colour=colour) for view in views)
+            f, m = method.online.eval()(first), method.momentum.eval()(second)
+            plain = method.momentum(to_float(images.pixels(batch)))
+            columns = (vectors.double().numpy() for vectors in (f, m, plain, plain))
+            each += reference.soft_instance_consistency(*columns, 0.1, "target-prediction")
+    assert found == pytest.approx(np.mean(each), rel=1e-4)
+    assert found > 0.01
 
 
 def test_the_defaults_are_the_released_codes_numbers() -> None:
