@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 import re
@@ -64,6 +65,11 @@ def check_kinds(settings: Any) -> None:
 
 def kinds(settings: type) -> Mapping[str, Any]:
     """Give the type of each field of a settings dataclass."""
+    return _kinds(settings)
+
+
+@functools.cache
+def _kinds(settings: Any) -> Mapping[str, Any]:
     hints = typing.get_type_hints(settings)
     return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from resight.errors import ConfigError, counted, nearest
 from resight.files import check_output, expanded
 from resight.records import UNKNOWN
 from resight.terminal import say, say_json, show
+from resight.usage import WIDTH
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -45,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     if action in ("-h", "--help"):
         say(
             "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]",
-            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}",
+            *textwrap.wrap(f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}", WIDTH),
         )
         return 0
     if not action:

@@ -59,6 +59,10 @@ def is_asymmetric(head: str) -> bool:
     return head[:1] in ("a", "m")
 
 
+MOST_BRANCHES = 16
+"""Each is a copy of the backbone's last stage."""
+
+
 def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
     """Read an asymmetric head.
 
@@ -72,6 +76,8 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
         ConfigError: It is not of the grammar.
     """
     pieces = text.split("+")
+    if len(pieces) > MOST_BRANCHES:
+        raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
     found = [_BRANCH.fullmatch(piece) for piece in pieces]
     for piece, match in zip(pieces, found, strict=True):
         if match is None:
@@ -79,8 +85,6 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
                 f"head '{text}': '{piece}' is no branch. Expected a (average) or m (max), and how many blocks it has "
                 f"more, 1 to 9, joined with + such as '{ABMT}'"
             )
-    if len(pieces) > 16:
-        raise ConfigError(f"head of {len(pieces)} branches: 16 or fewer, since each is a network")
     if len(pieces) < 2:
         raise ConfigError(f"head '{text}' is a single branch: write 'global', or two or more such as '{ABMT}'")
     return tuple(

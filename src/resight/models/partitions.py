@@ -92,9 +92,10 @@ def parse_arrangement(text: str) -> tuple[Branch, ...]:
     Raises:
         ConfigError: It is not of the grammar, or names a branch twice.
     """
-    branches = tuple(_parse_branch(piece, text) for piece in text.split("+"))
-    if len(branches) > MOST_BRANCHES:
-        raise ConfigError(f"head of {len(branches)} branches: {MOST_BRANCHES} or fewer, since each is a network")
+    pieces = text.split("+")
+    if len(pieces) > MOST_BRANCHES:
+        raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
+    branches = tuple(_parse_branch(piece, text) for piece in pieces)
     names = [branch.name for branch in branches if branch.name]
     for name in names:
         if names.count(name) > 1:
