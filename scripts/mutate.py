@@ -33,7 +33,15 @@ COMPARE = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, a
 OPERATE = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
            ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or,
            ast.Or: ast.And}  # fmt: skip
-RENAME = {"max": "min", "amax": "amin", "argmax": "argmin", "sum": "mean", "floor": "ceil", "any": "all", "zeros": "ones"}
+RENAME = {
+    "max": "min",
+    "amax": "amin",
+    "argmax": "argmin",
+    "sum": "mean",
+    "floor": "ceil",
+    "any": "all",
+    "zeros": "ones",
+}
 RENAME |= {other: name for name, other in RENAME.items()}
 LOGS = ("logger", "warnings", "progress")
 
@@ -72,7 +80,9 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Expr(value=ast.Call()) | ast.AugAssign():
             yield ast.Pass()
         case ast.Call(func=func, args=args, keywords=keywords):
-            yield from (altered(keywords=[k for k in keywords if k is not one]) for one in keywords if one.arg != "device")
+            yield from (
+                altered(keywords=[k for k in keywords if k is not one]) for one in keywords if one.arg != "device"
+            )
             if len(args) > 1 and ast.dump(args[0]) != ast.dump(args[1]):
                 yield altered(args=[args[1], args[0], *args[2:]])
             name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""

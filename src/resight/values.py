@@ -78,6 +78,11 @@ def check_types(settings: Any) -> None:
 @functools.cache
 def kinds(settings: Any) -> Mapping[str, Any]:
     """Give the type of each field of a settings dataclass."""
+    return _kinds(settings)
+
+
+@functools.cache
+def _kinds(settings: Any) -> Mapping[str, Any]:
     hints = typing.get_type_hints(settings)
     return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
 

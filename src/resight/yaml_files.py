@@ -22,7 +22,7 @@ LARGEST = 2**18
 DEEPEST = 8
 """Values inside each other."""
 
-MOST = 10_000
+MOST = 2_000
 """Names and values together."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")

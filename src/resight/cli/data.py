@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from resight.errors import ConfigError, counted, nearest
 from resight.files import check_output, expanded
 from resight.records import UNKNOWN
 from resight.terminal import say, say_json, show
+from resight.usage import WIDTH
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -52,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     if action in ("-h", "--help"):
         say(
             "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]",
-            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}",
+            *textwrap.wrap(f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}", WIDTH),
             "--layout says what the sub-folders of a folder of crops are (camera, person, camera/person, ...),",
             "--pattern what its file names hold",
         )

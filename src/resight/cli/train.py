@@ -41,8 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         say(
             "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]",
-            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help: the first settings",
-            "resight recipes which recipes there are",
+            f"METHOD is one of {', '.join(METHODS)}",
+            "resight train ice --help says what is set first, resight recipes which recipes there are",
         )
         return 0
     if name not in METHODS:

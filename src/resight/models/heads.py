@@ -69,9 +69,10 @@ def parse_arrangement(text: str) -> tuple[Branch, ...]:
     Raises:
         ConfigError: It is not of the grammar, or names a branch twice.
     """
-    branches = tuple(_parse_branch(piece, text) for piece in text.split("+"))
-    if len(branches) > MOST_BRANCHES:
-        raise ConfigError(f"head of {len(branches)} branches: {MOST_BRANCHES} or fewer, since each is a network")
+    pieces = text.split("+")
+    if len(pieces) > MOST_BRANCHES:
+        raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
+    branches = tuple(_parse_branch(piece, text) for piece in pieces)
     names = [branch.name for branch in branches if branch.name]
     for name in names:
         if names.count(name) > 1:
@@ -131,6 +132,8 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
         ConfigError: It is not of the grammar.
     """
     pieces = text.split("+")
+    if len(pieces) > MOST_BRANCHES:
+        raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
     found = [_ASYMMETRIC.fullmatch(piece) for piece in pieces]
     for piece, match in zip(pieces, found, strict=True):
         if match is None:
@@ -138,8 +141,6 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
                 f"head '{text}': '{piece}' is no branch. Expected a (average) or m (max), and how many blocks it has "
                 f"more, 1 to 9, joined with + such as '{ABMT}'"
             )
-    if len(pieces) > MOST_BRANCHES:
-        raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
     if len(pieces) < 2:
         raise ConfigError(f"head '{text}' is a single branch: write 'global', or two or more such as '{ABMT}'")
     return tuple(

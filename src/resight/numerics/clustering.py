@@ -80,6 +80,7 @@ class ClusterSettings:
         if self.clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)
+        check_most(self, 10_000, "k1", "other_cameras")
         if not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
         if self.rho is not None and not 0 < self.rho < 1:
