@@ -8,8 +8,10 @@ import numpy as np
 
 from resight.data.clusters import CLUSTERS, Clusters
 from resight.errors import counted
+from resight.files import printable
 from resight.numerics.margins import means_by_cluster
 from resight.records import UNKNOWN, Doubles, Ints
+from resight.reports.letters import Letters
 from resight.reports.page import Section
 from resight.reports.sheets import contact_sheet, spread
 from resight.reports.tiles import Names, called, data_uri
@@ -20,6 +22,7 @@ SHEETS, IMAGES = 4, 8
 _LINES_OF_NONE = 2
 _NAMED = 4  # cameras or people in a caption
 _HEIGHT = 112
+_LETTERS, _ROOM = 14, 220  # pixels: of a caption, and what a name may take of it
 
 _INTRO = (
     "The clusters that the kept model learnt from; each is shown once, by images spread over its cameras, whose names "
@@ -103,9 +106,9 @@ def _mixture(labels: Ints, kinds: Ints, *, clusters: int = 0) -> Doubles:
 
 def _sheet(clusters: Clusters, number: int, names: Names) -> str:
     rows = np.flatnonzero(clusters.labels == number)
-    words = [f"Cluster {number}", counted(len(rows), "image"), _seen(clusters.table.cameras[rows], names, "camera")]
-    if clusters.table.has_people:
-        words.append(_seen(clusters.table.people[rows], names, "person"))
+    words = [f"Cluster {number}", counted(len(rows), "image")]
+    words += _seen(clusters.table.cameras[rows], names, "camera", "cameras")
+    words += _seen(clusters.table.people[rows], names, "person", "people")
     return _figure(clusters, rows, " · ".join(words), names)
 
 
@@ -117,7 +120,7 @@ def _figure(clusters: Clusters, rows: Ints, words_html: str, names: Names, *, li
     sheets = [
         contact_sheet(
             [picked.paths[start : start + IMAGES].tolist()],
-            column_titles=places[start : start + IMAGES],
+            column_titles=places[start : start + IMAGES] if any(places) else (),
             height=_HEIGHT,
         )
         for start in range(0, len(picked), IMAGES)
@@ -130,13 +133,22 @@ def _figure(clusters: Clusters, rows: Ints, words_html: str, names: Names, *, li
     return f'<figure class="sheet"><figcaption>{words_html}</figcaption>{pictures}</figure>'
 
 
-def _seen(ids: Ints, names: Names, what: str) -> str:
-    """Say of which cameras or people images are, and how many of each, as HTML: "2 cameras: hall (12), yard (3)"."""
-    many = {"camera": "cameras", "person": "people"}[what]
-    found, counts = np.unique(ids, return_counts=True)
-    order = np.argsort(-counts, kind="stable").tolist()
-    called_by = [called(int(found[i]), names.get(many, ()), what) or "unknown" for i in order[:_NAMED]]
-    # Names that are written from right to left would carry the numbers beside them along.
-    each = [f"<bdi>{escape(name)}</bdi> ({counts[i]:,})" for name, i in zip(called_by, order, strict=False)]
-    more = f" and {len(order) - _NAMED:,} more" if len(order) > _NAMED else ""
-    return f"{counted(len(order), what, many)}: {', '.join(each)}{more}"
+def _seen(ids: Ints, names: Names, what: str, many: str) -> list[str]:
+    """Say of which cameras or people images are, and how many of each, as HTML; nothing where none is known.
+
+    Such as "2 cameras: hall (12), yard (3)". Long names are cut, and whole when the pointer rests on them.
+    """
+    known, counts = np.unique(ids[ids != UNKNOWN], return_counts=True)
+    if not len(known):
+        return []
+    order = np.argsort(-counts, kind="stable")[:_NAMED].tolist()
+    whole = [called(int(known[i]), names.get(many, ()), what) for i in order]
+    short = Letters(_LETTERS).apart(map(printable, names.get(many, whole)), _ROOM)
+    # A name that is written from right to left would carry the number beside it along, but for the element bdi.
+    each = [
+        f'<bdi title="{escape(name)}">{escape(short[name])}</bdi> ({counts[i]:,})'
+        for name, i in zip(whole, order, strict=True)
+    ]
+    each += [f"{len(known) - _NAMED:,} more"] if len(known) > _NAMED else []
+    each += [f"unknown ({(ids == UNKNOWN).sum():,})"] if (ids == UNKNOWN).any() else []
+    return [f"{counted(len(known), what, many)}: {', '.join(each)}"]

@@ -29,7 +29,7 @@ tbody tr:last-child>*{border-bottom:0}thead th{font-weight:500;font-size:14px;co
 .scores :is(th,td):not(:first-child){text-align:right;white-space:nowrap}
 :is(th,td):first-child{padding-left:0}
 .settings th{font-weight:500;color:var(--muted);width:30%}
-:is(.settings,.problems) :is(th,td){overflow-wrap:anywhere}
+:is(.settings,.problems) :is(th,td){overflow-wrap:anywhere}.problems td{min-width:16ch}
 .problems th[scope=row]{font:13.5px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .figure svg{display:block;max-width:100%;height:auto;margin:0 auto}
 .figure svg text{font-family:inherit!important}
