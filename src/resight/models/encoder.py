@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from resight.errors import ConfigError, WeightsError, check_types
 from resight.files import write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
-from resight.models.backbones import DEFAULT_BACKBONE, Backbone, Provenance, build_backbone
+from resight.models.backbones import Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
+from resight.models.weights import DEFAULT_BACKBONE
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
