@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from resight.data.transforms import to_float
 from resight.errors import ConfigError, ResightError, WeightsError
-from resight.models.backbones import Backbone, build_backbone, load_state
+from resight.models.backbones import Backbone, build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, GeneralisedMean
+from resight.models.weights import load_state
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2)
 """A network of timm's own tests: 0.4 million parameters, no weights to fetch."""

