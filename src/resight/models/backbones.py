@@ -7,6 +7,7 @@ attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels i
 from __future__ import annotations
 
 import importlib.resources
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from resight.models.weights import file_digest, fit, load_state
 with compiler_later():
     import timm
     import torchvision
+
+logger = logging.getLogger(__name__)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
