@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.data import cuhk03np, dukemtmc, market1501, msmt17
-from resight.data.dataset import Dataset, load_dataset, parse_spec, split_validation
+from resight.data.dataset import (
+    Dataset,
+    folder_settings,
+    load_dataset,
+    open_dataset,
+    parse_spec,
+    split_validation,
+)
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 
@@ -58,8 +65,8 @@ def test_market1501_is_read(tmp_path: Path, draw: Draw) -> None:
     assert data.counts == {"train": (3, 2), "query": (2, 1), "gallery": (2, 2)}
     assert data.rule == "same-camera"
     assert not data.official
-    assert "not the official split" in data.notes[0]
-    assert "train 3 images of 2 people (published 12,936 of 751)" in data.notes[0]
+    assert "not the official split" in data.unofficial
+    assert "train 3 images of 2 people (published 12,936 of 751)" in data.unofficial
 
 
 def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
@@ -179,6 +186,54 @@ def test_msmt17_says_what_is_missing(tmp_path: Path, draw: Draw) -> None:
     (tmp_path / "list_val.txt").unlink()
     with pytest.raises(DataError, match=r"missing list_val.txt"):
         load_dataset("msmt17", tmp_path)
+
+
+def test_msmt17s_lists_may_lack_their_ending(tmp_path: Path, draw: Draw) -> None:
+    write_msmt17(tmp_path / "MSMT17_V2" / "MSMT17_V2", draw, "train", "test")
+    (tmp_path / "__MACOSX").mkdir()
+    for path in (tmp_path / "MSMT17_V2" / "MSMT17_V2").glob("list_*.txt"):
+        path.rename(path.with_suffix(""))
+    data = load_dataset("msmt17", tmp_path)
+    assert data.root == tmp_path / "MSMT17_V2" / "MSMT17_V2", "unpacked twice, as it often is"
+    assert (len(data.train), len(data.query)) == (2, 1)
+    shutil.rmtree(data.root / "train")
+    (data.root / "train").mkdir()
+    with pytest.raises(DataError, match=r"found list_train and list_val in .*, and no image in .*train that they name"):
+        load_dataset("msmt17", tmp_path)
+
+
+def test_what_a_set_lacks_is_compared_with_files_too(tmp_path: Path) -> None:
+    (tmp_path / "mask_train_v2").mkdir()
+    (tmp_path / "list_trian.txt").touch()
+    with pytest.raises(DataError, match=r"found mask_train_v2, list_trian.txt; did you mean 'list_trian.txt'\?$"):
+        load_dataset("msmt17", tmp_path)
+
+
+def test_raw_cuhk03_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cuhk03_release").mkdir()
+    (tmp_path / "cuhk03_release" / "cuhk-03.mat").touch()
+    with pytest.raises(DataError, match=r"cuhk-03.mat is raw CUHK03; .* from the folders bounding_box_train, query"):
+        load_dataset("cuhk03np", tmp_path)
+
+
+def test_ids_of_more_than_nine_digits_are_kept(tmp_path: Path, draw: Draw) -> None:
+    names = [f"{part}/1700000000123_c1s1_{i:06}_00.jpg" for i, part in enumerate(("bounding_box_train", "query"))]
+    draw(tmp_path, *names, "bounding_box_test/1700000000124_c2s1_000001_00.jpg")
+    data = load_dataset("market1501", tmp_path)
+    assert (data.train.people.tolist(), data.gallery.people.tolist()) == ([1700000000123], [1700000000124])
+
+
+def test_flags_are_for_folders_of_crops(tmp_path: Path, draw: Draw) -> None:
+    assert folder_settings("", "", "market1501=x") is None
+    told = folder_settings("camera", "", "market1501=x", "folder=y")
+    assert told is not None
+    assert told.layout == "camera"
+    with pytest.raises(ConfigError, match="--layout says how a folder of crops is read, and market1501 is none"):
+        folder_settings("camera", "", "market1501=x")
+    with pytest.raises(ConfigError, match="--pattern says how"):
+        folder_settings("", "(?P<camera>.)", "market1501=x", "")
+    draw(tmp_path, *MARKET)
+    assert parse_spec(str(tmp_path), told) == ("folder", tmp_path), "who says how folders are read means a folder"
 
 
 def test_msmt17s_lists_may_start_with_a_byte_order_mark(tmp_path: Path, draw: Draw) -> None:
@@ -328,13 +383,13 @@ def test_a_specification_names_a_set_and_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "name"), [(MARKET, "market1501"), (DUKE, "dukemtmc"), (CUHK, "cuhk03np")])
-def test_a_path_alone_is_recognised(
-    tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], name: str
-) -> None:
+def test_a_path_alone_is_recognised(tmp_path: Path, draw: Draw, names: tuple[str, ...], name: str) -> None:
     draw(tmp_path, *names)
-    with caplog.at_level(logging.WARNING):
-        assert parse_spec(str(tmp_path)) == (name, tmp_path)
-    assert f"has the layout of {name}" in caplog.text
+    assert parse_spec(str(tmp_path)) == (name, tmp_path)
+    data = open_dataset(str(tmp_path))
+    assert f"has the layout of {name} and is read as it" in data.notes[0]
+    assert (data.unofficial, data.published) == ("", {}), "nobody said that it is the published set"
+    assert open_dataset(f"{name}={tmp_path}").unofficial.startswith("not the official split")
 
 
 def test_one_odd_name_does_not_hide_a_known_set(tmp_path: Path, draw: Draw) -> None:
@@ -458,11 +513,13 @@ def test_counts_of_the_real_sets(real_data: Path) -> None:
     market = load_dataset("market1501", real_data / "market1501-dev")
     assert market.counts == {"train": (7697, 451), "query": (669, 150), "gallery": (1761, 149)}
     assert not market.official
-    assert len(market.notes) == 1
+    assert market.unofficial.startswith("not the official split")
+    assert not market.notes
     cuhk = load_dataset(*parse_spec(f"cuhk03np={real_data / 'cuhk03-np'}"))
     assert cuhk.counts == {"train": (7365, 767), "query": (1400, 700), "gallery": (5332, 700)}
     assert cuhk.official
-    assert not re.search("official|skipped", "\n".join(cuhk.notes))
+    assert not re.search("skipped", "\n".join(cuhk.notes))
+    assert not cuhk.unofficial
     with pytest.raises(DataError, match="found the detected ones"):
         load_dataset("cuhk03np-labelled", real_data / "cuhk03-np")
     assert split_validation(market, 60).counts["query"][1] == 60

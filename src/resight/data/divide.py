@@ -28,8 +28,8 @@ def divide(
         notes: What each name was taken for, and what is left out, joins these.
 
     Returns:
-        The images to train on, the queries and the gallery; without splits all are to train on. Queries of an
-        unknown person are left out, and so is what is of no split or of one that is none of these.
+        The images to train on, the queries and the gallery; all are to train on where there are no splits. Queries
+        of an unknown person are left out, and so is what is of no split or of one that is none of these.
 
     Raises:
         DataError: No name is that of a split.
