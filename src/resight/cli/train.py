@@ -13,8 +13,9 @@ from rich.console import Console
 
 from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, RunError, nearest
 from resight.explain import part_similarities
+from resight.files import printable
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
@@ -82,6 +83,8 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
         warnings=log.warnings,
     )
+    if not trained.folder.is_dir():
+        raise RunError(f"{printable(trained.folder)} was removed or renamed as its report was made: nothing is written")
     path = trained.folder / "report.html"
     write_page(path, page)
     print(f"report: {path.resolve()}")
