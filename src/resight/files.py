@@ -220,12 +220,13 @@ def read_regular(path: Path, most: int) -> bytes:
         OSError: It is absent or cannot be read.
         ValueError: It is no file, or larger; the message says which.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is no file")
-        if status.st_size > most:
-            raise ValueError(f"it has {status.st_size:,} bytes, above the limit of {most:,}")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+        os.close(handle)
+        found = f"it has {status.st_size:,} bytes, above the limit of {most:,}"
+        raise ValueError(found if stat.S_ISREG(status.st_mode) else "it is no file")
+    with os.fdopen(handle, "rb") as file:
         return file.read(status.st_size)
 
 

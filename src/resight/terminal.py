@@ -42,7 +42,9 @@ def say_json(value: object, *, indent: int | None = None) -> None:
 
 def complain(text: object) -> None:
     """Print an error as one line that says who speaks, on standard error."""
-    with suppress(OSError):  # a terminal that has gone hears nothing
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()  # what was printed before comes first
+    with suppress(OSError, ValueError):  # a terminal that has gone hears nothing
         sys.stderr.write(f"resight: {one_line(text)}\n")
         sys.stderr.flush()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from resight.cli.signals import INTERRUPTED, listen, said
+from resight.cli.signals import listen, said, told
 
 TYPE_CHECKING = False  # what is imported above is all that an early interrupt meets
 if TYPE_CHECKING:
@@ -60,12 +60,15 @@ def _guarded(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--debug"]
     try:
         return _run(words, debug=len(words) < len(arguments))
-    except KeyboardInterrupt as error:
+    except BaseException as error:
+        number = told(error)
+        if not number:
+            raise
         goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
         from resight.terminal import complain
 
-        complain(said(error) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
-        return 128 + getattr(error, "number", INTERRUPTED)
+        complain(said(number) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
+        return 128 + number
 
 
 def _run(words: Sequence[str], *, debug: bool) -> int:

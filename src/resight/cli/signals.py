@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,15 +17,11 @@ _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminate
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to end.
+    """The process was told to end."""
 
-    Attributes:
-        number: Of the signal.
-    """
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+_told: list[int] = []
+"""The number of the signal that told it, from the first one on."""
 
 
 def listen() -> None:
@@ -33,20 +30,34 @@ def listen() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _stop)
+    sys.unraisablehook = _leave
 
 
-def said(error: KeyboardInterrupt) -> str:
-    """Say what has ended a process."""
-    return _WORDS[signal.Signals(getattr(error, "number", INTERRUPTED)).name]
+def told(error: BaseException) -> int:
+    """Give the number of the signal that an error comes from, 0 where from none.
+
+    A library that was just being loaded may make any error of a `Stopped`.
+    """
+    if _told:
+        return _told[0]
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 0
+
+
+def said(number: int) -> str:
+    """Say what a signal does to a process."""
+    return _WORDS[signal.Signals(number).name]
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for name in _WORDS:
-        other = getattr(signal, name, None)
-        if other is not None and signal.getsignal(other) == _stop:
-            signal.signal(other, _end)
-    raise Stopped(number)
+    if _told:
+        os._exit(128 + number)
+    _told.append(number)
+    raise Stopped
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    os._exit(128 + number)
+def _leave(lost: sys.UnraisableHookArgs) -> None:
+    """End a process whose `Stopped` was raised where nothing can be raised, as an object was let go of."""
+    if not isinstance(lost.exc_value, Stopped):
+        return sys.__unraisablehook__(lost)
+    sys.stderr.write(f"resight: {said(_told[0])}\n")
+    os._exit(128 + _told[0])

@@ -15,7 +15,7 @@ from resight.data.clusters import CLUSTERS
 from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset
 from resight.data.verify import describe
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, RunError, nearest
 from resight.explain import part_similarities
 from resight.files import printable, write_atomically
 from resight.methods import METHODS
@@ -126,6 +126,8 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
         warnings=log.warnings,
     )
+    if not trained.folder.is_dir():
+        raise RunError(f"{printable(trained.folder)} was removed or renamed as its report was made: nothing is written")
     path = trained.folder / "report.html"
     write_page(path, page)
     say(f"report: {path.resolve()}")
