@@ -110,7 +110,7 @@ def test_the_querys_own_file_is_no_result(
     with caplog.at_level(logging.INFO, "resight"):
         (answer,) = found([str(link), f"--data=folder={crops}", f"--encoder={encoder}", "-k", "9"], capsys)
     assert sorted(Path(each["path"]).name for each in answer["results"]) == ["1.png", "2.png", "3.png"]
-    assert f"the image itself lies in {crops}: left out of its own results" in caplog.messages
+    assert f"the image itself was found in {crops}, and left out of its own results" in caplog.messages
     assert "4 images to search in, fewer than the 9 results that k asks for" in caplog.messages
     assert any("labels.csv" in text for text in caplog.messages), "the notes of the data are said"
 

@@ -107,8 +107,10 @@ class ExplainSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
-    words, flags = split_words(joined_lists(arguments))
+    lists, rest = take_lists(arguments)
+    words, flags = split_words(rest)
     (settings,) = read_settings(flags, [ExplainSettings], program="resight explain ENCODER")
+    settings = dataclasses.replace(settings, **lists)
     images = [*words[1:], *settings.images]
     if not words or bool(images) == bool(settings.query):
         raise ConfigError(_WHAT)
@@ -160,21 +162,22 @@ def _one(word: str, flag: str) -> Images:
     return found
 
 
-def joined_lists(flags: Sequence[str]) -> list[str]:
-    """Turn a flag with the words after it into one flag with a list, which is what settings are read from."""
-    found: list[str] = []
-    words: list[str] | None = None
-    for flag in flags:
-        if flag.startswith("-"):
-            name, equals, value = flag.partition("=")
-            words = ([value] if equals else []) if name in LISTS else None
-            found.append(flag if words is None else f"{name}={json.dumps(words)}")
-        elif words is not None:
-            words.append(flag)
-            found[-1] = f"{found[-1].partition('=')[0]}={json.dumps(words)}"
+def take_lists(arguments: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Take the flags that have several words, with these words, out of a command line; the rest comes back too."""
+    lists: dict[str, list[str]] = {}
+    taking: list[str] | None = None
+    rest: list[str] = []
+    for each in arguments:
+        name, equals, value = each.partition("=")
+        if name in LISTS and not value.startswith("["):
+            taking = lists.setdefault(name.removeprefix("--"), [])
+            taking += [value] if equals else []
+        elif taking is None or each.startswith("-"):
+            taking = None
+            rest.append(each)
         else:
-            found.append(flag)
-    return found
+            taking.append(each)
+    return {name: tuple(words) for name, words in lists.items()}, rest
 
 
 def _looks(

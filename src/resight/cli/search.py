@@ -181,10 +181,10 @@ def _rows(answer: Answer, people: bool) -> list[list[str]]:
 def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) -> Table:
     table = Table(title=Text(title), title_justify="left")
     for column in (first, "similarity", *(["person"] if people else []), "camera", "image"):
-        path = column in ("query", "image")  # of long paths, only the path is broken into lines
-        table.add_column(
-            column, justify="left" if path else "right", no_wrap=not path, overflow="fold" if path else "ellipsis"
-        )
+        if column in ("query", "image"):
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*map(Text, row))
     return table

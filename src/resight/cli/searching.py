@@ -78,8 +78,8 @@ def _results(
         for row, path in enumerate(block.table.paths.tolist()):
             found[path] = _described(gallery.table, ranking, alike, row, dataset)
     if inside:
-        which = "the image itself lies" if len(queries) == 1 else f"{inside:,} of the {len(queries):,} images lie"
-        logger.info("%s in %s: left out of its own results", which, printable(dataset.root))
+        which = "the image itself was" if len(queries) == 1 else f"{inside:,} of the {len(queries):,} images were"
+        logger.info("%s found in %s, and left out of its own results", which, printable(dataset.root))
     return found
 
 
