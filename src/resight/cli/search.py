@@ -93,7 +93,9 @@ def run(arguments: Sequence[str]) -> int:
     kind, place = parse_spec(settings.data)
     asked = find_images(words, settings.queries)
     if settings.strip:
-        _check_strip(settings.strip, asked, [place, *filter(Path.is_dir, map(expanded, words))])
+        _check_strip(
+            settings.strip, asked, [place, *(Path(word) for word in map(expanded, words) if os.path.isdir(word))]
+        )
     if settings.encoder:
         encoder_file(settings.encoder)  # its error names the file
     dataset, searched = load_searched(kind, place)
