@@ -93,9 +93,8 @@ def run(arguments: Sequence[str]) -> int:
     kind, place = parse_spec(settings.data)
     asked = find_images(words, settings.queries)
     if settings.strip:
-        _check_strip(
-            settings.strip, asked, [place, *(Path(word) for word in map(expanded, words) if os.path.isdir(word))]
-        )
+        folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
+        _check_strip(settings.strip, asked, [place, *folders])
     if settings.encoder:
         encoder_file(settings.encoder)  # its error names the file
     dataset, searched = load_searched(kind, place)
