@@ -668,7 +668,7 @@ def test_images_without_a_camera_are_no_camera(tmp_path, draw, capsys):
     draw(tmp_path, "a.jpg", "b.jpg")
     assert main(["data", "info", f"folder={tmp_path}"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"cameras +│ +0 ", shown)
+    assert re.search(r"cameras +│ +0$", shown, re.M)
     assert "no camera is known" in shown
 
 

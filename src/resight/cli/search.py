@@ -102,7 +102,8 @@ def run(arguments: Sequence[str]) -> int:
     _, place = parse_spec(settings.data, told)
     asked = find_images(words, settings.queries)
     if settings.strip:
-        _check_strip(settings.strip, asked, [place, *filter(Path.is_dir, map(expanded, words))])
+        folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
+        _check_strip(settings.strip, asked, [place, *folders])
     if settings.cache:
         check_apart(expanded(settings.cache), place)
     if settings.encoder:
