@@ -12,7 +12,7 @@ import reference
 from resight.errors import DataError
 from resight.numerics.distances import sum_of_part_distances
 from resight.ranking import compare, rank, rank_others, similarities
-from resight.records import Features, ImageTable
+from resight.records import Features, ImageTable, Ranking
 
 
 def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> Features:
@@ -97,3 +97,15 @@ def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) 
             np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).ids, order)
     assert (rank(queries, gallery, k=1).ids != rank(queries, gallery, k=1, distance=sum_of_part_distances).ids).any()
     assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).ids.shape == (0, 3)
+
+
+def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
+    first, second = features(3), features(6, seed=2)
+    longer = Features(second.table, second.vectors * np.arange(1, 7)[:, None], second.encoder)
+    ranking = Ranking(np.array([[4, 0], [2, -1], [5, 1]]), np.array([[7, 8], [0, np.inf], [1, 1]]))
+    found = similarities(first, longer, ranking, rows=[2, 1])
+    expected = compare(first, second)
+    np.testing.assert_allclose(found[0], expected[2, [5, 1]], atol=1e-6)
+    assert found[1, 0] == pytest.approx(expected[1, 2], abs=1e-6)
+    assert np.isnan(found[1, 1])
+    assert similarities(first, longer, ranking, rows=[]).shape == (0, 2)

@@ -76,8 +76,11 @@ def test_titles_and_notes_are_written(pictures: list[str]) -> None:
     plain = saliency.saliency_sheet(pictures, maps)
     titled = saliency.saliency_sheet(pictures, maps, titles=["query", "result 1"])
     assert titled.width > plain.width
-    noted = np.asarray(saliency.saliency_sheet(pictures, maps, notes=[["0.25", ""]])).astype(int)
-    changed = (noted != np.asarray(plain)).any(2)
+    noted, empty = (
+        np.asarray(saliency.saliency_sheet(pictures, maps, notes=[[note, ""]])).astype(int) for note in ("0.25", "")
+    )
+    assert len(noted) > plain.height, "the numbers are explained"
+    changed = (noted != empty).any(2)
     assert changed.any()
     assert np.nonzero(changed)[1].min() >= 80, "notes stand on maps, and not on the image itself"
 

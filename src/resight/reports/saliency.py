@@ -19,6 +19,7 @@ COLOURS = "plasma"
 
 _STRONGEST = 0.8  # how much of the picture the highest value hides
 _LEGEND = "Colours: how much each place speaks for it, from nothing (grey) to the most in this picture (yellow)."
+_NOTES = " Numbers: how alike the two images are in this part, by cosine similarity (-1 to 1; larger is more alike)."
 
 
 def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
@@ -59,7 +60,8 @@ def saliency_sheet(
         images: The files of ``B`` images; one that cannot be read is a grey tile.
         maps: For each column's title ``(B, h, w)`` maps in 0..1.
         titles: A title left of each row; none where empty. Titles are broken into lines, also at newlines.
-        notes: For each column of maps a short text for each image, written on its map; none where empty.
+        notes: For each column of maps the text for each image of how alike it is there to the image it is compared
+            with, written on its map; none where empty.
         height: Height of each picture in pixels.
 
     Returns:
@@ -81,7 +83,7 @@ def saliency_sheet(
     top = gap + max(map(len, heads)) * line
     below = top + len(images) * (height + gap)
     sheet_width = gap + side + len(heads) * (width + gap)
-    legend = letters.wrap(_LEGEND, sheet_width - 2 * gap)
+    legend = letters.wrap(_LEGEND + (_NOTES if notes else ""), sheet_width - 2 * gap)
     sheet = Image.new("RGB", (sheet_width, below + len(legend) * line + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, lines in enumerate(heads):

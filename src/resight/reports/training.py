@@ -61,8 +61,7 @@ def training_page(
     sections = []
     if warnings:
         sections.append(warnings_section(list(warnings)))
-    clustered = any("clusters" in line for line in metrics)
-    if clustered and not reports:
+    if clusters is not None and not reports:
         sections.append(unlabelled_section())
     if reports:
         sections.append(scores_table(reports, title="Before and after"))
@@ -71,6 +70,7 @@ def training_page(
             figure_section("Right match within rank", figures.cmc_figure(curves), "The share of queries found so far.")
         )
     if metrics:
+        clustered = any("clusters" in line for line in metrics)
         caption = _CLUSTERED if clustered else "Means of each epoch; what they say of new people are the scores alone."
         if clustered:
             sections.append(changes_section(metrics))
