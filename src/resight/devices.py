@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
-from resight.errors import ConfigError, RunError, check_types
+from resight.errors import ConfigError, RunError, check_given, check_types
 from resight.records import Ints
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class Devices:
     """
 
     def __init__(self, settings: DeviceSettings | None = None) -> None:
-        self.settings = settings or DeviceSettings()
+        self.settings = DeviceSettings() if settings is None else settings
+        check_given("settings", self.settings, DeviceSettings, "DeviceSettings(...)")
         threads = self.settings.threads or torch.get_num_threads()
         # Numba's pool sets the number of OpenMP threads, which is torch's too, when it starts: so it starts first.
         numba.get_num_threads()

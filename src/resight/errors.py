@@ -110,6 +110,17 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     return int(value)
 
 
+def number_within(name: str, value: Any, low: float, high: float) -> float:
+    """Give an argument that is a number as a float.
+
+    Raises:
+        ConfigError: It is none, or outside of ``low..high``.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
+        raise ConfigError(f"{name} must be in [{low:g}, {high:g}], found {shown(value)}")
+    return float(value)
+
+
 def check_types(settings: Any) -> None:
     """Make sure that the fields of a settings dataclass are of the types that it declares; for its `__post_init__`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ import torch
 from resight.config import read_settings, write_settings
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import load_dataset, parse_spec
-from resight.data.splits import Dataset, split_validation
+from resight.data.splits import DATASET, Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, check_least, check_types, nearest
+from resight.errors import ConfigError, check_given, check_least, check_types, nearest, shown
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -147,8 +148,12 @@ def train(
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
         RunError: The run folder holds something else, or another process trains in it.
     """
-    kind, _, _ = _found(name)
-    options = options or TrainSettings()
+    kind, wanted, _ = _found(name)
+    options = TrainSettings() if options is None else options
+    check_given("dataset", dataset, Dataset, DATASET)
+    check_given("options", options, TrainSettings, "TrainSettings(...)")
+    check_given("settings", settings, (wanted, type(None)), f"{wanted.__name__}(...), which {name} takes")
+    check_given("source", source, (Dataset, type(None)), DATASET)
     if not options.run:
         raise ConfigError("run must name a folder, runs/mine for example")
     settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
@@ -220,6 +225,8 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
         ConfigError: Something is unknown or out of range.
     """
     _, kind, variants = _found(method)
+    for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
+        check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
     options, settings = read_settings(
         arguments, [TrainSettings, kind], program=f"resight train {method}", variants=variants
@@ -228,6 +235,7 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
 
 
 def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
+    check_given("the method", name, str, f"one of {', '.join(METHODS)}")
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
     return METHODS[name]
@@ -239,7 +247,14 @@ def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -
     Args:
         path: A run folder or a ``.safetensors`` file.
         which: Of a run folder, the best epoch or the last.
+
+    Raises:
+        ConfigError: The path is none, or the epoch neither.
+        WeightsError: There is no encoder.
     """
+    check_given("path", path, (str, os.PathLike), "a run folder, or a file of an encoder")
+    if which not in ("best", "last"):
+        raise ConfigError(f"which must be best or last, found {shown(which)}")
     path = expanded(path)
     return Encoder.load(path / f"encoder-{which}.safetensors" if path.is_dir() else path)
 

@@ -25,7 +25,7 @@ from resight.data.prid2011 import load_prid2011
 from resight.data.splits import Dataset, split_validation
 from resight.data.vehicleid import SIZES, load_vehicleid
 from resight.data.veri776 import load_veri776
-from resight.errors import ConfigError, DataError, nearest
+from resight.errors import ConfigError, DataError, check_given, nearest
 from resight.files import expanded
 
 __all__ = ["DATASETS", "Dataset", "load_dataset", "parse_spec", "split_validation"]
@@ -72,6 +72,8 @@ def load_dataset(name: str, root: str | Path) -> Dataset:
         ConfigError: There is no such set.
         DataError: The folder is not what the set's publisher hands out, or cannot be read.
     """
+    check_given("name", name, str, f"the name of a data set ({', '.join(DATASETS)}), before its folder")
+    check_given("root", root, (str, os.PathLike), "the data set's folder")
     load, folder = DATASETS[_known(name)], expanded(root)
     try:
         return load(folder)

@@ -11,8 +11,11 @@ import numpy as np
 
 from resight.data.sheet import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, check_given, whole_number
 from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
+
+DATASET = "a Dataset, as resight.load_dataset('folder', PATH) gives it"
+"""What to give where a data set is needed, for errors."""
 
 Unit = Literal["images", "tracklets"]
 """What a query and an entry of the gallery is."""
@@ -60,6 +63,8 @@ class Dataset:
     unit: Unit = "images"
 
     def __post_init__(self) -> None:
+        for name, table in self.tables.items():
+            check_given(name, table, ImageTable, "an ImageTable of paths, people and cameras")
         if self.rule not in RULES:
             raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
 
@@ -113,8 +118,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         DataError: The training part has too few such people, or nothing would be left to train on.
         ConfigError: ``people`` is below 1.
     """
-    if people < 1:
-        raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
+    check_given("dataset", dataset, Dataset, DATASET)
+    people, seed = whole_number("people", people, least=1), whole_number("seed", seed, least=0)
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
     train = dataset.train

@@ -17,12 +17,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from resight.errors import ConfigError, WeightsError, check_types
+from resight.errors import ConfigError, WeightsError, check_given, check_types
 from resight.files import write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
 from resight.models.weights import DEFAULT_BACKBONE
+
+ENCODER = "an Encoder, as resight.load_encoder('runs/mine') gives it"
+"""What to give where an encoder is needed, for errors."""
 
 BatchNormPolicy = Literal["train", "frozen"]
 Pooling = Literal["average", "max", "gem"]
@@ -134,6 +137,7 @@ class Encoder(nn.Module):
         provenance: Provenance | None = None,
     ) -> None:
         super().__init__()
+        check_given("settings", settings, EncoderSettings, "EncoderSettings(...)")
         if backbone is None:
             backbone, provenance = build_backbone(
                 settings.backbone,
