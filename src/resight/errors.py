@@ -83,7 +83,7 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
-def check_given(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+def check_given(name: str, value: object, kind: Any, wanted: str) -> None:
     """Make sure that an argument is what a function takes.
 
     Args:

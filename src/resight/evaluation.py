@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resight.errors import ConfigError, DataError, shown, whole_number
+from resight.errors import ConfigError, DataError, check_given, shown, whole_number
 from resight.numerics import tensors
 from resight.numerics.distances import as_vectors, squared_distances
 from resight.numerics.jaccard import rerank
@@ -63,6 +63,8 @@ def evaluate(
     if re_ranking and distance is not squared_distances:
         raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
     check_features(queries=queries, gallery=gallery)
+    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
+    check_given("provenance", provenance, (Mapping, type(None)), "a dict")
     if rule not in RULES:
         raise ConfigError(f"rule must be one of {', '.join(RULES)}, found {shown(rule)}")
     if distractor is not None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, check_given, nearest, shown
-from resight.models.encoder import ENCODER, Encoder
+from resight.models.encoder import ENCODER, Encoder, check_images
 from resight.models.partitions import Part as Part
 from resight.models.partitions import stripe_rows
 from resight.records import Doubles, Features, Ranking, check_features
@@ -156,8 +156,11 @@ def grad_cam(
     check_given("encoder", encoder, Encoder, ENCODER)
     if isinstance(parts, str):
         raise ConfigError(f"parts must be a list of names, found {shown(parts)}: write [{shown(parts)}]")
-    for name, batch in (("images", images), *((("others", others),) if others is not None else ())):
-        _check_images(name, batch)
+    check_given("parts", parts, Sequence, "a list of names")
+    check_images("images", images)
+    if others is not None:
+        check_images("others", others)
+    check_given("weight", weight, (Tensor, type(None)), "a classifier's (C, width) tensor")
     chosen = choose_parts(encoder, parts)
     _check_target(target, images, others, weight)
     training = encoder.training
@@ -186,9 +189,9 @@ def grad_cam(
 def _score(vector: Tensor, other: Tensor | None, weight: Tensor | None) -> Tensor:
     """Give ``(B,)`` what is differentiated for ``(B, width)`` vectors."""
     if weight is not None:
-        if weight.shape[1] != vector.shape[1]:
+        if weight.ndim != 2 or weight.shape[1] != vector.shape[1]:
             raise ConfigError(
-                f"a classifier of vectors of {vector.shape[1]} numbers is needed, found {weight.shape[1]}"
+                f"weight must be (C, {vector.shape[1]}), a classifier of such vectors, found {tuple(weight.shape)}"
             )
         return (vector @ weight.to(vector).T).amax(1)
     # Lengths that are held fixed only scale the map, which is scaled anyway. A gradient through them would be of what
@@ -207,15 +210,6 @@ def _weighed(maps: Tensor, slopes: Tensor, part: Part) -> Tensor:
     if not bool(highest.isfinite().all()):
         raise DataError(f"the map of '{part.name}' holds nan or inf: check the weights and the images")
     return torch.where(highest > 0, summed / highest, 0)
-
-
-def _check_images(name: str, images: Tensor) -> None:
-    check_given(name, images, Tensor, "a (B, 3, H, W) tensor in 0..1")
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point() or not len(images):
-        raise ConfigError(
-            f"{name} must be (B, 3, H, W) of floats in 0..1, found {tuple(images.shape)} of {images.dtype}: "
-            "resight.data.transforms.to_float makes them of (B, H, W, 3) pixels"
-        )
 
 
 def _check_target(target: Target, images: Tensor, others: Tensor | None, weight: Tensor | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from resight.errors import DataError, whole_number
+from resight.errors import DataError, check_given, whole_number
 from resight.numerics.distances import squared_distances
 from resight.numerics.neighbours import k_nearest
 from resight.records import Features, Floats, Ranking, check_features
@@ -42,6 +42,7 @@ def rank(
     """
     check_features(queries=queries, gallery=gallery)
     k = whole_number("k", k, least=1)
+    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     k = min(k, len(gallery))

@@ -121,6 +121,8 @@ class ImageTable:
     @staticmethod
     def concatenate(*tables: ImageTable) -> ImageTable:
         """Join tables, in order."""
+        for table in tables:
+            check_given("each of the tables", table, ImageTable, "an ImageTable")
         return ImageTable(
             *(
                 np.concatenate([getattr(table, name) for table in tables])
@@ -274,6 +276,10 @@ class Report:
     scores: Mapping[str, float]
     per_query: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("scores", "per_query", "provenance"):
+            check_given(name, getattr(self, name), Mapping, "a dict, as resight.evaluate gives it")
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""

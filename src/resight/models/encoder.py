@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, check_given, check_types
-from resight.files import write_atomically
+from resight.files import expanded, write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import Backbone, Provenance, build_backbone
 from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
@@ -138,6 +139,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         check_given("settings", settings, EncoderSettings, "EncoderSettings(...)")
+        check_given("backbone", backbone, (Backbone, type(None)), "a Backbone, as build_backbone gives it")
         if backbone is None:
             backbone, provenance = build_backbone(
                 settings.backbone,
@@ -264,6 +266,7 @@ class Encoder(nn.Module):
         Returns:
             ``(B, D)`` float32 of unit length.
         """
+        check_images("images", images)
         features: Tensor = self(images)
         if flip:
             features = features + self(images.flip(3))
@@ -307,22 +310,25 @@ class Encoder(nn.Module):
             digest.update(value.detach().cpu().flatten().clone().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights and settings to one safetensors file, atomically."""
+        check_given("path", path, (str, os.PathLike), "a file, runs/mine.safetensors for example")
         metadata = {
             "resight.encoder": json.dumps(dataclasses.asdict(self.settings)),
             "resight.provenance": json.dumps(dataclasses.asdict(self.provenance)),
         }
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
-        write_atomically(path, save(state, metadata))
+        write_atomically(expanded(path), save(state, metadata))
 
     @staticmethod
-    def load(path: Path) -> Encoder:
+    def load(path: str | Path) -> Encoder:
         """Read an encoder that `save` wrote.
 
         Raises:
             WeightsError: The file is absent, damaged, or holds no encoder.
         """
+        check_given("path", path, (str, os.PathLike), "a file of an encoder")
+        path = expanded(path)
         if not path.is_file():
             raise WeightsError(f"no encoder at '{path}': expected a .safetensors file that resight wrote")
         try:
@@ -348,6 +354,20 @@ class Encoder(nn.Module):
                 f"the weights in '{path}' do not fit the encoder it describes: {first[0].strip()[:200]}"
             ) from error
         return encoder.eval()
+
+
+def check_images(name: str, images: Tensor) -> None:
+    """Make sure that an argument is a batch of images.
+
+    Raises:
+        ConfigError: It is none, with what to give.
+    """
+    check_given(name, images, Tensor, "a (B, 3, H, W) tensor in 0..1")
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point() or not len(images):
+        raise ConfigError(
+            f"{name} must be (B, 3, H, W) of floats in 0..1, found {tuple(images.shape)} of {images.dtype}: "
+            "resight.data.transforms.to_float makes them of (B, H, W, 3) pixels"
+        )
 
 
 @contextmanager
