@@ -14,7 +14,7 @@ import resight
 ROOT = Path(resight.__file__).parent
 
 LAYERS = [
-    {"errors"},
+    {"errors", "arrays"},
     {
         "records",
         "checkpoints",
@@ -52,7 +52,7 @@ TOWERS = {"serving", "video", "reports"}
 """Beside the layers: they stand on what is named here, and only what is on top stands on them."""
 
 # "data", because pictures are read as training reads them, whatever kind of file they are.
-GROUND = {"errors", "records", "files", "progress", "numerics", "data", "ranking", "extraction", "explain"}
+GROUND = {"errors", "arrays", "records", "files", "progress", "numerics", "data", "ranking", "extraction", "explain"}
 TOPS = {"thesis", "cli", "__main__"}
 
 

@@ -30,7 +30,7 @@ def test_a_column_that_is_not_given_is_unknown() -> None:
 
 
 def test_columns_must_be_of_one_length() -> None:
-    with pytest.raises(DataError, match=r"column 'cameras' must have shape \(2,\), found \(3,\)"):
+    with pytest.raises(DataError, match=r"cameras must have shape \(2,\), found \(3,\)"):
         ImageTable(np.array(["a", "b"]), cameras=np.arange(3))
     with pytest.raises(DataError, match="'paths'"):
         ImageTable(np.array([["a"], ["b"]]))
@@ -62,7 +62,7 @@ def test_relabel_takes_an_id_for_each_image() -> None:
     assert relabelled.cameras.tolist() == [0, 1, 2]
     assert TABLE.people.tolist() == [4, 4, -1]
     for people in ([], [1, 2]):
-        with pytest.raises(DataError, match="'people' must have shape"):
+        with pytest.raises(DataError, match="people must have shape"):
             TABLE.relabel(people)
 
 
@@ -95,7 +95,7 @@ def test_clusters_are_counted() -> None:
     assert PseudoLabels(np.array([0, 2, -1, 1, 2]), 0.5).clusters == 3
     assert PseudoLabels(np.array([-1, -1]), 0.5).clusters == 0
     assert PseudoLabels(np.array([], np.int64), 0.5).clusters == 0
-    with pytest.raises(DataError, match="'labels'"):
+    with pytest.raises(DataError, match="labels must have shape"):
         PseudoLabels(np.zeros((2, 2)), 0.5)
 
 

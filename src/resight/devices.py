@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
 from resight.device_settings import DeviceSettings as DeviceSettings
-from resight.errors import RunError
+from resight.errors import RunError, check_given
 from resight.processes import watch
 from resight.records import Ints
 
@@ -40,7 +40,8 @@ class Devices:
     """
 
     def __init__(self, settings: DeviceSettings | None = None) -> None:
-        self.settings = settings or DeviceSettings()
+        self.settings = DeviceSettings() if settings is None else settings
+        check_given("settings", self.settings, DeviceSettings, "DeviceSettings(...)")
         threads = self.settings.threads or torch.get_num_threads()
         # Numba's pool sets the number of OpenMP threads, which is torch's too, when it starts: so it starts first.
         numba.get_num_threads()

@@ -78,7 +78,7 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
-def check_given(name: str, value: object, kind: type | tuple[type, ...], wanted: str) -> None:
+def check_given(name: str, value: object, kind: Any, wanted: str) -> None:
     """Make sure that an argument is what a function takes.
 
     Args:
@@ -103,6 +103,17 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ConfigError(f"{name} must be a whole number of {least} or more, found {shown(value)}")
     return int(value)
+
+
+def number_within(name: str, value: Any, low: float, high: float) -> float:
+    """Give an argument that is a number as a float.
+
+    Raises:
+        ConfigError: It is none, or outside of ``low..high``.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
+        raise ConfigError(f"{name} must be in [{low:g}, {high:g}], found {shown(value)}")
+    return float(value)
 
 
 def check_least(settings: object, least: float, *names: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, check_given, shown, whole_number
 from resight.numerics import tensors
 from resight.numerics.distances import as_vectors, squared_distances
 from resight.numerics.jaccard import rerank
@@ -21,7 +21,7 @@ from resight.numerics.metrics import (
     join_ranks,
     positive_ranks,
 )
-from resight.records import UNKNOWN, Features, Floats, Report, Rule
+from resight.records import RULES, UNKNOWN, Features, Floats, Report, Rule, check_features
 
 BLOCK = 512
 """Queries whose distances are held at once."""
@@ -62,7 +62,13 @@ def evaluate(
     """
     if re_ranking and distance is not squared_distances:
         raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
-    queries.check_comparable(gallery)
+    check_features(queries=queries, gallery=gallery)
+    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
+    check_given("provenance", provenance, (Mapping, type(None)), "a dict")
+    if rule not in RULES:
+        raise ConfigError(f"rule must be one of {', '.join(RULES)}, found {shown(rule)}")
+    if distractor is not None:
+        distractor = whole_number("distractor", distractor, least=UNKNOWN)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
     distances = _distances(queries, gallery, None if re_ranking else distance, device)
@@ -84,10 +90,10 @@ def evaluate(
     matches = np.diff(offsets)
     if not matches.any():
         nobody = [UNKNOWN] if distractor is None else [UNKNOWN, distractor]
-        shown = np.isin(queries.table.people, np.setdiff1d(gallery.table.people, nobody)).any()
+        present = np.isin(queries.table.people, np.setdiff1d(gallery.table.people, nobody)).any()
         raise DataError(
             f"none of the {len(queries)} queries has a possible match: "
-            + ("each person was seen by one camera only" if shown else "the gallery holds none of their people")
+            + ("each person was seen by one camera only" if present else "the gallery holds none of their people")
         )
     precision = average_precision(ranks, offsets)
     penalty = inverse_negative_penalty(ranks, offsets)

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.errors import ConfigError, DataError, nearest
-from resight.models.encoder import Encoder
+from resight.errors import ConfigError, DataError, check_given, nearest, shown
+from resight.models.encoder import ENCODER, Encoder, check_images
 from resight.models.partitions import Part as Part
 from resight.models.partitions import stripe_rows
-from resight.records import Doubles, Features, Ranking
+from resight.records import Doubles, Features, Ranking, check_features
 
 Target = Literal["self", "match", "class"]
 
@@ -70,7 +70,11 @@ def part_similarities(queries: Features, gallery: Features, ranking: Ranking, en
     Raises:
         DataError: The vectors are another encoder's, or there are not as many queries as rows of the ranking.
     """
-    queries.check_comparable(gallery)
+    check_features(queries=queries, gallery=gallery)
+    check_given("ranking", ranking, Ranking, "a Ranking, as resight.rank(queries, gallery) gives it")
+    check_given("encoder", encoder, Encoder, ENCODER)
+    if ranking.ids.max(initial=-1) >= len(gallery):
+        raise DataError(f"the ranking names gallery row {ranking.ids.max()} of {len(gallery)}: rank this gallery")
     if len(queries) != len(ranking):
         raise DataError(f"expected a row of the ranking for each of the {len(queries)} queries, found {len(ranking)}")
     identity, length = encoder.digest(), queries.vectors.shape[1]
@@ -149,6 +153,14 @@ def grad_cam(
             another size; or the encoder's maps have no rows and columns, as a transformer's tokens.
         DataError: A map is not finite.
     """
+    check_given("encoder", encoder, Encoder, ENCODER)
+    if isinstance(parts, str):
+        raise ConfigError(f"parts must be a list of names, found {shown(parts)}: write [{shown(parts)}]")
+    check_given("parts", parts, Sequence, "a list of names")
+    check_images("images", images)
+    if others is not None:
+        check_images("others", others)
+    check_given("weight", weight, (Tensor, type(None)), "a classifier's (C, width) tensor")
     chosen = choose_parts(encoder, parts)
     _check_target(target, images, others, weight)
     training = encoder.training
@@ -177,9 +189,9 @@ def grad_cam(
 def _score(vector: Tensor, other: Tensor | None, weight: Tensor | None) -> Tensor:
     """Give ``(B,)`` what is differentiated for ``(B, width)`` vectors."""
     if weight is not None:
-        if weight.shape[1] != vector.shape[1]:
+        if weight.ndim != 2 or weight.shape[1] != vector.shape[1]:
             raise ConfigError(
-                f"a classifier of vectors of {vector.shape[1]} numbers is needed, found {weight.shape[1]}"
+                f"weight must be (C, {vector.shape[1]}), a classifier of such vectors, found {tuple(weight.shape)}"
             )
         return (vector @ weight.to(vector).T).amax(1)
     # Lengths that are held fixed only scale the map, which is scaled anyway. A gradient through them would be of what
@@ -203,7 +215,8 @@ def _weighed(maps: Tensor, slopes: Tensor, part: Part) -> Tensor:
 def _check_target(target: Target, images: Tensor, others: Tensor | None, weight: Tensor | None) -> None:
     known = get_args(Target)
     if target not in known:
-        raise ConfigError(f"target must be one of {', '.join(known)}, found '{target}'{nearest(target, known)}")
+        near = nearest(str(target), known)
+        raise ConfigError(f"target must be one of {', '.join(known)}, found {shown(target)}{near}")
     if (others is not None) != (target == "match") or (weight is not None) != (target == "class"):
         raise ConfigError(
             f"target '{target}': give others (images) for 'match', weight (a classifier) for 'class', and neither for "

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from resight.data.crops import Crops, load_crops
+from resight.data.crops import Crops, images_of, load_crops
 from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
-from resight.errors import counted
+from resight.errors import check_given, counted
 from resight.files import printable
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import ENCODER, Encoder, EncoderSettings
 from resight.models.folding import folded
 from resight.progress import progress
 from resight.records import Features, Floats, ImageTable
@@ -35,18 +37,19 @@ TRACKLETS = 512
 
 def extract(
     encoder: Encoder,
-    images: Crops | ImageTable,
+    images: Crops | ImageTable | Sequence[Any] | Any,
     *,
     devices: Devices | None = None,
     flip: bool = False,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
 ) -> Features:
     """Turn images into unit vectors.
 
     Args:
         encoder: What embeds them; moved to the device, and put in evaluation mode for the time.
-        images: Decoded crops, or a table whose images are decoded first. Images that cannot be read are
-            left out of the result, and the log says how many.
+        images: Decoded crops, or what is decoded first: a table, a path or a list of paths, or pictures in memory:
+            ``(H, W, 3)`` uint8 arrays, RGB, or Pillow images. Images that cannot be read are left out of the result,
+            and the log says how many.
         devices: Where to compute; each process does its share.
         flip: Whether to add the features of the mirrored images.
         cache: A folder where vectors are kept, see `resight.vectors`.
@@ -55,9 +58,16 @@ def extract(
         ``(N, D)`` float32 unit vectors.
 
     Raises:
-        DataError: No image can be read.
+        DataError: No image can be read, or what was given are no images.
+        ConfigError: The encoder or the devices are none.
     """
+    check_given("encoder", encoder, Encoder, ENCODER)
+    check_given("devices", devices, (Devices, type(None)), "Devices(DeviceSettings(...))")
+    check_given("cache", cache, (str, Path, type(None)), "a folder")
     devices = devices or Devices()
+    if not isinstance(images, Crops | ImageTable):
+        images = images_of(images, encoder.settings.size)
+        cache = cache if isinstance(images, ImageTable) else None  # pictures in memory have no name to be kept by
     devices.place(encoder)
     identity = encoder.digest()
     if isinstance(images, ImageTable):
@@ -66,7 +76,7 @@ def extract(
         table, size = images.table, images.size
     path = None
     if cache is not None:
-        path = vectors_path(cache, table, f"{identity} {size} {flip} {devices.precision('inference')}")
+        path = vectors_path(Path(cache), table, f"{identity} {size} {flip} {devices.precision('inference')}")
         # The first process looks for all: where it found the file and another did not, that one would wait for ever.
         kept = devices.broadcast(kept_vectors(path, len(table), encoder.dim) if devices.rank == 0 else None)
         if kept is not None:

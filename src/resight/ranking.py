@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from resight.errors import DataError
+from resight.errors import DataError, check_given, whole_number
 from resight.numerics.distances import normalise, squared_distances
 from resight.numerics.neighbours import k_nearest
-from resight.records import Features, Floats, Mask, Ranking
+from resight.records import Features, Floats, Mask, Ranking, check_features
 
 BLOCK = 512
 """Queries whose distances are held at once, where they are not the squared ones."""
@@ -39,8 +39,11 @@ def rank(
 
     Raises:
         DataError: The two were made by different encoders, or the gallery is empty.
+        ConfigError: One of the two is no Features, or k is no whole number above 0.
     """
-    queries.check_comparable(gallery)
+    check_features(queries=queries, gallery=gallery)
+    k = whole_number("k", k, least=1)
+    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     k = min(k, len(gallery))
@@ -138,7 +141,8 @@ def compare(first: Features, second: Features) -> Floats:
 
     Raises:
         DataError: The two were made by different encoders.
+        ConfigError: One of the two is no Features.
     """
-    first.check_comparable(second)
+    check_features(first=first, second=second)
     similarities: Floats = first.vectors @ second.vectors.T
     return np.clip(similarities, -1, 1, out=similarities)

@@ -7,7 +7,7 @@ record over the same memory or a copy of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from resight.errors import DataError
+from resight.arrays import id_column, real_numbers, text_column, whole_numbers
+from resight.errors import DataError, check_given, shown
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -32,12 +33,33 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 its own camera, or nothing."""
 
 
-def _column(values: npt.ArrayLike, dtype: npt.DTypeLike, size: int, name: str) -> npt.NDArray[Any]:
-    array = np.array(values, dtype=dtype)
-    if array.shape != (size,):
-        raise DataError(f"column '{name}' must have shape ({size},), found {array.shape}")
+def _kept(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give a copy that nobody can write to."""
+    array = array.copy()
     array.setflags(write=False)
     return array
+
+
+def _ids(values: Any, size: int, name: str) -> Ints:
+    column = _kept(id_column(values, name, size))
+    if (column < UNKNOWN).any():
+        raise DataError(f"{name} must be 0 or more, or -1 for unknown; found {column.min()}")
+    return column
+
+
+def _chosen(column: npt.NDArray[Any], rows: Any) -> npt.NDArray[Any]:
+    """Give the chosen rows of a column.
+
+    Raises:
+        DataError: There are no such rows, or what chooses them is no slice, index array or mask.
+    """
+    try:
+        found: npt.NDArray[Any] = column[rows]
+    except (IndexError, TypeError, ValueError) as error:
+        raise DataError(f"no such rows among {len(column)} images ({' '.join(str(error).split())})") from None
+    if np.ndim(found) != 1:
+        raise DataError(f"rows are chosen by a slice, a column of indices or a mask, [[3]] say; found {shown(rows)}")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +74,7 @@ class ImageTable:
         frames: ``(N,)`` int64 frame numbers, ``-1`` unknown.
 
     Raises:
-        DataError: A column's length differs from the number of paths.
+        DataError: A column's length differs from the number of paths, or holds what is no id or no path.
     """
 
     paths: npt.NDArray[np.str_]
@@ -62,22 +84,21 @@ class ImageTable:
     frames: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", _kept(text_column(self.paths, "paths")))
         size = len(self.paths)
-        object.__setattr__(self, "paths", _column(self.paths, np.str_, size, "paths"))
         for name in ("people", "cameras", "tracklets", "frames"):
             values = getattr(self, name)
-            if len(values) == 0 and size:
+            if isinstance(values, Sized) and not len(values) and size:
                 values = np.full(size, UNKNOWN)
-            object.__setattr__(self, name, _column(values, np.int64, size, name))
+            object.__setattr__(self, name, _ids(values, size, name))
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
         """Give the table of the chosen rows (a slice, indices or a boolean mask)."""
-        return ImageTable(
-            self.paths[rows], self.people[rows], self.cameras[rows], self.tracklets[rows], self.frames[rows]
-        )
+        columns = (self.paths, self.people, self.cameras, self.tracklets, self.frames)
+        return ImageTable(*(_chosen(column, rows) for column in columns))
 
     @property
     def has_people(self) -> bool:
@@ -95,11 +116,13 @@ class ImageTable:
         Raises:
             DataError: There are not as many ids as images.
         """
-        return replace(self, people=_column(people, np.int64, len(self), "people"))
+        return replace(self, people=_ids(people, len(self), "people"))
 
     @staticmethod
     def concatenate(*tables: ImageTable) -> ImageTable:
         """Join tables, in order."""
+        for table in tables:
+            check_given("each of the tables", table, ImageTable, "an ImageTable")
         return ImageTable(
             *(
                 np.concatenate([getattr(table, name) for table in tables])
@@ -119,6 +142,7 @@ class Features:
 
     Raises:
         DataError: Shapes disagree or a value is not finite.
+        ConfigError: The table is none, or the encoder's identity no text.
     """
 
     table: ImageTable
@@ -126,11 +150,13 @@ class Features:
     encoder: str = ""
 
     def __post_init__(self) -> None:
-        vectors = np.asarray(self.vectors, dtype=np.float32).view()
+        check_given("table", self.table, ImageTable, "an ImageTable of the images that the vectors are of")
+        vectors = real_numbers(self.vectors, "vectors").view()
         if vectors.ndim != 2 or len(vectors) != len(self.table):
             raise DataError(f"vectors must have shape ({len(self.table)}, D), found {vectors.shape}")
         if not np.isfinite(vectors).all():
             raise DataError("vectors hold nan or inf: check the weights and the images that made them")
+        check_given("encoder", self.encoder, str, "an encoder's identity, as encoder.digest() gives it")
         vectors.setflags(write=False)
         object.__setattr__(self, "vectors", vectors)
 
@@ -160,6 +186,22 @@ class Features:
             )
 
 
+def check_features(**sides: Features) -> None:
+    """Make sure that two sets of vectors are such, and can be compared.
+
+    Args:
+        sides: The two, by the names of the arguments that they are.
+
+    Raises:
+        ConfigError: One is something else.
+        DataError: As `Features.check_comparable`.
+    """
+    for name, side in sides.items():
+        check_given(name, side, Features, "Features, as resight.extract(encoder, images) gives them")
+    first, second = sides.values()
+    first.check_comparable(second)
+
+
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
     """The clusters that stand in for people.
@@ -181,9 +223,11 @@ class PseudoLabels:
     margins: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _column(self.labels, np.int64, len(self.labels), "labels"))
-        size = len(self.labels) if len(self.margins) else 0
-        object.__setattr__(self, "margins", _column(self.margins, np.float32, size, "margins"))
+        object.__setattr__(self, "labels", _kept(id_column(self.labels, "labels")))
+        margins = _kept(real_numbers(self.margins, "margins").astype(np.float32))
+        if margins.shape not in ((0,), self.labels.shape):
+            raise DataError(f"margins must be one number a label, {self.labels.shape}, found {margins.shape}")
+        object.__setattr__(self, "margins", margins)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -210,15 +254,13 @@ class Ranking:
     distances: Floats
 
     def __post_init__(self) -> None:
-        ids = np.array(self.ids, dtype=np.int64)
-        distances = np.array(self.distances, dtype=np.float32)
+        ids, distances = whole_numbers(self.ids, "ids"), real_numbers(self.distances, "distances")
         if ids.ndim != 2 or ids.shape != distances.shape:
             raise DataError(f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}")
         if np.isnan(distances).any() or (distances[:, 1:] < distances[:, :-1]).any():
             raise DataError("the distances of a ranking must ascend along each row")
         for name, array in (("ids", ids), ("distances", distances)):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, _kept(array))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -241,6 +283,10 @@ class Report:
     scores: Mapping[str, float]
     per_query: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("scores", "per_query", "provenance"):
+            check_given(name, getattr(self, name), Mapping, "a dict, as resight.evaluate gives it")
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""

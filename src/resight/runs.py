@@ -293,8 +293,8 @@ class Run:
         path, lines = self.folder / "metrics.jsonl", read_history(self.folder / "metrics.jsonl")[:epochs]
         if len(lines) < epochs:
             raise RunError(
-                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of numbers, "
-                f"and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
+                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of "
+                f"numbers, and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
             )
         if digest and digest != history_digest(lines):
             raise RunError(f"{printable(path)} is damaged: its numbers are not those that were written: {ELSEWHERE}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from resight.data.clusters import CLUSTERS, Clusters, clusters_csv, read_cluster
 from resight.data.content import content_digest
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import folder_settings, open_dataset
-from resight.data.splits import Dataset, split_validation
+from resight.data.splits import DATASET, Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, check_least, nearest
+from resight.errors import ConfigError, check_given, check_least, nearest
 from resight.files import check_apart, expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -177,8 +178,12 @@ def train(
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
         RunError: The run folder holds something else, or another process trains in it.
     """
-    kind, _, _ = _found(name)
-    options = options or TrainSettings()
+    kind, wanted, _ = _found(name)
+    options = TrainSettings() if options is None else options
+    check_given("dataset", dataset, Dataset, DATASET)
+    check_given("options", options, TrainSettings, "TrainSettings(...)")
+    check_given("settings", settings, (wanted, type(None)), f"{wanted.__name__}(...), which {name} takes")
+    check_given("source", source, (Dataset, type(None)), DATASET)
     if not options.run:
         raise ConfigError("run must name a folder, runs/mine for example")
     settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
@@ -266,6 +271,8 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
         ConfigError: Something is unknown or out of range.
     """
     _, kind, variants = _found(method)
+    for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
+        check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
     program, classes = f"resight train {method}", [TrainSettings, kind]
     options, settings = read_settings(arguments, classes, program=program, variants=variants, first=FIRST)
@@ -273,6 +280,7 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
 
 
 def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
+    check_given("the method", name, str, f"one of {', '.join(METHODS)}")
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
     return METHODS[name]

@@ -144,7 +144,7 @@ def test_reranking_of_one_query_and_of_equal_vectors():
     ("change", "kind", "message"),
     [
         ({"k1": 10}, ConfigError, "k1 = 10 must be below the number of images, 10"),
-        ({"k1": 1}, ConfigError, "k1 must be at least 2"),
+        ({"k1": 1}, ConfigError, "k1 must be a whole number of 2 or more, found 1"),
         ({"k2": 6}, ConfigError, "k2 must be in 1..k1"),
         ({"k2": 0}, ConfigError, "k2"),
         ({"reading": "spcl"}, ConfigError, "reading must be one of ice, abmt"),

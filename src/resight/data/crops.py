@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from resight.data.images import MEMORY_LIMIT, ImageStore, load_images
+from resight.arrays import text_column
+from resight.data.images import MEMORY_LIMIT, ImageStore, load_images, pixels_of
 from resight.data.reading import ImageFiles
+from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask
+
+IMAGES = "a path or a list of paths, an ImageTable, Crops, (H, W, 3) uint8 arrays or Pillow images"
+"""What to give where images are needed, for errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +56,34 @@ class Crops:
     def pixels(self, chosen: slice | Ints) -> Tensor:
         """Read ``(B, H, W, 3)`` uint8 pixels of some images, a copy."""
         return torch.from_numpy(self.store.read(self.rows[chosen]))
+
+
+def images_of(images: Any, size: tuple[int, int]) -> Crops | ImageTable:
+    """Give images however they are given.
+
+    Args:
+        images: A path or a list of paths; an ``(H, W, 3)`` uint8 RGB array or a Pillow image, or several of them.
+        size: (height, width) that pictures in memory are resized to, pixels.
+
+    Returns:
+        A table of paths, or pictures in memory as crops.
+
+    Raises:
+        DataError: It is something else, or there is none.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        images = [images]
+    if not isinstance(images, Iterable) or isinstance(images, bytes | Mapping):
+        raise DataError(f"images must be {IMAGES}; found {shown(images)}")
+    given = list(images)
+    if not given:
+        raise DataError(f"images must be {IMAGES}; found none")
+    if all(isinstance(image, str | os.PathLike) for image in given):
+        return ImageTable(text_column(given, "images"))
+    names = [f"image {number}" for number in range(len(given))]
+    pixels = np.stack([pixels_of(image, size, name) for image, name in zip(given, names, strict=True)])
+    store = ImageStore(pixels, np.ones(len(given), np.bool_))
+    return Crops(ImageTable(np.array(names)), store, np.arange(len(given)))
 
 
 def fits_memory(images: int, size: tuple[int, int]) -> bool:

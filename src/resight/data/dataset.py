@@ -24,7 +24,7 @@ from resight.data.splits import Dataset, split_validation
 from resight.data.styles import style_of
 from resight.data.vehicleid import SIZES, load_vehicleid
 from resight.data.veri776 import load_veri776
-from resight.errors import ConfigError, DataError, nearest
+from resight.errors import ConfigError, DataError, check_given, nearest
 from resight.files import expanded, printable
 
 __all__ = ["DATASETS", "Dataset", "folder_settings", "load_dataset", "open_dataset", "parse_spec", "split_validation"]
@@ -65,6 +65,10 @@ def load_dataset(name: str, root: str | Path, told: FolderSettings | None = None
         ConfigError: There is no such set.
         DataError: The folder is not what the set's publisher hands out, or cannot be read.
     """
+    check_given("name", name, str, f"the name of a data set ({', '.join(DATASETS)}), before its folder")
+    check_given("root", root, (str, os.PathLike), "the data set's folder")
+    if not str(root).strip():
+        raise ConfigError(f"'{root}' names no folder: give the data set's")
     load, folder = DATASETS[_known(name)], expanded(root)
     try:
         return load_folder(folder, told) if name == "folder" else load(folder)
@@ -167,7 +171,9 @@ def _unreadable(root: Path, error: OSError) -> str:
 
 def _known(name: str) -> str:
     if name not in DATASETS:
-        raise ConfigError(f"there is no data set '{name}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}")
+        raise ConfigError(
+            f"there is no data set '{printable(name)[:80]}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+        )
     return name
 
 

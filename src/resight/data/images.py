@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resight.data.bounds import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
 from resight.data.formats import FORMATS, advice_on, readable_formats
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, shown
 from resight.progress import progress as watched
 from resight.records import ImageTable, Mask
 
@@ -89,6 +89,30 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
         return np.array(image, dtype=np.uint8)
 
     return _opened(path, resized)
+
+
+def pixels_of(image: Any, size: tuple[int, int], name: str = "image") -> Pixels:
+    """Give a picture in memory at a given size, as `read_image` gives a file.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB, or a Pillow image.
+        size: As in `read_image`.
+        name: What it is called, for the error.
+
+    Raises:
+        DataError: It is something else.
+    """
+    height, width = _checked(size)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise DataError(f"{name} must be (H, W, 3) uint8 RGB, found {image.shape} of {image.dtype}")
+        image = Image.fromarray(np.ascontiguousarray(image))
+    elif not isinstance(image, Image.Image):
+        raise DataError(f"{name} must be a path, an (H, W, 3) uint8 array or a Pillow image, found {shown(image)}")
+    picture = _rgb(_upright(image), name)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(picture, dtype=np.uint8)
 
 
 def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Image.Image:

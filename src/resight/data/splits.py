@@ -11,8 +11,11 @@ import numpy as np
 
 from resight.data.columns import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, check_given, whole_number
 from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
+
+DATASET = "a Dataset, as resight.load_dataset('folder', PATH) gives it"
+"""What to give where a data set is needed, for errors."""
 
 Unit = Literal["images", "tracklets"]
 """What a query and an entry of the gallery is."""
@@ -61,6 +64,8 @@ class Dataset:
     vehicles: bool = False
 
     def __post_init__(self) -> None:
+        for name, table in self.tables.items():
+            check_given(name, table, ImageTable, "an ImageTable of paths, people and cameras")
         if self.rule not in RULES:
             raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
 
@@ -128,9 +133,9 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
         DataError: The training part has too few such people, or nothing would be left to train on.
         ConfigError: ``people`` is below 1.
     """
-    everybody = isinstance(people, str)
-    if not isinstance(people, str) and people < 1:
-        raise ConfigError(f"the number of people to hold out must be 1 or more; found {people}")
+    check_given("dataset", dataset, Dataset, DATASET)
+    everybody, seed = people == "all", whole_number("seed", seed, least=0)
+    people = people if isinstance(people, str) and everybody else whole_number("people", people, least=1)
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
     train = dataset.train

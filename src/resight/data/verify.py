@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.images import image_size, in_threads, open_image
-from resight.data.splits import Dataset, Unit
+from resight.data.splits import DATASET, Dataset, Unit
 from resight.data.tracklets import tracklet_codes
-from resight.errors import DataError, counted
+from resight.errors import DataError, check_given, counted
 from resight.records import UNKNOWN, ImageTable
 
 SMALLEST_SIDE = 16
@@ -112,6 +112,7 @@ def describe(dataset: Dataset, *, headers: int = 48) -> Description:
     Returns:
         Its facts, beside the published counts where there are some.
     """
+    check_given("dataset", dataset, Dataset, DATASET)
     shown = set(dataset.query.people.tolist())
     splits = {
         split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
@@ -143,6 +144,7 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     Returns:
         What was found; paths come in the tables' order.
     """
+    check_given("dataset", dataset, Dataset, DATASET)
     paths = list(dict.fromkeys(path for table in dataset.tables.values() for path in table.paths.tolist()))
     missing: dict[int, str] = {}
     broken: dict[int, tuple[str, str]] = {}

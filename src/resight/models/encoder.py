@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.checkpoints import check_alike
-from resight.errors import ConfigError, WeightsError
-from resight.files import printable, write_atomically
+from resight.errors import ConfigError, WeightsError, check_given
+from resight.files import expanded, printable, write_atomically
 from resight.models.asymmetric import AsymmetricBranches
 from resight.models.backbones import Backbone, Provenance, build_backbone
 from resight.models.encoder_settings import EncoderSettings as EncoderSettings
@@ -27,6 +28,9 @@ from resight.sealed import DamagedError, read_fields, seal, unseal
 
 SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
 """The texts in the header of an encoder's file."""
+
+ENCODER = "an Encoder, as resight.load_encoder('runs/mine') gives it"
+"""What to give where an encoder is needed, for errors."""
 
 
 class GeneralisedMean(nn.Module):
@@ -72,6 +76,8 @@ class Encoder(nn.Module):
         provenance: Provenance | None = None,
     ) -> None:
         super().__init__()
+        check_given("settings", settings, EncoderSettings, "EncoderSettings(...)")
+        check_given("backbone", backbone, (Backbone, type(None)), "a Backbone, as build_backbone gives it")
         if backbone is None:
             backbone, provenance = build_backbone(
                 settings.backbone,
@@ -198,6 +204,7 @@ class Encoder(nn.Module):
         Returns:
             ``(B, D)`` float32 of unit length.
         """
+        check_images("images", images)
         features: Tensor = self(images)
         if flip:
             features = features + self(images.flip(3))
@@ -246,17 +253,20 @@ class Encoder(nn.Module):
         texts = {SETTINGS: json.dumps(dataclasses.asdict(self.settings))}
         return seal(self.state_dict(), texts | {PROVENANCE: json.dumps(dataclasses.asdict(self.provenance))})
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights and settings to one safetensors file, atomically."""
-        write_atomically(path, self.dump())
+        check_given("path", path, (str, os.PathLike), "a file, runs/mine.safetensors for example")
+        write_atomically(expanded(path), self.dump())
 
     @staticmethod
-    def load(path: Path) -> Encoder:
+    def load(path: str | Path) -> Encoder:
         """Read an encoder that `save` wrote.
 
         Raises:
             WeightsError: The file is absent, damaged, or holds no encoder.
         """
+        check_given("path", path, (str, os.PathLike), "a file of an encoder")
+        path = expanded(path)
         if not path.is_file():
             raise WeightsError(
                 f"no encoder at '{printable(path)}': expected a .safetensors file that resight wrote, or a run folder"
@@ -305,6 +315,20 @@ def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -
         WeightsError: There is no such file, it is damaged, or holds no encoder.
     """
     return Encoder.load(encoder_file(path, which=which))
+
+
+def check_images(name: str, images: Tensor) -> None:
+    """Make sure that an argument is a batch of images.
+
+    Raises:
+        ConfigError: It is none, with what to give.
+    """
+    check_given(name, images, Tensor, "a (B, 3, H, W) tensor in 0..1")
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point() or not len(images):
+        raise ConfigError(
+            f"{name} must be (B, 3, H, W) of floats in 0..1, found {tuple(images.shape)} of {images.dtype}: "
+            "resight.data.transforms.to_float makes them of (B, H, W, 3) pixels"
+        )
 
 
 @contextmanager

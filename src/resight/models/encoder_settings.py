@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from resight.errors import ConfigError, WeightsError, check_most
+from resight.errors import ConfigError, WeightsError, check_given, check_most, shown
 from resight.files import expanded, printable
 from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
 from resight.values import check_types
@@ -101,6 +102,9 @@ def encoder_file(path: str | Path, *, which: Literal["best", "last"] = "best") -
     Raises:
         WeightsError: There is no such file.
     """
+    check_given("path", path, (str, os.PathLike), "a run folder, or a file of an encoder")
+    if which not in ("best", "last"):
+        raise ConfigError(f"which must be best or last, found {shown(which)}")
     path = expanded(path)
     file = path / f"encoder-{which}.safetensors" if path.is_dir() else path
     if not file.is_file():

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from resight.errors import ConfigError, DataError, check_most
+from resight.arrays import id_column
+from resight.errors import ConfigError, DataError, check_given, check_most
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
@@ -142,11 +143,12 @@ def cluster(
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
     rows = as_vectors(vectors)
+    check_given("settings", settings, ClusterSettings, "ClusterSettings(...)")
     if settings.method == "kmeans":
         labels = kmeans(rows, settings.clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
     k1 = settings.k1 + settings.other_cameras
-    seen = _column(cameras, len(rows), "cameras") if settings.other_cameras and cameras is not None else None
+    seen = id_column(cameras, "cameras", len(rows)) if settings.other_cameras and cameras is not None else None
     check_settings(k1 if seen is None else settings.k1, settings.k2, settings.reading, images=len(rows))
     neighbours, recall = _neighbours(rows, seen, settings, device)
     weight = 0.0 if source is None else settings.source_weight
@@ -248,7 +250,7 @@ def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool)
         Thesis, section 6.3.2.
     """
     rows = as_vectors(vectors)
-    owners = _column(labels, len(rows), "labels")
+    owners = id_column(labels, "labels", len(rows))
     if not np.array_equal(np.unique(owners[owners >= 0]), np.arange(owners.max(initial=-1) + 1)):
         raise DataError("labels must be 0..C-1 without a gap: a cluster without images has no mean")
     return _means(rows, owners, normalise)
@@ -273,7 +275,7 @@ def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.A
         Thesis, section 6.3.2, the camera proxies of eq. 6.7.
     """
     rows = as_vectors(vectors)
-    owners, seen = _column(labels, len(rows), "labels"), _column(cameras, len(rows), "cameras")
+    owners, seen = id_column(labels, "labels", len(rows)), id_column(cameras, "cameras", len(rows))
     known = (owners >= 0) & (seen >= 0)
     pairs, proxies = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0, return_inverse=True)
     return _means(rows[known], proxies.reshape(-1), True), pairs[:, 0], pairs[:, 1]
@@ -299,7 +301,7 @@ def cluster_quality(
     Raises:
         DataError: The lengths differ.
     """
-    owners = _column(labels, np.size(labels), "labels")
+    owners = id_column(labels, "labels")
     clustered = owners >= 0
     sizes = np.unique(owners[clustered], return_counts=True)[1]
     images = max(1, len(owners))
@@ -308,13 +310,13 @@ def cluster_quality(
         "outlier_share": float((~clustered).sum() / images),
         "largest_share": float(sizes.max(initial=0) / images),
     }
-    if cameras is not None and ((seen := _column(cameras, len(owners), "cameras")) >= 0).any():
+    if cameras is not None and ((seen := id_column(cameras, "cameras", len(owners))) >= 0).any():
         known = clustered & (seen >= 0)
         pairs = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0)
         views = np.unique(pairs[:, 0], return_counts=True)[1]
         quality["cameras"] = float(len(np.unique(seen[seen >= 0])))
         quality["single_camera_share"] = float((views == 1).sum() / max(1, len(views)))
-    if people is not None and ((true := _column(people, len(owners), "people")) >= 0).any():
+    if people is not None and ((true := id_column(people, "people", len(owners))) >= 0).any():
         known = clustered & (true >= 0)
         quality["true_people"] = float(len(np.unique(true[true >= 0])))
         scores = (0.0, 0.0, 0.0, 0.0)
@@ -371,10 +373,3 @@ def _means(rows: Floats, owners: Ints, scaled: bool) -> Floats:
     sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
     means: Floats = (sums / np.bincount(owners[order], minlength=count)[:, None]).astype(np.float32)
     return normalise(means) if scaled else means
-
-
-def _column(values: npt.ArrayLike, size: int, name: str) -> Ints:
-    column = np.asarray(values, dtype=np.int64)
-    if column.shape != (size,):
-        raise DataError(f"{name} must have shape ({size},), found {column.shape}")
-    return column

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from resight.arrays import real_numbers
 from resight.errors import DataError
 from resight.records import Floats
 
@@ -22,7 +23,7 @@ def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
     Raises:
         DataError: The shape is not ``(N, D)``, or a value (or a squared length) is not finite in float32.
     """
-    vectors = np.ascontiguousarray(values, dtype=np.float32)
+    vectors = np.ascontiguousarray(real_numbers(values, name))
     if vectors.ndim != 2:
         raise DataError(f"{name} must have shape (N, D), found {np.shape(values)}")
     if not np.isfinite(squared_lengths(vectors)).all():

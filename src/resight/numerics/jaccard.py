@@ -33,7 +33,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, number_within, whole_number
 from resight.numerics import kernels, tensor_jaccard, tensors
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.neighbours import farthest_distances, k_nearest, k_nearest_and_farthest
@@ -192,8 +192,7 @@ def rerank(
         raise DataError(
             f"queries and gallery must have the same dimension, found {queries.shape[1]} and {gallery.shape[1]}"
         )
-    if not 0 <= weight <= 1:
-        raise ConfigError(f"weight must be in [0, 1], found {weight}")
+    weight = number_within("weight", weight, 0, 1)
     joint = as_vectors(np.concatenate([queries, gallery]))
     check_settings(k1, k2, "abmt", images=len(joint))
     _, ids, farthest = k_nearest_and_farthest(joint, list_length(k1, "abmt"), device=device)
@@ -219,9 +218,8 @@ def check_settings(k1: int, k2: int, reading: str, *, images: int | None = None)
     Raises:
         ConfigError: A setting is out of range, or ``k1`` is not below the number of images.
     """
-    if k1 < 2:
-        raise ConfigError(f"k1 must be at least 2, found {k1}")
-    if not 1 <= k2 <= k1:
+    whole_number("k1", k1, least=2)
+    if whole_number("k2", k2, least=1) > k1:
         raise ConfigError(f"k2 must be in 1..k1 = 1..{k1}, found {k2}")
     if reading not in get_args(Reading):
         raise ConfigError(f"reading must be one of {', '.join(get_args(Reading))}, found '{reading}'")

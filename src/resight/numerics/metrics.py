@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
+from resight.arrays import id_column, real_numbers
 from resight.compiled import njit
 from resight.errors import ConfigError, DataError
 from resight.numerics.distances import read_only
@@ -73,7 +74,7 @@ def positive_ranks(
     """
     if rule not in RULES:
         raise ConfigError(f"rule must be one of {', '.join(RULES)}, found '{rule}'")
-    matrix = distances if _is_tensor(distances) else np.ascontiguousarray(distances, dtype=np.float32)
+    matrix = distances if _is_tensor(distances) else np.ascontiguousarray(real_numbers(distances, "distances"))
     if matrix.ndim != 2:
         raise DataError(f"distances must have shape (Q, G), found {tuple(matrix.shape)}")
     columns = []
@@ -83,9 +84,7 @@ def positive_ranks(
         ("gallery_people", gallery_people, matrix.shape[1]),
         ("gallery_cameras", gallery_cameras, matrix.shape[1]),
     ):
-        columns.append(np.array(values, dtype=np.int64))
-        if columns[-1].shape != (size,):
-            raise DataError(f"{name} must have shape ({size},), found {columns[-1].shape}")
+        columns.append(id_column(values, name, size).copy())
     same = rule == "same-camera"
     if _is_tensor(matrix):
         from resight.numerics import tensors

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from resight.errors import ConfigError, shown
 from resight.records import UNKNOWN, Floats, Ints, Mask
 
 ENTRIES = 2**26
@@ -27,8 +28,18 @@ BY_BACKEND = hasattr(torch.backends.cuda.matmul, "fp32_precision")
 
 
 def used_for(device: torch.device | str) -> bool:
-    """Say whether the work for a device is done here: the CPU has kernels of its own."""
-    return torch.device(device).type != "cpu"
+    """Say whether the work for a device is done here: the CPU has kernels of its own.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        raise ConfigError(f"device must be cpu or cuda, found {shown(device)}") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch finds no GPU: use cpu")
+    return kind != "cpu"
 
 
 def on_device(values: npt.NDArray[Any], device: torch.device | str) -> Tensor:

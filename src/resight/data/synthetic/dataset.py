@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from PIL import Image
 from resight.data.synthetic.body import Build
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.data.synthetic.studio import Studio
-from resight.errors import DataError
+from resight.errors import DataError, check_given
 from resight.files import drafted, expanded, named, printable
 from resight.progress import progress
 
@@ -58,6 +59,8 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     Raises:
         DataError: The folder is not empty or is the current one, or a file is in its place.
     """
+    check_given("root", root, (str, os.PathLike), "the folder to make")
+    check_given("settings", settings, SyntheticSettings, "SyntheticSettings(...)")
     root = expanded(root).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{printable(root)} exists and is not an empty folder: choose another, or remove it first")

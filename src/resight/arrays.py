@@ -1,0 +1,138 @@
+"""What users give as columns and vectors, as arrays: whatever says the same in another type, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resight.errors import DataError, shown
+
+_NUMBER = "number them (0, 1, ...)"
+
+
+def id_column(values: Any, name: str, size: int | None = None) -> npt.NDArray[np.int64]:
+    """Give a column of ids: `whole_numbers` of one dimension.
+
+    Args:
+        values: ``(N,)`` ids.
+        name: What the column is called, for the error.
+        size: How many there must be, where that is known.
+
+    Raises:
+        DataError: As `whole_numbers`, or there are not as many, or not one column.
+    """
+    return _one(whole_numbers(values, name), name, size)
+
+
+def whole_numbers(values: Any, name: str) -> npt.NDArray[np.int64]:
+    """Give whole numbers as int64: from lists, arrays, tensors, iterators and columns of pandas.
+
+    Args:
+        values: Whole numbers, of any shape; ``2.0`` is one.
+        name: What they are called, for the error.
+
+    Returns:
+        The numbers; the same memory where they are so already.
+
+    Raises:
+        DataError: One is no whole number or beyond 64 bits; it is shown, with what to give.
+    """
+    array = _array(values, name)
+    if array.dtype == np.int64 or array.size == 0:
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "f":
+        odd = array[~((np.floor(array) == array) & (np.abs(array) < 2**63))]
+    elif array.dtype.kind == "u":
+        odd = array[array > np.iinfo(np.int64).max]
+    elif array.dtype.kind == "i":
+        odd = array[:0]
+    else:
+        odd = np.array([value for value in array.flat if not _is_whole(value)][:1], object)
+    if odd.size:
+        raise DataError(f"{name} must be whole numbers, found {_complaint(odd.flat[0])}")
+    return array.astype(np.int64, copy=False)
+
+
+def text_column(values: Any, name: str) -> npt.NDArray[np.str_]:
+    """Give a column of paths as text.
+
+    Args:
+        values: ``(N,)`` text or paths.
+        name: What the column is called, for the error.
+
+    Raises:
+        DataError: It is one path and no column, or something in it is no path.
+    """
+    if isinstance(values, str | bytes | os.PathLike):
+        raise DataError(f"{name} must be a list of paths, found one: write [{shown(values)}]")
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        return _one(values, name)
+    if not isinstance(values, Iterable):
+        raise DataError(f"{name} must be a list of paths, found {shown(values)}")
+    given = list(values)
+    for value in given:
+        if not isinstance(value, str | bytes | os.PathLike):
+            raise DataError(f"{name} must be paths, found {shown(value)}: give the files of the images")
+    return np.array([os.fsdecode(value) for value in given], np.str_)
+
+
+def real_numbers(values: Any, name: str) -> npt.NDArray[np.float32]:
+    """Give numbers as float32, of any shape; the same memory where they are so already.
+
+    Raises:
+        DataError: Something is no number, or rows are not equally long.
+    """
+    array = _array(values, name)
+    if array.dtype.kind not in "fiu" and array.size:
+        first = shown(array.flat[0].item() if array.dtype != object else array.flat[0])
+        raise DataError(f"{name} must be an array of numbers, found {first}")
+    return array.astype(np.float32, copy=False)
+
+
+def _one(column: npt.NDArray[Any], name: str, size: int | None = None) -> npt.NDArray[Any]:
+    if column.ndim != 1 or (size is not None and len(column) != size):
+        wanted = "N" if size is None else size
+        raise DataError(f"{name} must have shape ({wanted},), found {column.shape}")
+    return column
+
+
+def _array(values: Any, name: str) -> npt.NDArray[Any]:
+    """Give values as an array of whatever type they have."""
+    if hasattr(values, "detach"):  # a tensor, which may be on a GPU or learn
+        values = values.detach().cpu()
+    if hasattr(values, "vectors"):
+        raise DataError(f"{name} must be an array, found {shown(values)}: give its vectors")
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes) and not hasattr(values, "__len__"):
+        values = list(values) if not hasattr(values, "__array__") else values
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(
+            f"{name} must be an array whose rows are equally long, found {shown(values)} ({reason})"
+        ) from None
+    if array.ndim == 0:
+        raise DataError(f"{name} must be a list or an array, found {shown(values)}")
+    return array
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return False
+    return bool(-(2**63) <= value < 2**63 and int(value) == value)
+
+
+def _complaint(value: Any) -> str:
+    """Show what is no whole number, and say what to give in its place."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str | bytes):
+        return f"{shown(value)}: {_NUMBER}, or let resight.load_dataset('folder', PATH) read them from a table"
+    if isinstance(value, int | float) and abs(value) >= 2**63:
+        return f"{shown(value)}, which 64 bits do not hold: {_NUMBER}"
+    if isinstance(value, float) and value == value:
+        return f"{shown(value)}: {_NUMBER}"
+    return f"{shown(value)}: write -1 for what is unknown"
