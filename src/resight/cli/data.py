@@ -106,7 +106,7 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if settings.tracklets:
         print(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        print(f"read it as {shlex.quote(where)}")
+        print(f"read it as {shlex.quote(f'./{where}' if where in DATASETS else where)}")
     return 0
 
 
