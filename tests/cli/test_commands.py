@@ -230,6 +230,44 @@ def test_every_command_prints_its_settings_and_does_nothing(words, key, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_folders_are_can_be_said(tmp_path, capsys):
+    for person in ("anna", "bert"):
+        for camera in "xy":
+            (tmp_path / person / camera).mkdir(parents=True)
+            Image.new("RGB", (8, 16)).save(tmp_path / person / camera / "1.jpg")
+
+    def counted(*flags):
+        assert main(["data", "info", f"folder={tmp_path}", "--json", *flags]) == 0
+        train = json.loads(capsys.readouterr().out)["splits"]["train"]
+        return train["people"], len(train["cameras"])
+
+    assert counted("--layout", "person/camera") == (2, 2)
+    assert counted("--layout", "-/camera") == (0, 2), "a value that begins like a flag"
+    assert counted("--pattern", "^(?P<person>[^/]+)/(?P<camera>[^/]+)") == (2, 2)
+    assert counted("--layout=none") == (0, 1)
+    for words in (["data", "verify", f"market1501={tmp_path}"], ["evaluate", f"--data=market1501={tmp_path}"]):
+        assert main([*words, "--layout=camera"]) == 2
+        assert "--layout says how a folder of crops is read" in capsys.readouterr().err
+
+
+def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
+    class StopError(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise StopError
+
+    (tmp_path / "cam1").mkdir()
+    Image.new("RGB", (16, 8)).save(tmp_path / "cam1" / "1.jpg")
+    monkeypatch.setattr("resight.cli.train.train", stop)
+    with pytest.raises(StopError), caplog.at_level("INFO", logger="resight"):
+        main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
+    said = {record.message: record.levelname for record in caplog.records}
+    assert said["train: all images are from one camera; nothing can be learnt across cameras"] == "WARNING"
+    assert any("sub-folders are taken for cameras" in text for text in said)
+    assert any("these look like whole frames" in text for text in said)
+
+
 def test_drawn_people_can_be_read_as_the_command_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     few = ["--people_train=1", "--cameras=2", "--crops=2", "--silhouettes=false"]
@@ -363,7 +401,7 @@ def test_a_demo_removes_nothing_of_yours(earlier_demo, drawn, monkeypatch, capsy
     ("words", "function", "goes_on"),
     [
         (["demo", "--folder=x"], "resight.cli.demo.synthesize", False),
-        (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.load_dataset", True),
+        (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.open_dataset", True),
     ],
 )
 def test_an_interrupt_promises_only_what_is_so(words, function, goes_on, tmp_path, monkeypatch, capsys):
@@ -568,7 +606,7 @@ def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypat
     target = shutil.copytree(crops, crops.parent / "elsewhere") / place
     for module in ("cli.searching", "cli.explain", "cli.evaluate"):
         monkeypatch.setattr(f"resight.{module}.load_encoder", not_yet)
-    monkeypatch.setattr("resight.cli.data.load_dataset", not_yet)
+    monkeypatch.setattr("resight.cli.data.open_dataset", not_yet)
     encoder, query, data = str(run[0]), str(crops / "a.jpg"), f"--data=folder={crops}"
     commands = [
         ["search", query, data, f"--encoder={encoder}", f"--strip={target}"],

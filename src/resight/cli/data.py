@@ -107,7 +107,7 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if settings.tracklets:
         say(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        say(f"read it as {shlex.quote(where)}")
+        say(f"read it as {shlex.quote(f'./{where}' if where in DATASETS else where)}")
     return 0
 
 
