@@ -237,10 +237,10 @@ class Run:
             )
         epoch = _epoch_of(state, self.checkpoint_path) + 1
         kept = state.get("run", {})
-        self._check_images(kept.get("images", ""))
         lines = self._history(epoch, kept.get("history", ""))
         for name, part in method.parts.items():
             self._put_back(name, part, state[name])
+        self._check_images(kept.get("images", ""))
         if self.writes:
             # An epoch that was logged but not saved is done again, so its line goes.
             self._write("metrics.jsonl", write_history(lines))
@@ -280,8 +280,8 @@ class Run:
         path, lines = self.folder / "metrics.jsonl", read_history(self.folder / "metrics.jsonl")[:epochs]
         if len(lines) < epochs:
             raise RunError(
-                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of numbers, "
-                f"and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
+                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of "
+                f"numbers, and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
             )
         if digest and digest != history_digest(lines):
             raise RunError(f"{printable(path)} is damaged: its numbers are not those that were written: {ELSEWHERE}")

@@ -58,6 +58,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _leave(lost: sys.UnraisableHookArgs) -> None:
     """End a process whose `Stopped` was raised where nothing can be raised, as an object was let go of."""
     if not isinstance(lost.exc_value, Stopped):
-        return sys.__unraisablehook__(lost)
+        sys.__unraisablehook__(lost)
+        return
     sys.stderr.write(f"resight: {said(_told[0])}\n")
     os._exit(128 + _told[0])
