@@ -250,10 +250,10 @@ class Run:
             )
         epoch = _epoch_of(state, self.checkpoint_path) + 1
         kept = state.get("run", {})
-        self._check_images(kept.get("images", ""))
         lines = self._history(epoch, kept.get("history", ""))
         for name, part in method.parts.items():
             self._put_back(name, part, state[name])
+        self._check_images(kept.get("images", ""))
         if self.writes:
             # An epoch that was logged but not saved is done again, so its line goes.
             self._write("metrics.jsonl", write_history(lines))
