@@ -167,8 +167,8 @@ def read_market_style(
 
 
 def with_note_on_counts(dataset: Dataset) -> Dataset:
-    """Give the data set a note where its counts are not the published ones."""
-    if dataset.official:
+    """Give the data set a note where its counts are not the published ones; where none are, there is no such split."""
+    if dataset.official or not dataset.published:
         return dataset
     counts = ", ".join(
         f"{split} {items:,} {dataset.unit} of {people:,} people (published {dataset.published[split][0]:,} of "
