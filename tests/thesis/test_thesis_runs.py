@@ -406,6 +406,18 @@ def test_rows_that_adapt_share_the_run_on_the_source(
         assert [line["state"] for line in of_ours(tmp_path / "out" / "table-4.5-smoke-seed1.json", data)] == [
             "done"
         ] * 4
+    line = of_ours(tmp_path / "out" / "table-4.5-smoke-seed1.json", "Market → Duke")[0]
+    differs = {each["setting"]: (each["ours"], each["thesis"]) for each in line["differs"]}
+    assert (differs["epochs"], differs["first run: epochs"]) == (("1", "40"), ("1", "80"))
+    assert differs["first run: iterations"] == ("2", "200")
+    assert differs["first run: seed"] == ("1", "not stated")
+    assert differs["split"][0].startswith("not the official one (train 96 images of 8")
+    assert differs["source split"][0].startswith("not the official one (train 96 images of 8")
+    assert not {"encoder.head", "first run: encoder.head"} & set(differs), "what the row is about is the same there"
+    assert [start.rpartition("-")[0] for start in line["starts from"]] == ["source-market1501-dukemtmc"]
+    page = (tmp_path / "out" / "table-4.5-smoke-seed1.md").read_text()
+    (first,) = (text for text in page.splitlines() if text.startswith("- the first run of row 1 on Market → Duke"))
+    assert "epochs: 1 (thesis: 80)" in first
     # Other branches have another first run; ABMT itself is done. The rows of Table 4.3 share what there is.
     taken.clear()
     assert main(["thesis", "run", "table-4.4", *two_domains, *words]) == 0
