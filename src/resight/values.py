@@ -12,8 +12,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError
 from resight.files import shortened
+from resight.hints import choice
 from resight.yaml_files import as_text, parse_yaml
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
@@ -44,7 +45,7 @@ def value_of(given: Any, kind: Any, name: str) -> Any:
         return _made(given, kind)
     except UnfitError:
         shown = "null" if given is None else _shown(given)
-        near = nearest(shown, map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ""
+        near = choice(shown, list(map(str, typing.get_args(kind)))) if typing.get_origin(kind) is typing.Literal else ""
         raise ConfigError(f"{name} must be {meant(kind)}, found '{shortened(shown, 60)}'{near}") from None
 
 

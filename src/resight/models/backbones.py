@@ -183,7 +183,12 @@ def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
 def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
     if not timm.is_model(name):
         known = [*BACKBONES, *timm.list_models()]
-        raise ConfigError(f"no backbone is called '{name}'{nearest(name, known)}")
+        begin = [each for each in known if each.startswith(name)][:3] if name else []
+        near = f"; so begin {', '.join(begin)}" if begin else nearest(name.lower(), known, cutoff=0.75)
+        raise ConfigError(
+            f"no backbone is called '{name}'{near} (there are {', '.join(BACKBONES)} and timm's; the weights of "
+            f"{DEFAULT_BACKBONE} come with the installation)"
+        )
     network: Any  # timm's models share no typed base
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", img_size=size)
