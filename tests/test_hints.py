@@ -10,6 +10,7 @@ from resight.config import read_settings
 from resight.errors import ConfigError
 from resight.hints import hint
 from resight.methods.ice_settings import VARIANTS, ICESettings
+from resight.models.backbones import build_backbone
 from resight.training import TrainSettings
 
 TRAIN = [TrainSettings, ICESettings]
@@ -81,3 +82,32 @@ def test_a_second_place_is_refused_unless_it_is_the_same(name: str) -> None:
 def test_of_numbers_given_twice_the_last_wins() -> None:
     (_, settings) = read_settings(["--epochs", "1", "--epochs", "3"], TRAIN, variants=VARIANTS)
     assert settings.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--device.accelerator=gpu", "cuda"),
+        ("--device.training=fp16", "bfloat16"),
+        ("--encoder.pooling=avg", "average"),
+        ("--cluster.method=kmean", "kmeans"),
+        ("--variant=Thesis", "thesis"),
+    ],
+)
+def test_usual_values_are_pointed_at_ours(flag: str, meant: str) -> None:
+    assert refused(TRAIN, flag).endswith(f"; did you mean '{meant}'?")
+
+
+def test_a_resumed_run_is_told_how_runs_go_on() -> None:
+    assert "the same command goes on" in refused(TRAIN, "--resume", "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("resnet50_ibn", "resnet50_ibn_a"), ("ResNet-50", "resnet50"), ("vit", "vit_"), ("osnet_x1_0", "tf_efficientnet")],
+)
+def test_an_unknown_backbone_is_told_what_there_is(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match="no backbone is called") as error:
+        build_backbone(name, weights="none")
+    assert said in str(error.value)
+    assert "ghostnet" not in str(error.value)

@@ -34,17 +34,18 @@ class RunError(ResightError):
     """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Say which known name is meant by a mistyped one.
 
     Args:
         name: What the user wrote.
         known: The names that exist.
+        cutoff: How alike they must be, 0..1.
 
     Returns:
         ``"; did you mean 'x'?"``, or ``""`` where nothing is near.
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

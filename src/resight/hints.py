@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from resight.errors import nearest
 from resight.files import shortened
 
 _USUAL = {
@@ -60,6 +61,21 @@ _USUAL = {
 """For settings, or several that say it together, the words by which other programs call them, without a group."""
 
 
+_VALUES = {
+    "cuda": "gpu gpus nvidia",
+    "average": "avg mean",
+    "bfloat16": "bf16 fp16 float16 half amp mixed",
+    "float32": "fp32 float full",
+    "thesis": "paper text",
+    "code": "released original",
+    "none": "null false no",
+}
+"""For choices, the words by which other programs call them."""
+
+_SAID = {"resume": " (the same command goes on where a run was stopped)"}
+"""What is to be said beside the setting that was meant."""
+
+
 def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     """Find what is meant by a name that is no setting.
 
@@ -76,10 +92,19 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     alike = [each for each in names if each.rpartition(".")[2] == last]
     usual = [each for each, words in _USUAL.items() if last in words.split() and set(each.split()) <= set(names)]
     lasts = {each.rpartition(".")[2]: each for each in reversed(names)}
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    near = [each for each in near if difflib.get_close_matches(last, [each.rpartition(".")[2]], cutoff=0.5)]
     close = [lasts[each] for each in difflib.get_close_matches(last, lasts, n=1, cutoff=0.75)]
-    meant = next((found for found in (alike[:3], usual[:1], near, close) if found), [])
-    return " or ".join(" and ".join(f"'{dashes}{each}'" for each in one.split()) for one in meant)
+    meant = next((found for found in (alike[:3], usual[:1], near[:1], close) if found), [])
+    text = " or ".join(" and ".join(f"'{dashes}{each}'" for each in one.split()) for one in meant)
+    return text + _SAID.get(last, "") if text else ""
+
+
+def choice(text: str, known: Sequence[str]) -> str:
+    """Say which of the choices of a setting is meant by another word; empty where none is near."""
+    word = text.lower()
+    usual = [each for each, words in _VALUES.items() if each in known and word in words.split()]
+    return f"; did you mean '{usual[0]}'?" if usual else nearest(word, known)
 
 
 def unknown(names: Sequence[str], known: Iterable[str], *, dashes: str = "") -> str:

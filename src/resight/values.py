@@ -13,8 +13,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from resight.errors import ConfigError, nearest, shown
+from resight.errors import ConfigError, shown
 from resight.files import shortened
+from resight.hints import choice
 from resight.yaml_files import as_text, parse_yaml
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
@@ -44,9 +45,8 @@ def value_of(given: Any, kind: Any, name: str) -> Any:
     try:
         return _made(given, kind)
     except UnfitError:
-        shown = "null" if given is None else _shown(given)
-        near = nearest(shown, map(str, typing.get_args(kind))) if _is_choice(kind) else ""
-        raise ConfigError(f"{name} must be {meant(kind)}, found '{shortened(shown, 60)}'{near}") from None
+        text = "null" if given is None else _shown(given)
+        raise ConfigError(f"{name} must be {meant(kind)}, found '{shortened(text, 60)}'{_near(text, kind)}") from None
 
 
 def check_types(settings: Any) -> None:
@@ -63,10 +63,7 @@ def check_types(settings: Any) -> None:
         try:
             taken = _taken(value, kind)
         except (TypeError, OverflowError):
-            near = (
-                nearest(value, map(str, typing.get_args(kind))) if isinstance(value, str) and _is_choice(kind) else ""
-            )
-            raise ConfigError(f"{name} must be {meant(kind)}, found {shown(value)}{near}") from None
+            raise ConfigError(f"{name} must be {meant(kind)}, found {shown(value)}{_near(value, kind)}") from None
         if isinstance(taken, float) and not math.isfinite(taken):
             raise ConfigError(f"{name} must be {meant(kind)} that is finite, found {taken}")
         if isinstance(taken, int) and abs(taken) > LARGEST_COUNT and not name.endswith("seed"):
@@ -191,5 +188,8 @@ def _taken(value: Any, kind: Any) -> Any:
     raise TypeError
 
 
-def _is_choice(kind: Any) -> bool:
-    return typing.get_origin(kind) is typing.Literal
+def _near(value: Any, kind: Any) -> str:
+    """Say which choice of a setting is meant by a word that is none; empty where it has no choices."""
+    if not isinstance(value, str) or typing.get_origin(kind) is not typing.Literal:
+        return ""
+    return choice(value, list(map(str, typing.get_args(kind))))

@@ -65,6 +65,9 @@ class EncoderSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
+        for name, example in (("backbone", DEFAULT_BACKBONE), ("weights", "imagenet")):
+            if not getattr(self, name):
+                raise ConfigError(f"encoder.{name} must not be empty: {example} is usual")
         if min(self.height, self.width) < 32:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
         check_most(self, LARGEST, "height", "width")
