@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
-from resight.errors import ConfigError, RunError, check_given, check_types
+from resight.errors import MOST_THREADS, ConfigError, RunError, check_given, check_types
 from resight.records import Ints
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class DeviceSettings:
                 "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "
                 f"{self.processes}, {self.hosts}, {self.threads}"
             )
+        if self.threads > MOST_THREADS:
+            raise ConfigError(f"device.threads must be at most {MOST_THREADS}, found {self.threads}: as many as cores")
         if self.accelerator == "cuda" and not torch.cuda.is_available():
             raise ConfigError("device.accelerator is cuda, but torch finds no GPU: use cpu or auto")
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from resight import __version__
+from resight.cli.environment import check_environment, explained, open_streams
 from resight.errors import ResightError, nearest
 
 COMMANDS = {
@@ -43,10 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `resight`; those of the process where absent.
 
     Returns:
-        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
-        interrupt.
+        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 70 for one
+        that is ours, 130 for an interrupt.
     """
     spin_shortly()
+    open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -64,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("resight").setLevel(logging.INFO)
     try:
+        check_environment()
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
@@ -92,6 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"resight: {where}{error.strerror or error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if debug:
+            raise
+        text, status = explained(error)
+        print(f"resight: {text}", file=sys.stderr)
+        return status
 
 
 def _help() -> str:

@@ -15,6 +15,7 @@ from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, nearest
 from resight.explain import part_similarities
+from resight.files import check_output
 from resight.methods import METHODS
 from resight.ranking import rank
 from resight.reports.page import write_page
@@ -100,6 +101,7 @@ class _Log(logging.Handler):
 
     def open(self, folder: Path) -> None:
         """Write to a folder from now on, and what was said before."""
+        check_output(folder / "log.txt")  # a pipe would wait for its reader
         self._file = _File(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
         self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         for record in self._before:
