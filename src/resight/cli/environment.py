@@ -15,7 +15,7 @@ INTERNAL = 70
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _SCARCE = re.compile(
-    r"can't allocate memory|cannot allocate memory|failed to map segment|out of memory|error return without exception set",
+    r"can(?:'t|not) allocate memory|failed to map segment|out of memory|error return without exception set",
     re.IGNORECASE,
 )
 _NO_THREAD = re.compile(r"can't start new thread|resource temporarily unavailable|pthread_create", re.IGNORECASE)
