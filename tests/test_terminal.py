@@ -17,7 +17,7 @@ from resight.cli.train import _Log
 from resight.files import json_text, printable, shortened, write_atomically
 from resight.reports.page import Section, render_page
 from resight.reports.tables import html_table, markdown_cell, scores_table_text
-from resight.terminal import LONGEST, OneLine, complain, open_streams, say, say_json, show
+from resight.terminal import LONGEST, OneLine, complain, configure_output, say, say_json, show
 
 HOSTILE = "hall\x1b[31m\x1b]0;owned\x07\r\nresight: forged\x9b2J\u2028\u2029\u202eabc\u2066\udce9\x00 ü 日本 \u200b"
 ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -80,7 +80,7 @@ def test_the_command_line_lets_libraries_speak_through_the_same_place(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-    open_streams()
+    configure_output()
     logging.getLogger("timm").warning(HOSTILE)
     assert harmless(capsys.readouterr().err)
     assert harmless(warnings.formatwarning(HOSTILE, UserWarning, "x.py", 1))  # type: ignore[call-arg]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from resight.errors import ConfigError
+from resight.errors import MOST_THREADS, ConfigError
 from resight.values import check_types
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -41,6 +41,8 @@ class DeviceSettings:
                 "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "
                 f"{self.processes}, {self.hosts}, {self.threads}"
             )
+        if self.threads > MOST_THREADS:
+            raise ConfigError(f"device.threads must be at most {MOST_THREADS}, found {self.threads}: as many as cores")
         if self.accelerator == "cuda":
             import torch  # it takes seconds, and other settings need no answer from it
 

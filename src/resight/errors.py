@@ -13,6 +13,9 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_THREADS = 1024
+"""Of a process; no machine has as many cores for one, and systems refuse to start a hundred times as many."""
+
 
 class ResightError(ValueError):
     """The root of every error that resight raises on purpose."""

@@ -67,7 +67,7 @@ class OneLine(logging.Formatter):
         return one_line(super().format(record))
 
 
-def open_streams() -> None:
+def configure_output() -> None:
     """Let what is logged, and what Python warns of, be said on standard error, a line each.
 
     Libraries report what they load and every process they start; resight says what matters itself.

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `resight`; those of the process where absent.
 
     Returns:
-        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 130 for an
-        interrupt, 143 and 129 where it was terminated or its terminal has gone.
+        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 70 for one
+        that is ours, 130 for an interrupt, 143 and 129 where it was terminated or its terminal has gone.
     """
     if arguments is not None:
         return _guarded(arguments)
@@ -76,9 +76,11 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
     import importlib
 
     from resight import __version__
+    from resight.cli.environment import check_environment, explained, open_streams
     from resight.errors import ResightError, nearest
-    from resight.terminal import complain, open_streams, say
+    from resight.terminal import complain, configure_output, say
 
+    open_streams()
     spin_shortly()
     if not words or words[0] in ("-h", "--help", "help"):
         say(*_help())
@@ -87,8 +89,9 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         say(f"resight {__version__}")
         return 0
     name, *rest = words
-    open_streams()
+    configure_output()
     try:
+        check_environment()
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
@@ -111,13 +114,17 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}")
         return 2
-    except RuntimeError as error:
+    except Exception as error:
+        if debug:
+            raise
         from resight.processes import LOST, is_lost
 
-        if debug or not is_lost(error):
-            raise
-        complain(LOST)
-        os._exit(2)  # to take leave of the others would be to wait for them
+        if is_lost(error):
+            complain(LOST)
+            os._exit(2)  # to take leave of the others would be to wait for them
+        text, status = explained(error)
+        complain(text)
+        return status
 
 
 def _help() -> list[str]:

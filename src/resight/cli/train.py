@@ -17,7 +17,7 @@ from resight.data.splits import Dataset
 from resight.data.verify import describe
 from resight.errors import ConfigError, RunError, nearest
 from resight.explain import part_similarities
-from resight.files import printable, write_atomically
+from resight.files import check_output, printable, write_atomically
 from resight.methods import METHODS
 from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.ranking import rank
@@ -154,6 +154,7 @@ class _Log(logging.Handler):
 
     def open(self, folder: Path) -> None:
         """Write to a folder from now on, and what was said before."""
+        check_output(folder / "log.txt")  # a pipe would wait for its reader
         self._file = _File(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
         self._file.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
         for record in self._before:
