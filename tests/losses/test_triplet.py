@@ -76,7 +76,7 @@ def test_close_pairs_of_a_large_batch_keep_their_digits_far_from_the_origin() ->
 
 
 def test_circle_has_the_papers_margin_and_scale_for_people() -> None:
-    """Sun et al. 2020, §4.2: γ = 128 and m = 0.25."""
+    """Sun et al. 2020: γ = 128 and m = 0.25 for person re-identification."""
     torch.testing.assert_close(circle(vectors(1), PEOPLE), circle(vectors(1), PEOPLE, margin=0.25, scale=128))
 
 
