@@ -23,6 +23,7 @@ from resight.evaluation import evaluate
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import sum_of_part_distances
 from resight.records import Features, ImageTable
+from resight.reports.letters import Letters
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -696,7 +697,7 @@ def test_pages_and_strips_name_cameras_and_people_as_the_table_does(people, run,
         assert re.search(r"Query \d+ · guest \d+ · gate \d", report[report.index(f"<h2>{section}") :])
 
     written = []
-    monkeypatch.setattr("resight.reports.strips.write", lambda draw, text, *rest: written.append(text))
+    monkeypatch.setattr(Letters, "write", lambda letters, draw, place, text, *rest: written.append(text))
     found = ["search", str(crops / lines[1].split(",")[0]), data, f"--encoder={run[0]}", "-k", "2"]
     assert main([*found, f"--strip={tmp_path / 'strip.png'}"]) == 0
     assert re.fullmatch(r"gate \d", written[2])
