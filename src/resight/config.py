@@ -166,14 +166,20 @@ def _split_recipes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _switched(flags: Sequence[str], known: Mapping[str, Any]) -> list[str]:
-    """Give a switch that stands alone its value."""
+    """Give a switch that stands alone its value, and a flag one that begins with a dash."""
     following = [*flags[1:], "--"]
     switched = [
         f"{flag}=true" if flag.startswith("--") and known.get(flag[2:]) is bool and after.startswith("-") else flag
         for flag, after in zip(flags, following, strict=False)
     ]
-    # A value such as "-/camera" looks like a flag to the parser, unless it stands with its own.
-    return re.sub(r"(^|\0)(--[^\0=]+)\0(?=-/|-(\0|$))", r"\1\2=", "\0".join(switched)).split("\0") if switched else []
+    joined: list[str] = []
+    for word in switched:
+        # A value such as "-/camera" looks like a flag to the parser, unless it stands with its own.
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and re.match(r"-(/|$)", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str, Any]:
