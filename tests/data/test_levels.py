@@ -59,6 +59,7 @@ def sorted_by(tiny_market: Path, tmp_path: Path) -> Callable[[Place], Path]:
         (lambda person, camera, i: f"{('train', 'query', 'gallery')[i % 3]}/{person}", "split/person"),
         (lambda person, camera, i: f"{('train', 'Test')[i % 2]}/cam{camera}", "split/camera"),
         (lambda person, camera, i: "everything", ""),
+        (lambda person, camera, i: f"2024-05-01/0{camera}", ""),
         (lambda person, camera, i: f"batch {(int(person) + i) % 2}/x", ""),
     ],
 )
@@ -130,6 +131,8 @@ def test_what_is_not_clear_gives_no_cameras(tmp_path: Path, draw: Draw) -> None:
     assert data.train.cameras.tolist() == [-1, -1, -1]
     assert data.notes[0].startswith("what the sub-folders are is not clear (3 folders of about 1 image, such as x)")
     assert "--layout camera or --layout person" in data.notes[0]
+    dates = load_folder(draw(tmp_path / "dates", "2024-05-01/01/a.jpg", "2024-05-02/02/b.jpg"))
+    assert dates.notes[0].startswith("what the sub-folders are is not clear (2 folders")
 
 
 def test_a_folder_that_a_pattern_reads_is_nothing_else(tmp_path: Path, draw: Draw) -> None:

@@ -55,7 +55,8 @@ def run(arguments: Sequence[str]) -> int:
         show(changes_table_text(trained.metrics))
         if not trained.reports:
             image = str(dataset.train.paths[0])
-            search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
+            told = [f"--{name}={value}" for name in ("layout", "pattern") if (value := getattr(options, name))]
+            search = ["resight", "search", image, "--data", options.data, *told, "--encoder", options.run]
             say("Without labels this proves nothing: look at searches, of any image:")
             say(shlex.join(search))
     return 0

@@ -21,7 +21,7 @@ SYNONYMS = {
     "path": "paths img_path image_path imgpath imagepath image img images image_name img_name imagename filename file "
     "file_name filepath file_path filenames relpath relative_path crop crop_path picture photo impath fname uri",
     "person": "people person_id personid pid pids identity identity_id identities ident id ids label labels name names "
-    "subject subject_id individual individual_id class class_id target who vehicle vehicle_id vehicleid vid "
+    "subject subject_id individual individual_id who vehicle vehicle_id vehicleid "
     "person_name reid_id global_id",
     "camera": "cameras camera_id cameraid camid cam cam_id camids cams camera_name cam_name camera_no cam_no device "
     "device_id",

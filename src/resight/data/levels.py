@@ -101,13 +101,13 @@ def guess(images: Images, *, taken: Collection[str] = (), spanned: Collection[in
             found = _seen(images, level, words)
             words += found
             why = "because images in each are alike" if "person" in found or "tracklet" in found else "by their images"
-            if set(found) == {NOTHING} and not {"camera", "person", "split"} & known:
-                return Reading((), _unclear(images, level))
             break
         words.append(said)
     words = [NOTHING if word == "date" or word in taken else word for word in words]
     while words and words[-1] == NOTHING:
         words.pop()
+    if depth and not words and not {"camera", "person"} & {*taken}:
+        return Reading((), _unclear(images, 0))
     return Reading(tuple(words), _said(images, words, why))
 
 
