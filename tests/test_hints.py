@@ -51,6 +51,8 @@ def test_a_hint_names_only_what_the_command_has() -> None:
     assert "'--page'" in refused([EvaluateSettings], "--output", "x")
     assert refused(TRAIN, "--zzzzqqq", "1") == "--zzzzqqq is not a setting"
     assert hint("anything", []) == ""
+    assert hint("epochs.a", ["encoder.backbone", "epochs"]) == "'epochs'", "a single value holds no others"
+    assert hint("print_config", ["epochs"]) == "", "a recipe names no recipe"
 
 
 def test_all_unknown_flags_of_a_call_are_said_at_once() -> None:

@@ -97,6 +97,8 @@ def test_an_error_is_one_short_line_whatever_it_names(capsys: pytest.CaptureFixt
         ["train", "ice", f"--select={'x' * 1_000_000}"],
         ["train", "ice", f"--{'x' * 1_000_000}"],
         ["train", "ice", "--data", "x" * 1_000_000],
+        ["train", "ice", "--data=x", "--run=a\0b"],
+        ["search", "a\0b", "--data=x"],
         ["search", "x" * 1_000_000, "--data=x"],
         ["data", "info", HOSTILE],
         ["recipes", HOSTILE],

@@ -111,6 +111,11 @@ def test_text_becomes_a_value_of_the_type(given: Any, kind: Any, value: Any) -> 
     assert type(value_of(given, kind, "x")) is type(value)
 
 
+def test_a_value_that_no_path_may_hold_is_refused() -> None:
+    with pytest.raises(ConfigError, match="run holds a NUL"):
+        value_of("a\0b", str, "run")
+
+
 @pytest.mark.parametrize(
     ("given", "kind"),
     [

@@ -87,15 +87,17 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     Returns:
         Settings of the same last part, else what is usually called so, else the nearest; empty where nothing is near.
     """
-    names, word = [*known, "config"], name.lower().replace("-", "_")
-    last = word.rpartition(".")[2]
+    names, word = [*known, *(["config"] if dashes else [])], name.lower().replace("-", "_")
+    group, _, last = word.rpartition(".")
     alike = [each for each in names if each.rpartition(".")[2] == last]
     usual = [each for each, words in _USUAL.items() if last in words.split() and set(each.split()) <= set(names)]
     lasts = {each.rpartition(".")[2]: each for each in reversed(names)}
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     near = [each for each in near if difflib.get_close_matches(last, [each.rpartition(".")[2]], cutoff=0.5)]
     close = [lasts[each] for each in difflib.get_close_matches(last, lasts, n=1, cutoff=0.75)]
-    meant = next((found for found in (alike[:3], usual[:1], near[:1], close) if found), [])
+    meant = next(
+        (found for found in ([group] if group in names else [], alike[:3], usual[:1], near[:1], close) if found), []
+    )
     text = " or ".join(" and ".join(f"'{dashes}{each}'" for each in one.split()) for one in meant)
     return text + _SAID.get(last, "") if text else ""
 

@@ -42,6 +42,8 @@ def value_of(given: Any, kind: Any, name: str) -> Any:
     Raises:
         ConfigError: It is not of the type.
     """
+    if isinstance(given, str) and "\0" in given:
+        raise ConfigError(f"{name} holds a NUL, as no name of a file may: found '{shortened(given, 60)}'")
     try:
         return _made(given, kind)
     except UnfitError:

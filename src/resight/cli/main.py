@@ -92,6 +92,8 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
     configure_output()
     try:
         check_environment()
+        if strange := [word for word in words if "\0" in word]:
+            raise ResightError(f"'{strange[0]}' holds a NUL, as no name of a file may")
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)

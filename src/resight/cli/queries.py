@@ -71,8 +71,8 @@ def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part the words of a command line, wherever they stand, from its flags and their values; ``-k`` is ``--k``."""
     words, flags, takes, switch = list[str](), list[str](), False, False
     for each in arguments:
-        value = takes and not each.startswith("--") and each not in ("-h", "-k")  # -/camera is a layout
-        if each.startswith("-") and each != "-" and not value:
+        follows = takes and not each.startswith("--") and each not in ("-h", "-k")  # -/camera is a layout
+        if each.startswith("-") and each != "-" and not follows:
             flag, equals, value = each.partition("=")
             flags.append(("--k" if flag == "-k" else flag) + equals + value)
             switch = flag in ALONE
