@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import tiny
 from resight.checkpoints import dump_state, load_state, put_back
 from resight.errors import RunError
 from resight.files import write_atomically
@@ -567,6 +568,18 @@ def test_weights_that_are_not_finite_are_never_saved(value: float, tmp_path: Pat
 
 
 # -- other images ----------------------------------------------------------------------------------------------------
+
+
+def test_an_encoder_without_vectors_is_not_taken_for_one(tmp_path: Path) -> None:
+    method = Method()
+    method.encoder = tiny.encoder()
+    Run(tmp_path).check(method)
+    with torch.no_grad():
+        for weight in method.encoder.parameters():
+            weight.mul_(1e30)
+    with pytest.raises(RunError, match=r"gives vectors that are not finite .* lower the learning rate") as error:
+        Run(tmp_path).check(method)
+    one_line(error)
 
 
 def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:

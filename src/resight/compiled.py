@@ -109,7 +109,8 @@ def _say(error: Exception) -> None:
     global _said
     if not _said:
         _said = True
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        plain = error.__cause__ or error  # without the advice for files that a user has named
+        reason = " ".join(str(getattr(plain, "strerror", None) or plain).split())[:200]
         logger.warning(
             "compiled loops are not kept (%s), so each command takes some seconds to compile them: make room, or name "
             "a folder with NUMBA_CACHE_DIR",

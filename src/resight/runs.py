@@ -39,8 +39,9 @@ from resight.data.clusters import CLUSTERS
 from resight.errors import ConfigError, RunError
 from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
 from resight.history import Line, history_digest, read_history, write_history
-from resight.meters import Meter
+from resight.meters import LOWER, Meter
 from resight.models.encoder import Encoder
+from resight.models.soundness import embeds
 from resight.records import PseudoLabels
 from resight.sealed import MOST, finite
 from resight.yaml_files import parse_yaml, read_yaml
@@ -66,6 +67,7 @@ FILES = (
 """What a run folder holds, as said above."""
 
 ELSEWHERE = "put a copy back, or start in another folder with --run"
+NOT_SAVED = f"which is not saved: {LOWER}; an earlier checkpoint is whole"
 
 
 class Method(Protocol):
@@ -333,17 +335,19 @@ class Run:
         return line
 
     def check(self, method: Method) -> None:
-        """Make sure that all that would be saved is finite.
+        """Make sure that an epoch left nothing broken.
 
         Raises:
-            RunError: A weight, a statistic or an average became nan or infinite.
+            RunError: A weight, a statistic or an average became nan or infinite, or the encoder's vectors did.
         """
+        self._check_finite(method)
+        if isinstance(method.encoder, Encoder) and not embeds(method.encoder):
+            raise RunError(f"the encoder gives vectors that are not finite after the epoch, {NOT_SAVED}")
+
+    def _check_finite(self, method: Method) -> None:
         for name, part in method.parts.items():
             if not all(map(finite, tensors_of(part.state_dict()))):
-                raise RunError(
-                    f"numbers of '{name}' became nan or infinite in the epoch, which is not saved: lower the learning "
-                    "rate, or train in float32 (--device.training float32); an earlier checkpoint is whole"
-                )
+                raise RunError(f"numbers of '{name}' became nan or infinite in the epoch, {NOT_SAVED}")
 
     def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
         """Save all that is needed to go on after this epoch, and the encoder.
@@ -351,7 +355,7 @@ class Run:
         Raises:
             RunError: It is not finite; what was saved before stays.
         """
-        self.check(method)
+        self._check_finite(method)
         if not self.writes:
             return
         content = method.encoder.dump()

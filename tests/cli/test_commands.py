@@ -20,6 +20,7 @@ from resight.cli.train import _Log
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
+from resight.files import locked
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import sum_of_part_distances
 from resight.records import Features, ImageTable
@@ -376,6 +377,22 @@ def test_a_demo_replaces_an_earlier_one_and_draws_by_its_seed(earlier_demo, draw
     assert main(["demo", f"--folder={earlier_demo}", "--seed=7"]) == 2
     assert [settings.seed for settings in drawn] == [7]
     assert list(earlier_demo.iterdir()) == []
+
+
+def test_a_demo_that_was_killed_while_drawing_can_run_again(tmp_path, drawn):
+    """A kill leaves a hidden draft in a folder that is else empty, or beside what an earlier demo left."""
+    (tmp_path / "demo" / f".resight-{'0' * 16}.part" / "bounding_box_train").mkdir(parents=True)
+    assert main(["demo", f"--folder={tmp_path / 'demo'}"]) == 2
+    assert len(drawn) == 1
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_two_demos_do_not_share_a_folder(earlier_demo, drawn, capsys):
+    with locked(earlier_demo):
+        assert main(["demo", f"--folder={earlier_demo}"]) == 2
+    assert "another demo runs in" in capsys.readouterr().err
+    assert len(list(earlier_demo.iterdir())) == 3
+    assert drawn == []
 
 
 @pytest.mark.parametrize("mistake", ["--epochs=0", "--seed=-1", "--epoch=3"])

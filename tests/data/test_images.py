@@ -7,6 +7,8 @@ import io
 import logging
 import os
 import struct
+import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -18,7 +20,7 @@ import pytest
 from PIL import Image
 
 from resight.data import images
-from resight.data.images import load_images, open_image, read_image
+from resight.data.images import in_threads, load_images, open_image, read_image
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 
@@ -340,3 +342,24 @@ def test_a_cache_that_is_no_folder_is_an_error(mixed: ImageTable, tmp_path: Path
 def test_nothing_is_printed_where_there_is_no_terminal(mixed: ImageTable, capsys: pytest.CaptureFixture[str]) -> None:
     load_images(mixed, (16, 8))
     assert "reading images" not in "".join(capsys.readouterr())
+
+
+def test_an_interrupt_does_not_wait_for_what_threads_are_at() -> None:
+    """Each of many rows is a large image; a row fails, as an interrupt would."""
+    let_go, begun, done = threading.Event(), threading.Event(), []
+
+    def work(row: int) -> None:
+        if row == 0:
+            begun.wait(10)
+            raise KeyboardInterrupt
+        begun.set()
+        let_go.wait(10)
+        done.append(row)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, 1000, what="", progress=False)
+    assert time.monotonic() - started < 5
+    let_go.set()
+    time.sleep(0.2)
+    assert len(done) <= 32, "each thread ends with the row that it is at"

@@ -239,6 +239,17 @@ def test_an_interrupted_call_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_kill_left_half_drawn_goes_with_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("resight.files._delete", lambda _: None)  # a killed process tidies nothing up
+        patch.setattr("resight.data.synthetic.dataset._write_json", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            synthesize(tmp_path / "set", settings=SMALL)
+    assert len(list(tmp_path.iterdir())) == 1
+    synthesize(tmp_path / "set", settings=SMALL)
+    assert list(tmp_path.iterdir()) == [tmp_path / "set"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -24,6 +24,7 @@ from resight.data.transforms import to_float
 from resight.errors import ConfigError, ResightError, WeightsError
 from resight.models.backbones import Backbone, build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, GeneralisedMean
+from resight.models.soundness import embeds
 from resight.models.weights import load_state
 from resight.sealed import unseal
 
@@ -534,3 +535,16 @@ def test_sizes_that_no_crop_has_are_refused() -> None:
     for changes in ({"height": 4096}, {"head_width": 10**6, "head": "p1"}, {"head": "a+m1" + "+a" * 60}):
         with pytest.raises(ConfigError):
             EncoderSettings(**changes)
+
+
+def test_weights_that_are_finite_may_give_no_vectors() -> None:
+    encoder = Encoder(SMALL).train()
+    before = copy.deepcopy(encoder.state_dict())
+    assert embeds(encoder)
+    assert encoder.training
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    with torch.no_grad():
+        for weight in encoder.backbone.parameters():
+            weight.mul_(1e30)
+    assert all(weight.isfinite().all() for weight in encoder.parameters())
+    assert not embeds(encoder)

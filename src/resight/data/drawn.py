@@ -16,7 +16,11 @@ import numpy as np
 from resight.data.layout import MARKET_FOLDERS, find_root
 from resight.data.splits import Dataset
 from resight.errors import DataError
+from resight.files import printable, read_regular
 from resight.records import ImageTable
+
+LARGEST = 2**20
+"""The most bytes of ``dataset.json``; it has some hundred."""
 
 _COLUMNS = ("label", "camera", "tracklet", "frame")
 
@@ -36,9 +40,12 @@ def load_synthetic(root: Path) -> Dataset:
     found = find_root("synthetic", root, ("annotations.csv", "dataset.json"))
     path = found / "dataset.json"
     try:
-        video = bool(json.loads(path.read_text())["settings"].get("tracklets", False))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"synthetic: {path} holds no settings of a drawn set ({error!r}): draw it again") from error
+        video = bool(json.loads(read_regular(path, LARGEST))["settings"].get("tracklets", False))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = type(error).__name__
+        raise DataError(
+            f"synthetic: {printable(path)} holds no settings of a drawn set ({reason}): draw it again"
+        ) from error
     tables = _read_annotations(found)
     return Dataset(
         "synthetic", found, tables["train"], tables["query"], tables["gallery"], distractor=0,
