@@ -11,7 +11,6 @@ import importlib.resources
 import json
 import re
 import sys
-import types
 import typing
 from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
-from resight.errors import ConfigError, nearest
+from resight.errors import ConfigError, meant, nearest
 from resight.files import expanded
 
 RECIPES = importlib.resources.files("resight") / "recipes"
@@ -285,21 +284,7 @@ def _refusal(text: str, known: Mapping[str, Any], flags: Sequence[str]) -> str:
     kind = known[key]
     given = any(flag.partition("=")[0] == f"--{key}" for flag in flags)
     near = nearest(value, map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ""
-    return f"{'--' if given else ''}{key} must be {_meant(kind)}, found '{value}'{near}"
-
-
-def _meant(kind: Any) -> str:
-    """Give the words for the values of a type."""
-    words = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "null"}
-    inner = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " or ".join(map(_meant, inner))
-    if typing.get_origin(kind) is tuple:
-        examples = [{int: "3", float: "0.5"}.get(each, "name") for each in inner if each is not Ellipsis]
-        return f"a list such as [{', '.join(examples)}]"
-    return words.get(kind, "text")
+    return f"{'--' if given else ''}{key} must be {meant(kind)}, found '{value}'{near}"
 
 
 def _one_line(error: BaseException) -> str:

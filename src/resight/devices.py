@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
-from resight.errors import MOST_THREADS, ConfigError, RunError, check_given
+from resight.errors import MOST_THREADS, ConfigError, RunError, check_given, check_types
 from resight.records import Ints
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class DeviceSettings:
     graphs: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.processes < 1 or self.hosts < 1 or self.threads < 0:
             raise ConfigError(
                 "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "

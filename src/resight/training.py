@@ -21,7 +21,7 @@ from resight.data.dataset import load_dataset, parse_spec
 from resight.data.splits import DATASET, Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, check_given, check_least, nearest, shown
+from resight.errors import ConfigError, check_given, check_least, check_types, nearest, shown
 from resight.files import expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
@@ -87,6 +87,7 @@ class TrainSettings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_least(self, 0, "seed", "validation_people", "eval_every")
         if self.select == "validation" and not self.validation_people:
             raise ConfigError("select validation needs people to validate on: set validation_people, 60 for example")

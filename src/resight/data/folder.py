@@ -34,7 +34,7 @@ from resight.data.formats import is_image_name, skipped_files
 from resight.data.layout import find_root
 from resight.data.sheet import COLUMNS, LABELS, read_sheet
 from resight.data.splits import Dataset, split_validation
-from resight.errors import ConfigError, DataError, counted, nearest
+from resight.errors import ConfigError, DataError, check_types, counted, nearest
 from resight.records import UNKNOWN, ImageTable, Ints, Rule
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -61,6 +61,7 @@ class FolderSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.pattern and self.table:
             raise ConfigError("labels come from a pattern or from a table, not from both: give one of them")
         if not self.pattern:

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from resight.errors import ConfigError, DataError, nearest
+from resight.errors import ConfigError, DataError, check_types, nearest
 from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
 
@@ -53,6 +53,7 @@ class TrackletSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.frames < 1:
             raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.frames}")
         if self.seed < 0:

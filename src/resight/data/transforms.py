@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_types
 
 _TRIES = 100
 """Rectangles that are drawn for each image, of which the first that fits is erased."""
@@ -52,6 +52,7 @@ class AugmentSettings:
     tint: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("flip", "blur", "erase", "brightness", "contrast", "tint"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} must be in 0..1, found {getattr(self, name)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
 from resight.losses.triplet import SoftTriplet
 from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.encoder import EncoderSettings
@@ -80,6 +80,7 @@ class ABMTSettings:
     measured_images: int = 1000
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

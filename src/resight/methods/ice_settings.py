@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
 from resight.losses.consistency import Divergence
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
@@ -106,6 +106,7 @@ class ICESettings:
     extra_forward: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

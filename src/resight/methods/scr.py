@@ -36,7 +36,7 @@ from resight.data.sheet import LABELS
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_shares
+from resight.errors import ConfigError, check_least, check_shares, check_types
 from resight.losses.classification import centre_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
 from resight.models.centres import Centres
@@ -111,6 +111,7 @@ class SCRSettings:
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_least(self, 1, "epochs", "images")
         check_least(self, 2, "identities")
         numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")

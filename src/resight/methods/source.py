@@ -31,7 +31,7 @@ from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_parts, check_shares
+from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
 from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
@@ -85,6 +85,7 @@ class SourceSettings:
     batchnorm_chunks: int = 4
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)

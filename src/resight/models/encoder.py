@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from resight.errors import ConfigError, WeightsError, check_given
+from resight.errors import ConfigError, WeightsError, check_given, check_types
 from resight.files import expanded, write_atomically
 from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
 from resight.models.backbones import Backbone, Provenance, build_backbone
@@ -71,6 +71,7 @@ class EncoderSettings:
     frozen_stages: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if min(self.height, self.width) < 32:
             raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
         if self.frozen_stages < 0:

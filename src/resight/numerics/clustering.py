@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 
 from resight.arrays import id_column
-from resight.errors import ConfigError, DataError, check_given
+from resight.errors import ConfigError, DataError, check_given, check_types
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
@@ -76,6 +76,7 @@ class ClusterSettings:
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)

@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from resight.data.layout import MARKET_FOLDERS
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_types
 
 TRAIN, QUERY, GALLERY = (MARKET_FOLDERS[split] for split in ("train", "query", "gallery"))
 """The image folders."""
@@ -92,6 +92,7 @@ class SyntheticSettings:
     silhouettes: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         ranges: dict[str, tuple[float, float]] = {
             "people_train": (0, 9999), "people_test": (0, 9999), "cameras": (2, 9), "visits": (1, 9),
             "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
