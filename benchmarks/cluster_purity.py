@@ -25,10 +25,10 @@ from resight.data.splits import split_validation
 from resight.devices import Devices
 from resight.extraction import embed_crops
 from resight.methods.labelling import Labelling
-from resight.models.encoder import Encoder
+from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalise
-from resight.training import load_encoder, read_recipe
+from resight.training import read_recipe
 
 ONE = ClusterSettings(k1=20, eps=0.5)
 WAYS = {

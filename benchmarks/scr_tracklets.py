@@ -16,7 +16,7 @@ from resight.data.dataset import load_dataset, parse_spec
 from resight.data.tracklets import TrackletSettings, pool_tracklets
 from resight.evaluation import evaluate
 from resight.extraction import extract
-from resight.training import load_encoder
+from resight.models.encoder import load_encoder
 
 WAYS = [("mean", "sum"), ("max", "sum"), ("tpp", "sum"), ("tpp", "concatenated")]
 

@@ -465,3 +465,14 @@ def part_shares(a, b, parts):
         shares.append(product / whole)
         cosines.append(product / lengths if lengths else 0.0)
     return shares, cosines
+
+
+def adam(start, gradients, rate, decay):
+    """Kingma and Ba 2015, algorithm 1, decay of weights added to the gradient (L2); (steps, n) gradients."""
+    value, first, second = np.array(start, float), 0.0, 0.0
+    for step, gradient in enumerate(gradients, 1):
+        gradient = gradient + decay * value
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        value = value - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    return value

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docstring_parser import parse as parse_docstring
 
-from resight.config import RECIPES, find_recipe, flags_of, read_settings, write_settings
+from resight.config import flags_of, read_settings, write_settings
 from resight.data.transforms import AugmentSettings
 from resight.devices import DeviceSettings
 from resight.errors import ConfigError
@@ -18,6 +18,7 @@ from resight.methods import METHODS
 from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.recipe import RECIPES, find_recipe
 from resight.training import TrainSettings
 
 CLASSES = [TrainSettings, ICESettings]
@@ -150,8 +151,8 @@ def test_an_unknown_variant_names_the_known_ones() -> None:
     [("epoch", "epochs"), ("cluster.epss", "cluster.eps"), ("encoder.backbones", "encoder.backbone")],
 )
 def test_an_unknown_key_names_the_nearest(wrong: str, right: str, tmp_path: Path) -> None:
-    assert f"did you mean '{right}'" in refused(f"--{wrong}", "3")
-    assert f"did you mean '{right}'" in refused(f"--{wrong}=3")
+    assert f"did you mean '--{right}'?" in refused(f"--{wrong}", "3")
+    assert f"did you mean '--{right}'?" in refused(f"--{wrong}=3")
     group, _, name = wrong.rpartition(".")
     path = recipe(tmp_path, f"{group}:\n  {name}: 3\n" if group else f"{name}: 3\n")
     message = refused("--config", path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from resight import files
 from resight.errors import ConfigError
-from resight.files import check_output, printable, write_atomically
+from resight.files import check_output, drafted, locked, printable, remove_folder, tidy, write_atomically
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -79,3 +82,99 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path, mo
 
 def test_names_cannot_act_on_a_terminal() -> None:
     assert printable("hall/\x1b[2Ja\nb\u202e\udce9 ü–\u3000.jpg") == "hall/\\x1b[2Ja\\nb\\u202e\\udce9 ü–\u3000.jpg"
+
+
+# -- drafts ----------------------------------------------------------------------------------------------------------
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from resight.files import drafted
+with drafted(Path(sys.argv[1]), folder=sys.argv[2] == "folder") as draft:
+    (draft / "half").write_text("half") if sys.argv[2] == "folder" else draft.write_text("half")
+    print("in", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_was_writing_goes_with_the_next_call_and_not_before(kind: str, tmp_path: Path) -> None:
+    (tmp_path / ".resight-mine.part").write_text("mine")
+    (tmp_path / f".resight-{'a' * 16}.part").symlink_to(tmp_path / ".resight-mine.part")
+    mine = left(tmp_path)
+    words = [sys.executable, "-c", HOLD, str(tmp_path / "there"), kind]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        write_atomically(tmp_path / "page.html", "x")
+        assert len(left(tmp_path)) == len(mine) + 2, "the other process is at it"
+        other.kill()
+    write_atomically(tmp_path / "page.html", "y")
+    assert left(tmp_path) == {*mine, "page.html"}
+
+
+def test_a_draft_becomes_what_it_is_for_or_goes(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    with drafted(tmp_path / "set", folder=True) as draft:
+        (draft / "a").write_text("a")
+    assert (tmp_path / "set" / "a").read_text() == "a"
+    with pytest.raises(FileNotFoundError), drafted(tmp_path / "other", folder=True) as draft:
+        (draft / "absent" / "a").write_text("a")
+    assert left(tmp_path) == {"set"}
+
+
+def test_a_draft_that_another_process_took_for_rest_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a draft's making and its lock, another process may tidy it away."""
+    opened, removed = files._opened, []
+
+    def late(path: Path) -> int:
+        handle = opened(path)
+        if not removed:
+            removed.append(path)
+            path.unlink()
+        return handle
+
+    monkeypatch.setattr(files, "_opened", late)
+    write_atomically(tmp_path / "page.html", "x")
+    assert (tmp_path / "page.html").read_text() == "x"
+    assert len(removed) == 1
+    assert left(tmp_path) == {"page.html"}
+
+
+def test_a_folder_is_not_made_where_that_is_not_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be written"):
+        write_atomically(tmp_path / "gone" / "page.html", "x", parents=False)
+    assert left(tmp_path) == set()
+
+
+def test_a_folder_is_removed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo" / "people").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_delete", lambda _: None)  # a kill as it begins
+        remove_folder(tmp_path / "demo" / "people")
+    assert "people" not in left(tmp_path / "demo")
+    tidy(tmp_path / "demo")
+    assert left(tmp_path / "demo") == set()
+    remove_folder(tmp_path / "absent")
+
+
+def test_a_file_system_without_locks_keeps_nobody_out_and_nothing_is_tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("resight.files.fcntl.flock", none)
+    name = f".resight-{'0' * 16}.part"
+    (tmp_path / name).write_text("whose?")
+    with locked(tmp_path) as handle:
+        assert handle is not None
+    write_atomically(tmp_path / "page.html", "x")
+    assert left(tmp_path) == {name, "page.html"}

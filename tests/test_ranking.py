@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import reference
 from resight.errors import DataError
 from resight.numerics.distances import sum_of_part_distances
-from resight.ranking import compare, rank
-from resight.records import Features, ImageTable
+from resight.ranking import compare, rank, rank_others, similarities
+from resight.records import Features, ImageTable, Ranking
 
 
 def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> Features:
@@ -29,6 +32,35 @@ def test_the_nearest_come_first(k: int) -> None:
 
 def test_no_query_gives_an_empty_ranking() -> None:
     assert rank(features(0), features(5), k=3).ids.shape == (0, 3)
+
+
+def located(vectors: npt.ArrayLike, *paths: Path) -> Features:
+    return Features(ImageTable(np.array([str(path) for path in paths])), vectors, "e")
+
+
+def test_a_querys_own_file_is_left_out_under_whatever_path(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("a", "b", "copy", "link", "again")]
+    for name in names[:3]:
+        name.write_text("same")
+    names[3].symlink_to(names[0])
+    names[4].hardlink_to(names[0])
+    angles = np.array([0, 0.5, 0.1, 0, 0], np.float32)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1)
+    gallery, queries = located(vectors, *names), located(vectors[:2], tmp_path / "." / "a", names[1])
+    found, left_out = rank_others(queries, gallery, k=3)
+    assert found.ids[0].tolist() == [2, 1, -1], "the copy is another file"
+    assert np.isinf(found.distances[0, 2])
+    assert found.ids[1, 0] == 2
+    assert 1 not in found.ids[1]
+    assert left_out.tolist() == [True, True]
+    alike = similarities(queries, gallery, found, rows=[1, 0])
+    np.testing.assert_allclose(alike[1], [np.cos(0.1), np.cos(0.5), np.nan], atol=1e-6)
+    stranger = located(vectors[1:2], tmp_path / "nowhere")
+    found, left_out = rank_others(stranger, gallery, k=2)
+    assert found.ids.tolist() == rank(stranger, gallery, k=2).ids.tolist()
+    assert left_out.tolist() == [False]
+    found, _ = rank_others(queries[:1], gallery[:1], k=2)
+    assert found.ids.shape == (1, 0), "nothing else is there"
 
 
 def test_similarities_are_cosines_and_never_beyond_one() -> None:
@@ -65,3 +97,15 @@ def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) 
             np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).ids, order)
     assert (rank(queries, gallery, k=1).ids != rank(queries, gallery, k=1, distance=sum_of_part_distances).ids).any()
     assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).ids.shape == (0, 3)
+
+
+def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
+    first, second = features(3), features(6, seed=2)
+    longer = Features(second.table, second.vectors * np.arange(1, 7)[:, None], second.encoder)
+    ranking = Ranking(np.array([[4, 0], [2, -1], [5, 1]]), np.array([[7, 8], [0, np.inf], [1, 1]]))
+    found = similarities(first, longer, ranking, rows=[2, 1])
+    expected = compare(first, second)
+    np.testing.assert_allclose(found[0], expected[2, [5, 1]], atol=1e-6)
+    assert found[1, 0] == pytest.approx(expected[1, 2], abs=1e-6)
+    assert np.isnan(found[1, 1])
+    assert similarities(first, longer, ranking, rows=[]).shape == (0, 2)

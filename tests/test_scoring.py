@@ -102,6 +102,20 @@ def test_images_take_no_notice_of_tracklet_settings(tiny_market: Path) -> None:
     assert measure(images, DRAWN) is squared_distances
 
 
+@pytest.mark.parametrize(("distractor", "without"), [(0, 1), (None, 0)])
+def test_a_query_of_the_person_who_is_nobody_finds_nobody(
+    tiny_market: Path, distractor: int | None, without: int
+) -> None:
+    dataset = load_dataset("market1501", tiny_market)
+    person = dataset.query.people[0]
+    query, gallery = (
+        dataclasses.replace(side, people=np.where(side.people == person, 0, side.people))
+        for side in (dataset.query[[0, -1]], dataset.gallery)
+    )
+    changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor=distractor)
+    assert score_of(changed)(tiny.encoder())[0].scores["queries_without_match"] == without
+
+
 def test_without_queries_there_is_nothing_to_score(mars: Dataset) -> None:
     bare = dataclasses.replace(mars, query=mars.query[:0])
     assert scorer(bare, (64, 32), devices=Devices(tiny.DEVICE), flip=False, tracklet=DRAWN) is None

@@ -17,22 +17,23 @@ from safetensors.torch import load_file
 
 import tiny
 from resight import training
+from resight.checkpoints import dump_state, load_state
 from resight.config import read_settings
+from resight.data.clusters import clusters_csv
 from resight.data.dataset import load_dataset
 from resight.data.splits import Dataset
 from resight.data.transforms import AugmentSettings
 from resight.devices import Devices
 from resight.errors import ConfigError, ResightError, RunError, WeightsError
-from resight.files import write_atomically
 from resight.methods.abmt_settings import ABMTSettings
 from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.mean_teacher import MMTSettings
 from resight.methods.source import SourceSettings
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.clustering import ClusterSettings
-from resight.records import ImageTable
+from resight.records import ImageTable, Report
 from resight.runs import Run
-from resight.training import SELECT, Trained, TrainSettings, fit, load_encoder, train
+from resight.training import SELECT, Trained, TrainSettings, fit, train
 
 SETTINGS = ICESettings(
     encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),
@@ -111,6 +112,7 @@ def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
         "last.safetensors",
         "encoder-last.safetensors",
         "encoder-best.safetensors",
+        "clusters.csv",
         "report.json",
     }
     reports = json.loads((trained.folder / "report.json").read_text())
@@ -118,6 +120,33 @@ def test_the_folder_holds_what_its_description_says(trained: Trained) -> None:
     environment = json.loads((trained.folder / "environment.json").read_text())
     assert environment["weights"]["source"] == "random"
     assert (environment["training"], environment["processes"], environment["threads"]) == ("float32", 1, 1)
+
+
+def test_the_clusters_of_the_best_epoch_come_back_however_often_it_is_run(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr("resight.training._is_best", lambda lines, line, select: line["epoch"] == 0)
+    monkeypatch.setattr(
+        "resight.training.clusters_csv",
+        lambda clusters, names: seen.append(clusters.labels.tolist()) or clusters_csv(clusters, names),
+    )
+    first, again = (train("ice", dataset, SETTINGS, options(tmp_path / "run")).clusters for _ in range(2))
+    assert first is not None
+    assert again is not None
+    assert len(seen) == 1, "written for the best epoch alone"
+    assert first.labels.tolist() == again.labels.tolist() == seen[0]
+    assert first.labels.max() >= 1
+    assert first.table.paths.tolist() == dataset.train.paths.tolist()
+    (tmp_path / "run" / "clusters.csv").write_text("path;cluster;camera\n")
+    assert train("ice", dataset, SETTINGS, options(tmp_path / "run")).clusters is None
+    assert "clusters.csv is not as the run wrote it" in caplog.text
+
+
+def test_where_people_are_known_there_are_no_clusters(dataset: Dataset, tmp_path: Path) -> None:
+    supervised = dataclasses.replace(SETTINGS, supervised=True, epochs=1)
+    assert train("ice", dataset, supervised, options(tmp_path / "run")).clusters is None
+    assert not (tmp_path / "run" / "clusters.csv").exists()
 
 
 def test_the_kept_settings_are_a_recipe_of_the_run(trained: Trained) -> None:
@@ -233,8 +262,8 @@ class Scripted:
     def encoder(self):
         return self
 
-    def save(self, path: Path) -> None:
-        write_atomically(path, str(self.epoch))
+    def dump(self) -> bytes:
+        return str(self.epoch).encode()
 
     def begin_epoch(self, epoch: int):
         self.epoch = epoch
@@ -288,6 +317,25 @@ def test_the_best_epoch_is_remembered_over_a_restart(tmp_path: Path) -> None:
     assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0, 1, 2]
 
 
+def test_weights_that_are_nan_after_the_last_step_stop_before_they_are_scored(tmp_path: Path) -> None:
+    class Poisoned(Scripted):
+        @property
+        def parts(self):
+            network = torch.nn.Linear(1, 1)
+            if self.epoch == 1:
+                network.weight.data.fill_(float("inf"))
+            return {"network": network}
+
+    scored: list[int] = []
+    method = Poisoned([{}] * 3)
+    with pytest.raises(RunError, match=r"'network' became nan or infinite .* lower the learning rate") as error:
+        fit(method, Run(tmp_path), epochs=3, eval_every=1, evaluate=lambda _: scored.append(method.epoch) or Report({}))
+    one_line(error)
+    assert scored == [0]
+    assert [line["epoch"] for line in Run(tmp_path).metrics()] == [0]
+    assert Run(tmp_path).resume(Poisoned([])) == 1
+
+
 def test_a_loss_that_is_nan_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     class Broken(Scripted):
         def step(self, batch):
@@ -318,7 +366,7 @@ def test_a_run_is_not_made_longer_where_the_learning_rate_is_spread_over_the_epo
         train("ice", dataset, dataclasses.replace(spread, epochs=2), where)
 
 
-@pytest.mark.parametrize("change", ["one less", "another name"])
+@pytest.mark.parametrize("change", ["one less", "another name", "another picture", "another test picture"])
 def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Path, change: str) -> None:
     folder = tmp_path / "data"
     shutil.copytree(tiny_market, folder)
@@ -326,8 +374,16 @@ def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Pat
     once = dataclasses.replace(SETTINGS, epochs=1)
     train("ice", load_dataset("market1501", folder), once, where)
     last = sorted((folder / "bounding_box_train").glob("*.png"))[-1]
-    last.unlink() if change == "one less" else last.rename(last.with_stem(f"{last.stem}9"))
-    with pytest.raises(RunError, match=r"'labels' of the checkpoint .* of other settings or images"):
+    words = r"'labels' of the checkpoint .* of other settings or images"
+    if change == "one less":
+        last.unlink()
+    elif change == "another name":
+        last.rename(last.with_stem(f"{last.stem}9"))
+    else:
+        replaced = last if change == "another picture" else next((folder / "query").glob("*.png"))
+        ImageOps.invert(Image.open(replaced)).save(replaced)
+        words = "the images are not those that the run"
+    with pytest.raises(RunError, match=words):
         train("ice", load_dataset("market1501", folder), dataclasses.replace(once, epochs=2), where)
 
 
@@ -434,9 +490,47 @@ def test_a_run_goes_on_with_other_threads_and_other_words_for_its_data(
     caplog.clear()
     assert len(train("ice", dataset, dataclasses.replace(settings, epochs=2), again).metrics) == 2
     assert "numbers may differ in their last digits" in caplog.text
-    other = dataclasses.replace(again, data=f"market1501={tmp_path}")
+    other = dataclasses.replace(again, data=f"msmt17={tiny_market}")
     with pytest.raises(RunError, match=r"other settings \(data was "):
         train("ice", dataset, dataclasses.replace(settings, epochs=2), other)
+
+
+def test_a_run_goes_on_with_a_copy_of_its_data_and_not_with_others(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they lie and when they were copied does not matter; what is in the files does."""
+
+    def go_on(place: Path, epochs: int) -> Trained:
+        where = TrainSettings(data=f"market1501={place}", run=str(tmp_path / "run"), device=tiny.DEVICE)
+        settings = dataclasses.replace(SETTINGS, epochs=epochs)
+        return train("ice", load_dataset("market1501", place), settings, where)
+
+    go_on(tiny_market, 1)
+    for copy in ("copy", "other"):
+        shutil.copytree(tiny_market, tmp_path / copy, copy_function=shutil.copyfile)
+    changed = next((tmp_path / "other" / "bounding_box_train").glob("*.png"))
+    ImageOps.invert(Image.open(changed)).save(changed)
+    for _ in range(2):
+        with pytest.raises(RunError, match="the images are not those that the run"):
+            go_on(tmp_path / "other", 2)
+    assert len(go_on(tmp_path / "copy", 2).metrics) == 2
+    assert f"market1501={tmp_path / 'copy'}" in (tmp_path / "run" / "config.yaml").read_text()
+    monkeypatch.setattr("resight.training.content_digest", lambda *_: "")
+    state = load_state(tmp_path / "run" / "last.safetensors")
+    state["run"]["images"] = ""  # as a run from before they were looked at
+    (tmp_path / "run" / "last.safetensors").write_bytes(dump_state(state))
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"other settings \(data was .*copy"):
+            go_on(tiny_market, 3)
+
+
+@pytest.mark.parametrize("place", ["", "runs/mine"])
+def test_a_run_does_not_lie_among_its_images(tiny_market: Path, place: str) -> None:
+    before = sorted(tiny_market.rglob("*"))
+    with pytest.raises(ConfigError, match="taken for one of its images") as error:
+        train("ice", load_dataset("market1501", tiny_market), SETTINGS, options(tiny_market / place))
+    one_line(error)
+    assert sorted(tiny_market.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

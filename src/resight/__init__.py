@@ -1,14 +1,14 @@
 """Person re-identification without labels.
 
-Importing this is cheap: each name is loaded when it is first used.
+Importing this is cheap, which an early interrupt needs too: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers have it; importing `typing` takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from resight.data.dataset import load_dataset as load_dataset
     from resight.data.splits import Dataset as Dataset
     from resight.data.splits import split_validation as split_validation
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from resight.extraction import extract as extract
     from resight.methods.ice_settings import ICESettings as ICESettings
     from resight.models.encoder import Encoder as Encoder
-    from resight.models.encoder import EncoderSettings as EncoderSettings
+    from resight.models.encoder import load_encoder as load_encoder
+    from resight.models.encoder_settings import EncoderSettings as EncoderSettings
     from resight.numerics.clustering import ClusterSettings as ClusterSettings
     from resight.numerics.clustering import cluster as cluster
     from resight.numerics.jaccard import rerank as rerank
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from resight.records import Ranking as Ranking
     from resight.records import Report as Report
     from resight.training import TrainSettings as TrainSettings
-    from resight.training import load_encoder as load_encoder
     from resight.training import read_recipe as read_recipe
     from resight.training import train as train
 
@@ -53,12 +53,13 @@ _HOMES = {
     "resight.explain": ("grad_cam", "part_similarities"),
     "resight.extraction": ("extract",),
     "resight.methods.ice_settings": ("ICESettings",),
-    "resight.models.encoder": ("Encoder", "EncoderSettings"),
+    "resight.models.encoder": ("Encoder", "load_encoder"),
+    "resight.models.encoder_settings": ("EncoderSettings",),
     "resight.numerics.clustering": ("ClusterSettings", "cluster"),
     "resight.numerics.jaccard": ("rerank",),
     "resight.ranking": ("compare", "rank"),
     "resight.records": ("Features", "ImageTable", "PseudoLabels", "Ranking", "Report"),
-    "resight.training": ("TrainSettings", "load_encoder", "read_recipe", "train"),
+    "resight.training": ("TrainSettings", "read_recipe", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -68,6 +69,8 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'resight' has no attribute '{name}'")
+    import importlib
+
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

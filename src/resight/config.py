@@ -1,4 +1,4 @@
-"""Settings: from a recipe and flags to frozen dataclasses, and back to a recipe that explains itself.
+"""Settings: read from recipes and flags, checked before anything runs, written as a recipe that explains itself.
 
 Every settings dataclass is flat or nests others; a recipe is YAML with the same nesting, a flag has dots in its place:
 ``--cluster.eps 0.5``. Types and defaults come from the dataclasses, meanings from their docstrings.
@@ -7,28 +7,51 @@ Every settings dataclass is flat or nests others; a recipe is YAML with the same
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import json
-import re
+import os
 import sys
-import typing
-from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from docstring_parser import parse as parse_docstring
-from jsonargparse import ArgumentParser
 
-from resight.errors import ConfigError, meant, nearest
-from resight.files import expanded
-
-RECIPES = importlib.resources.files("resight") / "recipes"
-"""The recipes that come with the installation."""
+from resight.errors import ConfigError
+from resight.files import expanded, shortened
+from resight.hints import unknown
+from resight.recipe import about_recipe, find_recipe
+from resight.usage import meanings, usage
+from resight.values import kinds, value_of
+from resight.yaml_files import as_text, read_yaml
 
 PRINT_CONFIG = "--print_config"
 """The flag that asks for every setting with its meaning."""
+
+HELP = ("-h", "--help", "--help_all")
+"""Flags that ask what there is to set: in short, and all."""
+
+ONCE = {
+    "data": "it takes one data set: put the images of both under one folder",
+    "source": "it takes one source",
+    "run": "it takes one run folder",
+    "start": "it takes one; two with a comma between them are for the two networks of mmt",
+}
+"""Settings of which a second value would be a mistake, and no change of the first; and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Words:
+    """What stands on a command line.
+
+    Attributes:
+        recipes: What ``--config`` names, in order.
+        values: Names of settings and their texts, in order.
+        asked: Flags that ask for help or for the settings.
+    """
+
+    recipes: list[str]
+    values: list[tuple[str, str]]
+    asked: set[str]
 
 
 def read_settings(
@@ -37,6 +60,7 @@ def read_settings(
     *,
     program: str = "resight",
     variants: Mapping[str, Mapping[str, Any]] | None = None,
+    first: Sequence[str] = (),
 ) -> list[Any]:
     """Turn a recipe and flags into settings.
 
@@ -46,6 +70,7 @@ def read_settings(
         classes: The settings dataclasses whose fields stand at the top level of a recipe; no name twice.
         program: What the help calls the command.
         variants: For each value of ``variant``, the defaults that it changes.
+        first: The settings that the help shows; those without a group where empty.
 
     Returns:
         One instance for each class.
@@ -55,39 +80,28 @@ def read_settings(
         SystemExit: Help or the settings were asked for; they are on standard output.
     """
     known = _keys(classes)
-    arguments = [_underscored(argument) for argument in arguments]
-    recipes, flags = _split_recipes(arguments)
-    flags = _switched(flags, known)
-    for flag in flags:
-        if flag.startswith("--"):
-            _check(flag[2:].partition("=")[0], known, "flag --")
-    contents = [_read_recipe(recipe, known, program) for recipe in recipes]
-    parser = ArgumentParser(prog=program, exit_on_error=False)
-    parser.add_argument("--config", metavar="RECIPE", help="a recipe: a YAML file, or the name of one that comes along")
-    parser.add_argument(PRINT_CONFIG, action="store_true", help="print every setting with its meaning, and stop")
-    for kind in classes:
-        parser.add_class_arguments(kind)
-    for action in parser._actions:
-        if action.help == "Path to a configuration file.":  # of a group of settings, which recipes are for
-            action.help = SUPPRESS
-    chosen = _variant(contents, flags)
+    words = _words(arguments, known)
+    if words.asked & set(HELP):
+        sys.stdout.write(usage(program, classes, first=first, whole="--help_all" in words.asked))
+        raise SystemExit
+    contents = [_read_recipe(recipe, known, program) for recipe in words.recipes]
+    given = {key: value_of(text, known[key], key) for content in contents for key, text in dotted(content)}
+    given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
     if variants is not None:
-        if chosen not in variants:
-            raise ConfigError(f"variant must be one of {', '.join(variants)}, found '{chosen}'")
-        parser.set_defaults({name: _plain(value) for name, value in variants[chosen].items()})
-    flat = [[f"--{key}={value}" for key, value in _flatten(content)] for content in contents]
-    try:
-        parsed = parser.parse_args([*(flag for part in flat for flag in part), *flags])
-        namespace = parser.instantiate(parsed)
-    except ConfigError:
-        raise
-    except Exception as error:  # jsonargparse wraps what a dataclass raises in errors of several kinds
-        raise ConfigError(_refusal(_one_line(error), known, flags)) from error
-    settings = [kind(**{f.name: namespace[f.name] for f in dataclasses.fields(kind)}) for kind in classes]
-    if PRINT_CONFIG in arguments:
+        chosen = given.get("variant", "code")
+        changed = {name: _plain(value) for name, value in variants[chosen].items()}
+        given = {**dict(dotted(changed)), **given}
+    settings = [_built(kind(), given) for kind in classes]
+    if PRINT_CONFIG in words.asked:
         sys.stdout.write(write_settings(settings))
         raise SystemExit
     return settings
+
+
+def recipes_of(arguments: Sequence[str]) -> list[str]:
+    """Give the recipes that flags name, in order."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return [word.partition("=")[2] or after for word, after in pairs if word.partition("=")[0] == "--config"]
 
 
 def write_settings(settings: Sequence[Any], *, heading: str = "") -> str:
@@ -106,24 +120,6 @@ def write_settings(settings: Sequence[Any], *, heading: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def find_recipe(name: str) -> Path:
-    """Find a recipe: a file, or one that comes with the installation: ``site``, ``site.yaml`` or ``recipes/site.yaml``.
-
-    Raises:
-        ConfigError: There is none; the nearest is named, unless a file was meant.
-    """
-    path = expanded(name)
-    if path.is_file():
-        return path
-    shipped = {item.stem: item for item in Path(str(RECIPES)).glob("*.yaml")}
-    # A file of another folder that is not there must not become one of ours of the same name.
-    if path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml") and path.stem in shipped:
-        return shipped[path.stem]
-    if path.suffix or path.parent != Path():
-        raise ConfigError(f"no recipe '{name}': there is no such file")
-    raise ConfigError(f"no recipe '{name}'{nearest(name, sorted(shipped))} (all lie in {RECIPES}; or give a YAML file)")
-
-
 def flags_of(path: Path, *names: str) -> list[str]:
     """Give some of the settings in a file, or groups of them, as flags: what one command was told for another.
 
@@ -134,80 +130,10 @@ def flags_of(path: Path, *names: str) -> list[str]:
     Raises:
         ConfigError: It does not hold names and values.
     """
-    content = _content(path)
+    content = read_yaml(path, scalar=as_text)
     found = {name: content[name] for name in names if name in content}
-    return [f"--{key}={value}" for key, value in _flatten(found)]
-
-
-def _underscored(argument: str) -> str:
-    """Let ``--validation-people`` mean ``--validation_people``."""
-    if not argument.startswith("--"):
-        return argument
-    flag, equals, value = argument.partition("=")
-    return "--" + flag[2:].replace("-", "_") + equals + value
-
-
-def _split_recipes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    recipes, flags, waiting = [], [], False
-    for argument in arguments:
-        if waiting:
-            recipes.append(argument)
-            waiting = False
-        elif argument == "--config":
-            waiting = True
-        elif argument.startswith("--config="):
-            recipes.append(argument.removeprefix("--config="))
-        elif argument != PRINT_CONFIG:
-            flags.append(argument)
-    if waiting:
-        raise ConfigError("--config needs a recipe: a YAML file, or the name of one that comes along")
-    return recipes, flags
-
-
-def _switched(flags: Sequence[str], known: Mapping[str, Any]) -> list[str]:
-    """Give a switch that stands alone its value."""
-    following = [*flags[1:], "--"]
-    return [
-        f"{flag}=true" if flag.startswith("--") and known.get(flag[2:]) is bool and after.startswith("-") else flag
-        for flag, after in zip(flags, following, strict=False)
-    ]
-
-
-def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str, Any]:
-    path = find_recipe(name)
-    content = _content(path)
-    for key, _ in _flatten(content):
-        try:
-            _check(key, known, f"{path}: ")
-        except ConfigError as error:
-            # A recipe's heading holds the command that it is for.
-            found = re.search(rf"resight train (\w+) --config {re.escape(path.stem)}\s", path.read_text("utf-8"))
-            if found is None or found[0].startswith(f"{program} "):
-                raise
-            raise ConfigError(
-                f"{path.stem} is a recipe of {found[1]} ({found[0].strip()}): {key} is no setting of {program}"
-            ) from error
-    return content
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold names and values, found a {type(content).__name__}")
-    return content
-
-
-def _check(key: str, known: Mapping[str, Any], where: str) -> None:
-    if key in known or key == "help":
-        return
-    for name in known:
-        if name.startswith(f"{key}."):
-            place, dashes = where.removeprefix("flag "), "--" if where.endswith("--") else ""
-            raise ConfigError(f"{place}{key} is a group of settings: name one of them, {dashes}{name} for example")
-    raise ConfigError(f"{where}{key} is not a setting{nearest(key, known)}")
+    plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in dotted(found)}
+    return [f"--{key}={value}" for key, value in plain.items()]
 
 
 def dotted(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -219,45 +145,117 @@ def dotted(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def _flatten(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give nested settings as the flags that set them say them."""
-    for key, value in dotted(content):
-        # YAML makes more kinds of a value than a flag can say: a run called 2024-05-01 is a date to it.
-        plain = value is None or isinstance(value, bool | int | float | list)
-        yield key, json.dumps(value, default=str) if plain else str(value)
+def _words(arguments: Sequence[str], known: Mapping[str, Any]) -> _Words:
+    """Tell flags, their values and recipes apart; all that is wrong with their names is said at once."""
+    words, strange = _Words([], [], set()), []
+    waiting = list(reversed(arguments))
+    while waiting:
+        name, equals, value = _flag(waiting.pop())
+        if f"--{name}" in (*HELP, PRINT_CONFIG) or name == "-h":
+            words.asked.add(f"--{name}" if name != "-h" else name)
+            continue
+        if not equals and waiting and not _is_flag(waiting[-1], switch=known.get(name) is bool):
+            value, equals = waiting.pop(), "="
+        if name == "config":
+            words.recipes.append(value)
+        elif name not in known:
+            strange.append(name)
+        elif equals or known[name] is bool:
+            words.values.append((name, value if equals else "true"))
+        else:
+            raise ConfigError(f"--{name} expected one argument: --{name} VALUE")
+    _refuse(strange, known, "", "--")
+    if "" in words.recipes:
+        raise ConfigError("--config needs a recipe: a YAML file, or the name of one that comes along")
+    _check_once(words.values)
+    return words
+
+
+def _flag(word: str) -> tuple[str, str, str]:
+    """Take a flag apart; ``--validation-people`` means ``--validation_people``.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if word == "-h":
+        return word, "", ""
+    name, equals, value = word.partition("=")
+    if not word.startswith("-") or not name.strip("-"):
+        raise ConfigError(f"'{shortened(word, 60)}' belongs to no flag: settings are given as --name VALUE")
+    return name.lstrip("-").replace("-", "_"), equals, value
+
+
+def _is_flag(word: str, *, switch: bool) -> bool:
+    """Say whether a word begins a flag of its own, and is no value of the one before; a value may be negative."""
+    return word == "-h" or word.startswith("-" if switch else "--")
+
+
+def _check_once(values: Sequence[tuple[str, str]]) -> None:
+    for name, advice in ONCE.items():
+        found = [text for key, text in values if key == name]
+        if len({_place(text) for text in found}) > 1:
+            first, last = (shortened(text, 60) for text in (found[0], found[-1]))
+            raise ConfigError(f"--{name} is given twice, as '{first}' and as '{last}': {advice}")
+
+
+def _place(text: str) -> str:
+    """Give a path, or the path of ``name=PATH``, in one way of the many that it can be written in."""
+    kind, equals, path = text.partition("=") if "=" in text else ("", "", text)
+    return f"{kind}{equals}{os.path.normpath(os.path.abspath(expanded(path)))}"  # noqa: PTH100
+
+
+def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str, Any]:
+    path = find_recipe(name)
+    content = read_yaml(path, scalar=as_text)
+    strange = [key for key, _ in dotted(content) if key not in known]
+    recipe = about_recipe(path)
+    if strange and recipe.method and not f"{recipe.command} ".startswith(f"{program} "):
+        raise ConfigError(
+            f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {shortened(strange[0], 60)} is no "
+            f"setting of {program}"
+        )
+    _refuse(strange, known, f"{path}: ", "")
+    return content
+
+
+def _refuse(strange: Sequence[str], known: Mapping[str, Any], where: str, dashes: str) -> None:
+    """Say what is wrong with names, if there are any."""
+    for key in strange:
+        inside = next((name for name in known if name.startswith(f"{key}.")), None)
+        if inside and len(strange) == 1:
+            example = f"name one of them, {dashes}{inside} for example"
+            raise ConfigError(f"{where}{dashes}{key} is a group of settings: {example}")
+    if strange:
+        raise ConfigError(where + unknown(list(dict.fromkeys(strange)), known, dashes=dashes))
 
 
 def _keys(classes: Sequence[type], prefix: str = "") -> dict[str, Any]:
     """Give the dotted name and the type of every setting."""
     keys: dict[str, Any] = {}
-    for kind in classes:
-        hints = typing.get_type_hints(kind)
-        for f in dataclasses.fields(kind):
-            inner = hints[f.name]
-            nested = dataclasses.is_dataclass(inner) and isinstance(inner, type)
-            keys |= _keys([inner], f"{prefix}{f.name}.") if nested else {prefix + f.name: inner}
+    for settings in classes:
+        for name, kind in kinds(settings).items():
+            nested = dataclasses.is_dataclass(kind) and isinstance(kind, type)
+            keys |= _keys([kind], f"{prefix}{name}.") if nested else {prefix + name: kind}
     return keys
 
 
-def _variant(contents: Sequence[Mapping[str, Any]], flags: Sequence[str]) -> str:
-    chosen = "code"
-    for content in contents:
-        chosen = str(content.get("variant", chosen))
-    for index, flag in enumerate(flags):
-        if flag.startswith("--variant="):
-            chosen = flag.removeprefix("--variant=")
-        elif flag == "--variant" and index + 1 < len(flags):
-            chosen = flags[index + 1]
-    return chosen
+def _built(settings: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """Give settings with what is given in the place of their own."""
+    changes = {}
+    for name in kinds(settings.__class__):
+        value = getattr(settings, name)
+        if dataclasses.is_dataclass(value):
+            changes[name] = _built(value, given, f"{prefix}{name}.")
+        elif prefix + name in given:
+            changes[name] = given[prefix + name]
+    return dataclasses.replace(settings, **changes)
 
 
 def _lines(instance: Any, depth: int) -> list[str]:
-    kinds = reversed(type(instance).__mro__)  # settings that build on others have their meanings from these
-    meanings = {p.arg_name: p.description or "" for kind in kinds for p in parse_docstring(kind.__doc__ or "").params}
-    indent, lines = "  " * depth, []
+    texts, indent, lines = meanings(type(instance)), "  " * depth, []
     for f in dataclasses.fields(instance):
         value = getattr(instance, f.name)
-        meaning = " ".join(meanings.get(f.name, "").split())
+        meaning = texts.get(f.name, "")
         if dataclasses.is_dataclass(value):
             lines += [f"{indent}{f.name}:  # {meaning}".rstrip(" #"), *_lines(value, depth + 1)]
         else:
@@ -273,19 +271,3 @@ def _scalar(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Give the fields of a settings dataclass, which is what the parser takes for a group of flags."""
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
-
-
-def _refusal(text: str, known: Mapping[str, Any], flags: Sequence[str]) -> str:
-    """Say what a value must be: the parser says it in the words of Python's types."""
-    found = re.search(r'Parser key "([^"]+)".*(?:Got|Given) value: ?(.*)', text)
-    if found is None or found[1] not in known:
-        return text
-    key, value = found.groups()
-    kind = known[key]
-    given = any(flag.partition("=")[0] == f"--{key}" for flag in flags)
-    near = nearest(value, map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ""
-    return f"{'--' if given else ''}{key} must be {meant(kind)}, found '{value}'{near}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit, prange
+from numba import prange
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 from torch.overrides import TorchFunctionMode
 
+from resight.compiled import njit
 from resight.records import Floats
 
 Pair: TypeAlias = tuple[int, int]

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
@@ -19,7 +18,9 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from resight.depthwise import QuickDepthwise
-from resight.errors import MOST_THREADS, ConfigError, RunError, check_given, check_types
+from resight.device_settings import DeviceSettings as DeviceSettings
+from resight.errors import RunError, check_given
+from resight.processes import watch
 from resight.records import Ints
 
 if TYPE_CHECKING:
@@ -27,45 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["auto", "float32", "bfloat16"]
 Value = TypeVar("Value")
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class DeviceSettings:
-    """Where a run computes.
-
-    Attributes:
-        accelerator: `auto` (a GPU where there is one), `cpu` or `cuda`.
-        processes: How many processes share a batch, on one host; one GPU each, or CPU processes.
-        hosts: How many hosts; start the same command on each, through torchrun or SLURM.
-        training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it.
-        inference: Precision of feature extraction, likewise.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
-            otherwise wait for the processor, which launches each of their hundreds of kernels.
-    """
-
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    processes: int = 1
-    hosts: int = 1
-    training: Precision = "auto"
-    inference: Precision = "auto"
-    threads: int = 0
-    graphs: bool = True
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        if self.processes < 1 or self.hosts < 1 or self.threads < 0:
-            raise ConfigError(
-                "device.processes and device.hosts must be 1 or more and device.threads 0 or more, found "
-                f"{self.processes}, {self.hosts}, {self.threads}"
-            )
-        if self.threads > MOST_THREADS:
-            raise ConfigError(f"device.threads must be at most {MOST_THREADS}, found {self.threads}: as many as cores")
-        if self.accelerator == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("device.accelerator is cuda, but torch finds no GPU: use cpu or auto")
 
 
 class Devices:
@@ -279,6 +243,7 @@ def _launched(settings: DeviceSettings) -> Fabric:
         strategy="ddp",
     )
     fabric.launch()
+    watch(getattr(fabric.strategy.launcher, "procs", ()))
     atexit.register(_part)
     return fabric
 

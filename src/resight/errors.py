@@ -6,16 +6,11 @@ one line and exits with status 2.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import difflib
-import functools
 import numbers
 import os
 import reprlib
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 MOST_THREADS = 1024
@@ -42,17 +37,18 @@ class RunError(ResightError):
     """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Say which known name is meant by a mistyped one.
 
     Args:
         name: What the user wrote.
         known: The names that exist.
+        cutoff: How alike they must be, 0..1.
 
     Returns:
         ``"; did you mean 'x'?"``, or ``""`` where nothing is near.
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
@@ -124,83 +120,6 @@ def number_within(name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
-def check_types(settings: Any) -> None:
-    """Make sure that the fields of a settings dataclass are of the types that it declares; for its `__post_init__`.
-
-    What says the same in another type becomes the declared one: a whole number a float, a number of numpy one of
-    Python, a list a tuple, a path its text.
-
-    Raises:
-        ConfigError: A field is of another type, with its name and what it must be.
-    """
-    for name, kind in _declared(settings.__class__).items():
-        value = getattr(settings, name)
-        try:
-            taken = _taken(value, kind)
-        except (TypeError, OverflowError):
-            text = isinstance(value, str) and typing.get_origin(kind) is typing.Literal
-            near = nearest(value, map(str, typing.get_args(kind))) if text else ""
-            raise ConfigError(f"{name} must be {meant(kind)}, found {shown(value)}{near}") from None
-        if taken is not value:
-            object.__setattr__(settings, name, taken)
-
-
-def meant(kind: Any) -> str:
-    """Give the words for the values of a type: ``"a whole number"`` for int."""
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}
-    inner = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " or ".join(map(meant, inner))
-    if typing.get_origin(kind) is tuple:
-        examples = [{int: "3", float: "0.5"}.get(each, "name") for each in inner if each is not Ellipsis]
-        return f"a list such as [{', '.join(examples)}]"
-    if dataclasses.is_dataclass(kind):
-        return f"{getattr(kind, '__name__', kind)}(...)"
-    return words.get(kind, "text")
-
-
-@functools.cache
-def _declared(kind: Any) -> Mapping[str, Any]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _taken(value: Any, kind: Any) -> Any:
-    """Give a value as one of a type.
-
-    Raises:
-        TypeError: It is none.
-        OverflowError: It is a whole number that no float holds.
-    """
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        value = value.item()
-    if origin is typing.Literal:
-        if any(type(value) is type(each) and value == each for each in inner):
-            return value
-    elif origin in (typing.Union, types.UnionType):
-        for each in inner:
-            with contextlib.suppress(TypeError):
-                return _taken(value, each)
-    elif origin is tuple and isinstance(value, list | tuple):
-        kinds = inner[:1] * len(value) if Ellipsis in inner else inner
-        if len(kinds) == len(value):
-            return tuple(map(_taken, value, kinds))
-    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    elif kind is str and isinstance(value, os.PathLike):
-        return os.fspath(value)
-    elif kind not in (float, int) and origin is not tuple and isinstance(value, origin or kind):
-        return value
-    raise TypeError
-
-
 def check_least(settings: object, least: float, *names: str) -> None:
     """Make sure that settings are not below a number.
 
@@ -212,6 +131,17 @@ def check_least(settings: object, least: float, *names: str) -> None:
             raise ConfigError(f"{name} must be {least:g} or more, found {getattr(settings, name)}")
 
 
+def check_most(settings: object, most: float, *names: str) -> None:
+    """Make sure that settings are not above a number.
+
+    Raises:
+        ConfigError: One is, with its name.
+    """
+    for name in names:
+        if getattr(settings, name) > most:
+            raise ConfigError(f"{name} must be {most:,} or less, found {getattr(settings, name)}")
+
+
 def check_shares(settings: object, *names: str) -> None:
     """Make sure that settings are within 0..1.
 
@@ -221,6 +151,20 @@ def check_shares(settings: object, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) <= 1:
             raise ConfigError(f"{name} must be in 0..1, found {getattr(settings, name)}")
+
+
+HEAVIEST = 1_000_000
+"""What a loss may weigh: beyond it losses and gradients leave float32."""
+
+
+def check_schedule(settings: object) -> None:
+    """Make sure that a method's steps can be computed: its learning rate, and its images of each identity.
+
+    Raises:
+        ConfigError: One is beyond what any training can use, with its name.
+    """
+    check_most(settings, 10, "learning_rate")
+    check_most(settings, 1_024, "images")
 
 
 def check_parts(identities: int, parts: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from resight.data.crops import Crops, images_of, load_crops
 from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
-from resight.errors import check_given
-from resight.files import write_atomically
+from resight.errors import check_given, counted
+from resight.files import printable
 from resight.models.encoder import ENCODER, Encoder, EncoderSettings
 from resight.models.folding import folded
 from resight.progress import progress
-from resight.records import Features, Floats, ImageTable, Ints
+from resight.records import Features, Floats, ImageTable
+from resight.vectors import keep_vectors, kept_vectors, vectors_path
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ def extract(
             and the log says how many.
         devices: Where to compute; each process does its share.
         flip: Whether to add the features of the mirrored images.
-        cache: A folder where vectors are kept, keyed by encoder, images and how they are computed.
+        cache: A folder where vectors are kept, see `resight.vectors`.
 
     Returns:
         ``(N, D)`` float32 unit vectors.
@@ -78,26 +76,26 @@ def extract(
         table, size = images.table, images.size
     path = None
     if cache is not None:
-        path = Path(cache) / f"{_key(table, identity, size, flip, devices.precision('inference'))}.safetensors"
+        path = vectors_path(Path(cache), table, f"{identity} {size} {flip} {devices.precision('inference')}")
         # The first process looks for all: where it found the file and another did not, that one would wait for ever.
-        kept = devices.broadcast(_read(path) if devices.rank == 0 else None)
+        kept = devices.broadcast(kept_vectors(path, len(table), encoder.dim) if devices.rank == 0 else None)
         if kept is not None:
             vectors, rows = kept
             if len(rows) < len(table):
                 logger.warning(
-                    "%d of %d images could not be read when %s was made", len(table) - len(rows), len(table), path
+                    "%d of %d images could not be read when %s was made",
+                    len(table) - len(rows),
+                    len(table),
+                    printable(path),
                 )
             return Features(table[rows], vectors, identity)
     crops = load_crops(images, size) if isinstance(images, ImageTable) else images
     where = devices.describe()
-    logger.info("embedding %d images in %s on %s", len(crops), where["inference"], where["device"])
+    logger.info("embedding %s in %s on %s", counted(len(crops), "image"), where["inference"], where["device"])
     vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
         rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))
-        try:
-            write_atomically(path, save({"vectors": vectors, "rows": rows}))
-        except OSError as error:  # a full disk: the vectors are here all the same
-            logger.warning("the vectors are not kept: %s %s", path, error.strerror)
+        keep_vectors(path, vectors, rows)
     return Features(crops.table, vectors, identity)
 
 
@@ -192,27 +190,3 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     if devices.world > 1:  # a process alone spares its GPU the memory
         joined = devices.gather_rows(joined.to(devices.device), len(crops)).cpu()
     return joined.numpy()
-
-
-def _key(table: ImageTable, encoder: str, size: tuple[int, int], flip: bool, precision: str) -> str:
-    digest = hashlib.sha256(f"{encoder} {size} {flip} {precision}".encode())
-    for name in table.paths.tolist():
-        try:
-            status = Path(name).stat()
-            state = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
-            state = "absent"
-        # The repr, because a name may hold bytes that are no UTF-8, or a line's end.
-        digest.update(f"{name!r} {state}\n".encode())
-    return digest.hexdigest()[:32]
-
-
-def _read(path: Path) -> tuple[Floats, Ints] | None:
-    try:
-        kept = load_file(path)
-        return kept["vectors"], kept["rows"]
-    except FileNotFoundError:
-        return None
-    except (OSError, SafetensorError, KeyError) as error:
-        logger.warning("ignoring a damaged file of cached vectors, %s (%s)", path, error)
-        return None

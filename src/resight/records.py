@@ -210,17 +210,24 @@ class PseudoLabels:
         labels: ``(N,)`` int64 in ``0..C-1``, or ``-1`` for an image outside every cluster.
         eps: The distance threshold that was used.
         quality: Named numbers: clusters, outlier share, and against true people where they are known.
+        margins: ``(N,)`` float32, by how much each image is more like its own cluster than like the next one; nan
+            outside every cluster. Empty where nobody asked (`resight.numerics.margins.margins`).
 
     Raises:
-        DataError: The labels are not one column.
+        DataError: The labels are not one column, or the margins are of another length.
     """
 
     labels: Ints
     eps: float
     quality: Mapping[str, float] = field(default_factory=dict)
+    margins: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _kept(id_column(self.labels, "labels")))
+        margins = _kept(real_numbers(self.margins, "margins").astype(np.float32))
+        if margins.shape not in ((0,), self.labels.shape):
+            raise DataError(f"margins must be one number a label, {self.labels.shape}, found {margins.shape}")
+        object.__setattr__(self, "margins", margins)
 
     def __len__(self) -> int:
         return len(self.labels)

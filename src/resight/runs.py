@@ -7,36 +7,48 @@ metrics.jsonl      one line an epoch
 log.txt            what the run said
 last.safetensors   all that is needed to go on: replaced after each epoch, atomically
 encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
+clusters.csv       which image was in which cluster in the epoch of encoder-best, where a method clusters
 report.json, report.html
+warnings.json      the warnings of all its sessions
 ```
+
+The checkpoint is what counts. It is written before the encoders, and holds the digests of both, of the lines of metrics
+and of the images: a run goes on only where all of these are as they were.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import math
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-import yaml
 from torch import Tensor
 
-from resight.checkpoints import dump_state, load_state
+from resight.checkpoints import Stateful, dump_state, load_state, put_back, tensors_of
+from resight.claims import differences
 from resight.config import dotted
-from resight.errors import RunError
-from resight.files import expanded, locked, printable, write_atomically
+from resight.data.clusters import CLUSTERS
+from resight.errors import ConfigError, RunError
+from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
+from resight.history import Line, history_digest, read_history, write_history
+from resight.meters import Meter
 from resight.models.encoder import Encoder
+from resight.records import PseudoLabels
+from resight.sealed import MOST, finite
+from resight.yaml_files import parse_yaml, read_yaml
 
 logger = logging.getLogger(__name__)
+
+WARNINGS = "warnings.json"
+"""Where a run folder keeps what its sessions warned of."""
 
 FILES = (
     "config.yaml",
@@ -48,18 +60,12 @@ FILES = (
     "encoder-best.safetensors",
     "report.json",
     "report.html",
+    CLUSTERS,
+    WARNINGS,
 )
 """What a run folder holds, as said above."""
 
-
-class Stateful(Protocol):
-    """Something whose state can be saved and put back."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give the state."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Put a state back."""
+ELSEWHERE = "put a copy back, or start in another folder with --run"
 
 
 class Method(Protocol):
@@ -68,6 +74,10 @@ class Method(Protocol):
     @property
     def encoder(self) -> Encoder:
         """What is evaluated, exported and served."""
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters that stand in for people in the epoch in hand; None where people are known by name."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -90,17 +100,23 @@ class Run:
         folder: Where it lies; made if absent.
         seed: The seed of the run.
         writes: Whether this process writes (of several, only the first does).
+
+    Attributes:
+        name: The folder, as it is printed.
+        images: The identity of the images that it learns from and is scored on (`resight.data.content`); empty where it
+            is not known.
     """
 
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
         self.folder, self.seed, self.writes = expanded(folder), seed, writes
-        self._sums: dict[str, float] = {}
-        self._unread: Mapping[str, Tensor] | None = None  # of the last step
-        self._first: tuple[float, int] | None = None  # when the epoch's first step was done, and its images
-        self._last = 0.0
-        self._steps = 0
-        self._images = 0
-        self._start = time.monotonic()
+        self._meter = Meter()
+        self.name = printable(self.folder)
+        self.images = ""
+        self._handle = -1  # the open folder, while it is ours alone
+        self._lines: list[Line] | None = None  # what is known of the epochs, once it has been read
+        self._encoders: dict[str, str] = {}  # the digests of the files of encoders
+        self._moved = ""  # what is said where the data lie elsewhere, and may be other ones
+        self._settings = ""
         try:
             str(self.folder).encode()
         except UnicodeEncodeError as error:  # files of weights are read by libraries that take no other names
@@ -121,15 +137,17 @@ class Run:
         if not self.writes:
             yield
             return
-        with locked(self.folder) as ours:
-            if not ours:
+        with locked(self.folder) as handle:
+            if handle is None:
                 raise RunError(
-                    f"another process is training in {self.folder}: wait until it has ended, or give another folder"
+                    f"another process is training in {self.name}: wait until it has ended, or give another folder"
                 )
-            # What a kill left half written beside the files it was to replace.
-            for rest in self.folder.glob(f".{'[0-9a-f]' * 16}.part"):
-                rest.unlink()
-            yield
+            tidy(self.folder)
+            self._handle = handle
+            try:
+                yield
+            finally:
+                self._handle = -1
 
     def claim(self, settings: str) -> None:
         """Write the settings into the folder, or make sure that they are those of the run that lies there.
@@ -140,54 +158,63 @@ class Run:
         Raises:
             RunError: What lies there is of something else, of other settings, or has nothing to go on from.
         """
-        path, new = self.folder / "config.yaml", dict(dotted(yaml.safe_load(settings)))
-        there = [name for name in FILES if (self.folder / name).exists()]
-        begun, models = self.checkpoint_path.is_file(), [name for name in there if name.startswith("encoder-")]
-        if path.is_file():
+        path, new = self.folder / "config.yaml", dict(dotted(parse_yaml(settings, "the settings")))
+        there = self._found()
+        begun, models = self.checkpoint_path.name in there, [name for name in there if name.startswith("encoder-")]
+        if path.name in there:
             try:
-                old = dict(dotted(yaml.safe_load(path.read_text(encoding="utf-8"))))
-            except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-                raise RunError(f"{path} is damaged: put it back, or start in another folder with --run") from error
+                old = dict(dotted(read_yaml(path)))
+            except (ConfigError, OSError) as error:
+                raise RunError(f"{printable(path)} is damaged ({printable(error)}): {ELSEWHERE}") from error
             if not {"run", "seed", "variant"} <= set(old):
-                raise RunError(f"{path} is no run's, and would be replaced: give another folder with --run")
+                raise RunError(f"{printable(path)} is no run's, and would be replaced: give another folder with --run")
             if begun or models:
                 self._compare(old, new)
         elif there:
             raise RunError(
-                f"{self.folder} holds {there[0]} but no config.yaml of a run that could go on: give another folder "
-                "with --run"
+                f"{self.name} holds {there[0]} but no config.yaml of a run that could go on: give another "
+                "folder with --run"
             )
         # A kill as the first epoch is saved leaves its encoder too; that is made again.
         if models and not begun and (len(self.metrics()) > 1 or "report.json" in there):
             raise RunError(
-                f"{self.folder} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
+                f"{self.name} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
                 "folder with --run"
             )
-        self.write("config.yaml", settings)
+        self._settings = settings
+        if not self._moved:
+            self.write(path.name, settings)
+
+    def _found(self) -> list[str]:
+        """Name the files of a run that are there.
+
+        Raises:
+            RunError: One of them is a folder, a pipe, or a link to nothing.
+        """
+        there = [name for name in FILES if os.path.lexists(self.folder / name)]
+        for name in there:
+            if not (self.folder / name).is_file():
+                raise RunError(f"{printable(self.folder / name)} is no file, as a run's is: {ELSEWHERE}")
+        return there
 
     def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         """Make sure that a run of the old settings may go on with the new ones."""
         if set(old) != set(new):
-            raise RunError(f"{self.folder} holds a run of another method or version: give another folder with --run")
-        # More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved;
-        # all else would make it another run.
-        free = {"run", "device.threads"} | (set() if new.get("schedule") == "cosine" else {"epochs"})
-        changed = [
-            f"{name} was {old[name]}, now {value}"
-            for name, value in new.items()
-            if name not in free and old[name] != value and not _same_place(name, old[name], value)
-        ]
+            raise RunError(f"{self.name} holds a run of another method or version: give another folder with --run")
+        changed, moved = differences(old, new)
+        refusal = (
+            f"{self.name} holds a run with other settings ({'; '.join([*changed, *moved][:3])}): give the "
+            "same settings to continue it, or another folder with --run"
+        )
         if changed:
-            raise RunError(
-                f"{self.folder} holds a run with other settings ({'; '.join(changed[:3])}): give the same settings to "
-                "continue it, or another folder with --run"
-            )
+            raise RunError(refusal)
+        self._moved = refusal if moved else ""
         if old["device.threads"] != new["device.threads"]:
             logger.warning("the number of threads has changed: from here on numbers may differ in their last digits")
         done = len(self.metrics())
         if new["epochs"] < done:
             raise RunError(
-                f"{self.folder} has {done} epochs already: ask for so many or more, or give another folder with --run"
+                f"{self.name} has {done} epochs already: ask for so many or more, or give another folder with --run"
             )
 
     @property
@@ -195,17 +222,9 @@ class Run:
         """The file that a killed run continues from."""
         return self.folder / "last.safetensors"
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """Read the epochs so far; from a damaged line on, such as one that a kill cut short, they are left out."""
-        path = self.folder / "metrics.jsonl"
-        lines: list[dict[str, Any]] = []
-        for text in path.read_bytes().splitlines() if path.is_file() else []:
-            try:
-                line = json.loads(text)
-                lines.append({**line, "epoch": int(line["epoch"])})
-            except (ValueError, TypeError, KeyError):
-                break
-        return lines
+    def metrics(self) -> list[Line]:
+        """Give the epochs so far, as they were logged here, or as the file holds them up to a damaged line."""
+        return read_history(self.folder / "metrics.jsonl") if self._lines is None else list(self._lines)
 
     def resume(self, method: Method) -> int:
         """Put the last checkpoint back, if there is one.
@@ -214,127 +233,165 @@ class Run:
             The epoch to go on with; 0 for a new run.
 
         Raises:
-            RunError: The checkpoint is damaged, or of another method or other images.
+            RunError: The checkpoint or what goes with it is damaged, or of another method or other images.
         """
         if not self.checkpoint_path.is_file():
             if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
-                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors"):
+                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors", CLUSTERS):
                     (self.folder / name).unlink(missing_ok=True)
+            self._lines = []
             return 0
         state = load_state(self.checkpoint_path)
-        missing = set(method.parts) ^ set(state) - {"epoch"}
+        missing = set(method.parts) ^ set(state) - {"epoch", "run"}
         if missing:
             raise RunError(
-                f"the checkpoint in {self.folder} is of another method or version ({', '.join(sorted(missing))} "
-                "differ): start in a new folder"
+                f"the checkpoint in {self.name} is of another method or version "
+                f"({printable(', '.join(map(str, missing)))} differ): start in a new folder"
             )
+        epoch = _epoch_of(state, self.checkpoint_path) + 1
+        kept = state.get("run", {})
+        lines = self._history(epoch, kept.get("history", ""))
         for name, part in method.parts.items():
-            try:
-                part.load_state_dict(state[name])
-                if isinstance(part, torch.optim.Optimizer):
-                    _lay_out(part)
-            except (RuntimeError, ValueError, KeyError) as error:
-                raise RunError(
-                    f"'{name}' of the checkpoint in {self.folder} does not fit ({' '.join(str(error).split())}): it is "
-                    "of other settings or images; start in a new folder"
-                ) from error
-        epoch = int(state["epoch"]) + 1
-        # An epoch that was logged but not saved is done again, so its line goes.
-        kept = [line for line in self.metrics() if line["epoch"] < epoch]
+            self._put_back(name, part, state[name])
+        self._check_images(kept.get("images", ""))
         if self.writes:
-            self._write_metrics(kept)
-        logger.info("%s goes on after epoch %d", self.folder, epoch)
+            # An epoch that was logged but not saved is done again, so its line goes.
+            self._write("metrics.jsonl", write_history(lines))
+            if self._moved:
+                self.write("config.yaml", self._settings)
+        self._lines = lines
+        self._check_encoders(method, kept.get("encoders", {}))
+        logger.info("%s goes on after epoch %d", self.name, epoch)
         return epoch
+
+    def _put_back(self, name: str, part: Stateful, state: Any) -> None:
+        try:
+            put_back(part, state)
+        except ValueError as error:
+            raise RunError(
+                f"'{name}' of the checkpoint in {self.name} does not fit ({printable(error)}): it is of other settings "
+                "or images; start in a new folder"
+            ) from error
+
+    def _check_images(self, before: str) -> None:
+        """Make sure that the run goes on with the images that it began with."""
+        if self._moved and not before:
+            raise RunError(self._moved)
+        if before and self.images and before != self.images:
+            raise RunError(
+                f"the images are not those that the run in {self.name} began with, or what is known of them "
+                "has changed (cameras, people): a run does not go on with other images; put them back, or start in "
+                "another folder with --run"
+            )
+
+    def _history(self, epochs: int, digest: str) -> list[Line]:
+        """Read the lines of the epochs that are saved.
+
+        Raises:
+            RunError: One is missing, or they are not those that were written.
+        """
+        path, lines = self.folder / "metrics.jsonl", read_history(self.folder / "metrics.jsonl")[:epochs]
+        if len(lines) < epochs:
+            raise RunError(
+                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of "
+                f"numbers, and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
+            )
+        if digest and digest != history_digest(lines):
+            raise RunError(f"{printable(path)} is damaged: its numbers are not those that were written: {ELSEWHERE}")
+        return lines
+
+    def _check_encoders(self, method: Method, digests: Mapping[str, str]) -> None:
+        """Make sure that the encoders are those that were saved; what the checkpoint holds is written again."""
+        content = method.encoder.dump() if digests else b""
+        for which, digest in digests.items():
+            path = self.folder / f"encoder-{which}.safetensors"
+            if _digest_of(path) == digest:
+                continue
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise RunError(f"{printable(path)} is missing or damaged: {ELSEWHERE}")
+            self._write(path.name, content)
+        self._encoders = dict(digests)
 
     def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
 
-        They are read when the next step's come, so that nobody waits for a GPU that still computes them.
-
         Raises:
             RunError: A value of the step before is nan or infinite.
         """
-        self._read()
-        self._unread = values
-        self._images += images
-        self._last = time.monotonic()
-        self._first = self._first or (self._last, images)
+        self._meter.add(values, images=images)
 
-    def _read(self) -> None:
-        if self._unread is None:
-            return
-        for name, value in self._unread.items():
-            number = float(value)
-            if not math.isfinite(number):
-                raise RunError(
-                    f"{name} became {number} at step {self._steps} of the epoch: lower the learning rate, or train in "
-                    "float32 (--device.training float32); the last checkpoint is whole"
-                )
-            self._sums[name] = self._sums.get(name, 0.0) + number
-        self._unread = None
-        self._steps += 1
-
-    def log(self, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
+    def log(self, epoch: int, values: Mapping[str, float]) -> Line:
         """Close the epoch: its mean losses, its speed and the given values become a line of metrics.
 
         Raises:
             RunError: A loss of the last step is nan or infinite.
         """
-        self._read()
-        means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
-        now = time.monotonic()
-        line = {"epoch": epoch, **means, **values, **self._speed(), "seconds": round(now - self._start, 3)}
-        self._sums, self._steps, self._images, self._first, self._start = {}, 0, 0, None, now
-        if self.writes:
-            self._write_metrics([*self.metrics(), line])
+        means, speed = self._meter.close()
+        line = {"epoch": epoch, **means, **values, **speed}
+        self._lines = [*self.metrics()[:epoch], line]
+        self._write("metrics.jsonl", write_history(self._lines))
         return line
 
-    def _speed(self) -> dict[str, float]:
-        """Give the images a second of training; the first step, which warms up, does not count."""
-        if self._first is None or self._steps < 2:
-            return {}
-        start, size = self._first
-        return {"images_per_second": round((self._images - size) / max(self._last - start, 1e-9), 2)}
+    def check(self, method: Method) -> None:
+        """Make sure that all that would be saved is finite.
+
+        Raises:
+            RunError: A weight, a statistic or an average became nan or infinite.
+        """
+        for name, part in method.parts.items():
+            if not all(map(finite, tensors_of(part.state_dict()))):
+                raise RunError(
+                    f"numbers of '{name}' became nan or infinite in the epoch, which is not saved: lower the learning "
+                    "rate, or train in float32 (--device.training float32); an earlier checkpoint is whole"
+                )
 
     def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
-        """Save all that is needed to go on after this epoch, and the encoder."""
+        """Save all that is needed to go on after this epoch, and the encoder.
+
+        Raises:
+            RunError: It is not finite; what was saved before stays.
+        """
+        self.check(method)
         if not self.writes:
             return
-        if best:
-            method.encoder.save(self.folder / "encoder-best.safetensors")
-        method.encoder.save(self.folder / "encoder-last.safetensors")
+        content = method.encoder.dump()
+        names = ["last", "best"] if best else ["last"]
+        self._encoders |= dict.fromkeys(names, hashlib.sha256(content).hexdigest())
         state = {name: part.state_dict() for name, part in method.parts.items()}
-        write_atomically(self.checkpoint_path, dump_state({**state, "epoch": epoch}))
+        kept = {"encoders": self._encoders, "history": history_digest(self.metrics()), "images": self.images}
+        self._write(self.checkpoint_path.name, dump_state({**state, "epoch": epoch, "run": kept}))
+        for which in names:
+            self._write(f"encoder-{which}.safetensors", content)
 
     def write(self, name: str, content: Mapping[str, Any] | str) -> None:
         """Write a file of the folder, atomically; a mapping becomes JSON."""
-        if self.writes:
-            text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str) + "\n"
-            write_atomically(self.folder / name, text)
+        text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str) + "\n"
+        self._write(name, text)
 
-    def _write_metrics(self, lines: list[dict[str, Any]]) -> None:
-        write_atomically(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-
-
-def _same_place(name: str, old: Any, new: Any) -> bool:
-    """Say whether a setting of paths names the same ones in another way."""
-    if name not in ("data", "source", "start"):
-        return False
-    separator = "," if name == "start" else "="
-    texts = [str(text).split(separator) for text in (old, new)]
-    first, second = ([os.path.realpath(expanded(piece)) for piece in pieces if piece] for pieces in texts)
-    return first == second
+    def _write(self, name: str, content: bytes | str) -> None:
+        if not self.writes:
+            return
+        gone = not is_open(self._handle, self.folder)
+        if gone or (self._settings and not (self.folder / "config.yaml").is_file() and name != "config.yaml"):
+            raise RunError(
+                f"{self.name} was removed, renamed or emptied while this run was writing to it: nothing more "
+                "is written; start again, with --run if it has another name now"
+            )
+        write_atomically(self.folder / name, content, parents=False)
 
 
-def _lay_out(optimiser: torch.optim.Optimizer) -> None:
-    """Lay an optimiser's averages out in memory as their parameters are, which its fast ways ask for.
+def _epoch_of(state: Mapping[str, Any], path: Path) -> int:
+    epoch = state.get("epoch")
+    if type(epoch) is not int or epoch < 0 or not isinstance(state.get("run", {}), dict):
+        raise RunError(f"{printable(path)} is damaged: its epoch is no whole number from 0: {ELSEWHERE}")
+    return epoch
 
-    A file holds them row by row, and convolutions have their channels last.
-    """
-    for parameter, averages in optimiser.state.items():
-        for name, value in averages.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                averages[name] = torch.empty_like(parameter).copy_(value)
+
+def _digest_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_regular(path, MOST)).hexdigest()
+    except (OSError, ValueError):
+        return ""
 
 
 def environment() -> dict[str, Any]:

@@ -85,7 +85,8 @@ def embed(
 
 def about(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
     """Give what a report must say of its data: the set, its notes, and of tracklets how they became vectors."""
-    known: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": "; ".join(dataset.notes)}
+    notes = "; ".join(filter(None, (dataset.unofficial, *dataset.notes)))
+    known: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": notes}
     return known | ({"tracklet": dataclasses.asdict(tracklet)} if dataset.unit == "tracklets" else {})
 
 

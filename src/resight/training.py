@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,25 +16,46 @@ import numpy as np
 import torch
 
 from resight.config import read_settings, write_settings
+from resight.data.clusters import CLUSTERS, Clusters, clusters_csv, read_clusters
+from resight.data.content import content_digest
 from resight.data.crops import fits_memory, load_crops, open_crops
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import DATASET, Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, check_given, check_least, check_types, nearest, shown
-from resight.files import expanded
+from resight.errors import ConfigError, check_given, check_least, nearest
+from resight.files import check_apart, expanded
 from resight.methods import METHODS
 from resight.models.backbones import build_backbone
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.progress import progress
-from resight.records import Features, Report
+from resight.records import Features, ImageTable, Report
 from resight.runs import Method, Run, environment
 from resight.scoring import scorer
+from resight.values import check_types
 
 logger = logging.getLogger(__name__)
 
 BUILD = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
 """What an encoder is built by: these settings of one that a run starts from stay as they are."""
+
+
+FIRST = (
+    "data",
+    "source",
+    "config",
+    "run",
+    "start",
+    "epochs",
+    "identities",
+    "images",
+    "cluster.eps",
+    "encoder.backbone",
+    "encoder.weights",
+    "validation_people",
+    "device.accelerator",
+)
+"""The settings that whoever trains needs first, as far as the method has them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,11 @@ class TrainSettings:
     Attributes:
         data: The data set: `name=PATH` or a path; see `resight data info`.
         source: A second, labelled data set that methods which adapt from one to the other start from; empty for none.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         run: The run folder; the same command continues a run that was killed.
         seed: Of everything that is drawn.
         variant: `code` is the reading of the released code, `thesis` the text to the letter. It decides the method's
@@ -75,6 +101,8 @@ class TrainSettings:
 
     data: str = ""
     source: str = ""
+    layout: str = ""
+    pattern: str = ""
     run: str = "runs/last"
     seed: int = 1
     variant: Literal["code", "thesis"] = "code"
@@ -109,6 +137,7 @@ class Trained:
         problems: Images that could not be read, with the reason.
         queries: The queries' vectors by the best encoder, where the data set can be scored.
         gallery: The gallery's vectors by the best encoder, likewise.
+        clusters: The clusters that the best epoch learnt from; None where people were known by name.
         writes: Whether this process is the one that writes; of several, only the first.
     """
 
@@ -119,6 +148,7 @@ class Trained:
     problems: tuple[tuple[str, str], ...]
     queries: Features | None = None
     gallery: Features | None = None
+    clusters: Clusters | None = None
     writes: bool = True
 
 
@@ -160,10 +190,14 @@ def train(
     starts = _starts(options.start)
     _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
     if source is None and options.source:
-        source = load_dataset(*parse_spec(options.source))
+        told = folder_settings(options.layout, options.pattern, options.data, options.source)
+        source = open_dataset(options.source, told)
     devices = Devices(options.device)
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)
+    for data in (dataset, source):
+        if data is not None:
+            check_apart(expanded(options.run), data.root)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
     with run.alone():
         given: dict[str, Any] = {}
@@ -180,6 +214,8 @@ def train(
         images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
         if source is not None:
             given["source"] = load_crops(source.train, settings.encoder.size)
+        tables = [images.table, dataset.query, dataset.gallery, *([] if source is None else [source.train])]
+        run.images = devices.broadcast(content_digest(*tables) if devices.rank == 0 else "")
         seed_epoch(options.seed, 0)
         method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
         run.write(
@@ -197,6 +233,7 @@ def train(
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
+            kept=lambda trained: _keep_clusters(run, trained, images.table, dataset.names),
         )
         devices.barrier()
         chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
@@ -207,7 +244,16 @@ def train(
             reports["best"] = best
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
         problems = images.problems + (given["source"].problems if source is not None else ())
-        return Trained(run.folder, chosen, reports, tuple(run.metrics()), problems, queries, gallery, run.writes)
+        clusters = None if method.clusters is None else read_clusters(run.folder / CLUSTERS, images.table)
+        metrics = tuple(run.metrics())
+        return Trained(run.folder, chosen, reports, metrics, problems, queries, gallery, clusters, run.writes)
+
+
+def _keep_clusters(run: Run, method: Method, table: ImageTable, names: Mapping[str, Sequence[str]]) -> None:
+    """Write down the clusters that an epoch learnt from."""
+    found = method.clusters
+    if found is not None:
+        run.write(CLUSTERS, clusters_csv(Clusters(table, found.labels, found.margins), names))
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:
@@ -228,9 +274,8 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
     for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
         check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
-    options, settings = read_settings(
-        arguments, [TrainSettings, kind], program=f"resight train {method}", variants=variants
-    )
+    program, classes = f"resight train {method}", [TrainSettings, kind]
+    options, settings = read_settings(arguments, classes, program=program, variants=variants, first=FIRST)
     return settings, options
 
 
@@ -239,24 +284,6 @@ def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
     return METHODS[name]
-
-
-def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
-    """Read the encoder of a run folder, or of a file.
-
-    Args:
-        path: A run folder or a ``.safetensors`` file.
-        which: Of a run folder, the best epoch or the last.
-
-    Raises:
-        ConfigError: The path is none, or the epoch neither.
-        WeightsError: There is no encoder.
-    """
-    check_given("path", path, (str, os.PathLike), "a run folder, or a file of an encoder")
-    if which not in ("best", "last"):
-        raise ConfigError(f"which must be best or last, found {shown(which)}")
-    path = expanded(path)
-    return Encoder.load(path / f"encoder-{which}.safetensors" if path.is_dir() else path)
 
 
 def fit(
@@ -268,6 +295,7 @@ def fit(
     evaluate: Callable[[Method], Report] | None = None,
     eval_every: int = 0,
     select: Select | None = None,
+    kept: Callable[[Method], None] | None = None,
 ) -> None:
     """Train a method for some epochs, going on where the run folder stopped.
 
@@ -280,17 +308,22 @@ def fit(
         eval_every: How often; 0 never.
         select: How the best epoch is told; an epoch without a number is the best only until one has a number. Without
             it the last epoch is the best.
+        kept: Called after an epoch that is the best so far, before it is saved.
     """
     for epoch in range(run.resume(method), epochs):
         seed_epoch(run.seed, epoch)
         for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}", total=iterations):
             run.meter(method.step(batch), images=len(batch))
         values = method.end_epoch()
+        run.check(method)  # before it is scored, which says less
         if evaluate is not None and eval_every and (epoch + 1) % eval_every == 0:
             values |= evaluate(method).scores
         line = run.log(epoch, values)
         logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _left(line, epochs - epoch - 1))
-        run.checkpoint(epoch, method, best=_is_best(run.metrics(), line, select))
+        best = _is_best(run.metrics(), line, select)
+        if best and kept is not None:
+            kept(method)
+        run.checkpoint(epoch, method, best=best)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
@@ -303,9 +336,8 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 def _stability(line: Mapping[str, Any]) -> float | None:
     """Give how far an epoch's clusters can be trusted, without labels; None in an epoch without a predecessor."""
-    if "stability" not in line:
-        return None
-    return float(line["stability"]) * (1 - float(line["outlier_share"]))
+    stability, outliers = line.get("stability"), line.get("outlier_share")
+    return None if stability is None or outliers is None else float(stability) * (1 - float(outliers))
 
 
 def _score(line: Mapping[str, Any]) -> float | None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from PIL import Image
 
 from resight.cli.evaluate import ranking
 from resight.cli.main import main
+from resight.cli.train import _Log
 from resight.devices import Devices
 from resight.errors import ResightError
 from resight.evaluation import evaluate
@@ -76,6 +78,33 @@ def test_the_same_command_again_changes_nothing(run):
     assert (folder / "last.safetensors").read_bytes() == before
 
 
+def test_the_page_of_a_run_shows_its_clusters_and_says_where_their_table_is(run, capsys):
+    folder, command = run
+    assert main(command) == 0
+    assert str(folder / "clusters.csv") in capsys.readouterr().out
+    assert "Clusters to look at" in (folder / "report.html").read_text()
+    assert len((folder / "clusters.csv").read_text().splitlines()) > 16
+
+
+def test_the_log_remembers_the_warnings_of_earlier_sessions(tmp_path):
+    said = (["one", "two", "two"], ["two", "three"], [])
+    for messages in said:
+        log = _Log()
+        logger = logging.Logger("a run")
+        logger.addHandler(log)
+        logger.info("no warning")
+        logger.warning("before the folder is the run's")
+        log.open(tmp_path)
+        for message in messages:
+            logger.warning(message)
+        log.close()
+    assert log.warnings == ["before the folder is the run's", "one", "two", "three"]
+    (tmp_path / "warnings.json").write_text('{"not": "a list"}')
+    log.open(tmp_path)
+    log.close()
+    assert log.warnings[0] == "before the folder is the run's"
+
+
 def test_other_settings_in_the_same_folder_are_refused(run, capsys):
     folder, command = run
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -128,14 +157,17 @@ def test_the_page_ranks_as_the_scores_do():
     assert first[False] != right.argmax(1).tolist()
 
 
-def test_search_finds_the_image_itself_first(run, people, tmp_path, capsys):
+def test_search_finds_a_copy_of_the_image_first(run, people, tmp_path, capsys):
     folder, _ = run
     image = sorted((people / "bounding_box_test").glob("0*.jpg"))[-1]
+    copy = shutil.copy(image, tmp_path / "copy.jpg")
     strip = tmp_path / "strip.png"
-    words = ["search", str(image), f"--data=folder={people / 'bounding_box_test'}", f"--encoder={folder}"]
+    words = ["search", str(copy), f"--data=folder={people / 'bounding_box_test'}", f"--encoder={folder}"]
     capsys.readouterr()
     assert main([*words, "-k", "3", "--json", f"--strip={strip}"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["query"] == str(copy)
+    found = answer["results"]
     assert len(found) == 3
     assert Path(found[0]["path"]).name == image.name
     assert found[0]["similarity"] == pytest.approx(1, abs=1e-3)
@@ -158,7 +190,7 @@ def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
 def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
     image = next((people / "query").iterdir())
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
-    for place in ("scoring", "cli.search"):
+    for place in ("scoring", "cli.searching"):
         monkeypatch.setattr(f"resight.{place}.extract", lambda *_, **__: None)
     for command, word in (("evaluate", str(run[0])), ("search", str(image))):
         assert main([command, word, f"--data=market1501={people}"]) == 0
@@ -196,6 +228,44 @@ def test_every_command_prints_its_settings_and_does_nothing(words, key, tmp_path
     assert main([*words, "--print_config"]) == 0
     assert key in yaml.safe_load(capsys.readouterr().out)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_folders_are_can_be_said(tmp_path, capsys):
+    for person in ("anna", "bert"):
+        for camera in "xy":
+            (tmp_path / person / camera).mkdir(parents=True)
+            Image.new("RGB", (8, 16)).save(tmp_path / person / camera / "1.jpg")
+
+    def counted(*flags):
+        assert main(["data", "info", f"folder={tmp_path}", "--json", *flags]) == 0
+        train = json.loads(capsys.readouterr().out)["splits"]["train"]
+        return train["people"], len(train["cameras"])
+
+    assert counted("--layout", "person/camera") == (2, 2)
+    assert counted("--layout", "-/camera") == (0, 2), "a value that begins like a flag"
+    assert counted("--pattern", "^(?P<person>[^/]+)/(?P<camera>[^/]+)") == (2, 2)
+    assert counted("--layout=none") == (0, 1)
+    for words in (["data", "verify", f"market1501={tmp_path}"], ["evaluate", f"--data=market1501={tmp_path}"]):
+        assert main([*words, "--layout=camera"]) == 2
+        assert "--layout says how a folder of crops is read" in capsys.readouterr().err
+
+
+def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
+    class StopError(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise StopError
+
+    (tmp_path / "cam1").mkdir()
+    Image.new("RGB", (16, 8)).save(tmp_path / "cam1" / "1.jpg")
+    monkeypatch.setattr("resight.cli.train.train", stop)
+    with pytest.raises(StopError), caplog.at_level("INFO", logger="resight"):
+        main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
+    said = {record.message: record.levelname for record in caplog.records}
+    assert said["train: all images are from one camera; nothing can be learnt across cameras"] == "WARNING"
+    assert any("sub-folders are taken for cameras" in text for text in said)
+    assert any("these look like whole frames" in text for text in said)
 
 
 def test_drawn_people_can_be_read_as_the_command_says(tmp_path, monkeypatch, capsys):
@@ -331,7 +401,7 @@ def test_a_demo_removes_nothing_of_yours(earlier_demo, drawn, monkeypatch, capsy
     ("words", "function", "goes_on"),
     [
         (["demo", "--folder=x"], "resight.cli.demo.synthesize", False),
-        (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.load_dataset", True),
+        (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.open_dataset", True),
     ],
 )
 def test_an_interrupt_promises_only_what_is_so(words, function, goes_on, tmp_path, monkeypatch, capsys):
@@ -381,9 +451,9 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "ise"], "did you mean 'ice'"),
         (["train", "ice"], "--data"),
         (["train", "ice", "--data=/nowhere"], "/nowhere"),
-        (["train", "ice", "--cluster.epss=1"], "did you mean 'cluster.eps'"),
+        (["train", "ice", "--cluster.epss=1"], "did you mean '--cluster.eps'"),
         (["train", "ice", "--config=sites"], "did you mean 'site'"),
-        (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean 'tracklet.pooling'"),
+        (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean '--tracklet.pooling'"),
         (["evaluate", "--data=x", "--tracklet.frames=0"], "must be 1 or more, found 0"),
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
@@ -415,8 +485,8 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):
 
 
 def test_the_recipes_that_come_along_can_be_read(capsys):
-    from resight.config import RECIPES
     from resight.methods import METHODS
+    from resight.recipe import RECIPES
 
     names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
     assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03np"} <= set(names)
@@ -461,7 +531,7 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     capsys.readouterr()
     assert main([*words, f"--run={tmp_path / 'adapted'}"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"clusters +│ +\d+ │ +\d+ │", shown)
+    assert re.search(r"clusters +│ +\d+ │ +\d+$", shown, re.M)
     assert "agreement with the epoch before" in shown
     assert "Without labels this proves nothing" in shown
     (search,) = [line for line in shown.splitlines() if line.startswith("resight search ")]
@@ -534,9 +604,9 @@ def not_yet(*_, **__):
 @pytest.mark.parametrize("place", ["", "a.jpg/strip.png"])
 def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypatch, capsys):
     target = shutil.copytree(crops, crops.parent / "elsewhere") / place
-    for module in ("search", "explain", "evaluate"):
-        monkeypatch.setattr(f"resight.cli.{module}.load_encoder", not_yet)
-    monkeypatch.setattr("resight.cli.data.load_dataset", not_yet)
+    for module in ("cli.searching", "cli.explain", "cli.evaluate"):
+        monkeypatch.setattr(f"resight.{module}.load_encoder", not_yet)
+    monkeypatch.setattr("resight.cli.data.open_dataset", not_yet)
     encoder, query, data = str(run[0]), str(crops / "a.jpg"), f"--data=folder={crops}"
     commands = [
         ["search", query, data, f"--encoder={encoder}", f"--strip={target}"],
@@ -599,8 +669,9 @@ def test_what_was_found_is_printed_even_where_its_picture_cannot_be_written(crop
 
 def test_search_names_cameras_and_people_as_the_table_does(crops, run, capsys):
     capsys.readouterr()
-    assert main(["search", str(crops / "a.jpg"), f"--data=folder={crops}", f"--encoder={run[0]}", "--json"]) == 0
-    first, second = json.loads(capsys.readouterr().out)
+    assert main(["search", str(crops), f"--data=folder={crops}", f"--encoder={run[0]}", "--json"]) == 0
+    of_a, of_b = (answer["results"] for answer in json.loads(capsys.readouterr().out))
+    (first,), (second,) = of_b, of_a
     assert (first["camera"], first["camera_id"], first["person"], first["person_id"]) == ("c1", 0, "anna", 0)
     assert (second["camera"], second["camera_id"]) == (None, -1)
 
@@ -635,7 +706,7 @@ def test_images_without_a_camera_are_no_camera(tmp_path, draw, capsys):
     draw(tmp_path, "a.jpg", "b.jpg")
     assert main(["data", "info", f"folder={tmp_path}"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"cameras +│ +0 ", shown)
+    assert re.search(r"cameras +│ +0$", shown, re.M)
     assert "no camera is known" in shown
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resight.cli.explain import joined_lists
+from resight.cli.explain import take_lists
 from resight.cli.main import main
 from resight.data.images import read_image
 from resight.data.transforms import to_float
@@ -122,7 +124,7 @@ def test_why_a_search_finds_what_it_finds(
     assert main(["explain", encoder, *words]) == 0
     explained = json.loads(capsys.readouterr().out)["results"]
     assert main(["search", query, data, f"--encoder={encoder}", "-k", "2", "--json"]) == 0
-    searched = json.loads(capsys.readouterr().out)
+    searched = json.loads(capsys.readouterr().out)[0]["results"]
     assert [each["path"] for each in explained] == [each["path"] for each in searched]
     for ours, theirs in zip(explained, searched, strict=True):
         assert ours["similarity"] == pytest.approx(theirs["similarity"], abs=1e-5)
@@ -150,9 +152,39 @@ def test_of_several_processes_one_writes(
 
 
 def test_flags_take_several_words() -> None:
-    assert joined_lists(["--images", "a b.jpg", "c.jpg", "--json"]) == ['--images=["a b.jpg", "c.jpg"]', "--json"]
-    assert joined_lists(["--parts=x", "-k", "2", "--parts"]) == ['--parts=["x"]', "-k", "2", "--parts=[]"]
-    assert joined_lists(["--query", "a.jpg", "--images"]) == ["--query", "a.jpg", "--images=[]"]
+    assert take_lists(["--images", "a b.jpg", "c.jpg", "--json"]) == ({"images": ("a b.jpg", "c.jpg")}, ["--json"])
+    assert take_lists(["--parts=x", "-k", "2", "--parts"]) == ({"parts": ("x",)}, ["-k", "2"])
+    assert take_lists(["--query", "a.jpg", "--images"]) == ({"images": ()}, ["--query", "a.jpg"])
+    assert take_lists(["run", "--parts=[x, y]", "a.jpg"]) == ({}, ["run", "--parts=[x, y]", "a.jpg"])
+
+
+def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
+    encoder: str,
+    tiny_market: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = images(tiny_market, 2)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    odd = os.fsdecode(os.fsencode(folder) + b"/\xff.png")
+    shutil.copy(one, odd)
+    (folder / "broken.png").write_bytes(b"x")
+    words = ["explain", encoder, "--parts", "p1 whole", "--json", f"--out={tmp_path / 'out'}"]
+    assert main([*words, "--images", str(folder), other]) == 1
+    about = json.loads(capsys.readouterr().out)
+    assert about == json.loads((tmp_path / "out" / "explain.json").read_text())
+    assert [image["path"] for image in about["images"]] == [odd, other]
+    assert "1 of 3 images cannot be read" in caplog.text
+    assert main([*words[:2], one, *words[2:]]) == 0, "behind the encoder"
+    assert [image["path"] for image in json.loads(capsys.readouterr().out)["images"]] == [one]
+    assert main([*words, "--query", odd, f"--data=folder={folder}"]) == 2
+    assert "holds the query alone" in capsys.readouterr().err
+    assert main([*words, f"--query={tiny_market}", f"--result={one}"]) == 2
+    assert "--query names one image, found 144 below" in capsys.readouterr().err
+    assert main([*words, "--images", str(tiny_market)]) == 2
+    assert "shows 64 images at most, found 144" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.data import cuhk03np, dukemtmc, market1501, msmt17
-from resight.data.dataset import Dataset, load_dataset, parse_spec, split_validation
+from resight.data.dataset import (
+    Dataset,
+    folder_settings,
+    load_dataset,
+    open_dataset,
+    parse_spec,
+    split_validation,
+)
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 
@@ -58,8 +65,8 @@ def test_market1501_is_read(tmp_path: Path, draw: Draw) -> None:
     assert data.counts == {"train": (3, 2), "query": (2, 1), "gallery": (2, 2)}
     assert data.rule == "same-camera"
     assert not data.official
-    assert "not the official split" in data.notes[0]
-    assert "train 3 images of 2 people (published 12,936 of 751)" in data.notes[0]
+    assert "not the official split" in data.unofficial
+    assert "train 3 images of 2 people (published 12,936 of 751)" in data.unofficial
 
 
 def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
@@ -70,16 +77,25 @@ def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
 
 
 @pytest.mark.parametrize(
-    ("below", "given_root", "read"),
-    [("", "", "detected"), ("detected", "", "detected"), ("labeled", "", "labeled"), ("labeled", "labeled", "labeled")],
+    ("below", "given_root", "read", "how"),
+    [
+        ("", "", "detected", "as nothing says which they are"),
+        ("detected", "", "detected", "as the folder detected says"),
+        ("labeled", "", "labelled", "as the folder labeled says"),
+        ("labelled", "", "labelled", "as the folder labelled says"),
+        ("labeled", "labeled", "labelled", "as the folder labeled says"),
+    ],
 )
-def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str) -> None:
+def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str, how: str) -> None:
     draw(tmp_path / below, *CUHK)
     data = load_dataset("cuhk03np", tmp_path / given_root)
     assert data.root == tmp_path / below
     assert data.gallery.cameras.tolist() == [2]
-    assert data.published["train"][0] == {"detected": 7365, "labeled": 7368}[read]
+    assert data.published["train"][0] == {"detected": 7365, "labelled": 7368}[read]
+    assert f"the {read} boxes are read, {how}" in data.notes[0]
     assert f"those of the {read} boxes" in data.notes[0]
+    assert "beside" not in data.notes[0]
+    assert ["not the official split" in note for note in data.notes] == [False, True]
 
 
 def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: Path, draw: Draw) -> None:
@@ -88,13 +104,45 @@ def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: P
     (tmp_path / "now").symlink_to(tmp_path / "disk" / "labeled", target_is_directory=True)
     (tmp_path / "labeled").symlink_to(tmp_path / "disk" / "x", target_is_directory=True)
     for name in ("now", "labeled"):
-        assert "labeled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
+        assert "the labelled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
 
 
-def test_cuhk03np_reads_detected_where_both_are_there(tmp_path: Path, draw: Draw) -> None:
+def test_cuhk03np_reads_the_boxes_that_are_asked_for(tmp_path: Path, draw: Draw) -> None:
     for boxes in ("labeled", "detected"):
         draw(tmp_path / "cuhk03-np" / boxes, *CUHK)
-    assert load_dataset("cuhk03np", tmp_path).root == tmp_path / "cuhk03-np" / "detected"
+    for name, boxes in (("cuhk03np", "detected"), ("cuhk03np-detected", "detected"), ("cuhk03np-labelled", "labeled")):
+        for root in (tmp_path, tmp_path / "cuhk03-np"):
+            data = load_dataset(name, root)
+            assert (data.name, data.root) == (name, tmp_path / "cuhk03-np" / boxes)
+            assert (f"cuhk03np-labelled={root} reads those" in data.notes[0]) == (name == "cuhk03np")
+
+
+@pytest.mark.parametrize("given_root", ["", "detected"])
+def test_cuhk03np_never_takes_one_kind_of_boxes_for_the_other(tmp_path: Path, draw: Draw, given_root: str) -> None:
+    root = draw(tmp_path / "detected", *CUHK).parent / given_root
+    with pytest.raises(DataError, match="expected the labelled boxes, found the detected ones") as error:
+        load_dataset("cuhk03np-labelled", root)
+    assert str(error.value).endswith(f"holds labeled or labelled, or say cuhk03np-detected={root}")
+    assert "\n" not in str(error.value)
+
+
+def test_the_counts_tell_the_boxes_where_no_name_does(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"train": (1, 1), "query": (1, 1), "gallery": (1, 1)}
+    monkeypatch.setattr(cuhk03np, "PUBLISHED", {"detected": {**counts, "train": (9, 1)}, "labelled": counts})
+    draw(tmp_path, *CUHK)
+    data = load_dataset("cuhk03np", tmp_path)
+    assert data.official
+    assert data.notes[0].startswith("the labelled boxes are read, as the counts say;")
+    assert load_dataset("cuhk03np-labelled", tmp_path).official
+    with pytest.raises(DataError, match=r"found the labelled ones in .* \(by its counts\)"):
+        load_dataset("cuhk03np-detected", tmp_path)
+    draw(tmp_path / "set" / "detected", *CUHK)
+    data = load_dataset("cuhk03np", tmp_path / "set")
+    assert "though its counts are those of the labelled boxes" in data.notes[0]
+    other = draw(tmp_path / "x", *CUHK, "query/0009_c1_1.png")
+    assert "as you say" in load_dataset("cuhk03np-labelled", other).notes[0]
 
 
 def write_msmt17(root: Path, draw: Draw, train: str, test: str) -> None:
@@ -138,6 +186,54 @@ def test_msmt17_says_what_is_missing(tmp_path: Path, draw: Draw) -> None:
     (tmp_path / "list_val.txt").unlink()
     with pytest.raises(DataError, match=r"missing list_val.txt"):
         load_dataset("msmt17", tmp_path)
+
+
+def test_msmt17s_lists_may_lack_their_ending(tmp_path: Path, draw: Draw) -> None:
+    write_msmt17(tmp_path / "MSMT17_V2" / "MSMT17_V2", draw, "train", "test")
+    (tmp_path / "__MACOSX").mkdir()
+    for path in (tmp_path / "MSMT17_V2" / "MSMT17_V2").glob("list_*.txt"):
+        path.rename(path.with_suffix(""))
+    data = load_dataset("msmt17", tmp_path)
+    assert data.root == tmp_path / "MSMT17_V2" / "MSMT17_V2", "unpacked twice, as it often is"
+    assert (len(data.train), len(data.query)) == (2, 1)
+    shutil.rmtree(data.root / "train")
+    (data.root / "train").mkdir()
+    with pytest.raises(DataError, match=r"found list_train and list_val in .*, and no image in .*train that they name"):
+        load_dataset("msmt17", tmp_path)
+
+
+def test_what_a_set_lacks_is_compared_with_files_too(tmp_path: Path) -> None:
+    (tmp_path / "mask_train_v2").mkdir()
+    (tmp_path / "list_trian.txt").touch()
+    with pytest.raises(DataError, match=r"found mask_train_v2, list_trian.txt; did you mean 'list_trian.txt'\?$"):
+        load_dataset("msmt17", tmp_path)
+
+
+def test_raw_cuhk03_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cuhk03_release").mkdir()
+    (tmp_path / "cuhk03_release" / "cuhk-03.mat").touch()
+    with pytest.raises(DataError, match=r"cuhk-03.mat is raw CUHK03; .* from the folders bounding_box_train, query"):
+        load_dataset("cuhk03np", tmp_path)
+
+
+def test_ids_of_more_than_nine_digits_are_kept(tmp_path: Path, draw: Draw) -> None:
+    names = [f"{part}/1700000000123_c1s1_{i:06}_00.jpg" for i, part in enumerate(("bounding_box_train", "query"))]
+    draw(tmp_path, *names, "bounding_box_test/1700000000124_c2s1_000001_00.jpg")
+    data = load_dataset("market1501", tmp_path)
+    assert (data.train.people.tolist(), data.gallery.people.tolist()) == ([1700000000123], [1700000000124])
+
+
+def test_flags_are_for_folders_of_crops(tmp_path: Path, draw: Draw) -> None:
+    assert folder_settings("", "", "market1501=x") is None
+    told = folder_settings("camera", "", "market1501=x", "folder=y")
+    assert told is not None
+    assert told.layout == "camera"
+    with pytest.raises(ConfigError, match="--layout says how a folder of crops is read, and market1501 is none"):
+        folder_settings("camera", "", "market1501=x")
+    with pytest.raises(ConfigError, match="--pattern says how"):
+        folder_settings("", "(?P<camera>.)", "market1501=x", "")
+    draw(tmp_path, *MARKET)
+    assert parse_spec(str(tmp_path), told) == ("folder", tmp_path), "who says how folders are read means a folder"
 
 
 def test_msmt17s_lists_may_start_with_a_byte_order_mark(tmp_path: Path, draw: Draw) -> None:
@@ -287,13 +383,13 @@ def test_a_specification_names_a_set_and_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "name"), [(MARKET, "market1501"), (DUKE, "dukemtmc"), (CUHK, "cuhk03np")])
-def test_a_path_alone_is_recognised(
-    tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], name: str
-) -> None:
+def test_a_path_alone_is_recognised(tmp_path: Path, draw: Draw, names: tuple[str, ...], name: str) -> None:
     draw(tmp_path, *names)
-    with caplog.at_level(logging.WARNING):
-        assert parse_spec(str(tmp_path)) == (name, tmp_path)
-    assert f"has the layout of {name}" in caplog.text
+    assert parse_spec(str(tmp_path)) == (name, tmp_path)
+    data = open_dataset(str(tmp_path))
+    assert f"has the layout of {name} and is read as it" in data.notes[0]
+    assert (data.unofficial, data.published) == ("", {}), "nobody said that it is the published set"
+    assert open_dataset(f"{name}={tmp_path}").unofficial.startswith("not the official split")
 
 
 def test_one_odd_name_does_not_hide_a_known_set(tmp_path: Path, draw: Draw) -> None:
@@ -417,9 +513,28 @@ def test_counts_of_the_real_sets(real_data: Path) -> None:
     market = load_dataset("market1501", real_data / "market1501-dev")
     assert market.counts == {"train": (7697, 451), "query": (669, 150), "gallery": (1761, 149)}
     assert not market.official
-    assert len(market.notes) == 1
+    assert market.unofficial.startswith("not the official split")
+    assert not market.notes
     cuhk = load_dataset(*parse_spec(f"cuhk03np={real_data / 'cuhk03-np'}"))
     assert cuhk.counts == {"train": (7365, 767), "query": (1400, 700), "gallery": (5332, 700)}
     assert cuhk.official
-    assert not re.search("official|skipped", "\n".join(cuhk.notes))
+    assert not re.search("skipped", "\n".join(cuhk.notes))
+    assert not cuhk.unofficial
+    with pytest.raises(DataError, match="found the detected ones"):
+        load_dataset("cuhk03np-labelled", real_data / "cuhk03-np")
     assert split_validation(market, 60).counts["query"][1] == 60
+
+
+def test_everybody_who_can_be_found_again_is_scored() -> None:
+    data = dataset_of({1: {1: 3, 2: 2}, 2: {1: 4}, 3: {1: 1, 2: 1}, -1: {1: 2, 2: 2}})
+    split = split_validation(data, "all")
+    assert split.name == "made+validation-all"
+    assert sorted(split.train.people.tolist()) == [-1] * 4
+    asked = sorted(zip(split.query.people.tolist(), split.query.cameras.tolist(), strict=True))
+    assert asked == [(1, 1), (1, 2), (3, 1)]
+    assert sorted(split.gallery.people.tolist()) == [1] * 3 + [2] * 4 + [3]
+    assert split.notes[-1].startswith("validation: 2 of the 3 training people")
+    assert split.notes[-1].endswith("the images of the others are in the gallery too")
+    assert len(split_validation(dataset_of({1: {1: 2, 2: 2}}), "all").query) == 2
+    with pytest.raises(DataError, match="0 of its 1 people are seen by two cameras or more; label more"):
+        split_validation(dataset_of({1: {1: 2}}), "all")

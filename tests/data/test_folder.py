@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,15 +28,18 @@ def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
     assert not data.train.has_people
     assert (len(data.query), len(data.gallery)) == (0, 0)
     assert data.rule == "same-camera"
-    assert data.notes == ("1 file that is no image is skipped", "cameras are numbered: 0 = door, 1 = lobby")
+    assert data.notes[0] == "1 file that is no image is skipped"
+    assert data.notes[1].startswith("sub-folders are taken for cameras (2 folders of about 1 image, such as door)")
+    assert data.notes[2:] == ("cameras are numbered: 0 = door, 1 = lobby",)
 
 
 def test_whole_numbers_stay_as_they_are(tmp_path: Path, draw: Draw) -> None:
-    data = load_folder(draw(tmp_path, "0007/a.jpg", "12/b.jpg"))
+    camera = FolderSettings(layout="camera")
+    data = load_folder(draw(tmp_path, "0007/a.jpg", "12/b.jpg"), camera)
     assert data.train.cameras.tolist() == [7, 12]
     assert data.names == {}
     draw(tmp_path, "7/c.jpg")  # 7 and 0007 are two folders, so they must be two cameras
-    data = load_folder(tmp_path)
+    data = load_folder(tmp_path, camera)
     assert sorted(data.train.cameras.tolist()) == [0, 1, 2]
     assert data.names["cameras"] == ("0007", "12", "7")
 
@@ -49,7 +53,7 @@ def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -
     assert "--camera_aware false" in note
     assert "ice" in note
     draw(tmp_path, "door/c.jpg")
-    assert load_folder(tmp_path).notes[0] == "the camera of 2 of 3 images is unknown"
+    assert load_folder(tmp_path).notes[1] == "the camera of 2 of 3 images is unknown"
 
 
 def test_links_are_followed_once(tmp_path: Path, draw: Draw) -> None:
@@ -148,16 +152,35 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
     [
         ("", "has no image"),
         ("path\n", "has no image"),
-        ("path\n \n", "has no image below"),
-        ("paths,person\na.jpg,1\n", r"line 1: no column 'path'; found paths, person; did you mean 'paths'\?"),
+        ("path\n \n", "has no image: expected"),
+        ("pathh,person\na.jpg,1\n", r"line 1: no column 'path'; found pathh, person: rename pathh to path$"),
+        ("bild,person\na.jpg,1\n", "line 1: no column 'path'; found bild, person: rename bild to path$"),
+        ("bild,person\nx,1\n", "rename the column of the images' paths to path$"),
+        (
+            "a.jpg,1\na.jpg,1\n",
+            "line 1: the first line must name the columns, such as path,person,camera; found 'a.jpg,1'",
+        ),
+        ("path person\na.jpg 1\n", "line 1: cells must be separated by commas, semicolons or tabs"),
+        (
+            "path,pid,identity\na.jpg,1,1\n",
+            "the columns 'pid' and 'identity' may each be the person: rename the right one",
+        ),
+        ("path,split\na.jpg,A\n", "line 2: the split 'A' is none of train, query and gallery"),
+        ("path,person\na.jpg,1.7E+12\n", r"line 2: the person '1.7E\+12' was rounded by a spreadsheet"),
+        ("path,frame\na.jpg," + "9" * 5000 + "\n", "line 2: the frame '9{80}' is no whole number"),
+        (
+            "path,person\n/home/me/a.jpg,1\n",
+            "there is no image '/home/me/a.jpg' in .*: paths start from there, write 'a.jpg'",
+        ),
+        ("path,person\nC:\\x\\a.jpg,1\n", "paths start from there, write 'a.jpg'"),
+        ("path,person\na,1\n", "write 'a.jpg', with its ending"),
+        (b"PK\x03\x04..", "is a spreadsheet's own file and no CSV"),
         ("path,person\na.jpg,1\ngone.jpg,2\n", r"line 3: there is no image 'gone.jpg'"),
         ("path,person\n,1\n", "line 2: there is no image ''"),
         ("path,person\n" + "x" * 5000 + ",1\n", "line 2: there is no image 'xxx"),
         ("path,person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
         ("path,person\na.jpg,1\na.jpg,2\n", r"line 3: 'a.jpg' stands in line 2 already"),
-        ("path;person\na.jpg;1\n", "line 1: columns must be separated by commas, found semicolons"),
-        ("Path\tPerson\na.jpg\t1\n", "line 1: columns must be separated by commas, found tabs"),
-        ("path,persn\na.jpg,1\n", r"'persn' is unknown and no other holds labels; .*did you mean 'person'\?"),
+        ("path,persn\na.jpg,1\n", "line 1: no column holds labels; known are person, .*: rename persn to person$"),
         ("Path,Person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
         ("path,frame\na.jpg,1.5\n", r"line 2: the frame '1.5' is no whole number"),
         ("path,frame\na.jpg,99999999999999999999\n", "line 2: the frame"),
@@ -175,6 +198,131 @@ def test_a_mistake_in_a_table_names_its_line(tmp_path: Path, draw: Draw, text: s
         load_folder(tmp_path, FolderSettings(table="t.csv"))
 
 
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("path;person;camera\nc/a.jpg;7,0;1\nc/b.jpg;7;2\n", ["cells are separated by semicolons"]),
+        ("sep=;\r\npath;person;camera\r\nc/a.jpg;7;1\r\nc/b.jpg;7;2\r\n", ["cells are separated by semicolons"]),
+        (
+            "path\tperson\tcamera\nc/a.jpg\t7.0\t1.0\nc/b.jpg\t7\t2.0\n".encode("utf-16"),
+            ["the file is UTF-16, and is read as that", "cells are separated by tabs"],
+        ),
+        (",path,person,camera,,\n0,c/a.jpg,7.0,1,,\n1,c/b.jpg,007,2,,\n,,,,,\n", []),
+        ("path,person,camera\n1,c/a.jpg,7,1\n2,c/b.jpg,7,2\n", []),
+        ("path,person,camera\nc\\a.jpg,7,1\nc\\b.jpg,7,2\n", ["\\ is read as / in 2 paths"]),
+        (
+            "img_path,PID,Cam ID\nc/a.jpg,7,1\nc/b.jpg,7,2\n",
+            [f"the column '{name}' is taken for {column}"
+             for name, column in (("img_path", "path"), ("PID", "person"), ("Cam ID", "camera"))],
+        ),
+        (
+            "id,image,filename,person,camera\n0,x,c/a.jpg,7,1\n1,y,c/b.jpg,7,2\n",
+            ["the column 'filename' is taken for path"],
+        ),
+    ],
+)  # fmt: skip
+def test_tables_of_spreadsheets_and_pandas_are_read(
+    tmp_path: Path, draw: Draw, text: str | bytes, notes: list[str]
+) -> None:
+    draw(tmp_path, "c/a.jpg", "c/b.jpg")
+    (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    data = load_folder(tmp_path)
+    assert [Path(path).name for path in data.train.paths] == ["a.jpg", "b.jpg"]
+    assert (data.train.people.tolist(), data.train.cameras.tolist()) == ([7, 7], [1, 2])
+    assert not data.names
+    said = [note.removeprefix("labels.csv: ") for note in data.notes if note.startswith("labels.csv: ")]
+    assert [note for note in said if "ignored" not in note] == notes
+
+
+def test_every_usual_word_for_unknown_is_unknown(tmp_path: Path, draw: Draw) -> None:
+    words = ["", "nan", "NaN", "NA", "n/a", "<NA>", "None", "NULL", "unknown", "?", "-", "-1", "-1.0"]
+    draw(tmp_path, *(f"{i}.jpg" for i in range(len(words) + 2)), size=(4, 8))
+    lines = [f"{i}.jpg,{word},{word}" for i, word in enumerate(words)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,person,frame", *lines, "13.jpg,None Smith,5.0", "14.jpg,7,"]))
+    data = load_folder(tmp_path)
+    assert data.train.people.tolist() == [-1] * len(words) + [1, 0]
+    assert data.names["people"] == ("7", "None Smith")
+    assert data.train.frames.tolist() == [-1] * len(words) + [5, -1]
+    assert any(note.startswith("taken for unknown: '-' (2 images)") for note in data.notes)
+
+
+def test_numbers_are_one_where_all_are_numbers(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg", "b.jpg", "c.jpg", size=(4, 8))
+    table = tmp_path / "labels.csv"
+    table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,7.0\n")
+    data = load_folder(tmp_path)
+    assert data.train.people.tolist() == [7, 7, 7]
+    assert "column person: 007 and 7 and 7.0 are taken for one number" in data.notes
+    table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,anna\n")
+    assert load_folder(tmp_path).names["people"] == ("007", "7", "anna")
+    table.write_text(f"path,person\na.jpg,1700000000123.0\nb.jpg,1700000000124\nc.jpg,{'9' * 18}\n")
+    assert load_folder(tmp_path).train.people.tolist() == [1700000000123, 1700000000124, 10**18 - 1]
+    table.write_text(f"path,person\na.jpg,7\nb.jpg,8\nc.jpg,{'9' * 5000}\n")
+    data = load_folder(tmp_path)
+    assert data.train.people.tolist() == [0, 1, 2]
+    assert max(map(len, data.notes)) < 300
+
+
+def test_a_table_may_name_splits(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, *(f"{i}.jpg" for i in range(5)), size=(4, 8))
+    (tmp_path / "labels.csv").write_text(
+        "path,person,subset\n0.jpg,1,train\n1.jpg,2,Query\n2.jpg,2,test\n3.jpg,2,val\n4.jpg,,query\n"
+    )
+    data = load_folder(tmp_path)
+    assert [Path(str(path)).name for table in data.tables.values() for path in table.paths] == [
+        "0.jpg",
+        "1.jpg",
+        "2.jpg",
+    ]
+    assert "splits: 1 query of an unknown person are left out" in data.notes
+
+
+def test_a_number_for_each_line_is_no_person(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg", "b.jpg", "c.jpg", size=(4, 8))
+    (tmp_path / "labels.csv").write_text("id,path,name\n1,a.jpg,anna\n2,b.jpg,anna\n3,c.jpg,bert\n")
+    assert load_folder(tmp_path).names["people"] == ("anna", "bert")
+    (tmp_path / "labels.csv").write_text("id,path\n1,a.jpg\n2,b.jpg\n3,c.jpg\n")
+    assert not load_folder(tmp_path).train.has_people
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metadata.csv", "path,identity\na.jpg,1\n", "rename it to labels.csv"),
+        ("Labels.csv", "x\n", "rename it to labels.csv"),
+        ("mine.csv", "filename;who\na.jpg;1\n", "rename it to labels.csv"),
+        ("labels.xlsx", "PK", r"save it as labels.csv \(CSV in UTF-8\)"),
+        ("notes.csv", "day,weather\n1,rain\n", None),
+    ],
+)
+def test_a_table_of_another_name_is_named(
+    tmp_path: Path, draw: Draw, name: str, content: str, said: str | None
+) -> None:
+    draw(tmp_path, "a.jpg", size=(4, 8))
+    (tmp_path / name).write_text(content)
+    notes = [note for note in load_folder(tmp_path).notes if "is not read" in note]
+    assert len(notes) == (said is not None)
+    assert said is None or re.search(f"^{name} is not read; .*{said}", notes[0])
+
+
+def test_folders_say_what_a_table_does_not_where_they_are_told_to(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "x/a.jpg", "y/b.jpg", size=(4, 8))
+    (tmp_path / "labels.csv").write_text("path,person\nx/a.jpg,1\ny/b.jpg,1\n")
+    assert any("or say --layout camera if sub-folders are cameras" in note for note in load_folder(tmp_path).notes)
+    assert load_folder(tmp_path, FolderSettings(layout="camera")).names["cameras"] == ("x", "y")
+
+
+def test_what_is_no_folder_or_setting_is_an_error(tmp_path: Path) -> None:
+    for wrong in (5, None, ["a"]):
+        with pytest.raises(ConfigError, match="load_folder takes a folder and FolderSettings"):
+            load_folder(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="load_folder takes"):
+        load_folder(tmp_path, "camera")  # type: ignore[arg-type]
+    for name, value in (("pattern", 5), ("layout", None), ("test_people", "3"), ("seed", 1.5)):
+        with pytest.raises(ConfigError, match=f"{name} must be"):
+            FolderSettings(**{name: value})  # type: ignore[arg-type]
+
+
 def test_columns_may_be_called_in_capitals(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "a.jpg")
     (tmp_path / "t.csv").write_text("Path,PERSON,Score\na.jpg,7,1\n")
@@ -186,7 +334,7 @@ def test_columns_may_be_called_in_capitals(tmp_path: Path, draw: Draw) -> None:
 def test_a_column_that_seems_misspelt_is_named_beside_one_of_labels(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "a.jpg")
     (tmp_path / "t.csv").write_text("path,persn,camera\na.jpg,7,1\n")
-    assert load_folder(tmp_path, FolderSettings(table="t.csv")).notes[0].endswith("did you mean 'person'?")
+    assert load_folder(tmp_path, FolderSettings(table="t.csv")).notes[0].endswith("rename persn to person")
     (tmp_path / "t.csv").write_text("path,score\na.jpg,7\n")
     assert len(load_folder(tmp_path, FolderSettings(table="t.csv")).train) == 1, "a list of images needs no labels"
 
@@ -250,4 +398,4 @@ def test_names_of_many_people_are_listed_in_part(tmp_path: Path, draw: Draw) -> 
     data = load_folder(tmp_path, FolderSettings(r"(?P<person>p\d+)"))
     assert len(data.names["people"]) == 25
     np.testing.assert_array_equal(data.train.people, np.arange(25))
-    assert data.notes[0].endswith("19 = p19, ...")
+    assert data.notes[-1].endswith("19 = p19, ...")

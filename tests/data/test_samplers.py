@@ -93,6 +93,15 @@ def test_every_image_of_an_identity_can_be_drawn(pick) -> None:
     assert set(drawn.tolist()) == set(range(6))
 
 
+def test_cameras_beyond_the_count_have_equal_chances() -> None:
+    """Of six cameras four are drawn, each camera in two batches of three, whatever its number and its images."""
+    cameras = np.repeat(np.arange(6), [5, 1, 1, 2, 1, 4])
+    random = np.random.default_rng(0)
+    drawn = [cameras[pick_camera_diverse(np.arange(len(cameras)), cameras, 4, random)] for _ in range(600)]
+    shares = np.bincount(np.concatenate(drawn), minlength=6) / 600
+    np.testing.assert_allclose(shares, 4 / 6, atol=4 * np.sqrt(4 / 6 * 2 / 6 / 600))
+
+
 @settings(max_examples=60, deadline=None)
 @given(cameras=st.lists(st.integers(0, 3), min_size=1, max_size=10), count=st.integers(1, 6), seed=st.integers(0, 99))
 def test_other_cameras_rule(cameras: list[int], count: int, seed: int) -> None:

@@ -132,6 +132,28 @@ def test_probabilities_and_ranges_are_those_asked_for() -> None:
     assert 1.09 < found.contrast.max() <= 1.1
 
 
+@pytest.mark.parametrize("number", [0.0, 1 - 2**-24])
+def test_probability_0_is_never_and_1_is_always(number: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even for the smallest and the largest number that a generator gives."""
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, number))
+    never, always = (drawn(AugmentSettings(flip=p, blur=p, erase=p, erase_aspect=1.0), 2) for p in (0, 1))
+    assert not never.flip.any()
+    assert not never.sigma.any()
+    assert not never.box.any()
+    assert always.flip.all()
+    assert always.sigma.all()
+    assert always.box[:, 2:].all()
+
+
+def test_a_box_is_lower_and_narrower_than_the_image() -> None:
+    """Zhong et al., algorithm 1 in the authors' code: one as tall or as wide as the image is drawn again."""
+    for size, aspect in (((6, 60), 1.0), ((60, 6), 1.0)):
+        how = AugmentSettings(erase=1.0, erase_area=(0.05, 0.2), erase_aspect=aspect)
+        box = draw(how, 500, size, torch.Generator().manual_seed(0)).box[:, 2:]
+        assert box.amax().item() == 5, "4 and 5 are drawn; 6, 7 and 8 are drawn again"
+        assert (box > 0).all()
+
+
 def test_each_image_is_drawn_for_itself() -> None:
     found = drawn(EVERYTHING, 64)
     for name in ("shift", "gain", "contrast", "sigma", "box"):

@@ -35,7 +35,7 @@ def test_veri776_is_read(tmp_path: Path) -> None:
     assert data.gallery.cameras.tolist() == [2, 3]
     assert (data.rule, data.unit) == ("same-camera", "images")
     assert describe(data).unmatched == ()
-    assert "image_test: 1 image whose name" in data.notes[1]
+    assert "image_test: 1 image whose name" in data.notes[0]
     (tmp_path / "VeRi" / "image_query").rename(tmp_path / "VeRi" / "image_querys")
     with pytest.raises(DataError, match=r"missing image_query; found .*; did you mean 'image_querys'"):
         load_dataset("veri776", tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,25 @@ def test_a_sound_set_has_no_complaint(tmp_path: Path, draw: Draw) -> None:
     report = verify(load_folder(tmp_path, FolderSettings(r"(?P<person>\d)_\d", test_people=2)))
     assert report.sound
     assert report.description.warnings == ()
+
+
+def test_whole_frames_are_no_crops(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "c1/a.jpg", "c2/b.jpg")
+    draw(tmp_path, "c1/wide.jpg", "c2/wide.jpg", size=(64, 36))
+    draw(tmp_path, "c1/tall.jpg", size=(540, 960))
+    data = load_folder(tmp_path)
+    report = verify(data, progress=False)
+    assert [(Path(path).name, *size) for path, *size in report.frames] == [
+        ("tall.jpg", 540, 960), ("wide.jpg", 64, 36), ("wide.jpg", 64, 36),
+    ]  # fmt: skip
+    (warning,) = (text for text in report.description.warnings if "frames" in text)
+    assert warning.startswith("3 of 5 images that were looked at are wider than tall or shaped like a screen, such as ")
+    assert "(540 x 960 pixels): these look like whole frames and no crops of people" in warning
+    assert report.sound
+    assert warning in describe(data).warnings, "told from headers alone"
+    vehicles = replace(data, vehicles=True)
+    assert verify(vehicles, progress=False).frames == ()
+    assert not [text for text in describe(vehicles).warnings if "frames" in text]
 
 
 def test_labels_that_make_it_difficult_are_warned_of(tmp_path: Path, draw: Draw) -> None:

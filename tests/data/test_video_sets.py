@@ -43,8 +43,8 @@ def test_mars_is_read(tmp_path: Path) -> None:
     assert data.gallery.people.tolist() == [-1, 0, 0, 2, 2]
     assert data.counts == {"train": (3, 2), "query": (3, 2), "gallery": (2, 2)}
     assert data.published["gallery"] == (9_330, 621)
-    assert "train 3 tracklets of 2 people (published 8,298 of 625)" in data.notes[0]
-    assert "without the queries' own tracklets" in data.notes[1]
+    assert "train 3 tracklets of 2 people (published 8,298 of 625)" in data.unofficial
+    assert "without the queries' own tracklets" in data.notes[0]
 
 
 def test_the_two_galleries_of_mars_differ_as_they_say(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_dukevideo_is_read(tmp_path: Path) -> None:
 def test_dukevideo_says_what_is_wrong(tmp_path: Path) -> None:
     root = write_dukevideo(tmp_path / "a")
     touch(root, "train/0001/0001/odd.jpg")
-    assert "train: 1 image whose name is not like" in load_dataset("dukevideo", root).notes[1]
+    assert "train: 1 image whose name is not like" in load_dataset("dukevideo", root).notes[0]
     (root / "train" / "0002" / "0009").mkdir()
     with pytest.raises(DataError, match=r"the tracklet folder .*0009 has no image named like"):
         load_dataset("dukevideo", root)
@@ -235,7 +235,7 @@ def test_ilidsvid_is_read_with_its_published_halves(tmp_path: Path) -> None:
     assert data.counts == {"train": (4, 2), "query": (2, 2), "gallery": (2, 2)}
     tables = (data.train, data.query, data.gallery)
     assert sorted(ids := [i for one in tables for i in set(one.tracklets.tolist())]) == list(range(8)) == ids
-    assert "split 0 of 10, as in train_test_splits_ilidsvid.mat" in data.notes[1]
+    assert "split 0 of 10, as in train_test_splits_ilidsvid.mat" in data.notes[0]
     assert set(load_ilidsvid(root, split=1).query.people.tolist()) == {2, 9}
     assert describe(data).unmatched == ()
     with pytest.raises(DataError, match="holds 2 splits; asked for is number 2"):
@@ -248,7 +248,7 @@ def test_without_a_list_the_halves_are_drawn_alike_and_said_to_be(tmp_path: Path
     root = write_ilidsvid(tmp_path, (1, 2, 5, 9, 11, 300))
     one, again = load_ilidsvid(root), load_ilidsvid(root / "i-LIDS-VID")
     assert one.query.people.tolist() == again.query.people.tolist()
-    assert "drawn by a fixed seed (no train_test_splits_ilidsvid.mat is there)" in one.notes[1]
+    assert "drawn by a fixed seed (no train_test_splits_ilidsvid.mat is there)" in one.notes[0]
     halves = {tuple(set(load_ilidsvid(root, split=split).query.people.tolist())) for split in range(SPLITS)}
     assert len(halves) > 3
 

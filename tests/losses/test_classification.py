@@ -43,6 +43,11 @@ def test_equal_logits_cost_the_log_of_their_number() -> None:
     near(cross_entropy(torch.ones(2, 751, dtype=torch.float64), torch.tensor([0, 750])), [math.log(751)] * 2)
 
 
+def test_nothing_is_smoothed_where_it_is_not_asked_for() -> None:
+    logits, labels = torch.tensor([[2.0, 0.0, -1.0]], dtype=torch.float64), torch.tensor([0])
+    near(cross_entropy(logits, labels), reference.cross_entropy(logits, labels, 0))
+
+
 @given(seed=st.integers(0, 2**31), batch=st.integers(1, 6), classes=st.integers(1, 4))
 def test_centre_loss_equals_the_equation(seed: int, batch: int, classes: int) -> None:
     features, labels, centres = case(seed, batch, classes)

@@ -63,6 +63,7 @@ def test_proxy_contrast_takes_the_plain_dot_product() -> None:
     longer = proxy_contrast(3 * features, labels, proxies, temperature=1.5)
     torch.testing.assert_close(plain, longer)
     assert not torch.allclose(plain, proxy_contrast(F.normalize(features), labels, proxies, temperature=0.5))
+    near(plain, reference.proxy_contrast(features, labels, proxies, 0.5, 0))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -135,6 +136,14 @@ def test_the_own_camera_is_a_positive_only_where_asked_for() -> None:
     batch = (vectors(0, 1, 4), torch.tensor([0]), torch.tensor([2]))
     assert camera_contrast(*batch, proxies=proxies, temperature=0.07, own_camera=True).item() > 0
     assert camera_contrast(*batch, proxies=proxies, temperature=0.07, own_camera=False).item() == 0
+
+
+def test_fifty_proxies_are_negatives_where_nothing_is_said() -> None:
+    """Thesis §6.4: N_neg = 50."""
+    proxies = (vectors(1, 53, 4, unit=True), torch.arange(53), torch.zeros(53, dtype=torch.long))
+    batch = (vectors(0, 2, 4), torch.tensor([0, 1]), torch.tensor([0, 0]))
+    found = camera_contrast(*batch, proxies=proxies, temperature=0.5)
+    near(found, reference.camera_contrast(*batch, proxies, 0.5, 50, True, "joint"))
 
 
 def test_the_own_camera_proxy_is_never_a_negative() -> None:

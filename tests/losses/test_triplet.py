@@ -67,6 +67,19 @@ def test_distances_do_not_change_when_all_vectors_move(name: str) -> None:
     torch.testing.assert_close(loss(vectors(1) + 5, PEOPLE), loss(vectors(1), PEOPLE))
 
 
+def test_close_pairs_of_a_large_batch_keep_their_digits_far_from_the_origin() -> None:
+    """As |a|² + |b|² - 2ab they would not, and a batch of 64 is where that would be used."""
+    features = (100 + 1e-2 * vectors(8, count=64)).float()
+    differences = features.double()[:, None] - features.double()
+    expected = differences.square().sum(2).sqrt().float()
+    torch.testing.assert_close(euclidean(features), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_circle_has_the_papers_margin_and_scale_for_people() -> None:
+    """Sun et al. 2020: γ = 128 and m = 0.25 for person re-identification."""
+    torch.testing.assert_close(circle(vectors(1), PEOPLE), circle(vectors(1), PEOPLE, margin=0.25, scale=128))
+
+
 def test_circle_is_blind_to_the_lengths_of_vectors() -> None:
     lengths = torch.tensor([[0.1], [2], [3], [0.5], [7], [1]])
     torch.testing.assert_close(circle(vectors(1) * lengths, PEOPLE), circle(vectors(1), PEOPLE))

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, augment, draw, to_float
 from resight.errors import ConfigError
 from resight.files import write_atomically
+from resight.losses.consistency import Divergence
 from resight.methods.ice import ICE
 from resight.methods.ice_settings import VARIANTS, ICESettings
 from resight.methods.labelling import Labelling
@@ -176,6 +178,51 @@ def test_the_momentum_encoder_has_statistics_of_its_own_passes(images: Crops, we
             assert not torch.equal(buffer, online[name])
 
 
+@pytest.mark.parametrize("extra", [True, False])
+def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Crops, extra: bool) -> None:
+    """The online encoder sees the second strong view too, before it learns: its first batch norm has a mean of both."""
+    method = tiny.ice(images, extra_forward=extra, batchnorm_chunks=1)
+    batch = next(iter(method.begin_epoch(0)))
+    convolution, norm = (copy.deepcopy(layer) for layer in next(method.online.backbone.children())[:2])
+    drawn = torch.Generator()
+    drawn.set_state(method.generator.get_state())
+    views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+    expected = norm.running_mean.double()
+    for view in views if extra else views[:1]:
+        seen = augment(images.pixels(batch), view, colour=method.settings.augment.erase_colour)
+        maps = convolution((seen - method.online.mean) / method.online.std)
+        expected = 0.9 * expected + 0.1 * maps.detach().double().mean((0, 2, 3))
+    method.step(batch)
+    found = next(method.online.backbone.children())[1].running_mean
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_kl_is_the_divergence_of_strong_views_from_plain_ones(images: Crops) -> None:
+    """Figure 6.7: KL(Q‖P), Q of the images as they are, over the epoch's last batches; networks that do not learn."""
+    method = tiny.ice(images, momentum=0.0, soft_temperature=0.1)
+    batches = list(method.begin_epoch(0))
+    for batch in batches:
+        method.step(batch)
+    noise = torch.Generator().manual_seed(0)
+    for parameter in method.momentum.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=noise)
+    drawn = torch.Generator()
+    drawn.set_state(method.generator.get_state())
+    found = method.end_epoch()["kl"]
+    each = []
+    with torch.no_grad():
+        for batch in batches:
+            views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+            colour = method.settings.augment.erase_colour
+            first, second = (augment(images.pixels(batch), view, colour=colour) for view in views)
+            f, m = method.online.eval()(first), method.momentum.eval()(second)
+            plain = method.momentum(to_float(images.pixels(batch)))
+            columns = (vectors.double().numpy() for vectors in (f, m, plain, plain))
+            each += reference.soft_instance_consistency(*columns, 0.1, "target-prediction")
+    assert found == pytest.approx(np.mean(each), rel=1e-4)
+    assert found > 0.01
+
+
 def test_the_defaults_are_the_released_codes_numbers() -> None:
     s = ICESettings()
     assert (s.epochs, s.iterations, s.identities, s.images) == (40, 400, 8, 4)
@@ -249,6 +296,31 @@ def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images
     balanced = dataclasses.replace(tiny.SETTINGS.cluster, k1=tiny.SETTINGS.cluster.k1 - 6, other_cameras=6)
     assert steps(tiny.ice(images, camera_aware=False, cluster=balanced, **said)) == plain, "one list as long as both"
     assert steps(tiny.ice(images, cluster=balanced)) != steps(tiny.ice(images))
+
+
+def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_else(images: Crops) -> None:
+    cameras = np.random.default_rng(1).permutation(images.table.cameras)
+    seen = [images, with_columns(images, cameras=cameras)]
+    plain, moved = (tiny.ice(each, camera_aware=False) for each in seen)
+    batches = [next(iter(method.begin_epoch(0))) for method in (plain, moved)]
+    labels = plain.labelling.current.labels
+    np.testing.assert_array_equal(labels, moved.labelling.current.labels)
+    assert torch.equal(plain.memory.centres, moved.memory.centres)
+    np.testing.assert_array_equal(labels[batches[0]], labels[batches[1]])
+    assert (batches[0] != batches[1]).any()
+    for batch, each in zip(batches, seen, strict=True):
+        for rows in batch.reshape(-1, 4):
+            there = np.unique(each.table.cameras[labels == labels[rows[0]]])
+            assert len(np.unique(each.table.cameras[rows])) == min(4, len(there)), "as many cameras as possible"
+    assert plain.step(batches[0]) == moved.step(batches[0]), "the same batch teaches the same"
+
+
+def test_camera_aware_training_learns_from_cameras(images: Crops) -> None:
+    cameras = np.random.default_rng(1).permutation(images.table.cameras)
+    plain, moved = (tiny.ice(each) for each in (images, with_columns(images, cameras=cameras)))
+    batch, _ = (next(iter(method.begin_epoch(0))) for method in (plain, moved))
+    found, other = plain.step(batch), moved.step(batch)
+    assert {name for name, value in found.items() if value != other[name]} == {"loss/cross"}
 
 
 @pytest.mark.parametrize(
@@ -335,6 +407,35 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
         assert {"clusters", "outlier_share", "eps", "learning_rate"} <= set(values)
         assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
         json.dumps(values)
+
+
+@pytest.mark.parametrize("target", ["plain", "strong"])
+@pytest.mark.parametrize(
+    ("divergence", "name"),
+    [("target-prediction", "kl"), ("prediction-target", "kl_reverse"), ("squared", "squared_divergence")],
+)
+def test_the_divergence_that_is_trained_is_what_is_measured(
+    images: Crops, divergence: Divergence, name: str, target: Literal["plain", "strong"]
+) -> None:
+    method = tiny.ice(images, soft_divergence=divergence, soft_target=target)
+    batch = next(iter(method.begin_epoch(0)))
+    method.step(batch)
+    for parameter in method.momentum.parameters():  # or both networks see the same
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    drawn = torch.Generator()
+    drawn.set_state(method.generator.get_state())
+    found = method.end_epoch()
+    assert {"kl", "kl_reverse", "squared_divergence"} & set(found) == {name}
+    s, pixels = method.settings, images.pixels(batch)
+    views = [draw(s.augment, len(batch), images.size, drawn) for _ in range(2)]
+    strong = [augment(pixels, view, colour=s.augment.erase_colour) for view in views]
+    with torch.no_grad():
+        f, m = method.online(strong[0]), method.momentum(strong[1])
+        q = m if target == "strong" else method.momentum(to_float(pixels))
+    f, m, q = (each.double().numpy() for each in (f, m, q))
+    expected = np.mean(reference.soft_instance_consistency(f, m, q, q, s.soft_temperature, divergence))
+    assert found[name] == pytest.approx(expected, rel=1e-4)
+    assert expected > 1e-5
 
 
 @pytest.mark.parametrize("feature", ["neck", "pooled"])

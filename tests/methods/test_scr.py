@@ -27,10 +27,12 @@ from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
-from resight.models.encoder import EncoderSettings
-from resight.models.partitions import SCR as ARRANGEMENT
+from resight.models.classifier import PartClassifier
+from resight.models.encoder import EncoderSettings, load_encoder
+from resight.models.heads import SCR as ARRANGEMENT
+from resight.models.partitions import PartNeck
 from resight.runs import Run
-from resight.training import TrainSettings, fit, load_encoder, read_recipe, train
+from resight.training import TrainSettings, fit, read_recipe, train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
@@ -61,6 +63,29 @@ def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> SCR:
     method = tiny.scr(images, **changes)
     fit(method, Run(folder, seed=3), epochs=epochs)
     return method
+
+
+@pytest.mark.parametrize("classified", ["reduced", "pooled"])
+def test_classifiers_begin_with_the_spread_that_keeps_gradients_and_reductions_with_that_of_values(
+    images: Crops, classified: Any
+) -> None:
+    """He et al. 2015: variance 2 over the outputs (people) of a classifier, 2 over the inputs of a reduction."""
+    people = 400
+    encoder = tiny.chain(dataclasses.replace(tiny.SCR_SETTINGS.encoder, head_width=24))
+    network = PartClassifier(encoder, people, whole=classified)
+    inputs = [classifier.in_features for classifier in network.classifiers]
+    whole = 24 if classified == "reduced" else 32
+    assert inputs == [whole] * encoder.whole + [24] * (len(inputs) - encoder.whole)
+    for classifier in network.classifiers:
+        assert float(classifier.weight.detach().std()) == pytest.approx((2 / people) ** 0.5, rel=0.05)
+        assert not classifier.bias.any()
+    assert isinstance(encoder.neck, PartNeck)
+    for reduction, norm in zip(encoder.neck.reductions, encoder.neck.norms, strict=True):
+        spread = (2 / reduction.in_features) ** 0.5
+        assert float(reduction.weight.detach().std()) == pytest.approx(spread, rel=0.2)
+        assert float(norm.weight.detach().mean()) == pytest.approx(1, abs=0.02)
+        assert float(norm.weight.detach().std()) == pytest.approx(0.02, rel=0.6)
+        assert not norm.bias.any()
 
 
 # -- what a step computes ------------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resight.errors import ConfigError
-from resight.models.asymmetric import ABMT, AsymmetricBranch, AsymmetricBranches, parse_branches
+from resight.models.asymmetric import AsymmetricBranches
 from resight.models.backbones import Backbone, build_backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.folding import folded
+from resight.models.heads import ABMT, AsymmetricBranch, parse_branches
 
 LITE0 = EncoderSettings(weights="none", height=64, width=32, head=ABMT)
 SMALL = dataclasses.replace(LITE0, backbone="test_efficientnet", head="a+m")

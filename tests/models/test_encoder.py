@@ -7,6 +7,7 @@ import dataclasses
 import importlib.resources
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from resight.errors import ConfigError, ResightError, WeightsError
 from resight.models.backbones import Backbone, build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, GeneralisedMean
 from resight.models.weights import load_state
+from resight.sealed import unseal
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2)
 """A network of timm's own tests: 0.4 million parameters, no weights to fetch."""
@@ -458,3 +460,77 @@ def test_settings_travel_as_plain_json(tmp_path: Path) -> None:
     header = path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")]
     kept = json.loads(json.loads(header)["__metadata__"]["resight.encoder"])
     assert kept == dataclasses.asdict(dataclasses.replace(SMALL, pooling="max"))
+
+
+# -- files of encoders -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def file_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give the file of an encoder, without a seal, with some of it changed."""
+    path = tmp_path_factory.mktemp("encoder") / "whole.safetensors"
+    Encoder(SMALL).save(path)
+    tensors, texts = unseal(path, ["resight.encoder", "resight.provenance"])
+
+    def write(change: Callable[[str, Tensor], Tensor] = lambda _, value: value, **settings: object) -> Path:
+        text = json.dumps({**json.loads(texts["resight.encoder"]), **settings})
+        changed = {name: change(name, value) for name, value in tensors.items()}
+        save_file(changed, path.with_name("changed.safetensors"), {**texts, "resight.encoder": text})
+        return path.with_name("changed.safetensors")
+
+    return write
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(WeightsError) as error:
+        Encoder.load(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+    return str(error.value)
+
+
+def test_an_encoder_from_before_there_were_seals_is_read(file_of: Callable[..., Path]) -> None:
+    assert Encoder.load(file_of()).settings.height == 64
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"height": 10**9}, {"width": 100_000}, {"height": "x"}, {"height": None}, {"height": 64.5}, {"height": True},
+        {"height": -1}, {"backbone": "nothere"}, {"backbone": ["a"]}, {"backbone": "hf-hub:a/b"}, {"backbone": None},
+        {"backbone": "vit_giant_patch14_clip_224", "last_stride": 2}, {"backbone": "resnet50"}, {"head": "p1"},
+        {"head": 5}, {"head": "p1+" * 10_000}, {"head": "p1", "head_width": 10**13}, {"pooling": "x"}, {"neck": 5},
+        {"dropout": "x"}, {"dropout": 5}, {"frozen_stages": 10**6}, {"last_stride": 3}, {"foo": 1}, {"batchnorm": 5},
+        {"backbone": "\x1b[31mx"},
+    ],
+)  # fmt: skip
+def test_a_header_that_cannot_be_is_one_line(settings: dict[str, object], file_of: Callable[..., Path]) -> None:
+    assert "\x1b" not in refusal(file_of(**settings))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, value: value.half(),
+        lambda _, value: value * float("nan") if value.is_floating_point() else value,
+        lambda _, value: value.flatten(),
+        lambda _, value: value.int(),
+    ],
+    ids=["half", "nan", "flat", "whole numbers"],
+)
+def test_weights_of_other_kinds_are_one_line(
+    change: Callable[[str, Tensor], Tensor], file_of: Callable[..., Path]
+) -> None:
+    refusal(file_of(change))
+
+
+def test_the_same_encoder_gives_the_same_file(tmp_path: Path) -> None:
+    Encoder(SMALL).save(tmp_path / "one")
+    Encoder.load(tmp_path / "one").save(tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_sizes_that_no_crop_has_are_refused() -> None:
+    for changes in ({"height": 4096}, {"head_width": 10**6, "head": "p1"}, {"head": "a+m1" + "+a" * 60}):
+        with pytest.raises(ConfigError):
+            EncoderSettings(**changes)

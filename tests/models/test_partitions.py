@@ -20,7 +20,8 @@ from resight.extraction import embed_crops
 from resight.models.backbones import Backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.partitions import SCR, Branch, Branches, drop_band, parse_arrangement, parts, stripes
+from resight.models.heads import SCR, Branch, parse_arrangement
+from resight.models.partitions import Branches, drop_band, parts, stripes
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, head="p1+p2(s2c2)")
 MGN = "p1/2+p2(s2)+p3(s3)"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.records import ImageTable, Ranking, Report
+from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import figures, page
 
 HOSTILE = "<script>alert('x')</script>\"'& $\\frac{$"
@@ -54,7 +54,13 @@ def check_safe(html: str) -> Elements:
     return elements
 
 
-def tables_of(folder: Path, queries: int, images: int = 6) -> tuple[ImageTable, ImageTable]:
+def features_of(table: ImageTable) -> Features:
+    """Vectors on a quarter of a circle."""
+    angles = np.linspace(0, np.pi / 2, len(table))
+    return Features(table, np.stack([np.cos(angles), np.sin(angles)], 1))
+
+
+def sides_of(folder: Path, queries: int, images: int = 6) -> tuple[Features, Features]:
     paths = []
     for index in range(queries + images):
         path = folder / f"{index}.png"
@@ -62,7 +68,7 @@ def tables_of(folder: Path, queries: int, images: int = 6) -> tuple[ImageTable, 
         paths.append(str(path))
     query = ImageTable(np.array(paths[:queries], dtype=str), np.arange(queries) % 3, np.full(queries, 1))
     gallery = ImageTable(np.array(paths[queries:], dtype=str), np.arange(images) % 3, 1 + np.arange(images) % 2)
-    return query, gallery
+    return features_of(query), features_of(gallery)
 
 
 def report_of(precision: list[float]) -> Report:
@@ -86,7 +92,7 @@ def ranking_of(queries: int, images: int = 6) -> Ranking:
 
 
 def test_evaluation_page(tmp_path: Path) -> None:
-    query, gallery = tables_of(tmp_path, 20)
+    query, gallery = sides_of(tmp_path, 20)
     report = report_of([*np.linspace(0.05, 1.0, 19), np.nan])
     more = page.figure_section("Training", figures.training_figure([{"epoch": 0, "loss/a": 1.0, "loss/b": 2.0}]))
     html = page.evaluation_page(report, query, gallery, ranking_of(20), title="A site", more_sections=[more])
@@ -109,7 +115,7 @@ def test_evaluation_page(tmp_path: Path) -> None:
 
 
 def test_every_strip_of_the_page_uses_the_names_of_the_data(tmp_path: Path) -> None:
-    query, gallery = tables_of(tmp_path, 20)
+    query, gallery = sides_of(tmp_path, 20)
     names = {"people": ("anna", "ben & co", "cy"), "cameras": ("roof", "gate", "yard")}
     html = page.evaluation_page(report_of([0.5] * 20), query, gallery, ranking_of(20), title="x", names=names)
     for section in ("Ranked strips", "Hardest queries"):
@@ -118,7 +124,7 @@ def test_every_strip_of_the_page_uses_the_names_of_the_data(tmp_path: Path) -> N
 
 
 def test_the_page_is_the_same_each_time(tmp_path: Path) -> None:
-    query, gallery = tables_of(tmp_path, 3)
+    query, gallery = sides_of(tmp_path, 3)
     pages = {page.evaluation_page(report_of([0.1, 0.2, 0.3]), query, gallery, ranking_of(3), title="x") for _ in "ab"}
     assert len(pages) == 1
 
@@ -126,7 +132,7 @@ def test_the_page_is_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", [[], [np.nan], [0.5], [np.nan, np.nan]])
 def test_small_and_empty_evaluations(tmp_path: Path, precision: list[float]) -> None:
     count = len(precision)
-    query, gallery = tables_of(tmp_path, count)
+    query, gallery = sides_of(tmp_path, count)
     html = page.evaluation_page(report_of(precision), query, gallery, ranking_of(count), title="small")
     elements = check_safe(html)
     assert elements.tags.count("img") == int(np.isfinite(precision).sum())
@@ -134,7 +140,7 @@ def test_small_and_empty_evaluations(tmp_path: Path, precision: list[float]) -> 
 
 
 def test_nothing_ranked_and_no_scores(tmp_path: Path) -> None:
-    query, gallery = tables_of(tmp_path, 2)
+    query, gallery = sides_of(tmp_path, 2)
     none = Ranking(np.full((2, 3), -1), np.full((2, 3), np.inf))
     html = page.evaluation_page(Report({}), query, gallery, none, title="no scores")
     assert check_safe(html).tags.count("img") == 2
@@ -142,8 +148,8 @@ def test_nothing_ranked_and_no_scores(tmp_path: Path) -> None:
 
 
 def test_unreadable_images_do_not_stop_the_page() -> None:
-    query = ImageTable(np.array(["/nowhere/a.jpg"]), np.array([1]), np.array([1]))
-    gallery = ImageTable(np.array(["/nowhere/b.jpg"]), np.array([1]), np.array([2]))
+    query = features_of(ImageTable(np.array(["/nowhere/a.jpg"]), np.array([1]), np.array([1])))
+    gallery = features_of(ImageTable(np.array(["/nowhere/b.jpg"]), np.array([1]), np.array([2])))
     html = page.evaluation_page(report_of([1.0]), query, gallery, ranking_of(1, 1), title="gone")
     assert check_safe(html).tags.count("img") == 1
 
@@ -202,8 +208,8 @@ def test_thirty_strips_stay_small(tmp_path: Path) -> None:
         path = tmp_path / f"{index}.jpg"
         Image.fromarray(np.clip(np.asarray(coarse) + fine, 0, 255).astype(np.uint8)).save(path)
         paths.append(str(path))
-    query = ImageTable(np.array(paths[:1] * 30), np.zeros(30), np.zeros(30))
-    gallery = ImageTable(np.array(paths[1:]), np.arange(10), np.ones(10))
+    query = features_of(ImageTable(np.array(paths[:1] * 30), np.zeros(30), np.zeros(30)))
+    gallery = features_of(ImageTable(np.array(paths[1:]), np.arange(10), np.ones(10)))
     section = page.hardest_section(report_of([0.5] * 30), query, gallery, ranking_of(30, 10), count=30)
     assert section.body_html.count("<img") == 30
     assert len(page.render_page("x", [section])) < 3_000_000

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from resight.explain import PartSimilarities
-from resight.models.partitions import parse_arrangement, parts
+from resight.models.heads import parse_arrangement
+from resight.models.partitions import parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import parts as bars
 from resight.reports import strips

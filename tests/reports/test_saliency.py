@@ -8,6 +8,7 @@ from PIL import Image
 
 from resight.errors import DataError
 from resight.reports import saliency, tiles
+from resight.reports.letters import Letters
 
 
 @pytest.fixture
@@ -75,8 +76,11 @@ def test_titles_and_notes_are_written(pictures: list[str]) -> None:
     plain = saliency.saliency_sheet(pictures, maps)
     titled = saliency.saliency_sheet(pictures, maps, titles=["query", "result 1"])
     assert titled.width > plain.width
-    noted = np.asarray(saliency.saliency_sheet(pictures, maps, notes=[["0.25", ""]])).astype(int)
-    changed = (noted != np.asarray(plain)).any(2)
+    noted, empty = (
+        np.asarray(saliency.saliency_sheet(pictures, maps, notes=[[note, ""]])).astype(int) for note in ("0.25", "")
+    )
+    assert len(noted) > plain.height, "the numbers are explained"
+    changed = (noted != empty).any(2)
     assert changed.any()
     assert np.nonzero(changed)[1].min() >= 80, "notes stand on maps, and not on the image itself"
 
@@ -101,10 +105,10 @@ def test_counts_that_differ_are_refused(pictures: list[str], maps: dict, more: d
 
 
 def test_words_are_broken_to_a_width() -> None:
-    font = tiles.load_font(12)
-    lines = tiles.wrap("one two three\nfour incomprehensibilities", font, 60)
+    letters = Letters(12)
+    lines = letters.wrap("one two three\nfour incomprehensibilities", 60)
     assert lines[:3] == ["one two", "three", "four"]
     assert lines[3].endswith("…")
-    assert all(font.getlength(line) <= 60 for line in lines)
-    assert tiles.wrap("", font, 60) == [""]
-    assert tiles.wrap("spatial-channel parts", font, 60) == ["spatial-", "channel", "parts"]
+    assert all(letters.length(line) <= 60 for line in lines)
+    assert letters.wrap("", 60) == [""]
+    assert letters.wrap("spatial-channel parts", 60) == ["spatial-", "channel", "parts"]

@@ -27,10 +27,10 @@ def shown(
 def test_rows_have_the_names_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"people": ("anna", "ben"), "cameras": ("door", "hall")}
     people = ImageTable(np.array(["a", "b", "c"]), np.array([0, 1, 1]), np.array([0, 0, 1]))
-    assert shown(monkeypatch, people, names=names)[1] == ["anna, 1 camera", "ben, 2 cameras"]
+    assert shown(monkeypatch, people, names=names)[1] == ["anna\n1 camera", "ben\n2 cameras"]
     cameras = ImageTable(np.array(["a", "b", "c"]), np.full(3, -1), np.array([0, 1, 1]))
-    assert shown(monkeypatch, cameras, names=names)[1] == ["door, 1 image", "hall, 2 images"]
-    assert shown(monkeypatch, cameras)[1] == ["camera 0, 1 image", "camera 1, 2 images"]
+    assert shown(monkeypatch, cameras, names=names)[1] == ["door\n1 image", "hall\n2 images"]
+    assert shown(monkeypatch, cameras)[1] == ["camera 0\n1 image", "camera 1\n2 images"]
 
 
 def test_contact_sheet(pictures: list[str]) -> None:
@@ -49,13 +49,13 @@ def test_contact_sheet(pictures: list[str]) -> None:
 def test_people_are_rows_ordered_by_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = np.array([f"{i}" for i in range(7)])
     table = ImageTable(paths, np.array([2, 0, 0, -1, 0, 2, -1]), np.array([1, 3, 1, 1, 2, 1, 1]))
-    assert shown(monkeypatch, table) == ([["2", "4", "1"], ["0", "5"]], ["person 0, 3 cameras", "person 2, 1 camera"])
+    assert shown(monkeypatch, table) == ([["2", "4", "1"], ["0", "5"]], ["person 0\n3 cameras", "person 2\n1 camera"])
 
 
 def test_cameras_are_rows_where_nobody_is_known_and_many_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     table = ImageTable(np.array([f"{i}" for i in range(45)]), cameras=np.array([7] * 23 + [9] * 22))
     rows, titles = shown(monkeypatch, table)
-    assert titles == ["camera 7, 23 images", "camera 9, 22 images"]
+    assert titles == ["camera 7\n23 images", "camera 9\n22 images"]
     assert rows[0] == [str(i) for i in range(0, 23, 2)]
     assert (rows[1][0], rows[1][-1], len(rows[1])) == ("23", "44", sheets.COLUMNS)
 

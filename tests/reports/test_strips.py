@@ -5,10 +5,16 @@ import pytest
 from PIL import Image, ImageColor
 
 from resight.errors import DataError
-from resight.records import ImageTable, Ranking, Report
+from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import strips, tiles
+from resight.reports.letters import Letters
 
 HEIGHT, WIDTH, FRAME, GAP, MARGIN = 128, 64, 4, 5, 7
+
+
+def features_of(table: ImageTable) -> Features:
+    """Vectors of which neighbours are opposite."""
+    return Features(table, np.array([[1, 0], [-1, 0]] * len(table))[: len(table)])
 
 
 def left_of(rank: int) -> int:
@@ -123,8 +129,8 @@ def test_verdicts_by_hand() -> None:
 
 
 def test_the_strips_judge_by_the_rule_of_the_report(pictures: list[str]) -> None:
-    query = ImageTable(np.array(pictures[:1]), people=np.array([7]), cameras=np.array([1]))
-    gallery = ImageTable(np.array(pictures[1:3]), people=np.array([7, 7]), cameras=np.array([1, 2]))
+    query = features_of(ImageTable(np.array(pictures[:1]), people=np.array([7]), cameras=np.array([1])))
+    gallery = features_of(ImageTable(np.array(pictures[1:3]), people=np.array([7, 7]), cameras=np.array([1, 2])))
     ranking = Ranking(np.array([[0, 1]]), np.array([[0.1, 0.2]]))
     for rule, first in (("same-camera", "junk"), ("none", "right")):
         (strip,) = strips.query_strips(query, gallery, ranking, rows=[0], report=Report({}, provenance={"rule": rule}))
@@ -132,8 +138,8 @@ def test_the_strips_judge_by_the_rule_of_the_report(pictures: list[str]) -> None
 
 
 def test_query_strips_say_what_they_show(pictures: list[str]) -> None:
-    query = ImageTable(np.array(pictures[:2]), people=np.array([7, -1]), cameras=np.array([1, -1]))
-    gallery = ImageTable(np.array(pictures[2:]), people=np.array([7, 7, 8, -1]), cameras=np.array([1, 2, 1, 1]))
+    query = features_of(ImageTable(np.array(pictures[:2]), np.array([7, -1]), np.array([1, -1])))
+    gallery = features_of(ImageTable(np.array(pictures[2:]), np.array([7, 7, 8, -1]), np.array([1, 2, 1, 1])))
     ranking = Ranking(np.array([[2, 1, 0, -1], [0, 1, 2, 3]]), np.array([[0.1, 0.2, 0.3, np.inf], [0, 0, 0, 0]]))
     report = Report(
         {},
@@ -148,13 +154,13 @@ def test_query_strips_say_what_they_show(pictures: list[str]) -> None:
 
 
 def test_query_strips_use_the_names_of_the_data(pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    query = ImageTable(np.array(pictures[:2]), people=np.array([1, -1]), cameras=np.array([0, -1]))
-    gallery = ImageTable(np.array(pictures[2:4]), people=np.array([1, 0]), cameras=np.array([1, -1]))
+    query = features_of(ImageTable(np.array(pictures[:2]), np.array([1, -1]), np.array([0, -1])))
+    gallery = features_of(ImageTable(np.array(pictures[2:4]), np.array([1, 0]), np.array([1, -1])))
     ranking = Ranking(np.array([[1, 0], [0, 1]]), np.array([[0.1, 0.2], [0.1, 0.2]]))
     names = {"people": ("anna", "ben\x1b"), "cameras": ("gate", "yard")}
     written: list[str] = []
-    monkeypatch.setattr(strips, "write", lambda draw, text, *rest: written.append(text))
+    monkeypatch.setattr(Letters, "write", lambda letters, draw, place, text, *rest: written.append(text))
     first, second = strips.query_strips(query, gallery, ranking, rows=[0, 1], names=names)
     assert first.heading == "Query 0 · ben\\x1b · gate"
     assert second.heading == "Query 1 · person unknown"
-    assert written[:5] == ["query", "0.100", "", "0.200", "yard"]
+    assert written[:5] == ["query", "-1.000", "", "1.000", "yard"], "similarity: larger is more alike"

@@ -1,8 +1,12 @@
 import io
 import math
+import re
 
 import numpy as np
+import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from resight.records import Report
 from resight.reports import tables
@@ -30,10 +34,55 @@ def test_text_table_shows_markup_as_text() -> None:
     assert "71.2" in text
 
 
-def test_a_long_name_is_not_cut_on_a_narrow_terminal() -> None:
+PATH = "a/rather long/" + "x" * 90 + ".jpg"
+
+
+def results() -> Table:
+    table = Table(title=Text("[b]all[/b]"))
+    table.add_column("name", no_wrap=True)
+    table.add_column("about")
+    table.add_column("image", overflow="fold")
+    table.add_row("second-entrance", "two words", Text(PATH))
+    return table
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(Console, "is_terminal", True)
+
+
+def plain(table: Table) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", tables.table_text(table))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_name_is_not_broken_on_a_narrow_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_terminal(monkeypatch, width)
     name = "second-entrance+validation"
-    cells = [line.split("│")[1].strip() for line in rendered(name, width=80).splitlines() if line.startswith("│")]
-    assert "".join(cells) == name
+    assert f"│ {name} │" in plain(tables.scores_table_text({name: REPORT}))
+
+
+def test_of_a_table_too_wide_for_the_terminal_only_the_path_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = results()
+    for width in (60, 200):
+        on_terminal(monkeypatch, width)
+        lines = plain(table).splitlines()
+        assert lines[0] == "[b]all[/b]"
+        assert max(map(len, lines[1:])) <= width
+        rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[1:] if line.startswith("│")]
+        assert rows[0][0] == "second-entrance"
+        assert " ".join(filter(None, (row[1] for row in rows))) == "two words"
+        assert "".join(row[2] for row in rows).replace(" ", "") == PATH.replace(" ", "")
+        assert (len(rows) > 1) == (width == 60)
+    on_terminal(monkeypatch, 20)
+    assert "second-entrance" in plain(table), "the terminal may wrap it"
+
+
+def test_where_there_is_no_terminal_a_row_is_a_line_that_ends_with_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    _, head, _, row = tables.table_text(results()).splitlines()
+    assert head.split() == ["name", "│", "about", "│", "image"]
+    assert row == f"second-entrance │ two words │ {PATH}"
 
 
 def test_a_name_stays_in_its_cell_of_a_markdown_table() -> None:

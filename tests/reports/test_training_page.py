@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resight.data.clusters import Clusters
 from resight.explain import PartSimilarities
-from resight.models.partitions import parse_arrangement, parts
+from resight.models.heads import parse_arrangement
+from resight.models.partitions import parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports.page import write_page
 from resight.reports.training import training_page
@@ -65,6 +67,19 @@ def test_a_page_without_labels_or_epochs() -> None:
     html = training_page({}, [], title="x")
     assert headings(html) == ["What this means, and what it does not"]
     assert "1 epoch<" in training_page({}, METRICS[:1], title="x")
+
+
+def test_a_page_without_labels_says_what_it_shows_and_shows_clusters(tmp_path: Path) -> None:
+    table = found(tmp_path, 3)[0].table
+    clusters = Clusters(table, np.array([0, 0, -1]), np.array([0.5, 0.5, np.nan]))
+    html = training_page({}, METRICS, title="x", clusters=clusters)
+    assert headings(html)[0] == "What is on this page"
+    assert "Clusters to look at" in headings(html)
+    assert html.count("<img") == 2
+    assert "mAP" in html[: html.index("<h2>Clusters")]
+    labelled = training_page({"best": report([0.5])}, METRICS, title="x", clusters=clusters)
+    assert "What is on this page" not in headings(labelled)
+    assert "Clusters to look at" in headings(labelled)
 
 
 def test_a_page_of_a_run_without_clusters_does_not_speak_of_them() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,7 +207,7 @@ def test_attention_and_partition_are_run_beside_each_other(
     assert [line["thesis"]["mAP"] for line in lines] == ["73.3", "75.6", "85.8"]
     assert all(0 < line["ours"]["mAP"] <= 1 for line in lines)
     assert "random" in lines[1]["made with"]["weights"]
-    folders = [Path(text) for text in (tmp_path / "runs").glob("scr-se-market1501-*/encoder-last.safetensors")]
+    folders = [Path(text) for text in (tmp_path / "runs").glob(f"{lines[1]['run']}/encoder-last.safetensors")]
     (settings,) = (Encoder.load(path).settings for path in folders)
     assert (settings.backbone, settings.head, settings.size) == ("legacy_seresnet50", "p1", (96, 48))
     differs = {each["setting"]: (each["ours"], each["thesis"]) for each in lines[1]["differs"]}
@@ -306,13 +307,21 @@ def load_as_market(root: Path) -> Dataset:
 def test_results_on_other_data_are_not_passed_off(
     command: list[str], tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(running, "train", MadeUpTraining())
+    """The same folder by another path is the same data, a copy of it is not."""
+    made = MadeUpTraining()
+    monkeypatch.setattr(running, "train", made)
+    command[2] = "table-3.6"
     assert main(command) == 0
     (tmp_path / "link").symlink_to(tiny_market)
+    monkeypatch.chdir(tiny_market.parent)
+    for same in (tmp_path / "link", tiny_market.name, tiny_market.parent):
+        assert main([word.replace(str(tiny_market), str(same)) for word in command]) == 0
+    assert len(made.calls) == 1
+    shutil.copytree(tiny_market, tmp_path / "copy")
     capsys.readouterr()
-    assert main([word.replace(str(tiny_market), str(tmp_path / "link")) for word in command]) == 2
+    assert main([word.replace(str(tiny_market), str(tmp_path / "copy")) for word in command]) == 2
     message = capsys.readouterr().err
-    assert "was made on" in message
+    assert f"was made on market1501={tiny_market}, asked for is market1501={tmp_path / 'copy'}" in message
     assert "--out" in message
 
 
@@ -338,6 +347,9 @@ def test_results_on_other_data_are_not_passed_off(
         (["run", "table-6.6", "--epochs=-1"], "0 or more"),
         (["run", "table-4.3", "--instead=duke"], "THESIS=OURS"),
         (["run", "table-4.3", "--instead=duke=cukh03"], "did you mean 'cuhk03'"),
+        (["run", "table-6.6", "--data=market=/a", "--data=market1501=/b"], "--data names market1501 twice, /a and /b"),
+        (["run", "table-6.6", "--weights=resnet50=none", "--weights=resnet50=/b"], "--weights names resnet50 twice"),
+        (["run", "table-4.3", "--instead=duke=cuhk03", "--instead=duke=mars"], "--instead names dukemtmc twice"),
         (["run", "table-4.3", "--instead=mars=duke"], "it is about dukemtmc, market1501"),
     ],
 )
@@ -388,12 +400,24 @@ def test_rows_that_adapt_share_the_run_on_the_source(
     assert main(["thesis", "run", "table-4.5", *two_domains, *words]) == 0
     both = (("dukemtmc", "market1501"), ("market1501", "dukemtmc"))
     expected = [("source", data, source, "a+m1") for data, source in both]
-    adapted = [("abmt", data, source, f"a+m1 source-{source}") for data, source in both]
+    adapted = [("abmt", data, source, f"a+m1 source-{source}-{data}") for data, source in both]
     assert sorted(taken) == sorted([*expected, *adapted * 4]), "four rows in two directions, and one first run for each"
     for data in ("Market → Duke", "Duke → Market"):
         assert [line["state"] for line in of_ours(tmp_path / "out" / "table-4.5-smoke-seed1.json", data)] == [
             "done"
         ] * 4
+    line = of_ours(tmp_path / "out" / "table-4.5-smoke-seed1.json", "Market → Duke")[0]
+    differs = {each["setting"]: (each["ours"], each["thesis"]) for each in line["differs"]}
+    assert (differs["epochs"], differs["first run: epochs"]) == (("1", "40"), ("1", "80"))
+    assert differs["first run: iterations"] == ("2", "200")
+    assert differs["first run: seed"] == ("1", "not stated")
+    assert differs["split"][0].startswith("not the official one (train 96 images of 8")
+    assert differs["source split"][0].startswith("not the official one (train 96 images of 8")
+    assert not {"encoder.head", "first run: encoder.head"} & set(differs), "what the row is about is the same there"
+    assert [start.rpartition("-")[0] for start in line["starts from"]] == ["source-market1501-dukemtmc"]
+    page = (tmp_path / "out" / "table-4.5-smoke-seed1.md").read_text()
+    (first,) = (text for text in page.splitlines() if text.startswith("- the first run of row 1 on Market → Duke"))
+    assert "epochs: 1 (thesis: 80)" in first
     # Other branches have another first run; ABMT itself is done. The rows of Table 4.3 share what there is.
     taken.clear()
     assert main(["thesis", "run", "table-4.4", *two_domains, *words]) == 0
@@ -439,7 +463,7 @@ def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: lis
 
     assert main(["thesis", "run", "table-3.9", *words, *place]) == 0
     folders = sorted((tmp_path / "runs").iterdir())
-    assert [folder.name.rpartition("-")[0] for folder in folders] == ["scr-cuhk03np", "scr-market1501"]
+    assert [folder.name.rpartition("-")[0] for folder in folders] == ["scr-cuhk03np-detected", "scr-market1501"]
     page = json.loads((tmp_path / "table-3.9-smoke-cuhk03np-detected-for-dukemtmc-seed1.json").read_text())
     lines = {line["columns"]: line for line in page["lines"] if line["state"] == "done"}
     line = lines["M → D"]

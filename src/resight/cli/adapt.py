@@ -6,15 +6,13 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
-from rich.console import Console
-
-from resight.cli.train import train_and_report
-from resight.data.dataset import load_dataset, parse_spec
+from resight.cli.train import open_data, train_and_report
 from resight.errors import ConfigError
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
-from resight.training import BUILD, load_encoder, read_recipe
+from resight.terminal import say, show
+from resight.training import BUILD, read_recipe
 
 METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
 KEPT = ("height", "width", *BUILD)
@@ -32,7 +30,7 @@ USAGE = (
 def run(arguments: Sequence[str]) -> int:
     """Run `resight adapt`."""
     if any(word in ("-h", "--help") for word in arguments):
-        print(USAGE)
+        say(*USAGE.splitlines())
         return 0
     following = [*arguments[1:], "--"]
     if any(word == "--from" and after.startswith("--") for word, after in zip(arguments, following, strict=False)):
@@ -51,15 +49,15 @@ def run(arguments: Sequence[str]) -> int:
         settings, options = read_recipe(METHOD, SINGLE, *words)
     kept = {name: getattr(own, name) for name in KEPT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept))
-    dataset = load_dataset(*parse_spec(options.data))
+    dataset = open_data(options)
     trained = train_and_report(METHOD, dataset, settings, options)
     if trained.writes:
-        Console().print(changes_table_text(trained.metrics))
+        show(changes_table_text(trained.metrics))
         if not trained.reports:
             image = str(dataset.train.paths[0])
             search = ["resight", "search", image, "--data", options.data, "--encoder", options.run]
-            print("Without labels this proves nothing: look at searches, of any image (one of these is found first):")
-            print(shlex.join(search))
+            say("Without labels this proves nothing: look at searches, of any image:")
+            say(shlex.join(search))
     return 0
 
 

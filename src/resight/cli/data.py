@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from resight.config import read_settings
-from resight.data.dataset import DATASETS, load_dataset, parse_spec
+from resight.data.dataset import DATASETS, folder_settings, open_dataset, parse_spec
 from resight.data.splits import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
-from resight.files import check_output, expanded, printable
+from resight.files import check_output, expanded
 from resight.records import UNKNOWN
+from resight.terminal import say, say_json, show
+from resight.usage import WIDTH
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -34,19 +35,28 @@ class DataSettings:
         json: Print JSON instead of tables.
         sheet: Where to write a picture of some of the images, a PNG: a row for each of a few people, or of the cameras
             where nobody is known; empty writes none.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
     """
 
     json: bool = False
     sheet: str = ""
+    layout: str = ""
+    pattern: str = ""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight data`."""
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
-        print(
-            "usage: resight data info SPEC | verify SPEC | synthesize FOLDER [settings]\n"
-            f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}"
+        say(
+            "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]",
+            *textwrap.wrap(f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}", WIDTH),
+            "--layout says what the sub-folders of a folder of crops are (camera, person, camera/person, ...),",
+            "--pattern what its file names hold",
         )
         return 0
     if not action:
@@ -61,13 +71,14 @@ def run(arguments: Sequence[str]) -> int:
     (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
     if not where:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
-    kind, place = parse_spec(where)
+    told = folder_settings(settings.layout, settings.pattern, where)
+    _, place = parse_spec(where, told)
     if settings.sheet:
         check_output(expanded(settings.sheet), suffix=".png", data=place)  # a mistake is said before anything is read
-    dataset = load_dataset(kind, place)
+    dataset = open_dataset(where, told)
     found = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
-        print(json.dumps(dataclasses.asdict(found)))
+        say_json(dataclasses.asdict(found))
     elif isinstance(found, Description):
         _print_description(found)
     else:
@@ -89,14 +100,14 @@ def _synthesize(where: str, flags: Sequence[str]) -> int:
     if not where:
         raise ConfigError("resight data synthesize needs a folder to draw into: resight data synthesize people")
     drawn = synthesize(Path(where), settings=settings)
-    print(
+    say(
         f"{drawn.root}: {counted(drawn.train, 'image')} to train on, {counted(drawn.query, 'query', 'queries')}, "
         f"{drawn.gallery:,} in the gallery"
     )
     if settings.tracklets:
-        print(f"read it as {shlex.quote(f'synthetic={where}')}")
+        say(f"read it as {shlex.quote(f'synthetic={where}')}")
     elif drawn.train and drawn.query:  # the layout asks for both parts
-        print(f"read it as {shlex.quote(f'market1501={where}')}")
+        say(f"read it as {shlex.quote(f'./{where}' if where in DATASETS else where)}")
     return 0
 
 
@@ -105,16 +116,17 @@ def _print_verified(found: VerifyReport) -> None:
     _print_list("not there", found.missing)
     _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
     _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
+    _print_list("like whole frames", [f"{path}: {width} x {height} pixels" for path, width, height in found.frames])
     _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
     _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
-    print("every image can be read" if found.sound else "some images cannot be used: see above")
+    say("every image can be read" if found.sound else "some images cannot be used: see above")
 
 
 def _print_description(description: Description) -> None:
     published = any(facts.published for facts in description.splits.values())
     official = " (in brackets: as published)" if published and not description.official else ""
     # Not the table's title, which would be broken to the table's width.
-    print(printable(f"{description.name}: {description.root}{official}"))
+    say(f"{description.name}: {description.root}{official}")
     splits = {split: facts for split, facts in description.splits.items() if facts.images}
     columns = [_column(facts, description.unit) for facts in splits.values()]
     # A column for each split, and not a row: that fits into 80 characters, whatever the counts.
@@ -125,9 +137,9 @@ def _print_description(description: Description) -> None:
     for name in columns[0] if columns else ():
         if name != "tracklets" or any(facts.tracklets for facts in splits.values()):
             table.add_row(name, *(column[name] for column in columns))
-    Console().print(table)
+    show(table)
     for note in description.notes:
-        print(printable(note))
+        say(note)
     _print_list("worth knowing", description.warnings)
 
 
@@ -153,8 +165,8 @@ def _beside(found: int, published: int) -> str:
 
 def _print_list(title: str, items: Sequence[str]) -> None:
     if items:
-        print(f"{title}: {len(items):,}")
+        say(f"{title}: {len(items):,}")
         for item in items[:_LISTED]:
-            print(f"  {printable(item)}")
+            say(f"  {item}")
         if len(items) > _LISTED:
-            print(f"  and {len(items) - _LISTED:,} more (--json lists all)")
+            say(f"  and {len(items) - _LISTED:,} more (--json lists all)")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from resight.cli.train import train_and_report
 from resight.config import read_settings
@@ -17,13 +15,14 @@ from resight.data.splits import Dataset
 from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.files import expanded
+from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.ranking import rank
 from resight.records import Features, Report
 from resight.reports.strips import query_strips
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
-from resight.training import read_recipe
+from resight.terminal import say, show
+from resight.training import TrainSettings, read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
 """The people of the demo, but for their seed."""
@@ -50,47 +49,56 @@ class DemoSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight demo`."""
     (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
-    folder, console = expanded(demo.folder), Console()
+    folder = expanded(demo.folder)
     drawn = replace(PEOPLE, seed=demo.seed)
     name = "ice"
     flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
     settings, options = read_recipe(name, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
-    _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
-    console.print("[bold]1[/] drawing people: nobody in this demo exists")
-    people = synthesize(folder / "people", settings=drawn)
-    dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
-    console.print(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
-    colours = _histogram(dataset)
-
-    console.print("[bold]2[/] training without labels (ICE, recipe `site`)")
-    trained = train_and_report(name, dataset, settings, options)
-
-    console.print("[bold]3[/] before and after, beside a colour histogram")
-    rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
-    console.print(scores_table_text(rows))
-    assert trained.queries is not None
-    assert trained.gallery is not None
-    ranking = rank(trained.queries, trained.gallery, k=10)
-    first = query_strips(
-        trained.queries.table, trained.gallery.table, ranking, rows=[0], report=trained.reports["best"]
-    )
-    write_png(folder / "search.png", first[0].image)
-    print(f"a first search: {(folder / 'search.png').resolve()}")
-    print(f"the report:     {(trained.folder / 'report.html').resolve()}")
-    print("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as handle:
+        if handle is None:
+            raise DataError(
+                f"another demo runs in {printable(folder)}: wait until it has ended, or name another folder"
+            )
+        _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
+        _show(folder, drawn, name, settings, options)
     return 0
 
 
+def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, options: TrainSettings) -> None:
+    say("1 drawing people: nobody in this demo exists")
+    people = synthesize(folder / "people", settings=drawn)
+    dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
+    say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
+    colours = _histogram(dataset)
+
+    say("2 training without labels (ICE, recipe `site`)")
+    trained = train_and_report(name, dataset, settings, options)
+
+    say("3 before and after, beside a colour histogram")
+    rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
+    show(scores_table_text(rows))
+    assert trained.queries is not None
+    assert trained.gallery is not None
+    ranking = rank(trained.queries, trained.gallery, k=10)
+    first = query_strips(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
+    write_png(folder / "search.png", first[0].image)
+    say(f"a first search: {(folder / 'search.png').resolve()}")
+    say(f"the report:     {(trained.folder / 'report.html').resolve()}")
+    say("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
+
+
 def _clear(folder: Path) -> None:
-    """Remove an earlier demo, and nothing else."""
-    if not folder.exists():
-        return
+    """Remove an earlier demo, and nothing else; what a kill left half drawn is none of it."""
+    tidy(folder)
     found = {path.name for path in folder.iterdir()}
     if found and not (found <= set(PARTS) and (folder / "people" / "dataset.json").is_file()):
-        raise DataError(f"{folder} exists and holds more than an earlier demo: name another folder with --folder")
+        raise DataError(
+            f"{printable(folder)} exists and holds more than an earlier demo: name another folder with --folder"
+        )
     for part in (folder / name for name in reversed(PARTS)):  # the people, by which a demo is known, go last
         if part.is_dir():
-            shutil.rmtree(part)
+            remove_folder(part)
         else:
             part.unlink(missing_ok=True)
 

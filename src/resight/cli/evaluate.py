@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
-from rich.console import Console
 
+from resight.cli.queries import split_words, tell_notes
 from resight.config import flags_of, read_settings
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.sheet import LABELS
-from resight.data.splits import split_validation
+from resight.data.columns import LABELS
+from resight.data.dataset import folder_settings, open_dataset, parse_spec
+from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
 from resight.evaluation import evaluate
 from resight.explain import part_similarities
-from resight.files import check_output, expanded, printable
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.files import check_output, expanded
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
 from resight.ranking import rank
@@ -29,7 +29,8 @@ from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
 from resight.scoring import about, embed, measure
-from resight.training import load_encoder
+from resight.terminal import say_json, show
+from resight.vectors import vectors_folder
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,18 @@ class EvaluateSettings:
 
     Attributes:
         data: The data set: `name=PATH` or a path.
-        validation_people: Score so many people held out of the training part instead of the test people.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
+        validation_people: Score so many people held out of the training part instead of the test people; `all` scores
+            everybody of it who can be found again, of a labelled folder all whom two cameras or more saw.
         flip: Add the features of the mirrored images; a run's own choice where a run is named.
         tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
         rerank: Re-rank by k-reciprocal neighbours first.
-        cache: A folder that keeps vectors, so that the same encoder on the same images is not run again.
+        cache: A folder that keeps vectors, so that the same encoder on the same images is not run again. Where they
+            become more than 10 GB, those used longest ago go.
         page: Where to write the HTML page; empty writes none.
         json: Print JSON instead of a table.
         encoder: What to score where no run or encoder file is named: a backbone as its weights are.
@@ -50,7 +58,9 @@ class EvaluateSettings:
     """
 
     data: str = ""
-    validation_people: int = 0
+    layout: str = ""
+    pattern: str = ""
+    validation_people: int | Literal["all"] = 0
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     rerank: bool = False
@@ -63,19 +73,23 @@ class EvaluateSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight evaluate`."""
-    named = bool(arguments) and not arguments[0].startswith("-")
-    given = arguments[named:]
-    own = expanded(arguments[0]) / "config.yaml" if named else None
+    words, given = split_words(arguments)
+    if len(words) > 1:
+        raise ConfigError(f"resight evaluate scores one encoder, found {len(words)}: {', '.join(words[:3])}")
+    model = words[0] if words else ""
+    own = expanded(model) / "config.yaml" if model else None
     scored = flags_of(own, "flip", "tracklet") if own is not None and own.is_file() else []
     (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # a mistake is said before anything is embedded
-    if named and settings.encoder != EncoderSettings():
-        raise ConfigError(f"{arguments[0]} brings its own encoder: leave out --encoder.*, or leave out {arguments[0]}")
-    encoder = load_encoder(arguments[0]) if named else Encoder(settings.encoder).eval()
-    dataset = load_dataset(*parse_spec(settings.data))
+    if model and settings.encoder != EncoderSettings():
+        raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
+    encoder = load_encoder(model) if model else Encoder(settings.encoder).eval()
+    told = folder_settings(settings.layout, settings.pattern, settings.data)
+    cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
+    dataset = open_dataset(settings.data, told)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:
@@ -85,12 +99,9 @@ def run(arguments: Sequence[str]) -> int:
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):
-        raise DataError(
-            f"{dataset.name} has no queries: hold people out with --validation_people, who are labelled, for "
-            f"a folder of crops, in its {LABELS}"
-        )
+        raise DataError(f"{dataset.name} has no queries: {_needed(dataset)}")
+    tell_notes(dataset)
     devices = Devices(settings.device)
-    cache = expanded(settings.cache) if settings.cache else None
     devices.place(encoder)
     queries, gallery = (
         embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
@@ -110,23 +121,28 @@ def run(arguments: Sequence[str]) -> int:
         provenance={"flip": settings.flip, **about(dataset, settings.tracklet), **devices.describe()},
     )
     if settings.json:
-        print(json.dumps(report.to_json()))
+        say_json(report.to_json())
     else:
-        Console().print(scores_table_text({dataset.name: report}))
-        for note in dataset.notes:
-            print(printable(note))
+        show(scores_table_text({dataset.name: report}))
     if settings.page:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
-        title = f"{arguments[0] if named else settings.encoder.backbone} on {dataset.name}"
+        title = f"{model or settings.encoder.backbone} on {dataset.name}"
         why = []
         if queries.vectors.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
             parts = part_similarities(queries, gallery, found, encoder)
             why = parts_sections(report, queries, gallery, found, parts, dataset.names)
-        page = evaluation_page(
-            report, queries.table, gallery.table, found, title=title, names=dataset.names, more_sections=why
-        )
+        page = evaluation_page(report, queries, gallery, found, title=title, names=dataset.names, more_sections=why)
         write_page(expanded(settings.page), page)
     return 0
+
+
+def _needed(dataset: Dataset) -> str:
+    """Say what a data set without queries needs to be scored."""
+    if dataset.train.has_people:
+        return (
+            "--validation_people all scores everybody in it who can be found again, --validation_people N some of them"
+        )
+    return f"nobody in it is known; name people, for a folder of crops in its {LABELS} (path,person,camera a line)"
 
 
 def ranking(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,34 +10,48 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from resight.cli.queries import (
+    Images,
+    find_images,
+    load_searched,
+    split_words,
+    tell_fewer,
+    tell_frames,
+    tell_problems,
+)
 from resight.config import read_settings
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.crops import Crops, load_crops
+from resight.data.dataset import folder_settings, parse_spec
 from resight.data.images import read_image
 from resight.data.transforms import to_float
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError
+from resight.errors import ConfigError, DataError
 from resight.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
 from resight.extraction import extract
-from resight.files import check_output, expanded, printable, write_atomically
-from resight.models.encoder import Encoder
-from resight.ranking import rank
+from resight.files import check_output, expanded, json_text, printable, write_atomically
+from resight.models.encoder import Encoder, load_encoder
+from resight.models.encoder_settings import encoder_file
+from resight.ranking import rank, rank_others
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
 from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import Strip, ranked_strip
 from resight.reports.tiles import write_png
-from resight.training import load_encoder
+from resight.terminal import say, say_json, show
+from resight.vectors import vectors_folder
 
 LISTS = ("--images", "--parts")
 """Flags that take several words."""
 
 PICTURES = ("matches.png", "saliency.png")
 """What is written beside `explain.json`; `matches.png` for a query only."""
+
+MOST = 64
+"""Images, or results, that one call explains: each is a row of a picture."""
 
 _HEIGHT = 160
 _WHAT = (
@@ -52,15 +65,21 @@ class ExplainSettings:
     """What is explained.
 
     Attributes:
-        images: Images to show where the encoder looks in: `--images a.jpg b.jpg`.
+        images: Images to show where the encoder looks in, or folders of them: `--images a.jpg b.jpg`.
         query: An image to explain matches of: with `result` of that one, with `data` of what a search there finds.
         result: The image that the query is compared with.
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         k: How many results of a search to explain.
         parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
             empty.
         out: The folder for the pictures and `explain.json`.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
+            become more than 10 GB, those used longest ago go.
         json: Print the JSON instead of a table.
         device: Where it runs.
     """
@@ -69,6 +88,8 @@ class ExplainSettings:
     query: str = ""
     result: str = ""
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     k: int = 3
     parts: tuple[str, ...] = ()
     out: str = "explain"
@@ -79,34 +100,44 @@ class ExplainSettings:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ConfigError(f"k must be 1 or more, found {self.k}")
+        if self.k > MOST:
+            raise ConfigError(f"k must be {MOST} or less, found {self.k}: each result is a row of a picture")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
-    named = bool(arguments) and not arguments[0].startswith("-")
-    flags = joined_lists(["--k" if flag == "-k" else flag for flag in arguments[named:]])
+    lists, rest = take_lists(arguments)
+    words, flags = split_words(rest)
     (settings,) = read_settings(flags, [ExplainSettings], program="resight explain ENCODER")
-    if not named or bool(settings.images) == bool(settings.query):
+    settings = dataclasses.replace(settings, **lists)
+    images = [*words[1:], *settings.images]
+    if not words or bool(images) == bool(settings.query):
         raise ConfigError(_WHAT)
     if settings.query and bool(settings.result) == bool(settings.data):
         raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
+    asked = find_images(images) if images else _one(settings.query, "query")
+    if settings.result:
+        settings = dataclasses.replace(settings, result=_one(settings.result, "result").paths[0])
+    if len(asked.paths) > MOST:
+        raise ConfigError(f"resight explain shows {MOST} images at most, found {len(asked.paths):,}: name fewer")
     out, data = expanded(settings.out), None
     if settings.data:
-        kind, data = parse_spec(settings.data)
-        settings = dataclasses.replace(settings, data=f"{kind}={data}")
+        _, data = parse_spec(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
     for name in ("explain.json", *PICTURES):
         check_output(out / name, data=data)  # a mistake is said before anything is embedded
-    encoder = load_encoder(arguments[0])
+    encoder_file(words[0])  # its error names the file
+    tell_problems(asked.problems)
+    tell_frames(asked.paths)
+    encoder = load_encoder(words[0])
     choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
     devices = Devices(settings.device)
     devices.place(encoder)
-    if settings.images:
-        about, pictures = _looks(encoder, settings, devices)
-    else:
-        about, pictures = _matches(encoder, settings, devices)
+    crops = load_crops(ImageTable(np.array(asked.paths)), encoder.settings.size)
+    tell_problems(crops.problems[1:])  # the first has been said
+    about, pictures = (_looks if images else _matches)(encoder, crops, settings, devices)
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    text = json.dumps(about, indent=1, ensure_ascii=False)
+    text = json_text(about, indent=1)
     if (out / "explain.json").is_file():  # of an earlier call, whose pictures would say something else
         for name in PICTURES:
             (out / name).unlink(missing_ok=True)
@@ -114,38 +145,47 @@ def run(arguments: Sequence[str]) -> int:
     for name, picture in pictures.items():
         write_png(out / name, picture)
     if settings.json:
-        print(text)
-        return 0
-    Console().print(_table(about))
-    written = (printable((out / name).resolve()) for name in (*pictures, "explain.json"))
-    print(f"written: {', '.join(written)}")
-    return 0
+        say_json(about, indent=1)
+    else:
+        show(_table(about))
+        written = (str((out / name).resolve()) for name in (*pictures, "explain.json"))
+        say(f"written: {', '.join(written)}")
+    return 1 if asked.problems or crops.problems else 0
 
 
-def joined_lists(flags: Sequence[str]) -> list[str]:
-    """Turn a flag with the words after it into one flag with a list, which is what settings are read from."""
-    found: list[str] = []
-    words: list[str] | None = None
-    for flag in flags:
-        if flag.startswith("-"):
-            name, equals, value = flag.partition("=")
-            words = ([value] if equals else []) if name in LISTS else None
-            found.append(flag if words is None else f"{name}={json.dumps(words)}")
-        elif words is not None:
-            words.append(flag)
-            found[-1] = f"{found[-1].partition('=')[0]}={json.dumps(words)}"
-        else:
-            found.append(flag)
+def _one(word: str, flag: str) -> Images:
+    """Find the one image that a flag names."""
+    found = find_images([word])
+    if len(found.paths) > 1:
+        raise ConfigError(f"--{flag} names one image, found {len(found.paths):,} below {word}")
     return found
 
 
+def take_lists(arguments: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Take the flags that have several words, with these words, out of a command line; the rest comes back too."""
+    lists: dict[str, list[str]] = {}
+    taking: list[str] | None = None
+    rest: list[str] = []
+    for each in arguments:
+        name, equals, value = each.partition("=")
+        if name in LISTS and not value.startswith("["):
+            taking = lists.setdefault(name.removeprefix("--"), [])
+            taking += [value] if equals else []
+        elif taking is None or each.startswith("-"):
+            taking = None
+            rest.append(each)
+        else:
+            taking.append(each)
+    return {name: tuple(words) for name, words in lists.items()}, rest
+
+
 def _looks(
-    encoder: Encoder, settings: ExplainSettings, devices: Devices
+    encoder: Encoder, crops: Crops, settings: ExplainSettings, devices: Devices
 ) -> tuple[dict[str, Any], dict[str, Image.Image]]:
     """Show where the encoder looks in images."""
-    paths = list(settings.images)
-    maps = grad_cam(encoder, _pixels(paths, encoder, devices), parts=settings.parts)
-    features = extract(encoder, ImageTable(np.array(paths)), devices=devices)
+    paths = crops.table.paths.tolist()
+    maps = grad_cam(encoder, _floats(crops, devices), parts=settings.parts)
+    features = extract(encoder, crops, devices=devices)
     each = np.arange(len(paths))[:, None]
     # With itself an image's similarity is 1; the shares say how much of the vector each part is.
     own = part_similarities(features, features, Ranking(each, np.zeros(each.shape, np.float32)), encoder)
@@ -154,11 +194,11 @@ def _looks(
 
 
 def _matches(
-    encoder: Encoder, settings: ExplainSettings, devices: Devices
+    encoder: Encoder, crops: Crops, settings: ExplainSettings, devices: Devices
 ) -> tuple[dict[str, Any], dict[str, Image.Image]]:
     """Show why images match a query."""
-    pixels = _pixels([settings.query], encoder, devices)  # an image that cannot be read is said before a search
-    queries = extract(encoder, ImageTable(np.array([settings.query])), devices=devices)
+    (query,) = crops.table.paths.tolist()
+    pixels, queries = _floats(crops, devices), extract(encoder, crops, devices=devices)
     found, ranking = _results(encoder, queries, settings, devices)
     similar = part_similarities(queries, found, ranking, encoder)
     results, totals = found.table.paths.tolist(), similar.totals[0].tolist()
@@ -168,7 +208,7 @@ def _matches(
     first, second = (torch.stack(pair, 1).flatten(0, 1) for pair in ((pixels, others), (others, pixels)))
     maps = grad_cam(encoder, first, target="match", others=second, parts=settings.parts)
     about = {
-        "query": settings.query,
+        "query": query,
         "results": [
             {
                 "path": path,
@@ -180,13 +220,11 @@ def _matches(
         ],
     }
     captions = [f"{total:.3f}" for total in totals]
-    strip = ranked_strip(
-        settings.query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT
-    )
+    strip = ranked_strip(query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT)
     strip = with_parts(Strip(strip, "", ("unknown",) * len(results)), similar, 0, height=_HEIGHT).image
     names = [part.name for part in encoder.parts]
     sheet = saliency_sheet(
-        [path for result in results for path in (settings.query, result)],
+        [path for result in results for path in (query, result)],
         _arrays(maps),
         titles=[
             title for row in range(len(results)) for title in (f"query, to\nresult {row + 1}", f"result {row + 1}")
@@ -201,15 +239,23 @@ def _results(
 ) -> tuple[Features, Ranking]:
     """Give the images that are compared with the query, nearest first, and their ranking."""
     if settings.result:
-        read_image(settings.result, encoder.settings.size)  # its errors name the file and the reason
         gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
+        ranking = rank(queries, gallery, k=1, device=devices.device)
     else:
-        dataset = load_dataset(*parse_spec(settings.data))
-        searched = dataset.gallery if len(dataset.gallery) else dataset.train
-        cache = expanded(settings.cache) if settings.cache else None
+        told = folder_settings(settings.layout, settings.pattern, settings.data)
+        cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
+        _, searched = load_searched(settings.data, told)
+        tell_fewer(len(searched), settings.k)
         gallery = extract(encoder, searched, devices=devices, cache=cache)
-    ranking = rank(queries, gallery, k=settings.k, device=devices.device)
+        ranking, _ = rank_others(queries, gallery, k=settings.k, device=devices.device)
+        if not ranking.ids.size:
+            raise DataError(f"{settings.data} holds the query alone: there is nothing to compare it with")
     return gallery[ranking.ids[0]], Ranking(np.arange(len(ranking.ids[0]))[None], ranking.distances)
+
+
+def _floats(crops: Crops, devices: Devices) -> Tensor:
+    """Give decoded images, ``(B, 3, H, W)`` in 0..1."""
+    return to_float(crops.pixels(slice(None)).to(devices.device))
 
 
 def _pixels(paths: Sequence[str], encoder: Encoder, devices: Devices) -> Tensor:

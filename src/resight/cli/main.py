@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import io
-import logging
 import os
 import sys
-from collections.abc import Sequence
 
-from resight import __version__
-from resight.cli.environment import check_environment, explained, open_streams
-from resight.errors import ResightError, nearest
+from resight.cli.signals import listen, said, told
+
+TYPE_CHECKING = False  # what is imported above is all that an early interrupt meets
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
@@ -22,6 +20,7 @@ COMMANDS = {
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "the thesis' tables and figures, and our values: resight thesis list|show|run",
     "data": "look at data: resight data info|verify|synthesize",
+    "recipes": "settings that come along, and what they are for: resight recipes [METHOD or NAME]",
 }
 
 
@@ -45,26 +44,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 70 for one
-        that is ours, 130 for an interrupt.
+        that is ours, 130 for an interrupt, 143 and 129 where it was terminated or its terminal has gone.
     """
-    spin_shortly()
+    if arguments is not None:
+        return _guarded(arguments)
+    listen()  # before anything is loaded
+    status = _guarded(sys.argv[1:])
+    if status > 128:  # nobody waits for threads that still work, or for other processes
+        os._exit(status)
+    return status
+
+
+def _guarded(arguments: Sequence[str]) -> int:
+    """Run a command; whatever ends it becomes a line and a status."""
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        return _run(words, debug=len(words) < len(arguments))
+    except BaseException as error:
+        number = told(error)
+        if not number:
+            raise
+        goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
+        from resight.terminal import complain
+
+        complain(said(number) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
+        return 128 + number
+
+
+def _run(words: Sequence[str], *, debug: bool) -> int:
+    # Loaded here, where an interrupt is answered by a line.
+    import importlib
+
+    from resight import __version__
+    from resight.cli.environment import check_environment, explained, open_streams
+    from resight.errors import ResightError, nearest
+    from resight.terminal import complain, configure_output, say
+
     open_streams()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    spin_shortly()
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
+        say(*_help())
         return 0
     if words[0] == "--version":
-        print(f"resight {__version__}")
+        say(f"resight {__version__}")
         return 0
     name, *rest = words
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name may hold what the terminal cannot show, or what is no text at all.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    # Libraries report what they load and every process they start; resight says what matters itself.
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("resight").setLevel(logging.INFO)
+    configure_output()
     try:
         check_environment()
         if name not in COMMANDS:
@@ -77,14 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResightError as error:
         if debug:
             raise
-        print(f"resight: {error}", file=sys.stderr)
+        complain(error)
         return 2
-    except KeyboardInterrupt:
-        goes_on = (
-            "; the same command goes on after the last finished epoch" if name in ("train", "adapt", "thesis") else ""
-        )
-        print(f"resight: interrupted{goes_on}", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,30 +112,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"resight: {where}{error.strerror or error}", file=sys.stderr)
+        complain(f"{where}{error.strerror or error}")
         return 2
     except Exception as error:
         if debug:
             raise
+        from resight.processes import LOST, is_lost
+
+        if is_lost(error):
+            complain(LOST)
+            os._exit(2)  # to take leave of the others would be to wait for them
         text, status = explained(error)
-        print(f"resight: {text}", file=sys.stderr)
+        complain(text)
         return status
 
 
-def _help() -> str:
+def _help() -> list[str]:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items()]
-    return "\n".join(
-        [
-            "resight recognises the same person across cameras, without labels.",
-            "",
-            "usage: resight COMMAND ...        resight COMMAND --help says more",
-            "",
-            *lines,
-            "",
-            "  --debug shows where an error arose; --version says which resight this is.",
-        ]
-    )
+    return [
+        "resight recognises the same person across cameras, without labels.",
+        "",
+        "usage: resight COMMAND ...        resight COMMAND --help says more",
+        "",
+        *lines,
+        "",
+        "  --debug shows where an error arose; --version says which resight this is.",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,30 +1,49 @@
-"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?"""
+"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?
+
+torch and what stands on it take seconds to load. That is done with `resight.cli.searching`, where the search begins:
+help and mistakes do not wait for it.
+"""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resight.cli.queries import (
+    LISTED,
+    Answer,
+    Images,
+    find_images,
+    load_searched,
+    split_words,
+    tell_fewer,
+    tell_frames,
+    tell_problems,
+)
 from resight.config import read_settings
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.images import read_image
-from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError
-from resight.extraction import extract
-from resight.files import check_output, expanded, printable
-from resight.models.encoder import Encoder, EncoderSettings
-from resight.ranking import rank
-from resight.records import ImageTable, Ints
-from resight.reports.strips import ranked_strip
-from resight.reports.tiles import called, write_png
-from resight.training import load_encoder
+from resight.data.dataset import folder_settings, parse_spec
+from resight.data.splits import Dataset
+from resight.device_settings import DeviceSettings
+from resight.errors import ConfigError, counted
+from resight.files import check_apart, check_output, expanded, printable
+from resight.models.encoder_settings import EncoderSettings, encoder_file
+from resight.reports.tables import MISSING
+from resight.terminal import say, say_json, show
+
+STRIPS = 20
+"""Queries that one picture shows."""
+
+RESULTS = 50
+"""Results that a picture shows of each."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,18 +52,29 @@ class SearchSettings:
 
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
+        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
+            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
+            Empty finds it out, and says what was found.
+        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
+            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         encoder: A run folder or an encoder file; empty uses the backbone's own weights.
-        k: How many results.
+        queries: A list of more images to search for, a file with one path a line; `-` reads it from standard input.
+        k: How many results for each image. Its own file is not among them.
         strip: Where to write the picture of the results, a PNG; empty writes none.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again.
-        json: Print JSON instead of a table: of each result the path, the similarity, and the camera and the person as
-            the data call them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
+        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
+            become more than 10 GB, those used longest ago go.
+        json: Print JSON instead of tables: for each image its path as `query` and its `results`, or the `error` where
+            it cannot be read. Of each result the path, the similarity, and the camera and the person as the data call
+            them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
         backbone: What to search with where no encoder is named.
         device: Where it runs.
     """
 
     data: str = ""
+    layout: str = ""
+    pattern: str = ""
     encoder: str = ""
+    queries: str = ""
     k: int = 10
     strip: str = ""
     cache: str = ""
@@ -59,70 +89,138 @@ class SearchSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
-    named = bool(arguments) and not arguments[0].startswith("-")
-    flags = ["--k" if flag == "-k" else flag for flag in arguments[named:]]
+    words, flags = split_words(arguments)
     (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
-    if not named or not settings.data:
+    if not (words or settings.queries) or not settings.data:
         raise ConfigError(
-            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS"
+            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS; several "
+            "images, a folder of them, or a list by --queries FILE"
         )
     if settings.encoder and settings.backbone != EncoderSettings():
         raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
-    query = arguments[0]
-    kind, place = parse_spec(settings.data)
-    strip = expanded(settings.strip) if settings.strip else None
-    if strip is not None:
-        if os.path.realpath(strip) == os.path.realpath(query):
-            raise ConfigError(f"--strip {settings.strip} is the query itself, and would replace it: name another file")
-        check_output(strip, suffix=".png", data=place)  # mistakes are said before anything is embedded
-    encoder = load_encoder(settings.encoder) if settings.encoder else Encoder(settings.backbone).eval()
-    read_image(query, encoder.settings.size)  # its errors name the file and the reason
-    dataset = load_dataset(kind, place)
-    devices = Devices(settings.device)
-    devices.place(encoder)
-    cache = expanded(settings.cache) if settings.cache else None
-    gallery = extract(encoder, dataset.gallery if len(dataset.gallery) else dataset.train, devices=devices, cache=cache)
-    queries = extract(encoder, ImageTable(np.array([query])), devices=devices)
-    if devices.rank > 0:  # of several processes one speaks
+    told = folder_settings(settings.layout, settings.pattern, settings.data)
+    _, place = parse_spec(settings.data, told)
+    asked = find_images(words, settings.queries)
+    if settings.strip:
+        folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
+        _check_strip(settings.strip, asked, [place, *folders])
+    if settings.cache:
+        check_apart(expanded(settings.cache), place)
+    if settings.encoder:
+        encoder_file(settings.encoder)  # its error names the file
+    dataset, searched = load_searched(settings.data, told)
+    tell_problems(asked.problems)
+    tell_frames(asked.paths)
+    tell_fewer(len(searched), settings.k)
+    from resight.cli.searching import search
+
+    answers = search(
+        asked,
+        dataset,
+        searched,
+        encoder=settings.encoder or settings.backbone,
+        k=settings.k,
+        cache=expanded(settings.cache) if settings.cache else None,
+        device=settings.device,
+    )
+    if answers is None:  # of several processes one speaks
         return 0
-    ranking = rank(queries, gallery, k=settings.k, device=devices.device)
-    ids, similarities = ranking.ids[0], 1 - ranking.distances[0] / 2
-    found = gallery.table[ids]
-    places = dataset.names.get("cameras", ())
-    cameras = _names(found.cameras, places)
     if settings.json:
-        columns: dict[str, Sequence[object]] = {
-            "path": found.paths.tolist(),
-            "similarity": similarities.tolist(),
-            "camera": cameras,
-            "camera_id": found.cameras.tolist(),
-            "person": _names(found.people, dataset.names.get("people", ())),
-            "person_id": found.people.tolist(),
-        }
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
+        say_json([_plain(answer) for answer in answers])
     else:
-        _print_table(found.paths.tolist(), similarities.tolist(), cameras)
+        _print_tables([answer for answer in answers if not answer.error], people=searched.has_people)
     # The picture comes last: whatever becomes of its file, the answer has been given.
-    if strip is not None:
-        seen_by = [called(int(camera), places, "camera") for camera in found.cameras]
-        captions = [f"{similarity:.3f}\n{by}" for similarity, by in zip(similarities, seen_by, strict=True)]
-        picture = ranked_strip(query, found.paths.tolist(), verdicts=["unknown"] * len(found), captions=captions)
-        write_png(strip, picture)
-    return 0
+    if settings.strip:
+        _write_strip(expanded(settings.strip), [answer for answer in answers if not answer.error], dataset)
+    return 1 if any(answer.error for answer in answers) else 0
 
 
-def _print_table(paths: Sequence[str], similarities: Sequence[float], cameras: Sequence[str | None]) -> None:
-    table = Table(title="Probable matches, most similar first", title_justify="left")
-    for column in ("rank", "similarity", "camera", "image"):
-        wide = column == "image"  # of long paths, only the path is broken into lines
-        table.add_column(column, justify="left" if wide else "right", no_wrap=not wide, overflow="fold")
-    for place, (path, similarity, camera) in enumerate(zip(paths, similarities, cameras, strict=True), 1):
-        shown = "–" if camera is None else printable(camera)
-        table.add_row(str(place), f"{similarity:.3f}", Text(shown), Text(printable(path)))
-    Console().print(table)
-    print("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
+def _check_strip(strip: str, asked: Images, folders: Sequence[Path]) -> None:
+    """Make sure that a strip replaces no image and goes among none; nothing is embedded before."""
+    path = expanded(strip)
+    if os.path.realpath(path) in map(os.path.realpath, asked.paths):
+        raise ConfigError(f"--strip {strip} is the query itself, and would replace it: name another file")
+    for folder in folders:
+        check_output(path, suffix=".png", data=folder)
 
 
-def _names(ids: Ints, names: Sequence[str]) -> list[str | None]:
-    """Say what the data call each id; None where it is unknown."""
-    return [None if number < 0 else names[number] if names else str(number) for number in ids.tolist()]
+def _plain(answer: Answer) -> dict[str, Any]:
+    if answer.error:
+        return {"query": answer.query, "error": answer.error}
+    return {"query": answer.query, "results": list(answer.results)}
+
+
+def _print_tables(answers: Sequence[Answer], *, people: bool) -> None:
+    """Print a table for each query, or, of many, one with the first result of each."""
+    many = len(answers) > LISTED
+    if many:
+        rows = [[printable(answer.query), *row[1:]] for answer in answers for row in _rows(answer, people)[:1]]
+        show(_table(f"The most similar to each of {len(answers):,} images", "query", rows, people))
+        say("--json lists the other results of each")
+    else:
+        for answer in answers:
+            title = f"Probable matches for {answer.query}, most similar first"
+            show(_table(printable(title), "rank", _rows(answer, people), people))
+            say()
+    say("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
+
+
+def _rows(answer: Answer, people: bool) -> list[list[str]]:
+    """Give the cells of a query's results."""
+    columns = ["person", "camera"] if people else ["camera"]
+    return [
+        [
+            str(place),
+            f"{result['similarity']:.3f}",
+            *(MISSING if result[column] is None else printable(result[column]) for column in columns),
+            printable(result["path"]),
+        ]
+        for place, result in enumerate(answer.results, 1)
+    ]
+
+
+def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    for column in (first, "similarity", *(["person"] if people else []), "camera", "image"):
+        if column in ("query", "image"):
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _write_strip(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
+    """Draw the results of each query, a row each."""
+    from resight.reports.strips import ranked_strip, stacked
+    from resight.reports.tiles import called, write_png
+
+    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
+    drawn = []
+    for answer in answers[:STRIPS]:
+        results = answer.results[:RESULTS]
+        captions = [
+            "\n".join(
+                [
+                    f"{result['similarity']:.3f}",
+                    called(result["camera_id"], cameras, "camera"),
+                    *([called(result["person_id"], people, "person")] if result["person"] is not None else []),
+                ]
+            )
+            for result in results
+        ]
+        paths = [result["path"] for result in results]
+        drawn.append(
+            ranked_strip(
+                answer.query,
+                paths,
+                verdicts=["unknown"] * len(paths),
+                captions=captions,
+                names=[*cameras, *people],
+            )
+        )
+    write_png(path, stacked(drawn))
+    if len(answers) > STRIPS or any(len(answer.results) > RESULTS for answer in answers):
+        shown = f"{counted(min(len(answers), STRIPS), 'image')} of {len(answers):,}, {RESULTS} results of each at most"
+        logger.info("%s shows %s", printable(path), shown)

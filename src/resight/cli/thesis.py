@@ -16,8 +16,9 @@ from rich.text import Text
 from resight.config import read_settings
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
+from resight.terminal import say, say_json, show
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, scales
-from resight.thesis.presenting import console, lines, listed, to_json, to_markdown, to_text
+from resight.thesis.presenting import lines, listed, to_json, to_markdown, to_text
 
 ACTIONS = ("list", "show", "run")
 USAGE = (
@@ -60,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight thesis`."""
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
-        print(USAGE)
+        say(*USAGE.splitlines())
         return 0
     if action not in ACTIONS:
         found = f"found '{action}'{nearest(action, ACTIONS)}"
@@ -80,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
 def _list(settings: ListSettings) -> int:
     found = [listed(load_exhibit(name)) for name in exhibit_ids()]
     if settings.json:
-        print(json.dumps([dataclasses.asdict(each) for each in found], indent=1, ensure_ascii=False))
+        say_json([dataclasses.asdict(each) for each in found], indent=1)
         return 0
     table = Table(title=Text("The thesis, and how many of our runs can be made today"), title_justify="left")
     table.add_column("id", no_wrap=True)
@@ -93,8 +94,8 @@ def _list(settings: ListSettings) -> int:
         idle = each.kind if each.kind != "table" else "nothing to run"
         about = [*each.data, *(reason for reason in each.missing if not each.data)] or [idle]
         table.add_row(each.id, Text(each.title), *able, Text(", ".join(about)))
-    console().print(table)
-    print("full needs the weights of the recipe's backbone: from its hub, or --weights BACKBONE=FILE")
+    show(table)
+    say("full needs the weights of the recipe's backbone: from its hub, or --weights BACKBONE=FILE")
     return 0
 
 
@@ -104,26 +105,24 @@ def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
     written = sorted(expanded(settings.out).glob(f"{exhibit.id}-*.json"))
     if settings.json:
         ours = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in written}
-        print(json.dumps({**to_json(exhibit, lines(exhibit, [])), "ours": ours}, indent=1, ensure_ascii=False))
+        say_json({**to_json(exhibit, lines(exhibit, [])), "ours": ours}, indent=1)
         return 0
     if settings.markdown:
         pages = [path.with_suffix(".md").read_text(encoding="utf-8") for path in written]
-        print("\n".join(pages or [to_markdown(exhibit, lines(exhibit, []))]), end="")
+        say(*"\n".join(pages or [to_markdown(exhibit, lines(exhibit, []))]).rstrip("\n").split("\n"))
         return 0
-    terminal = console()
     if exhibit.rows and exhibit.groups and any(group.scores for group in exhibit.groups):
-        terminal.print(to_text(exhibit, lines(exhibit, [])))
+        show(to_text(exhibit, lines(exhibit, [])))
     else:
-        print(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})")
+        say(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})")
     if exhibit.shows:
-        print(f"shows {exhibit.shows}")
+        say(f"shows {exhibit.shows}")
     if exhibit.redraw:
-        print(f"to redraw it: {exhibit.redraw}{'' if exhibit.today else ' (not there yet)'}")
+        say(f"to redraw it: {exhibit.redraw}{'' if exhibit.today else ' (not there yet)'}")
     for note in exhibit.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     for text in exhibit.doubtful:
-        print(f"doubtful: {text}")
+        say(f"doubtful: {text}")
     for path in written:
-        print(f"ours: {path.with_suffix('.md')}\n")
-        print(path.with_suffix(".md").read_text(encoding="utf-8"))
+        say(f"ours: {path.with_suffix('.md')}", "", *path.with_suffix(".md").read_text(encoding="utf-8").split("\n"))
     return 0

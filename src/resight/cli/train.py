@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from resight.data.dataset import load_dataset, parse_spec
+from resight.config import recipes_of
+from resight.data.clusters import CLUSTERS
+from resight.data.dataset import folder_settings, open_dataset
 from resight.data.splits import Dataset
-from resight.errors import ConfigError, nearest
+from resight.data.verify import describe
+from resight.errors import ConfigError, RunError, nearest
 from resight.explain import part_similarities
-from resight.files import check_output
+from resight.files import check_output, printable, write_atomically
 from resight.methods import METHODS
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.ranking import rank
+from resight.recipe import about_recipe, find_recipe, shipped_paths
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
+from resight.runs import WARNINGS
 from resight.scoring import measure
+from resight.terminal import OneLine, one_line, say, show
 from resight.training import Trained, TrainSettings, read_recipe, train
 
 logger = logging.getLogger(__name__)
+
+_MOST_WARNINGS = 200  # that a run remembers; log.txt has all
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight train`."""
     name, *flags = arguments or ("",)
     if name in ("-h", "--help"):
-        print(
-            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]\n"
-            f"METHOD is one of {', '.join(METHODS)}; resight train {next(iter(METHODS))} --help lists its settings"
+        say(
+            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]",
+            f"METHOD is one of {', '.join(METHODS)}",
+            "resight train ice --help says what is set first, resight recipes which recipes there are",
         )
         return 0
     if name not in METHODS:
@@ -46,8 +55,38 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
         )
-    train_and_report(name, load_dataset(*parse_spec(options.data)), settings, options)
+    dataset = open_data(options)
+    for warning in _warnings(name, settings, recipes_of(flags)):
+        logger.warning(warning)
+    train_and_report(name, dataset, settings, options)
     return 0
+
+
+def open_data(options: TrainSettings) -> Dataset:
+    """Read what is trained on."""
+    return open_dataset(options.data, folder_settings(options.layout, options.pattern, options.data, options.source))
+
+
+def _warnings(name: str, settings: Any, recipes: Sequence[str]) -> list[str]:
+    """Say what a training without a recipe, or with another method's, is about to do."""
+    known = [about_recipe(find_recipe(recipe)) for recipe in recipes]
+    strange = [recipe for recipe in known if recipe.method in METHODS and METHODS[recipe.method][0] != METHODS[name][0]]
+    if known:
+        return [
+            f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {name} takes what it sets, and its own "
+            "numbers for the rest"
+            for recipe in strange
+        ]
+    encoder = settings.encoder
+    steps = f"{settings.epochs * settings.iterations:,} steps" if settings.iterations else f"{settings.epochs} epochs"
+    batch = settings.identities * settings.images
+    download = "" if encoder.weights != "imagenet" or encoder.backbone == DEFAULT_BACKBONE else ", weights to download"
+    sites = [recipe for recipe in map(about_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
+    instead = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
+    return [
+        f"no --config, so {name} has the thesis' numbers: {encoder.backbone}{download}, {steps} of {batch} images of "
+        f"{encoder.height} x {encoder.width}, which asks for a GPU{instead} (resight recipes {name} lists all)"
+    ]
 
 
 def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
@@ -56,8 +95,11 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     library = logging.getLogger("resight")
     library.addHandler(log)
     try:
-        for note in dataset.notes:
-            logger.info(note)
+        description = describe(dataset)
+        for note in description.notes:
+            logger.info("%s", printable(note))
+        for warning in description.warnings:
+            logger.warning("%s", printable(warning))
         trained = train(name, dataset, settings, options, claimed=log.open)
     finally:
         library.removeHandler(log)
@@ -65,7 +107,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     if not trained.writes:
         return trained
     if trained.reports:
-        Console().print(scores_table_text(trained.reports))
+        show(scores_table_text(trained.reports))
     found = parts = None
     if trained.queries is not None and trained.gallery is not None:
         distance = measure(dataset, options.tracklet)
@@ -78,48 +120,77 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         title=f"{name.upper()} on {dataset.name}",
         found=found,
         names=dataset.names,
+        clusters=trained.clusters,
         parts=parts,
         problems=trained.problems,
         settings={**dataclasses.asdict(options), name: dataclasses.asdict(settings)},
         warnings=log.warnings,
     )
+    if not trained.folder.is_dir():
+        raise RunError(f"{printable(trained.folder)} was removed or renamed as its report was made: nothing is written")
     path = trained.folder / "report.html"
     write_page(path, page)
-    print(f"report: {path.resolve()}")
-    print(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
+    say(f"report: {path.resolve()}")
+    if trained.clusters is not None:
+        say(f"clusters: {(trained.folder / CLUSTERS).resolve()}")
+    say(f"encoder: {(trained.folder / 'encoder-best.safetensors').resolve()}")
     return trained
 
 
 class _Log(logging.Handler):
-    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings for the report."""
+    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings of all its sessions for the report."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.warnings: list[str] = []
+        self._warnings: dict[str, None] = {}  # each once, in order
         self._before: list[logging.LogRecord] = []
         self._file: logging.Handler | None = None
+        self._kept: Path | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings so far, those of earlier sessions first."""
+        return list(self._warnings)
 
     def open(self, folder: Path) -> None:
         """Write to a folder from now on, and what was said before."""
         check_output(folder / "log.txt")  # a pipe would wait for its reader
         self._file = _File(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._file.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
         for record in self._before:
             self._file.handle(record)
+        self._kept = folder / WARNINGS
+        self._warnings = dict.fromkeys(_earlier(self._kept)) | self._warnings
+        self._keep()
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if record.levelno >= logging.WARNING and message not in self.warnings:
-            self.warnings.append(message)
+        message = one_line(record.getMessage())
+        if record.levelno >= logging.WARNING and message not in self._warnings:
+            self._warnings[message] = None
+            self._keep()
         if self._file is None:
             self._before.append(record)
         else:
             self._file.handle(record)
 
+    def _keep(self) -> None:
+        if self._kept is not None and self._warnings:
+            with suppress(OSError):  # of a full disk; the checkpoint, which it stops too, says what to do
+                write_atomically(self._kept, json.dumps(self.warnings[:_MOST_WARNINGS], indent=1) + "\n")
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
         super().close()
+
+
+def _earlier(path: Path) -> list[str]:
+    """Read the warnings of earlier sessions; of a damaged file, none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 class _File(logging.FileHandler):

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from resight.data import cuhk03np, dukemtmc, market1501
 from resight.data.cuhk03np import load_cuhk03np
 from resight.data.drawn import load_synthetic
 from resight.data.dukemtmc import load_dukemtmc
 from resight.data.dukevideo import load_dukevideo
-from resight.data.folder import load_folder
-from resight.data.formats import is_image_name
+from resight.data.folder import FolderSettings, load_folder
 from resight.data.ilidsvid import load_ilidsvid
-from resight.data.layout import MARKET_FOLDERS, list_folder
+from resight.data.layout import MARKET_FOLDERS, list_folder, unpacked
 from resight.data.lsvid import load_lsvid
 from resight.data.market1501 import load_market1501
 from resight.data.mars import load_mars
 from resight.data.msmt17 import load_msmt17
 from resight.data.prid2011 import load_prid2011
 from resight.data.splits import Dataset, split_validation
+from resight.data.styles import style_of
 from resight.data.vehicleid import SIZES, load_vehicleid
 from resight.data.veri776 import load_veri776
 from resight.errors import ConfigError, DataError, check_given, nearest
 from resight.files import expanded, printable
 
-__all__ = ["DATASETS", "Dataset", "load_dataset", "parse_spec", "split_validation"]
+__all__ = ["DATASETS", "Dataset", "folder_settings", "load_dataset", "open_dataset", "parse_spec", "split_validation"]
 
 DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "market1501": load_market1501,
     "dukemtmc": load_dukemtmc,
     "cuhk03np": load_cuhk03np,
+    "cuhk03np-labelled": partial(load_cuhk03np, boxes="labelled"),
+    "cuhk03np-detected": partial(load_cuhk03np, boxes="detected"),
     "msmt17": load_msmt17,
     "mars": load_mars,
     "mars-with-queries": partial(load_mars, gallery="with-queries"),
@@ -48,25 +49,17 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
 }
 """What reads each set, by the set's name."""
 
-# The narrower pattern first: DukeMTMC's names fit CUHK03-NP's pattern too.
-_MARKET_STYLE = {
-    "market1501": market1501.PATTERN,
-    "dukemtmc": dukemtmc.PATTERN,
-    "cuhk03np": cuhk03np.PATTERN,
-}
 
-logger = logging.getLogger(__name__)
-
-
-def load_dataset(name: str, root: str | Path) -> Dataset:
+def load_dataset(name: str, root: str | Path, told: FolderSettings | None = None) -> Dataset:
     """Read a data set.
 
     Args:
         name: One of `DATASETS`.
         root: The set's folder, or the one above it.
+        told: How a folder of crops is read; no other set looks at it.
 
     Returns:
-        The data set; its `notes` say what was skipped and whether it is the official split.
+        The data set; its `notes` say what was skipped and what was assumed.
 
     Raises:
         ConfigError: There is no such set.
@@ -78,17 +71,65 @@ def load_dataset(name: str, root: str | Path) -> Dataset:
         raise ConfigError(f"'{root}' names no folder: give the data set's")
     load, folder = DATASETS[_known(name)], expanded(root)
     try:
-        return load(folder)
+        return load_folder(folder, told) if name == "folder" else load(folder)
     except OSError as error:
         raise DataError(f"{name}: {_unreadable(folder, error)}") from error
 
 
-def parse_spec(spec: str) -> tuple[str, Path]:
+def open_dataset(spec: str, told: FolderSettings | None = None) -> Dataset:
+    """Read what a command line or a recipe names.
+
+    Args:
+        spec: As for `parse_spec`.
+        told: How a folder of crops is read; no other set looks at it.
+
+    Returns:
+        The data set. Where a path alone has the layout of a published set, a note says so, and its counts are the
+        published ones or are not compared: nobody said that it is that set.
+
+    Raises:
+        ConfigError: As `parse_spec`.
+        DataError: As `load_dataset`.
+    """
+    name, root = parse_spec(spec, told)
+    dataset = load_dataset(name, root, told)
+    if name == "folder" or _named(spec) is not None:
+        return dataset
+    shown = printable(root)
+    note = f"{shown} has the layout of {name} and is read as it; {name}={shown} compares its counts with the published"
+    return replace(dataset, notes=(note, *dataset.notes), published=dataset.published if dataset.official else {})
+
+
+def folder_settings(layout: str, pattern: str, *specs: str) -> FolderSettings | None:
+    """Give what the flags ``--layout`` and ``--pattern`` say of a command's folders of crops.
+
+    Args:
+        layout: As in `FolderSettings`.
+        pattern: Likewise.
+        specs: The data sets that the command reads, as for `parse_spec`; empty ones are none.
+
+    Returns:
+        None where neither is given.
+
+    Raises:
+        ConfigError: One is given and none of the data sets is a folder of crops, or it cannot be read.
+    """
+    if not layout and not pattern:
+        return None
+    kinds = [_named(spec) or ("folder", spec) for spec in specs if spec]
+    if kinds and not any(kind == "folder" for kind, _ in kinds):
+        flag = "--layout" if layout else "--pattern"
+        raise ConfigError(f"{flag} says how a folder of crops is read, and {kinds[0][0]} is none: leave it out")
+    return FolderSettings(pattern=pattern, layout=layout)
+
+
+def parse_spec(spec: str, told: FolderSettings | None = None) -> tuple[str, Path]:
     """Read what names a data set on a command line or in a recipe.
 
     Args:
         spec: ``name=path``, or a path alone. A path alone is a plain ``folder`` of crops, unless it has the
-            folders and file names of a known set: then it is that set, and the log says so.
+            folders and file names of a known set: then it is that set.
+        told: How a folder of crops is read; a path alone is one where it is given.
 
     Returns:
         The name of the set and the path.
@@ -97,23 +138,28 @@ def parse_spec(spec: str) -> tuple[str, Path]:
         ConfigError: There is no such set, or the path is missing.
         DataError: The folder cannot be read.
     """
-    name, equals, path = spec.partition("=")
-    # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
-    if equals and not expanded(spec).exists() and not set(name) & set("/\\.~"):
-        if not path.strip():
-            raise ConfigError(f"'{spec}' names no folder: write {name or 'folder'}=PATH")
-        return _known(name.strip()), expanded(path.strip())
+    named = _named(spec)
+    if named is not None:
+        name, path = named
+        if not path:
+            raise ConfigError(f"'{printable(spec)}' names no folder: write {printable(name) or 'folder'}=PATH")
+        return _known(name), expanded(path)
     if not spec.strip() or spec in DATASETS:
         raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
     root = expanded(spec)
     try:
-        style = _market_style(root)
+        return ((_market_style(root) if told is None else None) or "folder"), root
     except OSError as error:
         raise DataError(_unreadable(root, error)) from error
-    if style is None:
-        return "folder", root
-    logger.warning("%s has the layout of %s and is read as it; folder=%s reads it as plain crops", root, style, root)
-    return style, root
+
+
+def _named(spec: str) -> tuple[str, str] | None:
+    """Give the name of the set and the path where both are there; None of a path alone."""
+    name, equals, path = spec.partition("=")
+    # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
+    if equals and not expanded(spec).exists() and not set(name) & set("/\\.~"):
+        return name.strip(), path.strip()
+    return None
 
 
 def _unreadable(root: Path, error: OSError) -> str:
@@ -132,8 +178,8 @@ def _known(name: str) -> str:
 
 
 def _market_style(root: Path) -> str | None:
+    root = unpacked(root)
     if not all((root / folder).is_dir() for folder in MARKET_FOLDERS.values()):
         return None
-    _, files = list_folder(root / MARKET_FOLDERS["query"])
-    images = [file for file in files if is_image_name(file)]
-    return next((name for file in images for name, pattern in _MARKET_STYLE.items() if pattern.match(file)), None)
+    style = style_of(list_folder(root / MARKET_FOLDERS["query"])[1])
+    return None if style == "msmt17" else style  # whose own folders are others

@@ -20,7 +20,7 @@ from pathlib import Path
 from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
-PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_c(?P<camera>[0-9]{1,4})_f(?P<frame>[0-9]{1,18})\.")
+PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_f(?P<frame>[0-9]{1,18})\.")
 FORM = "PPPP_cC_fFFFFFFF.jpg"
 PUBLISHED = {"train": (16_522, 702), "query": (2_228, 702), "gallery": (17_661, 1_110)}
 """Images and person ids."""

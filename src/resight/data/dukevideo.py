@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.formats import is_image_name
-from resight.data.layout import find_root, list_folder, skipped_names, with_note_on_counts
+from resight.data.layout import find_root, list_folder, skipped_names
 from resight.data.sequences import Track, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError
 from resight.records import ImageTable
 
-PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_?C(?P<camera>[0-9]{1,4})_?F[0-9]+_?X(?P<frame>[0-9]{1,18})\.")
+PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_?C(?P<camera>[0-9]{1,4})_?F[0-9]+_?X(?P<frame>[0-9]{1,18})\.")
 FORM = "PPPPCcFFFFFXNNNNN.jpg"
 FOLDERS = ("train", "query", "gallery")
 PUBLISHED = {"train": (2_196, 702), "query": (702, 702), "gallery": (2_636, 1_110)}
@@ -52,7 +52,7 @@ def load_dukevideo(root: Path) -> Dataset:
         tracks = _read_tracks(found / split, notes)
         tables[split] = table_of(tracks, first=first)
         first += len(tracks)
-    dataset = Dataset(
+    return Dataset(
         "dukevideo",
         found,
         train=tables["train"],
@@ -62,7 +62,6 @@ def load_dukevideo(root: Path) -> Dataset:
         notes=tuple(notes),
         unit="tracklets",
     )
-    return with_note_on_counts(dataset)
 
 
 def _read_tracks(folder: Path, notes: list[str]) -> list[Track]:

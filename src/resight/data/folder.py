@@ -1,43 +1,46 @@
 """Any tree of crops, with whatever is known of them: a site's own images.
 
-What is known of an image comes from one of three places:
+What is known of an image comes from three places:
 
-- *Sub-folders* (by default): the first folder below the root is the camera, ``root/<camera>/**/*.jpg``.
-  Images that lie in the root itself have an unknown camera. People are unknown.
+- *Sub-folders*. A layout says what each level is, from the root down: ``camera``, ``person``, ``camera/person``,
+  ``split/person``, ... (`resight.data.levels`). Where none is given, it is taken from the folders' names and, where
+  these do not say it, from how alike their images are; a note says what was taken. Images that lie in the root itself
+  have no labels from folders.
 - *A pattern*: a regular expression, searched in each path below the root (``/`` between folders), with the
-  named groups ``person``, ``camera``, ``tracklet`` and ``frame``, all optional. Without a group ``camera``,
-  the sub-folder is the camera. Images that do not match are skipped, and a note says how many.
-- *A CSV table* with a column ``path`` (below the root, or absolute) and, each optional, ``person``,
-  ``camera``, ``tracklet`` and ``frame``. Only its images are read, and a mistake in it is an error that names
-  the line. A file ``labels.csv`` in the root is that table where neither a table nor a pattern is given; a note
-  says so.
+  named groups ``person``, ``camera``, ``tracklet``, ``frame`` and ``split``, all optional. What has a group is not
+  taken from folders, and a folder that a group reads is nothing else too. Images that do not match are skipped, and a
+  note says how many.
+- *A table* with a column ``path`` (below the root, or absolute) and, each optional, ``person``, ``camera``,
+  ``tracklet``, ``frame`` and ``split`` (`resight.data.sheet`). Only its images are read, and a mistake in it is an
+  error that names the line. A file ``labels.csv`` in the root is that table where neither a table nor a pattern is
+  given; a note says so. Sub-folders then say something only where a layout is given, of what has no column.
 
-A cell or group that is empty or ``-1`` is unknown. Names of people, cameras and tracklets that are all whole
-numbers are kept as they are (``0007`` is 7), others are numbered from 0 in sorted order and kept in
-`Dataset.names`. Tracklet names that two cameras share are told apart. Frames are whole numbers.
-
-Hidden files and folders are left out. Links to folders are followed, each folder once; a folder that lies below
-the root itself counts where it lies.
+A cell, a group or a folder's name that is empty, ``-1`` or a usual word for it is unknown. Names of people, cameras
+and tracklets that are all whole numbers are kept as they are (``0007`` is 7), others are numbered from 0 in sorted
+order and kept in `Dataset.names`. Tracklet names that two cameras share are told apart. Frames are whole numbers.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from resight.data.formats import is_image_name, skipped_files
+from resight.data.columns import COLUMNS, LABELS
+from resight.data.divide import divide
+from resight.data.labels import WHOLE, Row, is_unknown, numbered, whole
 from resight.data.layout import find_root
-from resight.data.sheet import COLUMNS, LABELS, read_sheet
+from resight.data.levels import Reading, guess, parse_layout, values
+from resight.data.sheet import other_tables, read_sheet
 from resight.data.splits import Dataset, split_validation
-from resight.errors import ConfigError, DataError, check_types, counted, nearest
-from resight.records import UNKNOWN, ImageTable, Ints, Rule
+from resight.data.styles import STYLES, style_of
+from resight.data.tree import walk
+from resight.errors import ConfigError, DataError, check_least, counted, nearest
+from resight.files import printable
+from resight.records import UNKNOWN, ImageTable, Rule
 
-_WHOLE = re.compile(r"[0-9]{1,18}")
+_LONGEST = 60  # characters of a name in a note
 
 
 @dataclass(frozen=True)
@@ -50,125 +53,143 @@ class FolderSettings:
             such a file.
         test_people: How many labelled people to hold out as query and gallery; 0 trains on all images.
         seed: The seed of that draw.
+        layout: What the levels of sub-folders are, such as ``camera`` or ``person/camera``; empty to find it out.
 
     Raises:
-        ConfigError: Pattern and table are both given, the pattern is none or has no known group.
+        ConfigError: A setting is of another kind, pattern and table are both given, the pattern is none or has no known
+            group, or the layout has an unknown word.
     """
 
     pattern: str = ""
     table: str = ""
     test_people: int = 0
     seed: int = 0
+    layout: str = ""
 
     def __post_init__(self) -> None:
-        check_types(self)
+        for name in ("pattern", "table", "layout"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} must be text, found {getattr(self, name)!r}")
+        for name in ("test_people", "seed"):
+            if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be a whole number, found {getattr(self, name)!r}")
+        check_least(self, 0, "test_people", "seed")
+        if self.layout:
+            parse_layout(self.layout)
         if self.pattern and self.table:
             raise ConfigError("labels come from a pattern or from a table, not from both: give one of them")
-        if not self.pattern:
-            return
-        try:
-            groups = set(re.compile(self.pattern).groupindex)
-        except (re.error, OverflowError) as error:
-            raise ConfigError(f"the pattern '{self.pattern}' is no regular expression: {error}") from None
-        known = COLUMNS[1:]
-        for group in sorted(groups - set(known)):
-            raise ConfigError(
-                f"the pattern's group '{group}' is unknown; known are {', '.join(known)}" + nearest(group, known)
-            )
-        if not groups:
-            raise ConfigError(
-                f"the pattern '{self.pattern}' has no named group: write, say, (?P<camera>c[0-9]+); known "
-                f"are {', '.join(known)}"
-            )
+        if self.pattern:
+            _check_pattern(self.pattern)
 
 
-def load_folder(root: Path, settings: FolderSettings | None = None) -> Dataset:
+@dataclass
+class _Found:
+    """The images of a folder, and what becomes of them.
+
+    Attributes:
+        rows: The images.
+        below: The names of the folders between each and the root.
+        notes: What was assumed and skipped.
+        read: The columns that a table or a pattern gives.
+        spanned: Levels whose names the pattern's groups read.
+    """
+
+    rows: list[Row]
+    below: list[tuple[str, ...]]
+    notes: list[str]
+    read: set[str] = field(default_factory=set)
+    spanned: set[int] = field(default_factory=set)
+
+    @property
+    def images(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(row["path"], below) for row, below in zip(self.rows, self.below, strict=True)]
+
+
+def load_folder(root: str | Path, settings: FolderSettings | None = None) -> Dataset:
     """Read a folder of crops; the module says where its labels come from.
 
     Args:
         root: The folder.
-        settings: The default takes all labels from `LABELS` in the root, or cameras from sub-folders and no people
-            where there is no such file.
+        settings: The default takes all labels from `LABELS` in the root, or what sub-folders say where there is no such
+            file.
 
     Returns:
-        All images as ``train``, with an empty query and gallery; or, with ``test_people``, split as by
-        `split_validation`. The rule is ``none`` unless every image has a known camera.
+        All images as ``train``, with an empty query and gallery; or as the splits that folders or a table name; or,
+        with ``test_people``, split as by `split_validation`. The rule is ``none`` unless every image has a known
+        camera.
 
     Raises:
-        DataError: There is no folder or no image, the table has a mistake, or too few people to test on.
+        DataError: There is no folder or no image, the table has a mistake, splits have no labels, or too few people to
+            test on.
+        ConfigError: The settings are none.
     """
-    settings = settings or FolderSettings()
-    root = find_root("folder", root, ())
-    notes: list[str] = []
-    table_name = settings.table
-    # Path.is_file raises where the root is closed, which is said below.
-    if not table_name and not settings.pattern and os.path.isfile(root / LABELS):  # noqa: PTH113
-        table_name = LABELS
-        notes.append(f"images and labels are those of its {LABELS}; images that it does not list are left out")
-    if table_name:
-        rows = read_sheet(root, table_name, notes)
-    else:
-        rows = list(_walk(root, notes))
-        if not rows:
-            raise DataError(f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else ": it is empty"))
-        if settings.pattern:
-            rows = _matched(rows, re.compile(settings.pattern), root, notes)
-    names: dict[str, tuple[str, ...]] = {}
-    table = _table(rows, names)
-    unknown = int((table.cameras == UNKNOWN).sum())
-    if 0 < unknown < len(table):
-        notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
-    if unknown == len(table):
-        say = "give the table a column camera" if table_name else "put the images of each into a folder of its own"
-        notes.append(f"no camera is known: {say}; ice without cameras: --camera_aware false")
+    settings = FolderSettings() if settings is None else settings
+    if not isinstance(root, str | Path) or not isinstance(settings, FolderSettings):
+        raise ConfigError(f"load_folder takes a folder and FolderSettings, found {root!r} and {settings!r}")
+    root = find_root("folder", Path(root), ())
+    found = _read(root, settings)
+    reading = _reading(root, settings, found)
+    for row, below in zip(found.rows, found.below, strict=True):
+        row.update({column: name for column, name in values(below, reading.words).items() if column not in found.read})
+    table, names = numbered(found.rows, found.notes, merge="path" in found.read)
+    _say_unknown(found, table, settings)
     for kind, known in names.items():
-        listed = ", ".join(f"{number} = {name}" for number, name in enumerate(known[:20]))
-        notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
-    empty = table[:0]
+        listed = ", ".join(f"{number} = {printable(name)[:_LONGEST]}" for number, name in enumerate(known[:20]))
+        found.notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
+    train, query, gallery = divide(table, [row.get("split") for row in found.rows], found.notes)
     rule: Rule = "same-camera" if table.has_cameras else "none"
-    dataset = Dataset("folder", root, table, empty, empty, rule, notes=tuple(notes), names=names)
+    dataset = Dataset("folder", root, train, query, gallery, rule, notes=tuple(found.notes), names=names)
     return split_validation(dataset, settings.test_people, seed=settings.seed) if settings.test_people else dataset
 
 
-def _walk(root: Path, notes: list[str]) -> Iterator[dict[str, str]]:
-    """Find the images below a folder, always in the same order; the first sub-folder's name is the camera."""
-    others, closed = list[str](), list[str]()
-    for folder, files in _folders(root, closed):
-        below = Path(folder).relative_to(root).parts
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
-            if is_image_name(name):
-                yield {"path": str(Path(folder, name)), "camera": below[0] if below else ""}
-            else:
-                others.append(name)
-    notes += skipped_files(others)
-    if closed:
-        skipped = counted(len(closed), "folder cannot be opened and is", "folders cannot be opened and are")
-        notes.append(f"{skipped} skipped, such as {closed[0]}")
+def _check_pattern(pattern: str) -> None:
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigError(f"the pattern '{printable(pattern)}' is no regular expression: {error}") from None
+    known = COLUMNS[1:]
+    for group in sorted(groups - set(known)):
+        raise ConfigError(
+            f"the pattern's group '{group}' is unknown; known are {', '.join(known)}" + nearest(group, known)
+        )
+    if not groups:
+        raise ConfigError(
+            f"the pattern '{printable(pattern)}' has no named group: write, say, (?P<camera>c[0-9]+); known are "
+            f"{', '.join(known)}"
+        )
 
 
-def _folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give each folder below the root once, with its files; those that cannot be opened join ``closed``."""
-    seen = set[str]()
-    starts = [root]
-    for start in starts:  # it grows: links wait until all that lies below the root has been seen
-        for folder, folders, files in os.walk(start, onerror=lambda e: closed.append(str(e.filename))):
-            target = os.path.realpath(folder)
-            # In place, so that the walk goes on below these only.
-            folders[:] = [] if target in seen else sorted(name for name in folders if not name.startswith("."))
-            if target not in seen:
-                seen.add(target)
-                starts += [path for name in folders if (path := Path(folder, name)).is_symlink()]
-                yield folder, files
+def _read(root: Path, settings: FolderSettings) -> _Found:
+    """Read the images, and what a table or a pattern says of them."""
+    notes: list[str] = []
+    # Path.is_file raises where the root is closed, which is said below.
+    there = os.path.isfile(root / LABELS)  # noqa: PTH113
+    if there and not settings.table and not settings.pattern:
+        notes.append(f"images and labels are those of its {LABELS}; images that it does not list are left out")
+    if settings.table or (there and not settings.pattern):
+        rows = read_sheet(root, settings.table or LABELS, notes)
+        return _Found(rows, [_below(root, row["path"]) for row in rows], notes, set().union(*rows))
+    images = list(walk(root, notes))
+    if not images:
+        raise DataError(f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else ": it is empty"))
+    if there:
+        notes.append(f"its {LABELS} is not read, because a pattern is given")
+    else:
+        notes += other_tables(root)
+    found = _Found([{"path": path} for path, _ in images], [below for _, below in images], notes)
+    return _matched(found, re.compile(settings.pattern), root) if settings.pattern else found
 
 
-def _matched(
-    rows: list[dict[str, str]], pattern: re.Pattern[str], root: Path, notes: list[str]
-) -> list[dict[str, str]]:
-    matched: list[dict[str, str]] = []
+def _below(root: Path, path: str) -> tuple[str, ...]:
+    """Give the folders between an image and the root; none where it lies elsewhere."""
+    inside = Path(os.path.relpath(path, root)).parts
+    return () if os.pardir in inside else inside[:-1]
+
+
+def _matched(found: _Found, pattern: re.Pattern[str], root: Path) -> _Found:
+    kept = _Found([], [], found.notes, set(pattern.groupindex))
     strangers: list[str] = []
-    for row in rows:
+    for row, folders in zip(found.rows, found.below, strict=True):
         below = Path(row["path"]).relative_to(root).as_posix()
         match = pattern.search(below)
         if match is None:
@@ -176,16 +197,20 @@ def _matched(
             continue
         groups = {group: value or "" for group, value in match.groupdict().items()}
         frame = groups.get("frame", "")
-        if frame not in ("", "-1") and not _WHOLE.fullmatch(frame):
+        if not is_unknown(frame) and not WHOLE.fullmatch(whole(frame)):
             raise DataError(
-                f"folder: the pattern finds the frame '{frame}' in {below}: expected a whole number; let the "
-                "group hold digits only"
+                f"folder: the pattern finds the frame '{printable(frame)}' in {printable(below)}: expected a whole "
+                "number; let the group hold digits only"
             )
-        matched.append({**row, **groups})
-    if not matched:
+        for group in filter(groups.get, groups):
+            start, end = match.span(group)
+            kept.spanned |= set(range(below.count("/", 0, start), below.count("/", 0, end) + 1))
+        kept.rows.append({**row, **groups})
+        kept.below.append(folders)
+    if not kept.rows:
         raise DataError(
-            f"folder: the pattern '{pattern.pattern}' matches none of the {counted(len(rows), 'image')} below {root}, "
-            f"such as '{strangers[0]}'"
+            f"folder: the pattern '{printable(pattern.pattern)}' matches none of the "
+            f"{counted(len(found.rows), 'image')} below {root}, such as '{printable(strangers[0])}'"
         )
     if strangers:
         skipped = counted(
@@ -193,31 +218,57 @@ def _matched(
             "image that the pattern does not match is skipped",
             "images that the pattern does not match are skipped",
         )
-        notes.append(f"{skipped}, such as '{strangers[0]}'")
-    return matched
+        found.notes.append(f"{skipped}, such as '{printable(strangers[0])}'")
+    return kept
 
 
-def _table(rows: list[dict[str, str]], names: dict[str, tuple[str, ...]]) -> ImageTable:
-    """Number what the rows name; names that are no numbers join ``names``."""
-    people, cameras, tracklets, frames = (
-        ["" if row.get(column) == "-1" else row.get(column, "") for row in rows] for column in COLUMNS[1:]
+def _reading(root: Path, settings: FolderSettings, found: _Found) -> Reading:
+    """Say what sub-folders are: as told, or from what is there; a table says all unless a layout is given."""
+    if settings.layout:
+        return Reading(parse_layout(settings.layout))
+    if "path" in found.read:
+        return Reading()
+    reading = guess(found.images, taken=found.read, spanned=found.spanned)
+    if "split" in reading.words and not {"person", "camera"} & {*reading.words, *found.read}:
+        raise DataError(_splits_without_labels(root, reading, found))
+    if reading.note:
+        found.notes.append(reading.note)
+    return reading
+
+
+def _splits_without_labels(root: Path, reading: Reading, found: _Found) -> str:
+    level = reading.words.index("split")
+    names = sorted({below[level] for below in found.below if len(below) > level})
+    files = [os.path.basename(row["path"]) for row in found.rows]  # noqa: PTH119
+    style = style_of(files)
+    expected = ", ".join(f"{known.form} ({name})" for name, known in STYLES.items())
+    if style in ("market1501", "dukemtmc", "cuhk03np"):
+        way = f"write {style}={root}"
+    else:
+        groups = STYLES[style].groups if style else "(?P<person>...)_(?P<camera>...)"
+        layout = f"--layout {'/'.join(reading.words)}"
+        way = f"say what names hold, {layout} --pattern '{groups}', or train without labels, {layout}"
+    are = "are splits and no cameras" if len(names) > 1 else "is a split and no camera"
+    return (
+        f"folder: {printable(', '.join(names[:4]))} in {root} {are}, and who is on their images is not known: expected "
+        f"a folder for each person, or files named {expected}; found {printable(files[0])}: {way}"
     )
-    owned = list(zip(cameras, tracklets, strict=True))
-    if len({(camera, tracklet) for camera, tracklet in owned if tracklet}) > len(set(tracklets) - {""}):
-        tracklets = [f"{camera}/{tracklet}" if tracklet else "" for camera, tracklet in owned]
-    numbers: dict[str, Ints] = {}
-    for kind, column in (("people", people), ("cameras", cameras), ("tracklets", tracklets)):
-        numbering, known = _numbering(set(column) - {""})
-        numbers[kind] = np.array([numbering.get(name, UNKNOWN) for name in column])
-        if known:
-            names[kind] = known
-    paths = np.array([row["path"] for row in rows])
-    return ImageTable(paths, **numbers, frames=np.array([int(frame or UNKNOWN) for frame in frames]))
 
 
-def _numbering(names: set[str]) -> tuple[Mapping[str, int], tuple[str, ...]]:
-    """Number names: as they are where all are different whole numbers, else in sorted order and listed."""
-    if all(_WHOLE.fullmatch(name) for name in names) and len({int(name) for name in names}) == len(names):
-        return {name: int(name) for name in names}, ()
-    ordered = tuple(sorted(names))
-    return {name: number for number, name in enumerate(ordered)}, ordered
+def _say_unknown(found: _Found, table: ImageTable, settings: FolderSettings) -> None:
+    unknown = int((table.cameras == UNKNOWN).sum())
+    if 0 < unknown < len(table):
+        found.notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
+    if unknown == len(table):
+        say = "put the images of each into a folder of its own"
+        if "path" in found.read:
+            say = "give the table a column camera"
+            if any(found.below) and not settings.layout:
+                say += ", or say --layout camera if sub-folders are cameras"
+        found.notes.append(f"no camera is known: {say}; ice without cameras: --camera_aware false")
+    style = style_of(os.path.basename(row["path"]) for row in found.rows[:1])  # noqa: PTH119
+    if style and "path" not in found.read and not settings.pattern and (unknown or not table.has_people):
+        found.notes.append(
+            f"files are named like those of {style}, {STYLES[style].form}: --pattern '{STYLES[style].groups}' reads "
+            "people and cameras from that"
+        )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import with_note_on_counts
 from resight.data.sequences import Track, last_number, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError
@@ -116,10 +115,10 @@ def halved(
         notes: What is to be said of it.
 
     Returns:
-        The data set, with a note where its counts are not the published ones.
+        The data set.
     """
     train, test = (half.tolist() for half in halves)
-    dataset = Dataset(
+    return Dataset(
         name,
         root,
         train=table_of(track for person in train for track in tracks[person]),
@@ -129,4 +128,3 @@ def halved(
         notes=tuple(notes),
         unit="tracklets",
     )
-    return with_note_on_counts(dataset)

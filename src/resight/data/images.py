@@ -115,11 +115,12 @@ def pixels_of(image: Any, size: tuple[int, int], name: str = "image") -> Pixels:
     return np.array(picture, dtype=np.uint8)
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Image.Image:
     """Read an image at its own size, upright and in RGB.
 
     Args:
         path: The file.
+        least: A width and height that is enough: a format that can be decoded smaller is, down to twice that.
 
     Returns:
         A decoded Pillow image of mode ``RGB``.
@@ -127,10 +128,10 @@ def open_image(path: str | Path) -> Image.Image:
     Raises:
         DataError: As `read_image`.
     """
-    return _opened(path, Image.Image.copy)  # the caller's image outlives the open file
+    return _opened(path, Image.Image.copy, least=least)  # the caller's image outlives the open file
 
 
-def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
+def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tuple[int, int] | None = None) -> Result:
     """Give what a function makes of an image, upright and in RGB, while its file is open."""
     try:
         status = Path(path).stat()
@@ -147,6 +148,8 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
             if image.format in ("JPEG", "MPO"):
                 check_scans(file, pixels)
             file.open_pixels(status.st_size)
+            if least is not None:
+                image.draft(None, (2 * least[0], 2 * least[1]))
             with _one_large if pixels >= _LARGE else contextlib.nullcontext():
                 image.load()
                 return use(_rgb(_upright(image), path))
@@ -174,6 +177,18 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result]) -> Result:
         # The system's errors name the path again after their reason.
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
         raise DataError(f"{path}: the image is broken ({reason}): copy it again or remove it") from None
+
+
+def image_size(path: str | Path) -> tuple[int, int] | None:
+    """Give an upright image's width and height, from its header alone; None where it cannot be read."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return None
+        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=readable_formats()) as image:
+            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if lying else image.size
+    except Exception:  # whatever Pillow's readers stumble on
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +265,8 @@ def load_images(
     problems = tuple((str(table.paths[row]), reasons[row]) for row in sorted(reasons))
     if problems and not readable.any():
         path, reason = problems[0]
-        raise DataError(f"none of the {len(table)} images can be read; the first is {path}: {reason}")
+        begin = f"none of the {len(table)} images can be read; the first is " if len(table) > 1 else ""
+        raise DataError(f"{begin}{path}: {reason}")
     if problems:
         path, reason = problems[0]
         logger.warning("%d of %d images cannot be read; the first is %s: %s", len(problems), len(table), path, reason)
@@ -271,29 +287,43 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
     Raises:
         Exception: The first that ``work`` raises; the rows that are still waiting are dropped.
     """
+    stopped = threading.Event()
 
     def chunk(rows: range) -> range:
         for row in rows:
+            if stopped.is_set():
+                break
             work(row)
         return rows
 
-    pool = open_pool()
-    try:
+    with open_pool(stopped) as pool:
         chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
         finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
         rows_done = (row for future in finished for row in future.result())
         for _ in watched(rows_done, what, total=count) if progress else rows_done:
             pass
-    finally:
-        # An interrupt must not wait for the rows that are still in the queue.
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def open_pool() -> ThreadPoolExecutor:
-    """Open a pool of as many threads as this process may use, at most 32."""
+@contextlib.contextmanager
+def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Open a pool of as many threads as this process may use, at most 32.
+
+    An error or an interrupt drops what is in the queue, and does not wait for what is being done.
+
+    Args:
+        stopped: Is set then, for work that takes long to look at.
+    """
     # Not as many as the machine has cores: containers are often given a few of many.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    try:
+        yield pool
+    except BaseException:
+        if stopped is not None:
+            stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,14 @@ import numpy as np
 from resight.data.formats import is_image_name, skipped_files
 from resight.data.splits import Dataset
 from resight.errors import DataError, counted, nearest
+from resight.files import printable
 from resight.records import UNKNOWN, ImageTable
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 """The folder of each split in Market-1501's layout."""
+
+NOT_OURS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+"""Folders that systems make: copies of names, small pictures, what was deleted."""
 
 
 def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
@@ -44,19 +47,46 @@ def find_root(name: str, root: Path, needed: Sequence[str], *, inside: Sequence[
         siblings = list_folder(root.parent)[0] if root.parent.is_dir() else []
         raise DataError(f"{name}: there is no folder {root}{nearest(root.name, siblings)}")
     places = [root, *(root / folder for folder in inside)]
-    found = max(places, key=lambda place: sum((place / part).exists() for part in needed))
-    missing = [part for part in needed if not (found / part).exists()]
+    found, missing = _fullest(places, needed)
     if missing:
-        there, _ = list_folder(found)
+        found, missing = _fullest([found, *map(unpacked, places)], needed)
+    if missing:
+        folders, files = list_folder(found)
+        # A list is not meant by the name of a folder, nor the other way round.
+        alike = files if Path(missing[0]).suffix else folders
         raise DataError(
             f"{name}: expected {', '.join(needed)} in {found}; missing {', '.join(missing)}; found "
-            f"{_sample(there) if there else 'no folder'}{nearest(missing[0], there)}"
+            f"{sampled([*folders, *files])}{nearest(missing[0], alike)}"
         )
     return found
 
 
+def _fullest(places: Sequence[Path], needed: Sequence[str]) -> tuple[Path, list[str]]:
+    """Give the place that holds the most of what is needed, and what it lacks."""
+    missing = {place: [part for part in needed if not part_of(place, part).exists()] for place in places}
+    found = min(missing, key=lambda place: len(missing[place]))
+    return found, missing[found]
+
+
+def part_of(place: Path, part: str) -> Path:
+    """Give where a set's part lies: some copies of a set have lists without their ``.txt``."""
+    path = place / part
+    bare = path.with_suffix("")
+    return bare if path.suffix == ".txt" and not path.exists() and bare.is_file() else path
+
+
+def unpacked(folder: Path) -> Path:
+    """Give the folder that a set lies in: below folders that hold another folder and nothing else."""
+    for _ in range(3):
+        folders, files = list_folder(folder) if os.path.isdir(folder) else ([], [])  # noqa: PTH112
+        if len(folders) != 1 or files:
+            break
+        folder = folder / folders[0]
+    return folder
+
+
 def list_folder(folder: Path) -> tuple[list[str], list[str]]:
-    """List what is in a folder, without what is hidden.
+    """List what is in a folder, without what is hidden or of the system, see `NOT_OURS`.
 
     Args:
         folder: The folder.
@@ -68,9 +98,14 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith("."):
+            if counts(entry.name):
                 (folders if _is_folder(entry) else files).append(entry.name)
     return sorted(folders), sorted(files)
+
+
+def counts(name: str) -> bool:
+    """Say whether a file or a folder of that name is a user's own: not hidden, and none of the system's."""
+    return not name.startswith(".") and name not in NOT_OURS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -145,38 +180,22 @@ def read_market_style(
         folders: The folder of each split.
 
     Returns:
-        The data set, with a note where its counts are not the published ones.
+        The data set.
 
     Raises:
         DataError: A part is missing or has no image.
     """
     found = find_root(name, root, tuple(folders.values()), inside=inside)
     parts = {split: read_split(name, found / folder, pattern, form) for split, folder in folders.items()}
-    return with_note_on_counts(
-        Dataset(
-            name,
-            found,
-            train=parts["train"][0],
-            query=parts["query"][0],
-            gallery=parts["gallery"][0],
-            published=published,
-            notes=tuple(note for _, notes in parts.values() for note in notes),
-        )
+    return Dataset(
+        name,
+        found,
+        train=parts["train"][0],
+        query=parts["query"][0],
+        gallery=parts["gallery"][0],
+        published=published,
+        notes=tuple(note for _, notes in parts.values() for note in notes),
     )
-
-
-def with_note_on_counts(dataset: Dataset) -> Dataset:
-    """Give the data set a note where its counts are not the published ones."""
-    if dataset.official:
-        return dataset
-    counts = ", ".join(
-        f"{split} {items:,} {dataset.unit} of {people:,} people (published {dataset.published[split][0]:,} of "
-        f"{dataset.published[split][1]:,})"
-        for split, (items, people) in dataset.counts.items()
-        if split in dataset.published
-    )
-    note = f"not the official split, so scores on it do not compare with published ones: {counts}"
-    return replace(dataset, notes=(note, *dataset.notes))
 
 
 def skipped_names(names: Sequence[str], form: str) -> str:
@@ -189,5 +208,8 @@ def skipped_images(names: Sequence[str], one: str, many: str) -> str:
     return f"{counted(len(names), f'image {one} is skipped', f'images {many} are skipped')}, such as {names[0]!r}"
 
 
-def _sample(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def sampled(names: Sequence[str]) -> str:
+    """Name a few of what was found."""
+    if not names:
+        return "nothing"
+    return printable(", ".join(names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

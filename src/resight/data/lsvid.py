@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.formats import is_image_name
-from resight.data.layout import find_root, list_folder, with_note_on_counts
+from resight.data.layout import find_root, list_folder
 from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import DataError
@@ -71,7 +71,7 @@ def load_lsvid(root: Path) -> Dataset:
     asked = np.isin(both.tracklets, queries + len(train))
     held = lists / "list_seq_val.txt"
     notes = [f"{len(held.read_text().splitlines()):,} tracklets of the validation part are left out"] * held.is_file()
-    dataset = Dataset(
+    return Dataset(
         "lsvid",
         found,
         train=table_of(train),
@@ -81,7 +81,6 @@ def load_lsvid(root: Path) -> Dataset:
         notes=tuple(notes),
         unit="tracklets",
     )
-    return with_note_on_counts(dataset)
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
-PATTERN = re.compile(r"(?P<person>-1|[0-9]{1,9})_c(?P<camera>[0-9]{1,4})s[0-9]+_(?P<frame>[0-9]{1,18})_[0-9]+\.")
+PATTERN = re.compile(r"(?P<person>-1|[0-9]{1,18})_c(?P<camera>[0-9]{1,4})s[0-9]+_(?P<frame>[0-9]{1,18})_[0-9]+\.")
 FORM = "PPPP_cCsS_FFFFFF_NN.jpg"
 PUBLISHED = {"train": (12_936, 751), "query": (3_368, 750), "gallery": (15_913, 751)}
 """Images without junk, and person ids; in the gallery the distractors' 0 counts as one."""

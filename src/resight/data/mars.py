@@ -27,7 +27,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from resight.data.layout import find_root, list_folder, skipped_images, with_note_on_counts
+from resight.data.layout import find_root, list_folder, skipped_images
 from resight.data.sequences import Track, read_matrix, table_of
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError, nearest
@@ -35,7 +35,7 @@ from resight.records import ImageTable, Ints
 
 Gallery = Literal["without-queries", "with-queries"]
 
-PATTERN = re.compile(r"(?P<person>00-1|[0-9]{4})C(?P<camera>[0-9])T(?P<tracklet>[0-9]{4})F(?P<frame>[0-9]{1,9})\.")
+PATTERN = re.compile(r"(?P<person>00-1|[0-9]{4})C(?P<camera>[0-9])T(?P<tracklet>[0-9]{4})F(?P<frame>[0-9]{1,18})\.")
 FORM = "PPPPCcTTTTTFFFF.jpg"
 FOLDERS = {"train": "bbox_train", "test": "bbox_test"}
 PUBLISHED = {"train": (8_298, 625), "query": (1_980, 626)}
@@ -80,18 +80,16 @@ def load_mars(root: Path, *, gallery: Gallery = "without-queries") -> Dataset:
         notes.insert(0, "gallery without the queries' own tracklets (9,330 are published; mars-with-queries has both)")
     else:
         notes.insert(0, "gallery with the queries' own tracklets (11,310 are published; mars is without)")
-    return with_note_on_counts(
-        Dataset(
-            "mars" if gallery == "without-queries" else "mars-with-queries",
-            found,
-            train=train,
-            query=test[asked],
-            gallery=test[~asked] if gallery == "without-queries" else test,
-            published={**PUBLISHED, "gallery": PUBLISHED_GALLERY[gallery]},
-            notes=tuple(notes),
-            distractor=0,
-            unit="tracklets",
-        )
+    return Dataset(
+        "mars" if gallery == "without-queries" else "mars-with-queries",
+        found,
+        train=train,
+        query=test[asked],
+        gallery=test[~asked] if gallery == "without-queries" else test,
+        published={**PUBLISHED, "gallery": PUBLISHED_GALLERY[gallery]},
+        notes=tuple(notes),
+        distractor=0,
+        unit="tracklets",
     )
 
 

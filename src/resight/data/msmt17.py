@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, skipped_images, skipped_names, with_note_on_counts
+from resight.data.layout import find_root, part_of, skipped_images, skipped_names
 from resight.data.splits import Dataset
 from resight.errors import DataError
 from resight.records import ImageTable
 
-PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_[0-9]+_(?P<camera>[0-9]{1,4})_")
+PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_[0-9]+_(?P<camera>[0-9]{1,4})_")
 FORM = "PPPP_NNN_CC_<time>_FFFF_B.jpg"
 FOLDERS = {"version 1": ("train", "test"), "version 2": ("mask_train_v2", "mask_test_v2")}
 """The folders of the training and the test images, by version."""
@@ -61,16 +61,14 @@ def load_msmt17(root: Path) -> Dataset:
         split: _read_lists(found, found / (train if split == "train" else test), names, notes)
         for split, names in _LISTS.items()
     }
-    return with_note_on_counts(
-        Dataset(
-            "msmt17",
-            found,
-            train=tables["train"],
-            query=tables["query"],
-            gallery=tables["gallery"],
-            published=PUBLISHED,
-            notes=tuple(notes),
-        )
+    return Dataset(
+        "msmt17",
+        found,
+        train=tables["train"],
+        query=tables["query"],
+        gallery=tables["gallery"],
+        published=PUBLISHED,
+        notes=tuple(notes),
     )
 
 
@@ -79,7 +77,7 @@ def _read_lists(root: Path, folder: Path, lists: tuple[str, ...], notes: list[st
     paths, people, cameras = [], [], []
     missing, strangers = [], []
     for name in lists:
-        for line in (root / name).read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        for line in part_of(root, name).read_text(encoding="utf-8-sig", errors="replace").splitlines():
             if not line.strip():
                 continue
             path = folder / line.split()[0]
@@ -97,8 +95,10 @@ def _read_lists(root: Path, folder: Path, lists: tuple[str, ...], notes: list[st
     if missing:
         notes.append(f"{' and '.join(lists)}: {skipped_images(missing, 'that is not there', 'that are not there')}")
     if not paths:
+        first = (strangers + missing)[:1]
         raise DataError(
-            f"msmt17: {' and '.join(lists)} in {root} name no image that is in {folder}"
-            + (f"; the first is {(strangers + missing)[0]!r}" if strangers or missing else " (they are empty)")
+            f"msmt17: found {' and '.join(part_of(root, name).name for name in lists)} in {root}, and no image in "
+            f"{folder} that they name"
+            + (f"; the first is {first[0]!r}: unpack the images there" if first else " (they are empty)")
         )
     return ImageTable(np.array(paths), np.array(people), np.array(cameras))

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from resight.data.formats import is_image_name
 from resight.data.layout import list_folder
@@ -113,6 +111,9 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
     """
     if not path.is_file():
         raise DataError(f"{name}: there is no file {path}: it comes with the set's lists")
+    from scipy.io import loadmat  # it takes longer to load than all that other sets need
+    from scipy.io.matlab import MatReadError
+
     data = path.read_bytes()
     try:
         content = loadmat(BytesIO(data))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from resight.data.sheet import LABELS
+from resight.data.columns import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError, check_given, whole_number
 from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
@@ -37,12 +37,12 @@ class Dataset:
         rule: What an evaluation removes from the gallery for each query, one of `RULES`.
         published: For each split, the images or tracklets (without junk) and the person ids that its publisher
             states; empty where nobody did.
-        notes: What its user should know: skipped files, a split that is not the official one, how ids were
-            made.
+        notes: What its user should know: skipped files, what folders were taken for, how ids were made.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
         distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
             is a person.
+        vehicles: Whether it shows vehicles, whose images are wider than tall, and not people.
         unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
             image; where the unit is the tracklet, `resight.data.tracklets` pools their vectors before an evaluation.
 
@@ -61,6 +61,7 @@ class Dataset:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     distractor: int | None = None
     unit: Unit = "images"
+    vehicles: bool = False
 
     def __post_init__(self) -> None:
         for name, table in self.tables.items():
@@ -84,6 +85,19 @@ class Dataset:
         return {split: count(table, self.unit) for split, table in self.tables.items()}
 
     @property
+    def unofficial(self) -> str:
+        """How its counts differ from the published ones, for whoever reads scores; empty where they do not."""
+        if self.official or not self.published:
+            return ""
+        counts = ", ".join(
+            f"{split} {items:,} {self.unit} of {people:,} people (published {self.published[split][0]:,} of "
+            f"{self.published[split][1]:,})"
+            for split, (items, people) in self.counts.items()
+            if split in self.published
+        )
+        return f"not the official split, so scores on it do not compare with published ones: {counts}"
+
+    @property
     def official(self) -> bool:
         """Whether every count is the published one; False where none is published."""
         return bool(self.published) and self.published.items() <= self.counts.items()
@@ -96,7 +110,7 @@ def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
     return items, len(np.unique(known.people))
 
 
-def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset:
+def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: int = 0) -> Dataset:
     """Hold people out of the training part, to choose settings on without looking at the test part.
 
     The same people, queries and gallery come out for a seed, whatever the order of the files. Under the rule
@@ -108,7 +122,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
 
     Args:
         dataset: A data set whose training images have people.
-        people: How many people to hold out.
+        people: How many people to hold out; ``"all"`` for everybody who can be, which leaves nobody to train on: the
+            images of other known people join the gallery then.
         seed: The seed of the draw.
 
     Returns:
@@ -119,7 +134,8 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         ConfigError: ``people`` is below 1.
     """
     check_given("dataset", dataset, Dataset, DATASET)
-    people, seed = whole_number("people", people, least=1), whole_number("seed", seed, least=0)
+    everybody, seed = people == "all", whole_number("seed", seed, least=0)
+    people = people if isinstance(people, str) and everybody else whole_number("people", people, least=1)
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
     train = dataset.train
@@ -134,15 +150,16 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
     else:
         able = [person for person, own in by_person.items() if len(own) > 1]
         need = "with two images or more"
-    if people > len(able):
+    number = max(1, len(able)) if isinstance(people, str) else people  # of nobody one at least is missing
+    if number > len(able):
         advice = "ask for fewer" if able else f"label more, for a folder of crops in its {LABELS}"
         raise DataError(
-            f"{dataset.name}: cannot hold {people} people out of the training part: {len(able)} of its "
+            f"{dataset.name}: cannot hold {number} people out of the training part: {len(able)} of its "
             f"{len(by_person)} people are {need}; {advice}"
         )
 
     random = np.random.default_rng(seed)
-    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:people])]
+    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:number])]
     queries: list[int] = []
     for person in chosen:
         groups = _runs(by_person[person], cameras)
@@ -150,26 +167,29 @@ def split_validation(dataset: Dataset, people: int, *, seed: int = 0) -> Dataset
         queries.extend(int(group[random.integers(len(group))]) for group in several)
 
     held = np.isin(train.people, chosen)
-    if held.all():
-        raise DataError(f"{dataset.name}: holding out {people} people leaves no image to train on; ask for fewer")
+    if everybody:
+        held = ~np.isin(train.people, dataset.nobody)
+    elif held.all():
+        raise DataError(f"{dataset.name}: holding out {number} people leaves no image to train on; ask for fewer")
     asked = np.zeros(len(train), np.bool_)
     asked[queries] = True
+    others = "; the images of the others are in the gallery too" if everybody and number < len(by_person) else ""
     return replace(
         dataset,
-        name=f"{dataset.name}+validation{people}",
+        name=f"{dataset.name}+validation-all" if everybody else f"{dataset.name}+validation{number}",
         train=train[~held],
         query=train[held & asked],
         gallery=train[held & ~asked],
         published={},
         notes=(
             *dataset.notes,
-            f"validation: {people} of the {len(by_person)} training people are held out as query and gallery "
-            f"(seed {seed})",
+            f"validation: {number} of the {len(by_person)} training people are held out as query and gallery "
+            f"(seed {seed}){others}",
         ),
     )
 
 
-def _whole_tracklets(dataset: Dataset, people: int, seed: int) -> Dataset:
+def _whole_tracklets(dataset: Dataset, people: int | Literal["all"], seed: int) -> Dataset:
     """Split by the first image of each tracklet, and let the others follow it."""
     groups = {str(dataset.train.paths[rows[0]]): rows for rows in group_tracklets(dataset.train)}
     heads = dataset.train[np.array([rows[0] for rows in groups.values()], np.int64)]

@@ -19,9 +19,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from resight.errors import ConfigError, DataError, check_types, nearest
+from resight.errors import ConfigError, DataError, check_most, nearest
 from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
+from resight.values import check_types
 
 Sampling = Literal["even", "random", "restricted", "consecutive"]
 Pooling = Literal["mean", "max", "tpp"]
@@ -56,6 +57,7 @@ class TrackletSettings:
         check_types(self)
         if self.frames < 1:
             raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.frames}")
+        check_most(self, 10_000, "frames")
         if self.seed < 0:
             raise ConfigError(f"the seed of a tracklet's frames must be 0 or more, found {self.seed}")
 

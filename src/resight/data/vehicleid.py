@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.layout import find_root, list_folder, skipped_images
+from resight.data.layout import find_root, list_folder, part_of, skipped_images
 from resight.data.splits import Dataset
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
@@ -63,13 +63,13 @@ def load_vehicleid(root: Path, *, size: int = 800, seed: int = 0) -> Dataset:
         f"gallery: one random image of each of {len(vehicles):,} vehicles (seed {seed}); published scores are the "
         "average of ten draws"
     )
-    return Dataset(name, found, train, test[~kept], test[kept], "none", notes=tuple(notes))
+    return Dataset(name, found, train, test[~kept], test[kept], "none", notes=tuple(notes), vehicles=True)
 
 
 def _read_list(name: str, root: Path, path: str, there: set[str], notes: list[str]) -> ImageTable:
     """Read the images that a list names, one ``NUMBER VEHICLE`` a line; those not there join the notes."""
     paths, vehicles, missing = [], [], []
-    for number, line in enumerate((root / path).read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(part_of(root, path).read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         image, *vehicle = line.split()

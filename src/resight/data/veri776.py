@@ -13,12 +13,13 @@ References:
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from resight.data.layout import read_market_style
 from resight.data.splits import Dataset
 
-PATTERN = re.compile(r"(?P<person>[0-9]{1,9})_c(?P<camera>[0-9]{1,4})_(?P<frame>[0-9]{1,18})_[0-9]+\.")
+PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_(?P<frame>[0-9]{1,18})_[0-9]+\.")
 FORM = "VVVV_cCCC_FFFFFFFF_N.jpg"
 FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
 PUBLISHED = {"train": (37_778, 576), "query": (1_678, 200), "gallery": (11_579, 200)}
@@ -38,6 +39,7 @@ def load_veri776(root: Path) -> Dataset:
         DataError: A folder is missing or has no image of the set's names.
     """
     inside = ("VeRi", "VeRi-776", "veri", "VeRi_776", "veri776")
-    return read_market_style(
+    dataset = read_market_style(
         "veri776", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside, folders=FOLDERS
     )
+    return replace(dataset, vehicles=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from resight.data.images import in_threads, open_image
+from resight.data.images import image_size, in_threads, open_image
 from resight.data.splits import DATASET, Dataset, Unit
 from resight.data.tracklets import tracklet_codes
 from resight.errors import DataError, check_given, counted
@@ -58,7 +58,7 @@ class Description:
         splits: The facts of ``train``, ``query`` and ``gallery``.
         unmatched: The query rows without a possible match in the gallery under the rule; an evaluation leaves
             them out. Of a tracklet, the first row.
-        notes: The set's own.
+        notes: How its counts differ from the published ones, and the set's own.
         warnings: What its labels will make difficult, a sentence each.
     """
 
@@ -82,6 +82,8 @@ class VerifyReport:
         missing: The paths of images that are not there.
         broken: Path and reason of the images that are there and cannot be read.
         small: Path, width and height of the images with a side below `SMALLEST_SIDE`.
+        frames: Path, width and height of the images that look like whole frames of a camera and no crops; not of
+            vehicles.
         duplicates: The paths of each group of files with the same bytes.
         leaks: Those groups that lie in the training part and in query or gallery.
     """
@@ -90,6 +92,7 @@ class VerifyReport:
     missing: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
     small: tuple[tuple[str, int, int], ...]
+    frames: tuple[tuple[str, int, int], ...]
     duplicates: tuple[tuple[str, ...], ...]
     leaks: tuple[tuple[str, ...], ...]
 
@@ -99,11 +102,12 @@ class VerifyReport:
         return not (self.missing or self.broken or self.leaks)
 
 
-def describe(dataset: Dataset) -> Description:
-    """Count what a data set holds, from its tables alone.
+def describe(dataset: Dataset, *, headers: int = 48) -> Description:
+    """Count what a data set holds, from its tables and the headers of a few images.
 
     Args:
         dataset: The set.
+        headers: How many images to look at, whether they are whole frames and no crops; none of vehicles.
 
     Returns:
         Its facts, beside the published counts where there are some.
@@ -115,7 +119,8 @@ def describe(dataset: Dataset) -> Description:
         for split, table in dataset.tables.items()
     }
     unmatched = _unmatched(dataset)
-    return Description(
+    looked = [] if dataset.vehicles else _headers(dataset.train, headers)
+    description = Description(
         name=dataset.name,
         root=str(dataset.root),
         rule=dataset.rule,
@@ -123,9 +128,10 @@ def describe(dataset: Dataset) -> Description:
         official=dataset.official,
         splits=splits,
         unmatched=unmatched,
-        notes=dataset.notes,
+        notes=tuple(filter(None, (dataset.unofficial, *dataset.notes))),
         warnings=_warnings(dataset, splits, unmatched),
     )
+    return _with_frames(description, [image for image in looked if _like_a_frame(*image[1:])], len(looked))
 
 
 def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
@@ -143,6 +149,7 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     missing: dict[int, str] = {}
     broken: dict[int, tuple[str, str]] = {}
     small: dict[int, tuple[str, int, int]] = {}
+    frames: dict[int, tuple[str, int, int]] = {}
     digests = [""] * len(paths)
 
     def check(row: int) -> None:
@@ -157,6 +164,8 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
             return
         if min(image.size) < SMALLEST_SIDE:
             small[row] = (path, image.width, image.height)
+        if not dataset.vehicles and _like_a_frame(image.width, image.height):
+            frames[row] = (path, image.width, image.height)
         with Path(path).open("rb") as file:
             digests[row] = hashlib.file_digest(file, "blake2b").hexdigest()
 
@@ -172,13 +181,39 @@ def verify(dataset: Dataset, *, progress: bool = True) -> VerifyReport:
     leaks = [group for group in duplicates if trained & set(group) and tested & set(group)]
     leaks += [(path,) for path in paths if path in trained and path in tested]
     return VerifyReport(
-        description=describe(dataset),
+        description=_with_frames(describe(dataset, headers=0), [frames[row] for row in sorted(frames)], len(paths)),
         missing=tuple(missing[row] for row in sorted(missing)),
         broken=tuple(broken[row] for row in sorted(broken)),
         small=tuple(small[row] for row in sorted(small)),
+        frames=tuple(frames[row] for row in sorted(frames)),
         duplicates=duplicates,
         leaks=tuple(leaks),
     )
+
+
+def _headers(table: ImageTable, most: int) -> list[tuple[str, int, int]]:
+    """Give path, width and height of some images all over a table, of those that can be opened."""
+    rows = np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(np.int64))
+    sizes = [(path, image_size(path)) for path in table.paths[rows].tolist()]
+    return [(path, *size) for path, size in sizes if size is not None]
+
+
+def _like_a_frame(width: int, height: int) -> bool:
+    """Say whether an image is shaped like a camera's frame, lying or standing; a crop of a person stands."""
+    return width > height or (width * 16 == height * 9 and width >= 480)
+
+
+def _with_frames(description: Description, frames: Sequence[tuple[str, int, int]], looked: int) -> Description:
+    """Add a warning of images that are whole frames, if there are some among those that were looked at."""
+    if not frames:
+        return description
+    path, width, height = frames[0]
+    warning = (
+        f"{len(frames):,} of {counted(looked, 'image')} that were looked at "
+        f"{'is' if len(frames) == 1 else 'are'} wider than tall or shaped like a screen, such as {path} ({width} x "
+        f"{height} pixels): these look like whole frames and no crops of people: cut people out first"
+    )
+    return replace(description, warnings=(*description.warnings, warning))
 
 
 def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int] | None) -> SplitFacts:
@@ -224,6 +259,7 @@ def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Seq
         found.append(
             f"train: the camera of {counted(train.cameras[UNKNOWN], 'image')} is unknown; methods that learn across "
             "cameras need it"
+            + (", and scores of these people count matches by the same camera" if train.people else "")
         )
     elif len(train.cameras) == 1:
         found.append("train: all images are from one camera; nothing can be learnt across cameras")

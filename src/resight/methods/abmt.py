@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import augment, draw
@@ -52,8 +53,7 @@ from resight.models.encoder import Encoder
 from resight.models.folding import folded, sharing
 from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalise
-from resight.records import Floats, Ints
-from resight.runs import Stateful
+from resight.records import Floats, Ints, PseudoLabels
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,11 @@ class ABMT:
     def encoder(self) -> Encoder:
         """The (first) teacher: what is evaluated and kept; its classifiers are not."""
         return self.teachers[0].encoder
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters of the epoch in hand."""
+        return self.labelling.clusters
 
     @property
     def parts(self) -> Mapping[str, Stateful]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.triplet import SoftTriplet
-from resight.models.asymmetric import ABMT as BRANCHES
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder_settings import EncoderSettings
+from resight.models.heads import ABMT as BRANCHES
 from resight.numerics.clustering import ClusterSettings
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class ABMTSettings:
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
         check_least(self, 0, "learning_rate", "weight_decay", "measured_images", *weights)
+        check_most(self, HEAVIEST, *weights)
+        check_schedule(self)
         if not self.classification_weight + self.soft_classification_weight:
             raise ConfigError("classification_weight and soft_classification_weight must not both be 0")
         check_shares(self, "momentum", "label_smoothing")

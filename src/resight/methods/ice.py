@@ -29,12 +29,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resight.checkpoints import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
 from resight.data.transforms import Draws, augment, draw, to_float
 from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.losses.consistency import soft_instance_consistency
+from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
 from resight.methods.ice_settings import ICESettings
 from resight.methods.labelling import Labelling, embed_all
@@ -43,8 +44,14 @@ from resight.models.encoder import Encoder
 from resight.models.folding import folded
 from resight.models.memory import ProxyMemory
 from resight.numerics.distances import normalise
-from resight.records import Floats, Ints
-from resight.runs import Stateful
+from resight.records import Floats, Ints, PseudoLabels
+
+MEASURED: Mapping[Divergence, str] = {
+    "target-prediction": "kl",
+    "prediction-target": "kl_reverse",
+    "squared": "squared_divergence",
+}
+"""What each divergence is called in the metrics: KL(Q‖P), KL(P‖Q), and the squared difference of Table 6.3."""
 
 
 class ICE:
@@ -106,6 +113,11 @@ class ICE:
         return self.momentum
 
     @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters of the epoch in hand; None where true people stand in their place."""
+        return self.labelling.clusters
+
+    @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
         return {
@@ -144,10 +156,11 @@ class ICE:
         return islice(identity_batches(labels, cameras, (s.identities, s.images), numbers), s.iterations)
 
     def end_epoch(self) -> dict[str, float]:
-        """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7)."""
+        """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7), as eq. 6.12 asks."""
         self.devices.same_buffers(self.online, self.momentum)
         found, rate = self.labelling.current, self.optimiser.param_groups[0]["lr"]
-        return {**found.quality, "eps": found.eps, "learning_rate": rate, "kl": self._divergence()}
+        moved = {MEASURED[self.settings.soft_divergence]: self._divergence()}
+        return {**found.quality, "eps": found.eps, "learning_rate": rate, **moved}
 
     @torch.no_grad()
     def _divergence(self) -> float:
@@ -162,8 +175,14 @@ class ICE:
             first, second = (augment(pixels, view, colour=s.augment.erase_colour) for view in views)
             with self.devices.autocast("inference"):
                 f, m, plain = self.online(first), self.momentum(second), self.momentum(to_float(pixels))
+            target = (m if s.soft_target == "strong" else plain).float()
             each = soft_instance_consistency(
-                f.float(), m.float(), plain.float(), plain.float(), temperature=s.soft_temperature
+                f.float(),
+                m.float(),
+                target,
+                target,
+                temperature=s.soft_temperature,
+                divergence=s.soft_divergence,
             )
             divergences.append(float(each.mean()))
         return float(np.mean(divergences))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resight.data.transforms import AugmentSettings
-from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.consistency import Divergence
-from resight.models.encoder import EncoderSettings
+from resight.models.encoder_settings import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class ICESettings:
         clip: Largest norm of the gradient of a step; 0 for no limit.
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
-        camera_aware: Use the cameras: camera proxies (eq. 6.7), `centre_cameras`, `negatives` and
-            `cluster.other_cameras`. Off for images whose cameras are unknown.
+        camera_aware: Learn from the cameras: camera proxies (eq. 6.7), `centre_cameras`, `negatives` and
+            `cluster.other_cameras`. Off for images whose cameras are unknown. Either way a cluster's images in a batch
+            come from as many of the cameras that are known as possible.
         centre_cameras: Take each camera's mean away from the features before clustering.
         whiten: Flatten the spectrum of the features before clustering by this power: 0 not at all, 1 until all
             directions vary alike. A few directions, such as light, else decide who is near whom.
@@ -57,7 +59,8 @@ class ICESettings:
         hard_negatives: `all`, or `hardest` (Table 6.2).
         soft_weight: λ_s of eq. 6.3.
         soft_temperature: τ_s_ins.
-        soft_divergence: The direction of eq. 6.12, or the squared difference of Table 6.3.
+        soft_divergence: The direction of eq. 6.12, or the squared difference of Table 6.3; what is trained and what
+            each epoch's metrics hold.
         soft_target: The images of Q: `plain`, or `strong` (Table 6.3).
         batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
         shuffle: Whether momentum batches are shuffled before they are cut into those parts.
@@ -113,7 +116,9 @@ class ICESettings:
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
+            check_most(self, HEAVIEST, f"{name}_weight")
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs", "clip")
+        check_schedule(self)
         check_shares(self, "momentum", "proxy_momentum", "label_smoothing", "whiten")
 
     def rate(self, epoch: int) -> float:

@@ -19,6 +19,7 @@ from resight.extraction import embed_crops
 from resight.models.encoder import Encoder
 from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalise, whiten
+from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
 
 logger = logging.getLogger(__name__)
@@ -90,12 +91,18 @@ class Labelling:
         if self.whiten:
             vectors = normalise(whiten(vectors, self.whiten))
         found = cluster(vectors, settings, people=people, cameras=cameras, device=devices.device, source=source)
+        found = replace(found, margins=margins(vectors, found.labels))
         if not self.current.clusters:
             return found
         from sklearn.metrics import adjusted_rand_score  # slow to load
 
         stability = float(adjusted_rand_score(self.current.labels, found.labels))
-        return PseudoLabels(found.labels, found.eps, {**found.quality, "stability": stability})
+        return replace(found, quality={**found.quality, "stability": stability})
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The labels of the epoch in hand where they are clusters; None where they are true people."""
+        return None if self.supervised else self.current
 
     def state_dict(self) -> dict[str, Any]:
         """Give the labels; the next epoch's stability is measured against them."""

@@ -30,21 +30,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
+from resight.data.columns import LABELS
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_random
-from resight.data.sheet import LABELS
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_shares, check_types
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
 from resight.losses.classification import centre_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
 from resight.models.centres import Centres
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.partitions import SCR as ARRANGEMENT
+from resight.models.heads import SCR as ARRANGEMENT
 from resight.records import Ints
-from resight.runs import Stateful
+from resight.values import check_types
 
 AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
 """Mirroring and Random Erasing; 0 in normalised images is ImageNet's mean colour."""
@@ -116,6 +117,8 @@ class SCRSettings:
         check_least(self, 2, "identities")
         numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")
         check_least(self, 0, *numbers, "centre_weight")
+        check_schedule(self)
+        check_most(self, HEAVIEST, "classification_weight", "pair_weight", "centre_weight", "circle_scale")
         check_shares(self, "decay", "label_smoothing", "circle_margin", "centre_rate")
         if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
             raise ConfigError("classification_weight and pair_weight must be 0 or more, and not both 0")
@@ -197,6 +200,10 @@ class SCR:
     def encoder(self) -> Encoder:
         """What is evaluated and kept; the classifiers are not."""
         return self.network.encoder
+
+    @property
+    def clusters(self) -> None:
+        """None: people are known by name."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:

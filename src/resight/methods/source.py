@@ -26,20 +26,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.checkpoints import Stateful
+from resight.data.columns import LABELS
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.sheet import LABELS
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.devices import Devices
-from resight.errors import ConfigError, check_least, check_parts, check_shares, check_types
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
-from resight.models.asymmetric import ABMT as BRANCHES
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.heads import ABMT as BRANCHES
 from resight.records import Ints
-from resight.runs import Stateful
+from resight.values import check_types
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class SourceSettings:
         check_least(self, 2, "identities")
         check_parts(self.identities, self.batchnorm_chunks)
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
+        check_schedule(self)
+        check_most(self, HEAVIEST, "classification_weight", "triplet_weight")
         check_shares(self, "decay", "label_smoothing")
         if self.classification_weight <= 0 or self.triplet_weight < 0:
             raise ConfigError("classification_weight must be above 0 and triplet_weight 0 or more")
@@ -171,6 +174,10 @@ class Source:
     def encoder(self) -> Encoder:
         """What is evaluated and kept; the classifiers are not."""
         return self.network.encoder
+
+    @property
+    def clusters(self) -> None:
+        """None: people are known by name."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:

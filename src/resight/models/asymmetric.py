@@ -21,9 +21,6 @@ References:
 from __future__ import annotations
 
 import copy
-import re
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,61 +28,7 @@ from torch import Tensor, nn
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone
 from resight.models.chain import SIDE, Chain, chain
-
-ABMT = "a+m1"
-"""The branches of the thesis."""
-
-_BRANCH = re.compile(r"(?P<pooling>[am])(?P<extra>[1-9]?)")
-
-
-@dataclass(frozen=True)
-class AsymmetricBranch:
-    """A branch of an asymmetric head.
-
-    Attributes:
-        pooling: How its map becomes a vector.
-        extra: How many blocks it has more than the stage it is a copy of.
-    """
-
-    pooling: Literal["average", "max"]
-    extra: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.pooling[0]}{self.extra or ''}"
-
-
-def is_asymmetric(head: str) -> bool:
-    """Say whether a head is meant as asymmetric branches, and not as partitions or `global`."""
-    return head[:1] in ("a", "m")
-
-
-def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
-    """Read an asymmetric head.
-
-    Args:
-        text: ``"a+m1"``, without spaces.
-
-    Returns:
-        Its branches; joined with ``+`` they give the text again.
-
-    Raises:
-        ConfigError: It is not of the grammar.
-    """
-    pieces = text.split("+")
-    found = [_BRANCH.fullmatch(piece) for piece in pieces]
-    for piece, match in zip(pieces, found, strict=True):
-        if match is None:
-            raise ConfigError(
-                f"head '{text}': '{piece}' is no branch. Expected a (average) or m (max), and how many blocks it has "
-                f"more, 1 to 9, joined with + such as '{ABMT}'"
-            )
-    if len(pieces) < 2:
-        raise ConfigError(f"head '{text}' is a single branch: write 'global', or two or more such as '{ABMT}'")
-    return tuple(
-        AsymmetricBranch("average" if match["pooling"] == "a" else "max", int(match["extra"] or 0))
-        for match in found
-        if match is not None
-    )
+from resight.models.heads import AsymmetricBranch
 
 
 class AsymmetricBranches(nn.Module):

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
 from resight.files import printable
+from resight.models.compiler import compiler_later
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.models.hub import check_reachable, quick_hub
 from resight.models.residual_attention import CHANNELS, attention56
-from resight.models.weights import DEFAULT_BACKBONE, file_digest, fit, load_state
+from resight.models.weights import file_digest, fit, load_state
+
+with compiler_later():
+    import timm
+    import torchvision
 
 logger = logging.getLogger(__name__)
 
@@ -181,10 +185,11 @@ def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
 def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
     if ":" in name or not timm.is_model(name):
         known = [*BACKBONES, *timm.list_models()]
+        begin = [each for each in known if each.startswith(name)][:3] if name else []
+        near = f"; so begin {', '.join(begin)}" if begin else nearest(name[:80].lower(), known, cutoff=0.75)
         raise ConfigError(
-            f"no backbone is called '{printable(name)[:80]}'{nearest(name[:80], known)} (there are "
-            f"{', '.join(BACKBONES)}, and timm's models by their plain names: {DEFAULT_BACKBONE}, the default, or what "
-            "timm.list_models() gives)"
+            f"no backbone is called '{printable(name)[:80]}'{near} (there are {', '.join(BACKBONES)}, and timm's "
+            f"models by their plain names; the weights of {DEFAULT_BACKBONE}, the default, come with the installation)"
         )
     network: Any  # timm's models share no typed base
     try:

@@ -8,91 +8,29 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from resight.errors import ConfigError, WeightsError, check_given, check_types
-from resight.files import expanded, write_atomically
-from resight.models.asymmetric import AsymmetricBranches, is_asymmetric, parse_branches
+from resight.checkpoints import check_alike
+from resight.errors import ConfigError, WeightsError, check_given
+from resight.files import expanded, printable, write_atomically
+from resight.models.asymmetric import AsymmetricBranches
 from resight.models.backbones import Backbone, Provenance, build_backbone
-from resight.models.partitions import Branches, Part, PartNeck, parse_arrangement, parts
-from resight.models.weights import DEFAULT_BACKBONE
+from resight.models.encoder_settings import EncoderSettings as EncoderSettings
+from resight.models.encoder_settings import Pooling, encoder_file
+from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
+from resight.models.partitions import Branches, Part, PartNeck, parts
+from resight.sealed import DamagedError, read_fields, seal, unseal
+
+SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
+"""The texts in the header of an encoder's file."""
 
 ENCODER = "an Encoder, as resight.load_encoder('runs/mine') gives it"
 """What to give where an encoder is needed, for errors."""
-
-BatchNormPolicy = Literal["train", "frozen"]
-Pooling = Literal["average", "max", "gem"]
-
-
-@dataclass(frozen=True)
-class EncoderSettings:
-    """What an encoder is made of.
-
-    Attributes:
-        backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`, or
-            any timm model; the default's weights come with the installation.
-        weights: `imagenet`, `none` (random), or a file of weights.
-        height: Height of the images that go in, pixels.
-        width: Width of the images that go in, pixels.
-        last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
-        pooling: `average`, `max` or `gem` (generalised mean, learned exponent); asymmetric branches each say their own.
-        head: `global` (one vector of the whole map), an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6`
-            is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1` is ABMT (docs/methods/abmt.md).
-        head_width: Length of each vector of an arrangement; other heads have as many numbers as the backbone has
-            channels, for each branch.
-        neck: `batchnorm` (bias frozen at 0, but for an arrangement) or `none`.
-        dropout: Share of the pooled features that is blanked while training, 0 or more, below 1.
-        batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
-        neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured
-            at the start of each epoch).
-        frozen_stages: How many leading stages of the backbone keep the weights they were loaded with.
-    """
-
-    backbone: str = DEFAULT_BACKBONE
-    weights: str = "imagenet"
-    height: int = 256
-    width: int = 128
-    last_stride: int = 1
-    pooling: Pooling = "average"
-    head: str = "global"
-    head_width: int = 256
-    neck: Literal["batchnorm", "none"] = "batchnorm"
-    dropout: float = 0.0
-    batchnorm: BatchNormPolicy = "train"
-    neck_statistics: Literal["batch", "dataset"] = "batch"
-    frozen_stages: int = 0
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        if min(self.height, self.width) < 32:
-            raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
-        if self.frozen_stages < 0:
-            raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
-        if self.head_width < 1:
-            raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
-        if is_asymmetric(self.head):
-            parse_branches(self.head)
-            if self.pooling != "average":
-                raise ConfigError(
-                    f"head '{self.head}' says how each branch is pooled: leave encoder.pooling at average"
-                )
-        elif self.head != "global":
-            parse_arrangement(self.head)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the images that go in."""
-        return self.height, self.width
 
 
 class GeneralisedMean(nn.Module):
@@ -310,15 +248,15 @@ class Encoder(nn.Module):
             digest.update(value.detach().cpu().flatten().clone().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def dump(self) -> bytes:
+        """Turn weights and settings into one safetensors file; the same ones give the same bytes."""
+        texts = {SETTINGS: json.dumps(dataclasses.asdict(self.settings))}
+        return seal(self.state_dict(), texts | {PROVENANCE: json.dumps(dataclasses.asdict(self.provenance))})
+
     def save(self, path: str | Path) -> None:
         """Write weights and settings to one safetensors file, atomically."""
         check_given("path", path, (str, os.PathLike), "a file, runs/mine.safetensors for example")
-        metadata = {
-            "resight.encoder": json.dumps(dataclasses.asdict(self.settings)),
-            "resight.provenance": json.dumps(dataclasses.asdict(self.provenance)),
-        }
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
-        write_atomically(expanded(path), save(state, metadata))
+        write_atomically(expanded(path), self.dump())
 
     @staticmethod
     def load(path: str | Path) -> Encoder:
@@ -330,30 +268,53 @@ class Encoder(nn.Module):
         check_given("path", path, (str, os.PathLike), "a file of an encoder")
         path = expanded(path)
         if not path.is_file():
-            raise WeightsError(f"no encoder at '{path}': expected a .safetensors file that resight wrote")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            settings = EncoderSettings(**json.loads(metadata["resight.encoder"]))
-            provenance = Provenance(**json.loads(metadata["resight.provenance"]))
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise WeightsError(
-                f"'{path}' holds no resight encoder ({type(error).__name__}: {error}): give a run folder, or the "
-                "encoder-best.safetensors of one"
+                f"no encoder at '{printable(path)}': expected a .safetensors file that resight wrote, or a run folder"
+            )
+        try:
+            state, texts = unseal(path, [SETTINGS, PROVENANCE], unsealed=True)
+            settings = read_fields(EncoderSettings, texts[SETTINGS])
+            provenance = read_fields(Provenance, texts[PROVENANCE])
+        except (DamagedError, ConfigError, OSError) as error:
+            raise WeightsError(
+                f"'{printable(path)}' is damaged, or no resight encoder ({printable(_reason(error))}): give a run "
+                "folder, or the encoder-best.safetensors of one"
             ) from error
-        backbone, _ = build_backbone(
-            settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
-        )
-        encoder = Encoder(settings, backbone, provenance)
         try:
+            with torch.device("meta"):  # costs no memory, whatever the header asks for
+                check_alike(_built(settings, provenance).state_dict(), state)
+            encoder = _built(settings, provenance)
             encoder.load_state_dict(state)
-        except RuntimeError as error:
-            first = str(error).splitlines()[1:2] or [str(error)]  # torch lists every tensor, a line each
+        except Exception as error:  # libraries raise many kinds where a network cannot be built as it is described
             raise WeightsError(
-                f"the weights in '{path}' do not fit the encoder it describes: {first[0].strip()[:200]}"
+                f"the weights in '{printable(path)}' do not fit the encoder it describes: {printable(_reason(error))}"
             ) from error
         return encoder.eval()
+
+
+def _built(settings: EncoderSettings, provenance: Provenance) -> Encoder:
+    backbone, _ = build_backbone(
+        settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
+    )
+    return Encoder(settings, backbone, provenance)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
+    """Read the encoder of a run folder, or of a file.
+
+    Args:
+        path: A run folder or a ``.safetensors`` file.
+        which: Of a run folder, the best epoch or the last.
+
+    Raises:
+        WeightsError: There is no such file, it is damaged, or holds no encoder.
+    """
+    return Encoder.load(encoder_file(path, which=which))
 
 
 def check_images(name: str, images: Tensor) -> None:

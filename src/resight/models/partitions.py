@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -34,84 +33,10 @@ from torch import Tensor, nn
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone, set_stride
 from resight.models.chain import SIDE, Chain, chain
-
-SCR = "p1+p2(s2c2)+p3(s3c3)"
-"""The arrangement of the thesis."""
+from resight.models.heads import Branch
 
 SHARED_STRIDE = 16
 """The shared part ends with the first block whose map is this many times smaller than the image: conv4_1."""
-
-_PARTS = r"(?:s(?P<{0}s>[1-9]\d?))?(?:c(?P<{0}c>[1-9]\d?))?(?:d(?P<{0}d>[1-9]\d?))?"
-_BRANCH = re.compile(rf"p(?P<name>[1-9]\d?)(?P<half>/2)?(?:\({_PARTS.format('i')}\))?|{_PARTS.format('b')}")
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A branch of an arrangement.
-
-    Attributes:
-        name: The number after ``p``; 0 for a branch without a vector of its whole map.
-        coarse: Whether its map is half as fine.
-        stripes: How many horizontal stripes, 0 for none.
-        groups: How many groups of channels, 0 for none.
-        band: How many percent of the map's height are blanked while training.
-    """
-
-    name: int = 0
-    coarse: bool = False
-    stripes: int = 0
-    groups: int = 0
-    band: int = 0
-
-    def __str__(self) -> str:
-        counts = (("s", self.stripes), ("c", self.groups), ("d", self.band))
-        parts = "".join(f"{letter}{count}" for letter, count in counts if count)
-        if not self.name:
-            return parts
-        return f"p{self.name}{'/2' if self.coarse else ''}" + (f"({parts})" if parts else "")
-
-    @property
-    def pools_whole(self) -> bool:
-        """Whether its whole map is pooled: for its own vector, or for the channel groups that are cut from it."""
-        return bool(self.name or self.groups)
-
-
-def parse_arrangement(text: str) -> tuple[Branch, ...]:
-    """Read an arrangement.
-
-    Args:
-        text: ``"p1+p2(s2c2)+p3(s3c3)"``, without spaces.
-
-    Returns:
-        Its branches; joined with ``+`` they give the text again.
-
-    Raises:
-        ConfigError: It is not of the grammar, or names a branch twice.
-    """
-    branches = tuple(_parse_branch(piece, text) for piece in text.split("+"))
-    names = [branch.name for branch in branches if branch.name]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"head '{text}' has two branches called p{name}: give each its own number")
-    return branches
-
-
-def _parse_branch(piece: str, text: str) -> Branch:
-    match = _BRANCH.fullmatch(piece)
-    if not match:
-        raise ConfigError(
-            f"head '{text}': '{piece}' is no branch. Expected 'global', 'a+m1', or branches joined with + such as "
-            f"'{SCR}': p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in "
-            "this order"
-        )
-    found = match.groupdict(default="")
-    stripes, groups, band = (int(found[f"i{letter}"] or found[f"b{letter}"] or 0) for letter in "scd")
-    branch = Branch(int(found["name"] or 0), bool(found["half"]), stripes, groups, band)
-    if 1 in (stripes, groups):
-        raise ConfigError(f"head '{text}': '{piece}' has a single part, which is the whole: use 2 or more")
-    if not (branch.name or stripes or groups) or str(branch) != piece:
-        raise ConfigError(f"head '{text}': '{piece}' has no vector: expected a branch such as p1, p2(s2c2) or s6")
-    return branch
 
 
 @dataclass(frozen=True)

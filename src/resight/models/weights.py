@@ -16,9 +16,7 @@ from torch import Tensor, nn
 
 from resight.errors import WeightsError, counted
 from resight.files import printable
-
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-"""The backbone whose ImageNet weights come with the installation."""
+from resight.models.encoder_settings import DEFAULT_BACKBONE
 
 State = Mapping[str, Tensor]
 

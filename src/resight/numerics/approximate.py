@@ -41,7 +41,8 @@ class Approximate:
     Attributes:
         distances: ``(N, k)`` float32 squared Euclidean distances, ascending, ties by id; a vector's own row first.
         ids: ``(N, k)`` int64 rows.
-        recall: The share of the true neighbours that is among them, measured on a sample, 0..1.
+        recall: The share of the true neighbours that is among them, measured on a sample, 0..1; a vector is no
+            neighbour of its own.
         compared: The share of all pairs that was compared, 0..1.
     """
 
@@ -64,7 +65,7 @@ def k_nearest_approximate(
     Args:
         vectors: ``(N, D)``, at least 2.
         k: How many to find, the vector itself among them, ``1..N``.
-        recall: The least share of true neighbours to find, in (0, 1].
+        recall: The least share of true neighbours to find, a vector itself not counted, in (0, 1].
         sample: Vectors that the recall is measured on, at least 1.
         seed: Of the centres and the sample.
 
@@ -88,6 +89,7 @@ def k_nearest_approximate(
     centres, owners = _lists(rows, seed)
     asked = np.sort(np.random.default_rng(seed).permutation(len(rows))[:sample])
     true = search_for(rows[asked], rows, k, own=asked)[1]
+    true = true[:, 1:] if k > 1 else true  # a vector's own row comes first, and is always found
     order = np.argsort(_to_centres(rows[asked], centres), axis=1, kind="stable")
     # Looking at the n nearest lists finds the true neighbours whose place is below n.
     places = np.sort(np.take_along_axis(np.argsort(order, axis=1), owners[true], 1), axis=None)

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 
 from resight.arrays import id_column
-from resight.errors import ConfigError, DataError, check_given, check_types
+from resight.errors import ConfigError, DataError, check_given, check_most
 from resight.numerics import tensors
 from resight.numerics.density import density_labels
 from resight.numerics.distances import as_vectors, normalise
@@ -22,6 +22,7 @@ from resight.numerics.neighbours import k_nearest_by_camera
 from resight.numerics.radius import check_square, rho_eps
 from resight.numerics.source import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
+from resight.values import check_types
 
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
@@ -80,6 +81,7 @@ class ClusterSettings:
         if self.clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
         check_settings(self.k1, self.k2, self.reading)
+        check_most(self, 10_000, "k1", "other_cameras")
         if not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
         if self.rho is not None and not 0 < self.rho < 1:
@@ -89,6 +91,7 @@ class ClusterSettings:
                 raise ConfigError("rho and pairs_per_image say the same in two ways: set one of them to null")
             if not self.pairs_per_image > 0:
                 raise ConfigError(f"pairs_per_image must be above 0, found {self.pairs_per_image}: 3.5 is usual")
+            check_most(self, 10_000, "pairs_per_image")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.other_cameras < 0:

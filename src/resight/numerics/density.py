@@ -6,8 +6,8 @@ It calls no kernel of another file: numba's cache does not see when one of those
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resight.compiled import njit
 from resight.numerics.kernels import Columns
 from resight.records import Floats, Ints
 

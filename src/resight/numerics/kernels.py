@@ -13,8 +13,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 
+from resight.compiled import njit
 from resight.records import Doubles, Floats, Ints
 
 Columns = npt.NDArray[np.int32]

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 
 from resight.arrays import id_column, real_numbers
+from resight.compiled import njit
 from resight.errors import ConfigError, DataError
 from resight.numerics.distances import read_only
 from resight.records import RULES, UNKNOWN, Doubles, Floats, Ints, Mask, Rule

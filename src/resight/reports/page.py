@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from resight.files import write_atomically
-from resight.records import Doubles, ImageTable, Ranking, Report
+from resight.errors import counted
+from resight.files import printable, write_atomically
+from resight.records import Doubles, Features, Ranking, Report
 from resight.reports import figures, strips, tables
 from resight.reports.strips import Strip
 from resight.reports.style import STYLE
@@ -61,7 +62,10 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
         The section.
     """
     body = tables.html_table(("", *tables.COLUMNS), tables.score_rows(reports), style="scores")
-    return Section(title, body, "Scores are in percent; larger is better.")
+    intro = (
+        "In percent; larger is better. mAP says how high all right matches rank, rank-1 how often the first is right."
+    )
+    return Section(title, body, intro)
 
 
 def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
@@ -122,14 +126,14 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
 
 
 def strips_sections(
-    report: Report, query: ImageTable, gallery: ImageTable, ranking: Ranking, names: Names | None = None
+    report: Report, queries: Features, gallery: Features, ranking: Ranking, names: Names | None = None
 ) -> list[Section]:
     """Show ranked strips of queries from the best found to the worst, and the hardest where there are more.
 
     Args:
         report: The evaluation; without scores, any queries are shown.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking, one row a query.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
 
@@ -137,21 +141,24 @@ def strips_sections(
         The sections.
     """
     rows = strips.sample_queries(report, ranking, _SAMPLE)
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     shown = strips_section(
         "Ranked strips",
         drawn,
-        "A sample of queries, spread evenly from the best found to the worst. Under each result: its distance (smaller "
-        "is closer) and its camera.",
+        "A sample of queries, spread evenly from the best found to the worst. Under each result: its similarity to the "
+        "query (cosine, -1 to 1; larger is more alike) and its camera."
+        + (
+            " Re-ranking put them in order, by neighbours in common too." if report.provenance.get("re_ranking") else ""
+        ),
     )
     more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
-    return [shown, hardest_section(report, query, gallery, ranking, names)] if more else [shown]
+    return [shown, hardest_section(report, queries, gallery, ranking, names)] if more else [shown]
 
 
 def hardest_section(
     report: Report,
-    query: ImageTable,
-    gallery: ImageTable,
+    queries: Features,
+    gallery: Features,
     ranking: Ranking,
     names: Names | None = None,
     *,
@@ -161,8 +168,8 @@ def hardest_section(
 
     Args:
         report: The evaluation.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking, one row a query.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         count: How many queries to show at most.
@@ -171,7 +178,7 @@ def hardest_section(
         The section.
     """
     rows = strips.by_precision(report)[:count]
-    drawn = strips.query_strips(query, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
+    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     return strips_section(
         "Hardest queries",
         drawn,
@@ -203,7 +210,7 @@ def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:
     Returns:
         The section.
     """
-    rows = [(str(path), reason) for path, reason in problems]
+    rows = [(printable(path), printable(reason)) for path, reason in problems]
     if not rows:
         return Section("Problems", _empty("Every file could be used."))
     return Section("Problems", tables.html_table(("File", "Reason"), rows, style="problems"))
@@ -218,9 +225,14 @@ def warnings_section(warnings: Sequence[str]) -> Section:
     Returns:
         The section.
     """
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    items = "".join(f"<li>{escape(printable(text))}</li>" for text in warnings)
     body = f'<ul class="warnings">{items}</ul>' if items else _empty("There were no warnings.")
     return Section("Warnings", body)
+
+
+def unlabelled_section() -> Section:
+    """Say in plain words what a page without labels shows, and what nobody can know without them."""
+    return Section("What is on this page", _UNLABELLED)
 
 
 def limits_section() -> Section:
@@ -230,8 +242,8 @@ def limits_section() -> Section:
 
 def evaluation_page(
     report: Report,
-    query: ImageTable,
-    gallery: ImageTable,
+    queries: Features,
+    gallery: Features,
     ranking: Ranking,
     *,
     title: str,
@@ -242,8 +254,8 @@ def evaluation_page(
 
     Args:
         report: The evaluation.
-        query: The queries.
-        gallery: The images they were ranked against.
+        queries: The queries.
+        gallery: What they were ranked against.
         ranking: The ranking that was scored, one row a query.
         title: The page's title.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
@@ -255,8 +267,7 @@ def evaluation_page(
     """
     precision = _precision(report)
     unscored = int(np.isnan(precision).sum())
-    queries = "1 query" if unscored == 1 else f"{unscored:,} queries"
-    left_out = f" Left out: {queries} without a possible match." if unscored else ""
+    left_out = f" Left out: {counted(unscored, 'query', 'queries')} without a possible match." if unscored else ""
     scores = scores_table({"this evaluation": report})
     sections = [replace(scores, body_html=tables.headline_html(report, images=len(gallery)) + scores.body_html)]
     if len(precision):
@@ -272,11 +283,11 @@ def evaluation_page(
                 "The mean hides who is found and who is not: queries at the left fail." + left_out,
             ),
         ]
-    sections += strips_sections(report, query, gallery, ranking, names)
+    sections += strips_sections(report, queries, gallery, ranking, names)
     # The curve is drawn above.
     provenance = {name: value for name, value in report.provenance.items() if name != "cmc"}
     sections += [*more_sections, settings_section(provenance), limits_section()]
-    subtitle = f"{len(query):,} queries against {len(gallery):,} gallery images"
+    subtitle = f"{len(queries):,} queries against {len(gallery):,} gallery images"
     return render_page(title, sections, subtitle=subtitle)
 
 
@@ -337,6 +348,21 @@ def _empty(text: str) -> str:
 def _precision(report: Report) -> Doubles:
     return np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
 
+
+_UNLABELLED = """<dl class="limits">
+<dt>Is the model good now?</dt>
+<dd>This page cannot say. How often a search finds the right person (<b>mAP</b>, rank-1) can only be counted where it
+is known who is who, and these images have no labels. Some fifty people with their names in a table are enough to
+measure it: <b>resight evaluate</b>.</dd>
+<dt>Clusters</dt>
+<dd>Groups of images that the model takes for one person each; training learnt from them in place of names. They should
+become about as many as there are people. The sheets below show some: look whether each shows one person.</dd>
+<dt>Images in no cluster (outliers)</dt>
+<dd>Images too unlike all others. They should become few; where most stay, there is little to learn from.</dd>
+<dt>Agreement (stability)</dt>
+<dd>How much the clusters are those of the epoch before: 100 % the same, 0 % no more than by chance. It should rise.
+High agreement says that training has settled, not that it is right.</dd>
+</dl>"""
 
 _LIMITS = """<dl class="limits">
 <dt>What the numbers say</dt>

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from resight.explain import Part, PartSimilarities
 from resight.records import Features, Ranking, Report
 from resight.reports import strips
+from resight.reports.letters import Letters
 from resight.reports.page import Section, strips_section
 from resight.reports.strips import Strip, result_edges
-from resight.reports.tiles import INK, MUTED, PAPER, Names, fit_text, load_font, wrap
+from resight.reports.tiles import INK, MUTED, PAPER, Names
 
 KINDS = {
     "whole": ("#545b66", "the whole picture"),
@@ -49,13 +50,13 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
     """
     results = len(strip.verdicts)
     cosines = found.cosines[row, :results]
-    font = load_font(max(9, height // 14))
-    line, margin = round(1.35 * font.size), max(6, height // 18)
+    letters = Letters(max(9, height // 14))
+    line, margin = round(1.35 * letters.size), max(6, height // 18)
     examples = {part.kind: part for part in found.parts}
     top = strip.image.height
     below = top + line * len(found.parts) + margin
     width = max(strip.image.width, 4 * height)  # room for words, however few the results
-    legend = wrap(_LEGEND, font, width - 2 * margin)
+    legend = letters.wrap(_LEGEND, width - 2 * margin)
     image = Image.new("RGB", (width, below + line * (len(examples) + len(legend)) + margin), PAPER)
     image.paste(strip.image, (0, 0))
     draw = ImageDraw.Draw(image)
@@ -65,16 +66,16 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
         middle = top + line * place + line // 2
         _icon(draw, margin, middle, line - 3, part)
         room = (edges[0][0] if edges else image.width) - words - margin
-        draw.text((words, middle), fit_text(part.name, font, room), fill=INK, font=font, anchor="lm")
+        letters.write(draw, (words, middle), letters.fit(part.name, room), INK, "lm")
         for (left, right), values in zip(edges, cosines, strict=True):
-            _bar(draw, left, right, middle, float(values[place]), colour=KINDS[part.kind][0], font=font)
+            _bar(draw, left, right, middle, float(values[place]), colour=KINDS[part.kind][0], letters=letters)
     for place, (kind, part) in enumerate(examples.items()):
         middle = below + line * place + line // 2
         _icon(draw, margin, middle, line - 3, part)
-        text = fit_text(f"{kind}: {KINDS[kind][1]}", font, image.width - words - margin)
-        draw.text((words, middle), text, fill=MUTED, font=font, anchor="lm")
+        text = letters.fit(f"{kind}: {KINDS[kind][1]}", image.width - words - margin)
+        letters.write(draw, (words, middle), text, MUTED, "lm")
     for place, text in enumerate(legend, len(examples)):
-        draw.text((margin, below + line * place + line // 2), text, fill=MUTED, font=font, anchor="lm")
+        letters.write(draw, (margin, below + line * place + line // 2), text, MUTED, "lm")
     heading = strip.heading if not results else f"{strip.heading} · first result: {agreement(found, row, 0)}"
     return replace(strip, image=image, heading=heading)
 
@@ -119,9 +120,7 @@ def parts_sections(
     if len(found.parts) < 2:
         return []
     rows = strips.sample_queries(report, ranking, _QUERIES)
-    drawn = strips.query_strips(
-        queries.table, gallery.table, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT
-    )
+    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
     shown = [with_parts(strip, found, row, height=_STRIP_HEIGHT) for strip, row in zip(drawn, rows, strict=True)]
     return [strips_section("Why these match", shown, _INTRO)]
 
@@ -134,15 +133,15 @@ def _bar(
     value: float,
     *,
     colour: str,
-    font: ImageFont.FreeTypeFont,
+    letters: Letters,
 ) -> None:
     """Draw a value in -1..1 as a bar between two edges, and write it right of it; below 0 the bar is empty."""
-    number = round(font.getlength("-0.00")) + 2
-    end, half = right - number, max(2, round(font.size / 3))
+    number = round(letters.length("-0.00")) + 2
+    end, half = right - number, max(2, round(letters.size / 3))
     draw.rectangle((left, middle - half, end, middle + half), fill=_TRACK)
     if value > 0:
         draw.rectangle((left, middle - half, left + round((end - left) * min(value, 1)), middle + half), fill=colour)
-    draw.text((right, middle), f"{value:.2f}", fill=INK, font=font, anchor="rm")
+    letters.write(draw, (right, middle), f"{value:.2f}", INK, "rm")
 
 
 def _icon(draw: ImageDraw.ImageDraw, left: int, middle: int, size: int, part: Part) -> None:

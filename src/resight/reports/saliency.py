@@ -11,13 +11,15 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageOps
 
 from resight.errors import DataError
-from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, load_font, read_picture, tile_width, wrap
+from resight.reports.letters import Letters
+from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, read_picture, tile_width
 
 COLOURS = "plasma"
 """Its lightness rises evenly, and it can be read with every common kind of colour blindness."""
 
 _STRONGEST = 0.8  # how much of the picture the highest value hides
 _LEGEND = "Colours: how much each place speaks for it, from nothing (grey) to the most in this picture (yellow)."
+_NOTES = " Numbers: how alike the two images are in this part, by cosine similarity (-1 to 1; larger is more alike)."
 
 
 def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
@@ -58,7 +60,8 @@ def saliency_sheet(
         images: The files of ``B`` images; one that cannot be read is a grey tile.
         maps: For each column's title ``(B, h, w)`` maps in 0..1.
         titles: A title left of each row; none where empty. Titles are broken into lines, also at newlines.
-        notes: For each column of maps a short text for each image, written on its map; none where empty.
+        notes: For each column of maps the text for each image of how alike it is there to the image it is compared
+            with, written on its map; none where empty.
         height: Height of each picture in pixels.
 
     Returns:
@@ -72,35 +75,35 @@ def saliency_sheet(
         raise DataError(f"a sheet needs a map, and a title and a note or none, for each of the {len(images)} images")
     pictures = [read_picture(path, height) for path in images]
     width = tile_width(pictures, height)
-    gap, font = max(4, height // 24), load_font(max(10, height // 13))
-    line = round(1.25 * font.size)
-    heads = [wrap(title, font, width) for title in ("image", *maps)]
-    sides = [wrap(title, font, height) for title in titles]
-    side = max((round(font.getlength(text)) + gap for lines in sides for text in lines), default=0)
+    gap, letters = max(4, height // 24), Letters(max(10, height // 13))
+    line = round(1.25 * letters.size)
+    heads = [letters.wrap(title, width) for title in ("image", *maps)]
+    sides = [letters.wrap(title, height) for title in titles]
+    side = max((round(letters.length(text)) + gap for lines in sides for text in lines), default=0)
     top = gap + max(map(len, heads)) * line
     below = top + len(images) * (height + gap)
     sheet_width = gap + side + len(heads) * (width + gap)
-    legend = wrap(_LEGEND, font, sheet_width - 2 * gap)
+    legend = letters.wrap(_LEGEND + (_NOTES if notes else ""), sheet_width - 2 * gap)
     sheet = Image.new("RGB", (sheet_width, below + len(legend) * line + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, lines in enumerate(heads):
         middle = gap + side + column * (width + gap) + width // 2
         for row, text in enumerate(lines):
-            draw.text((middle, gap // 2 + row * line), text, fill=INK, font=font, anchor="ma")
+            letters.write(draw, (middle, gap // 2 + row * line), text, INK, "ma")
     for index, picture in enumerate(pictures):
         upper = top + index * (height + gap)
-        if titles:
-            draw.multiline_text((gap, upper + height // 2), "\n".join(sides[index]), fill=INK, font=font, anchor="lm")
+        for row, text in enumerate(sides[index] if titles else ()):
+            middle = upper + height // 2 + round((row + 0.5 - len(sides[index]) / 2) * line)
+            letters.write(draw, (gap, middle), text, INK, "lm")
         laid = [picture if picture is None else overlay(picture, found[index]) for found in maps.values()]
         for column, shown in enumerate((picture, *laid)):
             place = (gap + side + column * (width + gap), upper)
             draw_tile(sheet, shown, place, (width, height), 0, INK)
         for column, texts in enumerate(notes, 1):
             left = gap + side + column * (width + gap)
-            corner = (left + 2, upper + height - 2)
-            box = draw.textbbox(corner, texts[index], font=font, anchor="lb")
-            draw.rectangle((left, box[1] - 2, box[2] + 2, upper + height - 1), fill=INK)
-            draw.text(corner, texts[index], fill=PAPER, font=font, anchor="lb")
+            right, lower = left + 4 + round(letters.length(texts[index])), upper + height - 1
+            draw.rectangle((left, lower - line, right, lower), fill=INK)
+            letters.write(draw, (left + 2, lower - line / 2), texts[index], PAPER, "lm")
     for row, text in enumerate(legend):
-        draw.text((gap, below + row * line), text, fill=MUTED, font=font)
+        letters.write(draw, (gap, below + row * line), text, MUTED, "la")
     return sheet

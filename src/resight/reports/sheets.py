@@ -6,6 +6,7 @@ An image that cannot be read becomes a grey tile that says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,8 @@ from PIL import Image, ImageDraw
 
 from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
-from resight.reports.tiles import (
-    INK,
-    PAPER,
-    Names,
-    called,
-    draw_tile,
-    fit_text,
-    load_font,
-    read_picture,
-    tile_width,
-    write,
-)
+from resight.reports.letters import Letters
+from resight.reports.tiles import INK, PAPER, Names, called, draw_tile, read_picture, tile_width
 
 ROWS, COLUMNS = 12, 12
 """The most people, or cameras, and images of each on the sheet of a data set."""
@@ -47,28 +38,28 @@ def dataset_sheet(table: ImageTable, *, names: Names | None = None, height: int 
     known = np.flatnonzero(table.people >= 0)
     if len(known):
         titles = {
-            person: f"{called(person, people, 'person')}, "
+            person: f"{called(person, people, 'person')}\n"
             + counted(len(set(table.cameras[table.people == person].tolist())), "camera")
-            for person in _spread(np.unique(table.people[known]), ROWS).tolist()
+            for person in spread(np.unique(table.people[known]), ROWS).tolist()
         }
         groups = [known[table.people[known] == person] for person in titles]
         groups = [rows[np.argsort(table.cameras[rows], kind="stable")] for rows in groups]
         row_titles = list(titles.values())
     elif table.has_cameras:
-        cameras = _spread(np.unique(table.cameras), ROWS).tolist()
+        cameras = spread(np.unique(table.cameras), ROWS).tolist()
         groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
         row_titles = [
-            f"{called(camera, places, 'camera')}, {counted(len(rows), 'image')}"
+            f"{called(camera, places, 'camera')}\n{counted(len(rows), 'image')}"
             for camera, rows in zip(cameras, groups, strict=True)
         ]
     else:
-        chosen = _spread(np.arange(len(table)), ROWS * COLUMNS)
+        chosen = spread(np.arange(len(table)), ROWS * COLUMNS)
         groups, row_titles = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
-    rows = [table.paths[_spread(group, COLUMNS)].tolist() for group in groups]
+    rows = [table.paths[spread(group, COLUMNS)].tolist() for group in groups]
     return contact_sheet(rows, row_titles=row_titles, height=height)
 
 
-def _spread(values: Ints, most: int) -> Ints:
+def spread(values: Ints, most: int) -> Ints:
     """Choose values evenly from the first to the last."""
     chosen: Ints = values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(np.int64)]
     return chosen
@@ -85,8 +76,9 @@ def contact_sheet(
 
     Args:
         rows: The image files of each row; rows may differ in length.
-        row_titles: A title left of each row; none where empty.
-        column_titles: A title above each column; none where empty.
+        row_titles: A title left of each row, lines parted by a newline; none where empty.
+        column_titles: A title above each column; none where empty. Titles that are too long are cut so that those that
+            differ still do.
         height: Height of each picture in pixels.
 
     Returns:
@@ -101,18 +93,23 @@ def contact_sheet(
     width = tile_width([picture for row in pictures for picture in row], height)
     columns = max([len(column_titles), *(len(row) for row in rows)])
     gap = max(4, height // 24)
-    font = load_font(max(9, height // 11))
-    side = min(3 * height, max((round(font.getlength(title)) for title in row_titles), default=-gap) + gap)
-    top = round(font.size * 1.4) if column_titles else 0
+    letters = Letters(max(9, height // 11))
+    line, lines = round(1.3 * letters.size), [title.split("\n") for title in row_titles]
+    longest = max((round(letters.length(text)) for title in lines for text in title), default=-gap)
+    side = min(3 * height, longest) + gap
+    top = round(letters.size * 1.4) if column_titles else 0
     sheet = Image.new("RGB", (gap + side + columns * (width + gap), gap + top + len(rows) * (height + gap)), PAPER)
     draw = ImageDraw.Draw(sheet)
+    heads = letters.apart(column_titles, width)
     for column, title in enumerate(column_titles):
-        write(draw, title, (gap + side + column * (width + gap) + width // 2, gap // 2), font, width, INK)
+        middle = gap + side + column * (width + gap) + width // 2
+        letters.write(draw, (middle, gap // 2), heads[title], INK, "ma")
+    sides = letters.apart(chain.from_iterable(lines), side - gap)
     for index, row in enumerate(pictures):
         upper = gap + top + index * (height + gap)
-        if row_titles:
-            text = fit_text(row_titles[index], font, side)
-            draw.text((gap, upper + height // 2), text, fill=INK, font=font, anchor="lm")
+        for number, text in enumerate(lines[index] if lines else ()):
+            middle = upper + height // 2 + round((number + 0.5 - len(lines[index]) / 2) * line)
+            letters.write(draw, (gap, middle), sides[text], INK, "lm")
         for column, picture in enumerate(row):
             place = (gap + side + column * (width + gap), upper)
             draw_tile(sheet, picture, place, (width, height), 0, INK)

@@ -5,29 +5,20 @@ An image that cannot be read becomes a grey tile that says so: one broken file n
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from resight.errors import DataError, nearest
-from resight.records import UNKNOWN, ImageTable, Ints, Ranking, Report
-from resight.reports.tiles import (
-    INK,
-    MUTED,
-    PAPER,
-    Names,
-    called,
-    draw_tile,
-    load_font,
-    read_picture,
-    tile_width,
-    write,
-)
+from resight.files import printable
+from resight.ranking import similarities
+from resight.records import UNKNOWN, Features, Ints, Ranking, Report
+from resight.reports.letters import Letters
+from resight.reports.tiles import INK, MUTED, PAPER, Names, called, data_uri, draw_tile, read_picture, tile_width
 
 VERDICT_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
 """The frame of each verdict. The green and the red stay apart for every common kind of colour blindness."""
@@ -51,9 +42,7 @@ class Strip:
 
     def data_uri(self) -> str:
         """Give the picture as a JPEG in a data URI."""
-        buffer = io.BytesIO()
-        self.image.save(buffer, "JPEG", quality=85, optimize=True)
-        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+        return data_uri(self.image)
 
 
 def verdicts(query_person: int, query_camera: int, people: Ints, cameras: Ints) -> list[str]:
@@ -105,8 +94,8 @@ def sample_queries(report: Report, ranking: Ranking, count: int) -> list[int]:
 
 
 def query_strips(
-    query: ImageTable,
-    gallery: ImageTable,
+    queries: Features,
+    gallery: Features,
     ranking: Ranking,
     *,
     rows: Sequence[int],
@@ -114,13 +103,13 @@ def query_strips(
     names: Names | None = None,
     height: int = 128,
 ) -> list[Strip]:
-    """Draw the ranked strip of each chosen query, ten results each, with distance and camera.
+    """Draw the ranked strip of each chosen query, ten results each, with similarity and camera.
 
     Args:
-        query: The ``Q`` queries.
-        gallery: The images they were ranked against.
+        queries: The ``Q`` queries.
+        gallery: What they were ranked against.
         ranking: The ranking, one row a query.
-        rows: The queries to draw, as rows of ``query``.
+        rows: The queries to draw, as rows of ``queries``.
         report: Where the queries' scores come from, and the rule they were made by; no scores are told without it.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
         height: Height of the pictures in pixels.
@@ -132,18 +121,25 @@ def query_strips(
     # Where the rule removes nothing, a result of the query's own camera counts like any other.
     by_camera = report is None or report.provenance.get("rule") != "none"
     score_rows = {} if report is None else {int(q): i for i, q in enumerate(report.per_query.get("query", ()))}
+    query, others = queries.table, gallery.table
+    alike = similarities(queries, gallery, ranking, rows=rows)
     drawn = []
-    for row in rows:
+    for place, row in enumerate(rows):
         found = np.flatnonzero(ranking.ids[row] >= 0)[:_RESULTS]
         ids = ranking.ids[row][found]
         person, camera = int(query.people[row]), int(query.cameras[row])
-        judged = verdicts(person, camera if by_camera else UNKNOWN, gallery.people[ids], gallery.cameras[ids])
+        judged = verdicts(person, camera if by_camera else UNKNOWN, others.people[ids], others.cameras[ids])
         captions = [
-            f"{distance:.3f}\n{called(int(seen_by), places, 'camera')}"
-            for distance, seen_by in zip(ranking.distances[row][found], gallery.cameras[ids], strict=True)
+            f"{similarity:.3f}\n{called(int(seen_by), places, 'camera')}"
+            for similarity, seen_by in zip(alike[place][found], others.cameras[ids], strict=True)
         ]
         image = ranked_strip(
-            query.paths[row], list(gallery.paths[ids]), verdicts=judged, captions=captions, height=height
+            query.paths[row],
+            list(others.paths[ids]),
+            verdicts=judged,
+            captions=captions,
+            names=places,
+            height=height,
         )
         words = [
             f"Query {row}",
@@ -162,9 +158,10 @@ def ranked_strip(
     *,
     verdicts: Sequence[str],
     captions: Sequence[str] = (),
+    names: Sequence[str] = (),
     height: int = 128,
 ) -> Image.Image:
-    """Draw a query and what it found, nearest first.
+    """Draw a query and what it found, most similar first.
 
     The query stands left, in a dark border. Each result has a frame in the colour of its verdict and a badge
     that says the same without colour: a tick, a cross, a dash (junk) or a ring (not known).
@@ -173,7 +170,9 @@ def ranked_strip(
         query: The query's image file.
         results: The results' image files, in rank order.
         verdicts: One of ``"right"``, ``"wrong"``, ``"junk"``, ``"unknown"`` for each result.
-        captions: A short text under each result, lines parted by a newline; none where empty.
+        captions: A short text under each result, lines parted by a newline; none where empty. Lines that are too long
+            are cut so that those that differ still do.
+        names: What else such a line may be in other strips: it is cut to differ from these too.
         height: Height of the pictures in pixels, without frame and caption.
 
     Returns:
@@ -196,9 +195,12 @@ def ranked_strip(
     pictures = [read_picture(path, height) for path in (query, *results)]
     width = tile_width(pictures, height)
     frame, gap, margin = _spacing(height)
-    font = load_font(max(9, height // 13))
-    line = round(font.size * 1.3)
-    lines = max([1, *(caption.count("\n") + 1 for caption in captions)])
+    letters = Letters(max(9, height // 13))
+    line = round(letters.size * 1.3)
+    texts = [caption.split("\n") for caption in captions]
+    lines = max([1, *map(len, texts)])
+    room = width + 2 * frame + gap - 2
+    cut = {**letters.apart(chain.from_iterable(texts), room), **letters.apart(map(printable, names), room)}
     step = width + 2 * frame + gap
     first = margin + step + 3 * gap  # the wide gap sets the query apart
     columns = max(len(results), 1)
@@ -211,18 +213,27 @@ def ranked_strip(
     below = margin + height + 2 * frame + gap // 2
 
     draw_tile(strip, pictures[0], (margin, margin), (width, height), frame, INK)
-    write(draw, "query", (margin + frame + width // 2, below), font, width + 2 * frame, INK)
+    letters.write(draw, (margin + frame + width // 2, below), "query", INK, "ma")
     for rank, picture in enumerate(pictures[1:]):
         left = first + rank * step
         colour = VERDICT_COLOURS[verdicts[rank]]
         draw_tile(strip, picture, (left, margin), (width, height), frame, colour)
         _badge(draw, verdicts[rank], (left, margin), max(12, height // 8))
-        for row, text in enumerate(captions[rank].split("\n") if captions else ()):
-            middle = (left + frame + width // 2, below + row * line)
-            write(draw, text, middle, font, width + 2 * frame + gap - 2, MUTED)
+        for row, text in enumerate(texts[rank] if captions else ()):
+            letters.write(draw, (left + frame + width // 2, below + row * line), cut[text], MUTED, "ma")
     if not results:
-        write(draw, "no result", (first + width // 2, margin + height // 2), font, width + 2 * frame, MUTED)
+        letters.write(draw, (first + width // 2, margin + height // 2), "no result", MUTED, "ma")
     return strip
+
+
+def stacked(strips: Sequence[Image.Image]) -> Image.Image:
+    """Lay strips out below each other."""
+    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return sheet
 
 
 def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list[tuple[int, int]]:

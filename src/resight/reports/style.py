@@ -3,12 +3,12 @@
 STYLE = """
 :root{--bg:#f3f4f6;--card:#fff;--ink:#1b1f27;--muted:#5f6773;--line:#e2e5ea;--accent:#0a6aa6;--warn:#b4540a}
 @media(prefers-color-scheme:dark){:root{--bg:#101319;--card:#191d25;--ink:#e7e9ee;--muted:#9aa2af;--line:#2c323d;
---accent:#63b3e6;--warn:#f0a35c}.strip img{filter:brightness(.88)}}
+--accent:#63b3e6;--warn:#f0a35c}.strip img,.sheet img{filter:brightness(.88)}}
 *{box-sizing:border-box}html{scroll-behavior:smooth}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%}
 header,main,footer{max-width:1160px;margin:0 auto;padding:0 24px}
-header{padding-top:44px;padding-bottom:8px}h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:0}
+header{padding-top:44px;padding-bottom:8px}h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:0;overflow-wrap:anywhere}
 header p{margin:6px 0 18px;color:var(--muted)}
 nav{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:14px}nav a{color:var(--accent);text-decoration:none}
 nav a:hover{text-decoration:underline}
@@ -29,7 +29,7 @@ tbody tr:last-child>*{border-bottom:0}thead th{font-weight:500;font-size:14px;co
 .scores :is(th,td):not(:first-child){text-align:right;white-space:nowrap}
 :is(th,td):first-child{padding-left:0}
 .settings th{font-weight:500;color:var(--muted);width:30%}
-:is(.settings,.problems) :is(th,td){overflow-wrap:anywhere}
+:is(.settings,.problems) :is(th,td){overflow-wrap:anywhere}.problems td{min-width:16ch}
 .problems th[scope=row]{font:13.5px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .figure svg{display:block;max-width:100%;height:auto;margin:0 auto}
 .figure svg text{font-family:inherit!important}
@@ -38,15 +38,20 @@ color:var(--muted)}
 .key b{display:inline-block;width:18px;height:18px;line-height:18px;text-align:center;color:#fff;
 font-size:12px;border-radius:4px;margin-right:7px}
 .strip{margin:0;padding:16px 0 0}.strip+.strip{margin-top:16px;border-top:1px solid var(--line)}
-.strip figcaption{font-size:14px;color:var(--muted);margin-bottom:8px}
+.strip figcaption{font-size:14px;color:var(--muted);margin-bottom:8px;overflow-wrap:anywhere}
 .strip img{display:block;width:100%;min-width:720px;height:auto;border-radius:8px}
-.warnings{margin:8px 0 0;padding-left:20px}.warnings li::marker{color:var(--warn)}
+h3{font-size:15px;margin:20px 0 2px}h3+.intro{font-size:14px;margin-bottom:10px}
+.sheets{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:16px 22px}
+.sheet{margin:0;min-width:0}
+.sheet figcaption{font-size:14px;color:var(--muted);margin-bottom:6px;overflow-wrap:anywhere}
+.sheet img{display:block;max-width:100%;height:auto;border-radius:8px}
+.warnings{margin:8px 0 0;padding-left:20px;overflow-wrap:anywhere}.warnings li::marker{color:var(--warn)}
 .limits{margin:12px 0 0;max-width:80ch}.limits dt{font-weight:600}.limits dd{margin:2px 0 14px}
 footer{color:var(--muted);font-size:14px;padding-top:18px;padding-bottom:44px}
 @media(max-width:640px){header,main,footer{padding-left:14px;padding-right:14px}section{padding:16px}
 .tiles .value{font-size:30px}}
 @media print{main{display:block}nav{display:none}
 :root{--bg:#fff;--card:#fff;--ink:#000;--muted:#444;--line:#ccc}
-section{border:0;padding:0;margin:0 0 24px}.strip,tr,dd,.figure{break-inside:avoid}:is(h2,dt){break-after:avoid}
+section{border:0;padding:0;margin:0 0 24px}.strip,.sheet,tr,dd,.figure{break-inside:avoid}:is(h2,dt){break-after:avoid}
 .strip img{min-width:0;filter:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

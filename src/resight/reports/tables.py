@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from resight.files import printable
 from resight.records import Report
 
 SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
@@ -53,11 +54,11 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
         A rich table, scores in percent. Names are plain text: markup in one is shown, never obeyed.
     """
     table = Table(title="Scores (%)", title_justify="left")
-    table.add_column("", overflow="fold")  # a long name takes two lines, and is not cut
+    table.add_column("")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):
-        table.add_row(Text(name, style="bold"), *cells)
+        table.add_row(Text(printable(name), style="bold"), *cells)
     return table
 
 
@@ -164,4 +165,4 @@ def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple
 
 def markdown_cell(text: str) -> str:
     """Keep a name from ending its cell or its row."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(printable(text, lines=True).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from resight.data.images import open_image
 from resight.errors import DataError
 from resight.files import printable, write_atomically
 from resight.records import UNKNOWN
+from resight.reports.letters import Letters
 
 Names = Mapping[str, Sequence[str]]
 """What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names."""
@@ -26,11 +26,6 @@ UNREADABLE = "#c9cdd3"
 
 # Tile shapes, width over height. Snapping to a few of them makes the strips of one data set line up.
 _SHAPES = (0.5, 0.75, 1.0, 1.5)
-
-
-def load_font(size: float) -> ImageFont.FreeTypeFont:
-    """Give Pillow's built-in font, which needs no file of the system."""
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
 
 
 def called(number: int, names: Sequence[str], what: str) -> str:
@@ -81,25 +76,21 @@ def draw_tile(
     inner = (left + frame, top + frame, left + frame + width - 1, top + frame + height - 1)
     draw.rectangle(inner, fill=UNREADABLE if picture is None else "#ffffff")
     if picture is None:
-        font = load_font(max(8, min(height // 11, width // 6)))
-        middle = (left + frame + width // 2, top + frame + height // 2)
-        draw.multiline_text(middle, "cannot\nbe read", fill=INK, font=font, anchor="mm", align="center", spacing=2)
+        letters = Letters(max(8, min(height // 11, width // 6)))
+        middle, line = top + frame + height // 2, round(1.2 * letters.size)
+        for row, text in enumerate(("cannot", "be read")):
+            letters.write(draw, (left + frame + width // 2, middle + (row - 1) * line), text, INK, "ma")
         return
     fitted = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
     offset = (left + frame + (width - fitted.width) // 2, top + frame + (height - fitted.height) // 2)
     sheet.paste(fitted, offset)
 
 
-def write(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    middle: tuple[int, int],
-    font: ImageFont.FreeTypeFont,
-    width: int,
-    colour: str,
-) -> None:
-    """Write one line, centred under its upper middle, cut to the width."""
-    draw.text(middle, fit_text(text, font, width), fill=colour, font=font, anchor="ma")
+def data_uri(picture: Image.Image) -> str:
+    """Give a picture as a JPEG in a data URI."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def write_png(path: Path, picture: Image.Image) -> None:
@@ -107,28 +98,3 @@ def write_png(path: Path, picture: Image.Image) -> None:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())
-
-
-def fit_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Cut a text to a width in pixels, with an ellipsis."""
-    text = text.replace("\n", " ")
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
-
-
-def wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text at its spaces and hyphens into lines of a width in pixels; what is longer is cut. Newlines stay."""
-    lines = []
-    for paragraph in text.split("\n"):
-        line = ""
-        for piece in re.split(r"(?<= )|(?<=[a-z]-)(?=[a-z])", paragraph):
-            longer = line + piece
-            if line and font.getlength(longer.rstrip()) > width:
-                lines.append(line.rstrip())
-                longer = piece
-            line = longer
-        lines.append(line)
-    return [fit_text(line, font, width) for line in lines]

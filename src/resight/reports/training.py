@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resight.data.clusters import Clusters
 from resight.explain import PartSimilarities
 from resight.records import Features, Ranking, Report
 from resight.reports import figures
+from resight.reports.clusters import clusters_section
 from resight.reports.page import (
     changes_section,
     figure_section,
@@ -17,6 +19,7 @@ from resight.reports.page import (
     scores_table,
     settings_section,
     strips_sections,
+    unlabelled_section,
     warnings_section,
 )
 from resight.reports.parts import parts_sections
@@ -32,6 +35,7 @@ def training_page(
     title: str,
     found: tuple[Features, Features, Ranking] | None = None,
     names: Names | None = None,
+    clusters: Clusters | None = None,
     parts: PartSimilarities | None = None,
     problems: Sequence[tuple[str, str]] = (),
     settings: Mapping[str, object] | None = None,
@@ -45,6 +49,7 @@ def training_page(
         title: The page's title.
         found: Queries, gallery and the ranking of the best encoder, for the strips.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
+        clusters: The clusters that the best encoder learnt from, to look at.
         parts: The similarities of the parts in that ranking.
         problems: Images that could not be read, with the reason.
         settings: What the run was made with.
@@ -56,6 +61,8 @@ def training_page(
     sections = []
     if warnings:
         sections.append(warnings_section(list(warnings)))
+    if clusters is not None and not reports:
+        sections.append(unlabelled_section())
     if reports:
         sections.append(scores_table(reports, title="Before and after"))
         curves = {name: figures.match_curve(report) for name, report in reports.items()}
@@ -68,9 +75,11 @@ def training_page(
         if clustered:
             sections.append(changes_section(metrics))
         sections.append(figure_section("Training", figures.training_figure(metrics), caption))
+    if clusters is not None:
+        sections.append(clusters_section(clusters, names))
     if found is not None and "best" in reports:
         queries, gallery, ranking = found
-        sections += strips_sections(reports["best"], queries.table, gallery.table, ranking, names)
+        sections += strips_sections(reports["best"], queries, gallery, ranking, names)
         if parts is not None:
             sections += parts_sections(reports["best"], queries, gallery, ranking, parts, names)
     if problems:

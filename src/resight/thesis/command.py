@@ -8,22 +8,33 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from resight.config import read_settings
-from resight.devices import DeviceSettings
+from resight.data.splits import Dataset
+from resight.device_settings import DeviceSettings
 from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
+from resight.terminal import say, show
 from resight.thesis.drawing import draw
-from resight.thesis.exhibits import Exhibit, data_name, load_exhibit, load_scale
+from resight.thesis.exhibits import Exhibit, load_exhibit, load_scale
+from resight.thesis.given import load_data, read_data, read_places, read_weights, taken
 from resight.thesis.pictures import PICTURES
-from resight.thesis.plan import Asked, jobs, load_data, read_data
-from resight.thesis.presenting import console, differing_lines, lines, missing_lines, to_json, to_markdown, to_text
+from resight.thesis.plan import Asked, jobs
+from resight.thesis.presenting import (
+    data_lines,
+    differing_lines,
+    lines,
+    missing_lines,
+    to_json,
+    to_markdown,
+    to_text,
+)
 from resight.thesis.running import Outcome, look, minutes_left, run_jobs
 
 
@@ -63,17 +74,16 @@ def run(name: str, flags: Sequence[str]) -> int:
     Returns:
         The exit status: 1 where a row failed, or none could be made.
     """
-    data, flags = _taken(flags, "--data", "NAME=PATH")
-    weights, flags = _taken(flags, "--weights", "BACKBONE=FILE")
-    instead, flags = _taken(flags, "--instead", "THESIS=OURS")
-    (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID")
+    data, flags = taken(flags, "--data", "NAME=PATH")
+    weights, flags = taken(flags, "--weights", "BACKBONE=FILE")
+    instead, flags = taken(flags, "--instead", "THESIS=OURS")
+    (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
     exhibit = load_exhibit(name)
-    places = _places(instead, exhibit)
-    given = read_data(data)
+    places = read_places(instead, exhibit)
     asked = Asked(
         settings.scale,
-        given,
-        _weights(weights),
+        read_data(data),
+        read_weights(weights),
         settings.seed,
         settings.epochs,
         settings.iterations,
@@ -85,32 +95,30 @@ def run(name: str, flags: Sequence[str]) -> int:
 
 def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> int:
     load_scale(asked.scale)  # a mistake is said before data are read
-    given = asked.data or {}
-    planned = jobs(exhibit, asked)
-    if not planned:
+    possible = jobs(exhibit, asked, resolve=False)
+    if not possible:
         raise ConfigError(f"{exhibit.id} has nothing to run: it is {_article(exhibit.kind)} without rows of ours")
-    ours = {job.number for job in planned}
+    ours = {job.number for job in possible}
     if strange := set(rows) - ours:
         found = ", ".join(map(str, sorted(strange)))
         raise ConfigError(f"--rows {found}: of {exhibit.id} we can make {', '.join(map(str, sorted(ours)))}")
     wanted = set(rows) or ours
-    needed = {name for job in planned if job.options is not None for name in (job.group.data, job.source) if name}
-    if needed and not given:
-        names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
-        raise ConfigError(f"{exhibit.id} needs data: {names}, or one of them")
-    loaded = load_data({name: root for name, root in given.items() if name in needed})
+    loaded = _loaded(exhibit, asked, {name for job in possible if not job.reason for name in job.sets})
+    # From here on a set lies where it was found, whatever path led there.
+    asked = replace(asked, data={**(asked.data or {}), **{name: each.root for name, each in loaded.items()}})
+    planned = jobs(exhibit, asked)
 
     def tell(outcomes: list[Outcome], index: int) -> None:
         _write(exhibit, outcomes, asked, out)
         if index >= 0:
             job, state = planned[index], outcomes[index].state
-            print(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
+            say(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
         # What an equal row shares is done with it.
         now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
         left = {(o.job.key, o.job.result) for o in now if o.state == "left" and o.job.number in wanted}
         if left:
             minutes, basis = minutes_left(now, asked, wanted)
-            print(f"{len(left)} left, about {_duration(minutes)} ({basis})")
+            say(f"{len(left)} left, about {_duration(minutes)} ({basis})")
 
     outcomes = run_jobs(planned, loaded, out, rows=wanted, tell=tell)
     picture = None
@@ -118,16 +126,32 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> in
         picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
     _write(exhibit, outcomes, asked, out, picture)
     own = [line for line in lines(exhibit, outcomes) if line.state != "quoted"]
-    console().print(to_text(exhibit, own, asked))
-    for text in (*differing_lines(own), *missing_lines(own)):
-        print(text)
-    print(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
+    show(to_text(exhibit, own, asked))
+    for text in (*data_lines(own), *differing_lines(own), *missing_lines(own)):
+        say(text)
+    say(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
     made = [outcome for outcome in outcomes if outcome.job.number in wanted]
     if all(outcome.state == "cannot" for outcome in made):
         (reason, _), *others = Counter(outcome.reason for outcome in made).most_common()
-        print(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
+        say(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
         return 1
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+
+
+def _loaded(exhibit: Exhibit, asked: Asked, needed: set[str]) -> dict[str, Dataset]:
+    """Read the data sets that were given and are needed, and say what is read."""
+    given = asked.data or {}
+    if needed and not given:
+        names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
+        raise ConfigError(f"{exhibit.id} needs data: {names}, or one of them")
+    if idle := sorted(given.keys() - needed):
+        say(f"{exhibit.id} is run without {', '.join(idle)}: no row of it that can be made is about that")
+    loaded = load_data({name: root for name, root in given.items() if name in needed})
+    for name, dataset in loaded.items():
+        say(f"{name}: {dataset.root}")
+        for note in filter(None, (dataset.unofficial, *dataset.notes)):
+            say(f"  {note}")
+    return loaded
 
 
 def _write(
@@ -145,47 +169,6 @@ def _write(
         write_png(out / f"{stem}.png", picture)
         page += f"\n![{exhibit.title}]({stem}.png)\n"
     write_atomically(out / f"{stem}.md", page)
-
-
-def _taken(flags: Sequence[str], name: str, form: str) -> tuple[list[str], list[str]]:
-    """Take a flag that may be given several times out of the others."""
-    found, rest, waiting = [], [], False
-    for flag in flags:
-        if waiting or flag.startswith(f"{name}="):
-            found.append(flag.removeprefix(f"{name}="))
-            waiting = False
-        elif flag == name:
-            waiting = True
-        else:
-            rest.append(flag)
-    if waiting:
-        raise ConfigError(f"{name} needs {form}")
-    return found, rest
-
-
-def _weights(words: Sequence[str]) -> dict[str, str]:
-    pairs = [word.partition("=") for word in words]
-    for backbone, _, path in pairs:
-        if not backbone or (path != "none" and not expanded(path or "/nothing/there").is_file()):
-            raise ConfigError(
-                f"--weights needs BACKBONE=FILE, or BACKBONE=none for random ones, found '{backbone}={path}': "
-                "there is no such file"
-            )
-    return {backbone: path for backbone, _, path in pairs}
-
-
-def _places(words: Sequence[str], exhibit: Exhibit) -> dict[str, str]:
-    """Read which set takes the place of which."""
-    found = {}
-    for word in words:
-        theirs, equals, own = word.partition("=")
-        if not equals:
-            raise ConfigError(f"--instead needs THESIS=OURS, duke=cuhk03np-detected for example; found '{word}'")
-        found[data_name(theirs.strip())] = data_name(own.strip())
-    known = {name for job in jobs(exhibit, Asked(), resolve=False) for name in (job.group.data, job.source) if name}
-    for name in found.keys() - known:
-        raise ConfigError(f"{exhibit.id} is not about {name}: it is about {', '.join(sorted(known))}")
-    return found
 
 
 def _article(kind: str) -> str:

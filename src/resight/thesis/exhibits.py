@@ -59,8 +59,8 @@ class Ours:
 
     Attributes:
         method: A method's name; not all are there yet.
-        recipe: A recipe's name, with ``{data}`` and ``{source}`` in place of the data sets, or ``{reader}`` in place
-            of what reads the data, which is one for several of them; not all are there yet.
+        recipe: A recipe's name, with ``{data}`` and ``{source}`` in place of the data sets, or ``{family}`` in place
+            of what the data's recipes are named by, which is one for several of them; not all are there yet.
         flags: What the row changes in the recipe.
         about: Settings that the row is about: a scale that changes one of them cannot make it.
     """
@@ -168,9 +168,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set of the thesis: what reads it and what else it is called."""
+    """A data set of the thesis: what its recipes are named by, and what else it is called."""
 
-    reader: str
+    family: str
     aliases: tuple[str, ...]
 
 
@@ -268,7 +268,7 @@ def load_scale(name: str) -> Scale:
 def data_sets() -> dict[str, DataSet]:
     """Give the data sets of the thesis' tables, by our name."""
     content = yaml.load(_read("data.yaml"), Loader=yaml.BaseLoader)
-    return {name: DataSet(entry["reader"], tuple(entry["aliases"])) for name, entry in content.items()}
+    return {name: DataSet(entry["family"], tuple(entry["aliases"])) for name, entry in content.items()}
 
 
 def data_name(name: str) -> str:

@@ -15,13 +15,14 @@ from resight.data.transforms import to_float
 from resight.devices import Devices
 from resight.explain import grad_cam
 from resight.extraction import extract
+from resight.models.encoder import load_encoder
 from resight.ranking import rank
 from resight.records import UNKNOWN, Features
+from resight.reports.letters import Letters
 from resight.reports.saliency import saliency_sheet
 from resight.reports.strips import ranked_strip, verdicts
-from resight.reports.tiles import INK, PAPER, load_font
+from resight.reports.tiles import INK, PAPER
 from resight.thesis.running import Outcome, run_folder
-from resight.training import load_encoder
 
 IMAGES = 3
 """How many queries are drawn, a row each; the first of so many people."""
@@ -120,13 +121,13 @@ def _counting(
 
 def _stacked(strips: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Lay strips out below each other, each with its run's name left of it."""
-    font = load_font(14)
-    side = 16 + round(max(font.getlength(name) for name, _ in strips))
+    letters = Letters(14)
+    side = 16 + round(max(letters.length(name) for name, _ in strips))
     size = (side + max(strip.width for _, strip in strips), sum(strip.height for _, strip in strips))
     sheet = Image.new("RGB", size, PAPER)
     draw, top = ImageDraw.Draw(sheet), 0
     for name, strip in strips:
-        draw.text((8, top + strip.height // 2), name, fill=INK, font=font, anchor="lm")
+        letters.write(draw, (8, top + strip.height // 2), name, INK, "lm")
         sheet.paste(strip, (side, top))
         top += strip.height
     return sheet

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,13 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resight.config import dotted, find_recipe, flags_of, write_settings
+from resight.config import dotted, flags_of, write_settings
 from resight.errors import ConfigError, ResightError
-from resight.files import expanded
-from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_name, data_sets, load_scale, source_of
+from resight.recipe import find_recipe
+from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_sets, load_scale, source_of
 
 if TYPE_CHECKING:
-    from resight.data.splits import Dataset
     from resight.devices import DeviceSettings
     from resight.training import TrainSettings
 
@@ -91,7 +92,7 @@ class Job:
         starts: The runs that it starts from, one for each of its networks; none where it starts from the backbone's
             weights.
         instead: Of each of its data sets that stands in another's place: its name, and that of the thesis' set.
-        borrowed: Whether the recipe is that of a set whose place its own takes, which has none.
+        roots: Where each of its data sets that were given lies, links followed.
     """
 
     number: int
@@ -107,7 +108,7 @@ class Job:
     source: str = ""
     starts: tuple[Job, ...] = ()
     instead: tuple[tuple[str, str], ...] = ()
-    borrowed: bool = False
+    roots: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> str:
@@ -116,19 +117,23 @@ class Job:
         return self.options.data + (f" from {self.options.source}" if self.source else "")
 
     @property
-    def key(self) -> str:
-        """The name of its run folder: rows of any table that are trained alike share one."""
-        from resight.devices import DeviceSettings
+    def sets(self) -> tuple[str, ...]:
+        """Its data sets, by our names: what it starts from, and what it is scored on."""
+        return tuple(name for name in (self.source, self.group.data) if name)
 
-        # Where it runs and where its data lie make no other run of it.
-        bare = dataclasses.replace(self.training, run="", data="", source="", start="", device=DeviceSettings())
-        text = write_settings([bare, self.settings])
-        if self.source and not self.transferred:
-            before = ", ".join(job.key for job in self.starts) or "nothing"
-            text += f"{self.source} to {self.group.data} after {before}"
-        elif self.borrowed:
-            text += f"on {self.source or self.group.data}"
-        return f"{self.recipe}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    @property
+    def key(self) -> str:
+        """The name of its run folder: rows of any table that are trained alike, on the same sets, share one.
+
+        All that makes a training another one is in it: method, data sets, settings, the weights' bytes, and the runs
+        before it. Where it runs and where its data lie do not.
+        """
+        trained_on = (self.source,) if self.transferred else self.sets
+        settings = _flat(self.training, self.settings)
+        settings["encoder.weights"] = _bytes_of(str(settings["encoder.weights"]))
+        identity = [self.ours.method, trained_on, [start.key for start in self.starts], settings]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+        return "-".join((self.ours.method, *trained_on, digest[:10]))
 
     @property
     def transferred(self) -> bool:
@@ -184,35 +189,6 @@ def jobs(exhibit: Exhibit, asked: Asked, *, resolve: bool = True) -> list[Job]:
     ]
 
 
-def load_data(specs: Mapping[str, Path]) -> dict[str, Dataset]:
-    """Read the data sets that were given.
-
-    Args:
-        specs: Folders by our names, as `read_data` gives them.
-
-    Raises:
-        DataError: A folder is not there or not what it should be.
-    """
-    from resight.data.dataset import load_dataset
-
-    return {name: load_dataset(data_sets()[name].reader, root) for name, root in specs.items()}
-
-
-def read_data(specs: list[str]) -> dict[str, Path]:
-    """Read ``NAME=PATH`` words.
-
-    Raises:
-        ConfigError: A word is of another form, or its name is unknown.
-    """
-    found = {}
-    for spec in specs:
-        name, equals, path = spec.partition("=")
-        if not equals or not path.strip():
-            raise ConfigError(f"--data needs NAME=PATH, market1501=PATH for example; found '{spec}'")
-        found[data_name(name.strip())] = expanded(path.strip())
-    return found
-
-
 def differences(job: Job) -> Iterator[tuple[str, str, str]]:
     """Give each setting of a run that is not the thesis' row's: its name, ours, the thesis'."""
     assert job.options is not None
@@ -227,11 +203,16 @@ def flat(job: Job) -> dict[str, object]:
 
 
 @cache
-def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
-    """Give the settings of a recipe and a row without any scale."""
+def _read(method: str, recipe: str, *flags: str) -> tuple[Any, TrainSettings]:
+    """Read settings, which are frozen, once: many rows have the same."""
     from resight.training import read_recipe
 
-    settings, options = read_recipe(method, recipe, *flags)
+    return read_recipe(method, recipe, *flags)
+
+
+def _as_it_is(method: str, recipe: str, *flags: str) -> Mapping[str, object]:
+    """Give the settings of a recipe and a row without any scale."""
+    settings, options = _read(method, recipe, *flags)
     return _flat(options, settings)
 
 
@@ -242,36 +223,46 @@ def _flat(options: Any, settings: Any) -> dict[str, object]:
     return dict(dotted(plain))
 
 
+def _bytes_of(weights: str) -> str:
+    """Give the digest of a file of weights, or the word that stands in its place."""
+    path = Path(weights)
+    return _digest(path, path.stat().st_mtime_ns) if path.is_file() else weights
+
+
+@cache
+def _digest(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Asked, bool]) -> Job:
     ours, (scale, asked, resolve) = row.ours, how
     assert ours is not None
     theirs = (group.data, source_of(row, column, group))
     data, source = own_sets = (asked.instead.get(theirs[0], theirs[0]), asked.instead.get(theirs[1], theirs[1]))
-    recipe, borrowed = _recipe(ours.recipe, own_sets, theirs)
+    recipe = _recipe(ours.recipe, own_sets, theirs)
     pairs = tuple((own, name) for own, name in zip(own_sets, theirs, strict=True) if own != name)
     group = dataclasses.replace(group, data=data)
-    bare = Job(number, row, column, group, "", ours, recipe, source=source, instead=pairs, borrowed=borrowed)
+    bare = Job(number, row, column, group, "", ours, recipe, source=source, instead=pairs)
     reason = _why_not(bare, scale)
     if not (reason or resolve) and ours.about and _lays_over(scale, bare):
         reason = f"this row is about what scale {scale.name} sets"
     if reason or not resolve:
         return dataclasses.replace(bare, reason=reason)
-    from resight.training import read_recipe
-
     own = [f"--{name}={value}" for name, value in ours.flags.items()]
     try:
         thesis = _as_it_is(ours.method, recipe, *own)
         weight = thesis.get("cluster.source_weight") if source else None
         if weight:  # a scale has no say in it: its recipe is for sites, which need not have a source's images
             own.append(f"--cluster.source_weight={weight}")
-        settings, options = read_recipe(
+        settings, options = _read(
             ours.method, recipe, *_scaled(ours.method, scale, source), *own, *_wished(asked, ours)
         )
         # The stem without ReLU takes the weights of the one with it.
         weights = asked.weights.get(settings.encoder.backbone.removesuffix("_linear_stem"))
         if weights is not None:
             settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, weights=weights))
-        made = dataclasses.replace(bare, settings=settings, options=_placed(options, bare, asked), thesis=thesis)
+        made = _placed(dataclasses.replace(bare, settings=settings, options=options, thesis=thesis), asked)
         if source and ours.method != FIRST and not made.transferred:
             made = dataclasses.replace(made, starts=_starts(made, scale, asked))
     except ResightError as error:
@@ -279,7 +270,7 @@ def _job(number: int, row: Row, column: int, group: Group, how: tuple[Scale, Ask
     changed = [f"{name} {value} in place of {was}" for name, value, was in differences(made) if name in ours.about]
     if changed:
         return dataclasses.replace(bare, reason=f"this row is about what scale {scale.name} sets: {', '.join(changed)}")
-    missing = [name for name in (group.data, source) if name and asked.data is not None and name not in asked.data]
+    missing = [name for name in reversed(made.sets) if asked.data is not None and name not in asked.data]
     if missing:
         return dataclasses.replace(made, reason=f"no data: give {' '.join(f'--data {name}=PATH' for name in missing)}")
     return made
@@ -292,58 +283,55 @@ def _starts(job: Job, scale: Scale, asked: Asked) -> tuple[Job, ...]:
 
 
 def _first(job: Job, scale: Scale, asked: Asked) -> Job:
-    from resight.training import read_recipe
-
     recipe = _first_recipe(job)
     ours = Ours(FIRST, recipe)
-    settings, options = read_recipe(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
+    settings, options = _read(FIRST, recipe, *_scaled(FIRST, scale, job.source), *_wished(asked, ours))
     built = {name: getattr(job.settings.encoder, name) for name in BUILT}
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **built))
-    bare = dataclasses.replace(job, ours=ours, recipe=recipe, settings=settings, thesis={})
-    return dataclasses.replace(bare, options=_placed(options, bare, asked))
+    same = {name: value for name, value in job.thesis.items() if name.removeprefix("encoder.") in BUILT}
+    thesis = {**_as_it_is(FIRST, recipe), **same}
+    bare = dataclasses.replace(job, ours=ours, recipe=recipe, settings=settings, options=options, thesis=thesis)
+    return _placed(bare, asked)
 
 
 def _first_recipe(job: Job) -> str:
     """Name the recipe of the run on a job's source."""
     theirs = dict(job.instead).get(job.source, job.source)
-    return _recipe(f"{FIRST}-{{data}}", (job.source, ""), (theirs, ""))[0]
+    return _recipe(f"{FIRST}-{{data}}", (job.source, ""), (theirs, ""))
 
 
-def _recipe(pattern: str, own: tuple[str, str], theirs: tuple[str, str]) -> tuple[str, bool]:
+def _recipe(pattern: str, own: tuple[str, str], theirs: tuple[str, str]) -> str:
     """Fill the names of a data set and a source into a recipe's name.
 
     Args:
-        pattern: With ``{data}``, ``{source}`` and ``{reader}``.
+        pattern: With ``{data}``, ``{source}`` and ``{family}``.
         own: The two sets that are used.
         theirs: The thesis' two, whose recipe serves where there is none for the others.
-
-    Returns:
-        The name, and whether it is theirs in place of our own.
     """
-    readers = {name: known.reader for name, known in data_sets().items()}
+    families = {name: known.family for name, known in data_sets().items()}
     found = []
-    for data, source in (own, (readers[own[0]], readers.get(own[1], "")), theirs):
-        names = {"data": data, "source": source, "reader": readers.get(data, data)}
+    for data, source in (own, (families[own[0]], families.get(own[1], "")), theirs):
+        names = {"data": data, "source": source, "family": families.get(data, data)}
         # "gcl-jvtc-{source}-{data}" without a source is "gcl-jvtc-{data}".
         found.append(pattern.format(**names).replace("--", "-"))
     if own == theirs:
-        return found[0], False
+        return found[0]
     for name in found[:2]:
         with suppress(ConfigError):
             find_recipe(name)
-            return name, False
-    return found[2], True
+            return name
+    return found[2]
 
 
-def _placed(options: TrainSettings, job: Job, asked: Asked) -> TrainSettings:
+def _placed(job: Job, asked: Asked) -> Job:
     """Say where a job runs and where its data lie."""
-
-    def spec(name: str) -> str:
-        folder = (asked.data or {}).get(name)
-        return f"{data_sets()[name].reader}={folder}" if folder else ""
-
-    device = asked.device or options.device
-    return dataclasses.replace(options, device=device, data=spec(job.group.data), source=spec(job.source))
+    assert job.options is not None
+    given = {name: (asked.data or {})[name].absolute() for name in job.sets if name in (asked.data or {})}
+    data, source = (f"{name}={given[name]}" if name in given else "" for name in (job.group.data, job.source))
+    device = asked.device or job.options.device
+    options = dataclasses.replace(job.options, device=device, data=data, source=source)
+    roots = {name: os.path.realpath(folder) for name, folder in given.items()}
+    return dataclasses.replace(job, options=options, roots=roots)
 
 
 def _why_not(job: Job, scale: Scale) -> str:

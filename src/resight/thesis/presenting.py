@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resight.files import printable
 from resight.reports.tables import MISSING, markdown_cell, percent
 from resight.thesis.exhibits import SCORES, Exhibit, Row, scales
 from resight.thesis.plan import Asked, differences, flat, jobs
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 OURS_BY_DEFAULT = ("mAP", "Rank1")
 """What is shown of our runs for a figure, which prints no scores."""
+
+FIRST_RUN = "first run: "
+"""What stands before the settings of the run on the source that a row's own run starts from."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Line:
         state: ``done``, ``left``, ``failed``, ``cannot``; ``quoted`` for what is only quoted, and ``not made`` for ours
             where nobody asked what is there.
         reason: Why it failed or cannot be made.
-        differs: For each setting that is not the thesis': its name, ours, the thesis'.
+        differs: For each setting that is not the thesis': its name, ours, the thesis'; of the row's own run, then of
+            the run on the source that it starts from, if there is one.
         details: More of a run, for the JSON file: the scores of all its epochs that were scored, its data, its machine.
     """
 
@@ -161,9 +165,14 @@ def to_markdown(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = N
     if found:
         head, body = cells(exhibit, found, asked)
         parts.append("\n".join(_markdown_row(row) for row in (head, ["---"] * len(head), *body)) + "\n")
-    differing, reasons = differing_lines(found), missing_lines(found)
+    read, differing, reasons = data_lines(found), differing_lines(found), missing_lines(found)
     notes = [*exhibit.notes, *(f"doubtful: {text}" for text in exhibit.doubtful)]
-    lists = {"What differs from the thesis": differing, "What is not made": reasons, "Notes": notes}
+    lists = {
+        "What was read": read,
+        "What differs from the thesis": differing,
+        "What is not made": reasons,
+        "Notes": notes,
+    }
     for heading, texts in lists.items():
         if texts:
             parts.append(f"## {heading}\n\n" + "\n".join(f"- {text}" for text in texts) + "\n")
@@ -175,16 +184,10 @@ def to_text(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None = None)
     head, body = cells(exhibit, found, asked)
     table = Table(title=Text(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})"), title_justify="left")
     for index, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right", overflow="fold")
+        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right")
     for row in body:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def console() -> Console:
-    """Give a console that is wide enough for a table wherever the output goes."""
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
 
 
 def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple[list[str], list[list[str]]]:
@@ -207,7 +210,16 @@ def cells(exhibit: Exhibit, found: Sequence[Line], asked: Asked | None) -> tuple
 
 def differing_lines(found: Sequence[Line]) -> list[str]:
     """Say what differs from the thesis in each line; equal texts once, after the lines that they are of."""
-    return _grouped([(line, "; ".join(_said(each) for each in line.differs)) for line in found if line.differs])
+    own = [(line, [each for each in line.differs if not each[0].startswith(FIRST_RUN)]) for line in found]
+    first = [(line, [each for each in line.differs if each[0].startswith(FIRST_RUN)]) for line in found]
+    said = [[(line, "; ".join(map(_said, each))) for line, each in part if each] for part in (own, first)]
+    return [*_grouped(said[0]), *(f"the first run of {text}" for text in _grouped(said[1]))]
+
+
+def data_lines(found: Sequence[Line]) -> list[str]:
+    """Say where the data sets of lines that are done were read from, and what is to be known of them; each once."""
+    sets = [each for line in found for each in line.details.get("data", {}).get("sets", {}).items()]
+    return list(dict.fromkeys(printable("; ".join([f"{name}: {each['root']}", *each["notes"]])) for name, each in sets))
 
 
 def missing_lines(found: Sequence[Line]) -> list[str]:
@@ -221,33 +233,41 @@ def _made(outcome: Outcome) -> dict[str, Any]:
     made_with = {
         "backbone": settings["encoder.backbone"],
         "weights": environment["weights"]["source"],
-        "split official": outcome.result["data"]["official"],
+        "split official": all(each["official"] for each in outcome.result["data"]["sets"].values()),
         "input size": f"{settings['encoder.height']} x {settings['encoder.width']}",
         "epochs x iterations": f"{settings['epochs']} x {settings.get('iterations', MISSING)}",
         "seed": settings["seed"],
         "epoch scored": settings["select"],
     }
     rest = {name: outcome.result[name] for name in ("scores", "seconds", "data", "environment")}
-    return {"run": job.key, "made with": made_with, **rest}
+    return {"run": job.key, "starts from": [start.key for start in job.starts], "made with": made_with, **rest}
 
 
 def _differs(outcome: Outcome) -> list[tuple[str, str, str]]:
-    """Give what differs of a run that is done: settings, weights, split."""
-    data, weights = outcome.result["data"], outcome.result["environment"]["weights"]["source"]
-    found = [("data", own, theirs) for own, theirs in outcome.job.instead] + list(differences(outcome.job))
+    """Give what differs of a run that is done: data, settings, weights, splits; then of the run before it."""
+    job, weights = outcome.job, outcome.result["environment"]["weights"]["source"]
+    found = [("data", own, theirs) for own, theirs in job.instead]
+    found += [each for each in differences(job) if each[0] != "seed"]
     changed = {name for name, _, _ in found}
     if "encoder.backbone" in changed or "encoder.weights" in changed:
         found.append(("weights", weights, "ImageNet's, for its own backbone"))
-    if not data["official"]:
-        unit = data.get("unit", "images")
-        counts = ", ".join(f"{part} {count} {unit} of {people}" for part, (count, people) in data["counts"].items())
-        found.append(("split", f"not the official one ({counts})", "official"))
-    found.append(("seed", str(flat(outcome.job)["seed"]), "not stated"))
-    return [each for each in found if each[0] != "seed" or each[2] == "not stated"]
+    for name, data in outcome.result["data"]["sets"].items():
+        if not data["official"]:
+            counts = ", ".join(
+                f"{part} {count} {data['unit']} of {people}" for part, (count, people) in data["counts"].items()
+            )
+            which = "source split" if name == job.source else "split"
+            found.append((which, f"not the official one ({counts})", "official"))
+    found.append(("seed", str(flat(job)["seed"]), "not stated"))
+    if job.starts:
+        first = [each for each in differences(job.starts[0]) if each[0] != "seed"]
+        seeds = ", ".join(str(flat(start)["seed"]) for start in job.starts)
+        found += [(FIRST_RUN + name, own, theirs) for name, own, theirs in (*first, ("seed", seeds, "not stated"))]
+    return found
 
 
 def _said(difference: tuple[str, str, str]) -> str:
-    name, ours, theirs = difference
+    name, ours, theirs = (part.removeprefix(FIRST_RUN) for part in difference)
     return f"{name}: {ours} (thesis: {theirs})"
 
 

@@ -63,13 +63,17 @@ def look(job: Job, out: Path) -> Outcome:
         before = tuple(start.key for start in job.starts if look(start, out).state == "left")
         state = "cannot" if job.reason else "left"
         return Outcome(job, state, job.reason, epochs=len(metrics), metrics=metrics, before=before)
-    result = json.loads(path.read_text(encoding="utf-8"))
-    # Without its data named it is still what was made before.
-    if job.options.data and result["data"]["spec"] != job.spec:
-        raise RunError(
-            f"{folder} was made on {result['data']['spec']}, asked for is {job.spec}: give another folder "
-            "with --out, or the same data"
-        )
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        made = {name: each["root"] for name, each in result["data"]["sets"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: remove it, and the row is made again") from error
+    for name, root in job.roots.items():  # a set that is not given now is still what was read before
+        if made.get(name, root) != root:
+            raise RunError(
+                f"{folder} was made on {name}={made[name]}, asked for is {name}={root}: give another folder with "
+                "--out, or the same data"
+            )
     return Outcome(job, "done", "", result, len(metrics), metrics)
 
 
@@ -172,16 +176,22 @@ def _made(job: Job, data: Mapping[str, Dataset], out: Path) -> Outcome:
         logger.warning("row %d, %s: %s", job.number, job.row.name, error)
         return Outcome(job, "failed", str(error))
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    spec = {"spec": job.spec, "official": dataset.official, "counts": dataset.counts, "unit": dataset.unit}
+    sets = {name: {"root": job.roots[name], **_described(data[name])} for name in job.sets}
     result = {
         "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),
-        "data": spec,
+        "data": {"spec": job.spec, "sets": sets},
         "environment": environment,
     }
     if trained.writes:
         write_atomically(folder / job.result, json.dumps(result, indent=1, default=str) + "\n")
     return look(job, out)
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    """Say what was read of a data set."""
+    facts = {"official": dataset.official, "counts": dataset.counts, "unit": dataset.unit}
+    return {**facts, "notes": list(dataset.notes)}
 
 
 def _scored(job: Job, dataset: Dataset, encoder: Encoder) -> Mapping[str, Report]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from resight.compiled import njit
 from resight.records import Doubles, Floats, Ints
 
 

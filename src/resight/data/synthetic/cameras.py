@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from PIL import Image, ImageDraw, ImageFilter
 
+from resight.compiled import njit
 from resight.records import Floats
 
 Pixels = npt.NDArray[np.uint8]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from resight.data.synthetic.body import Build
 from resight.data.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.data.synthetic.studio import Studio
 from resight.errors import DataError, check_given
-from resight.files import expanded, named
+from resight.files import drafted, expanded, named, printable
 from resight.progress import progress
 
 VERSION = 2
@@ -47,7 +46,8 @@ class SyntheticSet:
 def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     """Draw a set of synthetic people into a folder.
 
-    Everything is first written beside the folder and then renamed: an interrupted call leaves no half set.
+    Everything is first written beside the folder and then renamed: an interrupted call leaves no half set, and what a
+    kill leaves the next call removes.
 
     Args:
         root: The folder to make; may exist if it is empty and is not the one the process works in.
@@ -63,20 +63,14 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     check_given("settings", settings, SyntheticSettings, "SyntheticSettings(...)")
     root = expanded(root).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise DataError(f"{root} exists and is not an empty folder: choose another, or remove it first")
+        raise DataError(f"{printable(root)} exists and is not an empty folder: choose another, or remove it first")
     if root == Path.cwd():
-        raise DataError(f"{root} is the current folder, which cannot be replaced: name a folder in it")
-    root.parent.mkdir(parents=True, exist_ok=True)
+        raise DataError(f"{printable(root)} is the current folder, which cannot be replaced: name a folder in it")
     studio = Studio(settings)
     planned = plan(settings)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as beside:
-            draft = Path(beside) / root.name
-            draft.mkdir()  # with the rights that the user gives new folders, unlike the temporary one around it
+        with drafted(root, folder=True) as draft:
             _write(draft, studio, planned)
-            if root.exists():
-                root.rmdir()
-            draft.rename(root)
     except OSError as error:  # a full disk
         raise named(root, error) from error
     folders = [image.path.split("/")[0] for image in planned]

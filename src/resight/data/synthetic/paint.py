@@ -12,8 +12,8 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from resight.compiled import njit
 from resight.data.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Colour, Person
 from resight.records import Floats, Ints
 

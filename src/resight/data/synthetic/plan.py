@@ -10,7 +10,8 @@ from itertools import groupby
 import numpy as np
 
 from resight.data.layout import MARKET_FOLDERS
-from resight.errors import ConfigError, check_types
+from resight.errors import ConfigError
+from resight.values import check_types
 
 TRAIN, QUERY, GALLERY = (MARKET_FOLDERS[split] for split in ("train", "query", "gallery"))
 """The image folders."""

@@ -7,8 +7,8 @@ out once, for the samples that are seen.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from resight.compiled import njit
 from resight.records import Floats, Ints
 
 EMPTY = -1

@@ -1,0 +1,117 @@
+"""What an encoder is made of: read, checked and printed without loading torch, which takes longer than all of that."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from resight.errors import ConfigError, WeightsError, check_given, check_most, shown
+from resight.files import expanded, printable
+from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
+from resight.values import check_types
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+"""The backbone whose ImageNet weights come with the installation."""
+
+LARGEST = 2048
+"""The most pixels of a side of the images; crops of people have 256 or 384."""
+
+WIDEST = 2**14
+"""The longest vector that an arrangement may reduce a part to."""
+
+BatchNormPolicy = Literal["train", "frozen"]
+Pooling = Literal["average", "max", "gem"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What an encoder is made of.
+
+    Attributes:
+        backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`, or
+            any timm model; the default's weights come with the installation.
+        weights: `imagenet`, `none` (random), or a file of weights.
+        height: Height of the images that go in, pixels.
+        width: Width of the images that go in, pixels.
+        last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
+        pooling: `average`, `max` or `gem` (generalised mean, learned exponent); asymmetric branches each say their own.
+        head: `global` (one vector of the whole map), an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6`
+            is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1` is ABMT (docs/methods/abmt.md).
+        head_width: Length of each vector of an arrangement; other heads have as many numbers as the backbone has
+            channels, for each branch.
+        neck: `batchnorm` (bias frozen at 0, but for an arrangement) or `none`.
+        dropout: Share of the pooled features that is blanked while training, 0 or more, below 1.
+        batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
+        neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured
+            at the start of each epoch).
+        frozen_stages: How many leading stages of the backbone keep the weights they were loaded with.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    weights: str = "imagenet"
+    height: int = 256
+    width: int = 128
+    last_stride: int = 1
+    pooling: Pooling = "average"
+    head: str = "global"
+    head_width: int = 256
+    neck: Literal["batchnorm", "none"] = "batchnorm"
+    dropout: float = 0.0
+    batchnorm: BatchNormPolicy = "train"
+    neck_statistics: Literal["batch", "dataset"] = "batch"
+    frozen_stages: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name, example in (("backbone", DEFAULT_BACKBONE), ("weights", "imagenet")):
+            if not getattr(self, name):
+                raise ConfigError(f"encoder.{name} must not be empty: {example} is usual")
+        if min(self.height, self.width) < 32:
+            raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
+        check_most(self, LARGEST, "height", "width")
+        check_most(self, WIDEST, "head_width")
+        if self.frozen_stages < 0:
+            raise ConfigError(f"frozen_stages must be 0 or more, found {self.frozen_stages}")
+        if self.head_width < 1:
+            raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
+        if len(self.head) > 100:
+            raise ConfigError(f"a head has at most 100 letters, found {len(self.head):,}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
+        if is_asymmetric(self.head):
+            parse_branches(self.head)
+            if self.pooling != "average":
+                raise ConfigError(
+                    f"head '{self.head}' says how each branch is pooled: leave encoder.pooling at average"
+                )
+        elif self.head != "global":
+            parse_arrangement(self.head)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that go in."""
+        return self.height, self.width
+
+
+def encoder_file(path: str | Path, *, which: Literal["best", "last"] = "best") -> Path:
+    """Find the file of an encoder.
+
+    Args:
+        path: A run folder or a ``.safetensors`` file.
+        which: Of a run folder, the best epoch or the last.
+
+    Raises:
+        WeightsError: There is no such file.
+    """
+    check_given("path", path, (str, os.PathLike), "a run folder, or a file of an encoder")
+    if which not in ("best", "last"):
+        raise ConfigError(f"which must be best or last, found {shown(which)}")
+    path = expanded(path)
+    file = path / f"encoder-{which}.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise WeightsError(
+            f"no encoder at '{printable(file)}': expected a .safetensors file that resight wrote, or a run folder"
+        )
+    return file

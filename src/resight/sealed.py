@@ -1,0 +1,159 @@
+"""Files of tensors under a seal: the same content gives the same bytes, and a flipped bit is noticed.
+
+They are safetensors files, which are read without pickle. Their header is sorted, and its metadata hold the SHA-256 of
+all the rest. A file without a seal, as resight once wrote them, is taken at its word where that is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from resight.errors import ResightError
+from resight.files import read_regular
+
+Kind = TypeVar("Kind")
+
+SEAL = "resight.sha256"
+"""The entry of the metadata that holds the seal."""
+
+MOST = 2**35
+"""The most bytes that a file may have, 34 GB."""
+
+HEADER = 2**24
+"""The most bytes that its header may have: a network of 1,000 tensors has a tenth of a million."""
+
+
+class DamagedError(ResightError):
+    """A file is not as it was written; the message says in what, in a few words."""
+
+
+def seal(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
+    """Turn tensors and texts into a file under a seal.
+
+    Args:
+        tensors: By name; those that share memory are written apart.
+        texts: The metadata of the file.
+    """
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    header, data = _split(save_tensors(plain))
+    header["__metadata__"] = {**texts, SEAL: _digest({**header, "__metadata__": dict(texts)}, data)}
+    text = _canonical(header)
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return b"".join((len(text).to_bytes(8, "little"), text, data))
+
+
+def unseal(path: Path, names: Collection[str], *, unsealed: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `seal` wrote.
+
+    Args:
+        path: The file.
+        names: What its texts are called; no fewer and no others.
+        unsealed: Whether a file without a seal will do.
+
+    Returns:
+        The tensors, all finite, and the texts.
+
+    Raises:
+        DamagedError: It is no such file, or not as it was written.
+        OSError: It is absent or cannot be read.
+    """
+    try:
+        content = read_regular(path, MOST)
+        header, data = _split(content)
+        texts = header["__metadata__"]
+        found = texts.pop(SEAL, None)
+        if not unsealed and found is None:
+            raise DamagedError("it has no seal of resight's")
+        if set(texts) != set(names):
+            raise DamagedError(f"it does not hold {' and '.join(sorted(names))}")
+        if found is not None and found != _digest(header, data):
+            raise DamagedError("its checksum is another")
+        tensors = load_tensors(content)
+    except DamagedError:
+        raise
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError, RuntimeError) as error:
+        raise DamagedError(_reason(error)) from error
+    wrong = next((name for name, value in tensors.items() if not finite(value)), None)
+    if wrong is not None:
+        raise DamagedError("it holds numbers that are not finite")
+    return tensors, texts
+
+
+def finite(value: Tensor) -> bool:
+    """Say whether a tensor has neither nan nor infinity."""
+    return not value.is_floating_point() or bool(torch.isfinite(value).all())
+
+
+def read_fields(kind: type[Kind], text: str) -> Kind:
+    """Turn a JSON text of a header into the settings that it describes.
+
+    Args:
+        kind: A flat dataclass of texts, numbers, switches and choices.
+        text: An object with a value of the right type for each of its fields that has no default.
+
+    Raises:
+        DamagedError: It is none, has other keys, or a value of another type.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(_reason(error)) from error
+    types = typing.get_type_hints(kind)
+    if not isinstance(content, dict) or not set(content) <= set(types):
+        raise DamagedError(f"its {kind.__name__} has other keys than {', '.join(types)}")
+    for name, value in content.items():
+        if not _is_of(value, types[name]):
+            raise DamagedError(f"its {name} is no {getattr(types[name], '__name__', 'choice')} that is known")
+    needed = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _is_needed(field)]
+    if not set(needed) <= set(content):
+        raise DamagedError(f"its {kind.__name__} lacks {', '.join(sorted(set(needed) - set(content)))}")
+    return kind(**content)
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is Literal:
+        return isinstance(value, str) and value in typing.get_args(kind)
+    if kind is float:
+        return type(value) in (int, float)
+    return type(value) is kind
+
+
+def _split(content: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Cut a file into its header and its tensors' bytes."""
+    size = int.from_bytes(content[:8], "little")
+    if not 2 <= size <= min(HEADER, len(content) - 8):
+        raise DamagedError("it is no file of tensors, or cut short")
+    header = json.loads(content[8 : 8 + size])
+    if not isinstance(header, dict):
+        raise DamagedError("it is no file of tensors")
+    return header, memoryview(content)[8 + size :]
+
+
+def _digest(header: Mapping[str, Any], data: memoryview) -> str:
+    digest = hashlib.sha256(_canonical(header))
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def _canonical(header: Mapping[str, Any]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__

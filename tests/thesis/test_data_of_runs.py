@@ -1,0 +1,181 @@
+"""Which data a thesis run is made on: its name, what is said of it, and what belongs to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from resight.cli.main import main
+from resight.config import find_recipe
+from resight.data.dataset import DATASETS
+from resight.data.splits import Dataset
+from resight.records import Report
+from resight.runs import Run
+from resight.thesis import running
+from resight.thesis.exhibits import data_sets, exhibit_ids, load_exhibit, scales
+from resight.thesis.plan import Asked, Job, jobs
+from resight.training import TrainSettings
+
+NAMES = (
+    "bounding_box_train/0001_c1_1_001_1_01.png",
+    "bounding_box_train/0002_c2_1_001_1_01.png",
+    "query/0003_c1_1_003_1_02.png",
+    "bounding_box_test/0003_c2_1_003_2_08.png",
+)
+
+
+@pytest.fixture
+def both(draw: Callable[..., Path], tmp_path: Path) -> Path:
+    """CUHK03-NP with both kinds of boxes, whose files have the same names."""
+    for boxes in ("labeled", "detected"):
+        draw(tmp_path / "cuhk" / boxes, *NAMES)
+    return tmp_path / "cuhk"
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What was trained, as the run folder's name and the folder of the images, by a made-up `train`."""
+    calls: list[tuple[str, str]] = []
+
+    def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings, **_: Any) -> Any:
+        calls.append((Path(options.run).name.rpartition("-")[0], dataset.root.name))
+        run = Run(Path(options.run))
+        run.write("metrics.jsonl", json.dumps({"epoch": 0, "seconds": 1.0}) + "\n")
+        run.write("environment.json", {"weights": {"source": "made up"}})
+        scores = Report({"mAP": 0.1 * len(calls), "rank-1": 0.5})
+        return SimpleNamespace(reports={"best": scores}, metrics=run.metrics(), writes=True, folder=run.folder)
+
+    monkeypatch.setattr(running, "train", train)
+    return calls
+
+
+def run(table: str, out: Path, *words: str) -> dict[str, dict[str, Any]]:
+    """Make a table and give its lines that are ours, by their columns."""
+    assert main(["thesis", "run", table, "--scale=smoke", f"--out={out}", *words]) == 0
+    lines = json.loads((out / f"{table}-smoke-seed1.json").read_text())["lines"]
+    return {line["columns"]: line for line in lines if line["state"] == "done"}
+
+
+@pytest.mark.parametrize("below", ["", "each"])
+def test_labelled_and_detected_boxes_are_two_runs(
+    both: Path, trained: list[tuple[str, str]], tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given one folder for both, or each its own."""
+    folders = ("labeled", "detected") if below else ("", "")
+    given = [f"--data=cuhk03np-labelled={both / folders[0]}", f"--data=cuhk03np={both / folders[1]}"]
+    lines = run("table-3.7", tmp_path / "out", *given)
+    assert trained == [("scr-cuhk03np-labelled", "labeled"), ("scr-cuhk03np-detected", "detected")]
+    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labelled", "detected")] == [0.1, 0.2]
+    text = " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "out" / "table-3.7-smoke-seed1.md").read_text()
+    for boxes, folder in (("labelled", "labeled"), ("detected", "detected")):
+        said = f"cuhk03np-{boxes}: {both / folder}; the {boxes} boxes are read, as the folder {folder} says"
+        assert said in text
+        assert f"- {said}" in page.partition("## What was read")[2]
+        assert lines[f"CUHK03 {boxes}"]["data"]["sets"][f"cuhk03np-{boxes}"]["root"] == str(both / folder)
+
+
+def test_boxes_that_are_not_there_are_not_replaced_by_the_others(
+    both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(both / "labeled")
+    words = ["thesis", "run", "table-3.7", "--scale=smoke", f"--out={tmp_path / 'out'}"]
+    assert main([*words, f"--data=cuhk03np-labelled={both}"]) == 2
+    assert "expected the labelled boxes, found the detected ones" in capsys.readouterr().err
+    (both / "detected").rename(both / "cut")  # a name that says nothing cannot be two sets
+    given = [f"--data=cuhk03np-{boxes}={both / 'cut'}" for boxes in ("labelled", "detected")]
+    assert main([*words, *given]) == 2
+    assert f"cuhk03np-labelled and cuhk03np-detected are both {both / 'cut'}" in capsys.readouterr().err
+    assert trained == []
+
+
+def test_a_set_that_a_table_is_not_about_is_said_to_be_left_out(
+    both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("table-3.7", tmp_path / "out", f"--data=cuhk03np={both}", "--data=mars=/not/there")
+    assert "table-3.7 is run without mars: no row of it that can be made is about that" in capsys.readouterr().out
+    assert trained == [("scr-cuhk03np-detected", "detected")]
+
+
+def test_what_was_read_is_said_of_a_set_that_is_not_given_again(
+    both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {boxes: f"--data=cuhk03np-{boxes}={both}" for boxes in ("labelled", "detected")}
+    run("table-3.7", tmp_path / "out", given["labelled"])
+    lines = run("table-3.7", tmp_path / "out", given["detected"])
+    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labelled", "detected")] == [0.1, 0.2]
+    assert f"cuhk03np-labelled: {both / 'labeled'}; the labelled boxes" in " ".join(capsys.readouterr().out.split())
+
+
+def planned(table: str, **asked: Any) -> list[Job]:
+    return [job for job in jobs(load_exhibit(table), Asked("smoke", **asked)) if job.options is not None]
+
+
+@pytest.mark.parametrize("table", ["figure-3.4", "figure-3.2", "table-4.2"])
+def test_a_set_in_anothers_place_has_runs_of_its_own(table: str) -> None:
+    """Whether its recipe is named by the set or not: `scr-pcb` and `scr-residual-attention` are not."""
+    place = load_exhibit(table).groups[0].data
+    keys = {
+        own: {job.key for job in planned(table, instead={place: own}) if own in job.sets}
+        for own in (place, "cuhk03np-labelled", "cuhk03np-detected")
+    }
+    assert len({len(found) for found in keys.values()}) == 1
+    assert len(set.union(*keys.values())) == sum(map(len, keys.values())) > 0
+
+
+def test_all_that_makes_a_training_another_one_is_in_the_name_of_its_run(tmp_path: Path) -> None:
+    (job,) = [job for job in planned("table-3.8") if job.group.data == "mars"]
+    assert job.options is not None
+    encoder, options = job.settings.encoder, job.options
+    weights = [tmp_path / name for name in ("a", "b", "c")]
+    for path, content in zip(weights, (b"1", b"1", b"2"), strict=True):
+        path.write_bytes(content)
+
+    def key(**changes: Any) -> str:
+        return dataclasses.replace(job, **changes).key
+
+    def weighed(path: Path) -> str:
+        return key(settings=dataclasses.replace(job.settings, encoder=dataclasses.replace(encoder, weights=str(path))))
+
+    others = [
+        key(settings=dataclasses.replace(job.settings, epochs=7)),
+        key(options=dataclasses.replace(options, seed=7)),
+        key(options=dataclasses.replace(options, eval_every=7)),
+        key(group=dataclasses.replace(job.group, data="cuhk03np-labelled")),
+        key(group=dataclasses.replace(job.group, data="cuhk03np-detected")),
+        key(source="market1501", ours=dataclasses.replace(job.ours, method="abmt")),
+        weighed(weights[0]),
+        weighed(weights[2]),
+    ]
+    assert len({job.key, *others}) == 1 + len(others)
+    assert weighed(weights[0]) == weighed(weights[1]), "the same bytes under another name"
+    elsewhere = dataclasses.replace(options, data="mars=/x", run="/y", start="/z")
+    assert key(options=elsewhere, roots={"mars": "/x"}) == job.key
+
+
+def test_each_set_of_the_tables_is_read_by_its_name() -> None:
+    assert data_sets().keys() <= DATASETS.keys()
+
+
+def test_the_page_and_the_scale_say_which_epoch_the_recipes_score() -> None:
+    found: dict[str, set[str]] = {}
+    for name in exhibit_ids():
+        for job in jobs(load_exhibit(name), Asked("full"), resolve=False):
+            if not job.reason:
+                assert "select" not in job.ours.flags
+                recipe = yaml.safe_load(find_recipe(job.recipe).read_text(encoding="utf-8"))
+                found.setdefault(recipe["select"], set()).add(job.ours.method)
+    assert found == {"test": {"ice", "abmt", "mean_teacher", "mmt"}, "last": {"scr", "source"}}
+    best, last = (", ".join(sorted(found[which])) for which in ("test", "last"))
+    said = f"the best epoch on the test people is scored of {best}, the last of {last}"
+    assert said in scales()["full"].meaning
+    page = Path(__file__).parents[2] / "docs" / "thesis.md"
+    assert said in " ".join(page.read_text(encoding="utf-8").replace("`", "").split())
