@@ -112,7 +112,8 @@ def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> in
         _write(exhibit, outcomes, asked, out)
         if index >= 0:
             job, state = planned[index], outcomes[index].state
-            print(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
+            became = f"{state} {outcomes[index].reason}".rstrip()
+            print(printable(f"row {job.number}, {job.row.name}, {job.group.name}: {became}"))
         # What an equal row shares is done with it.
         now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
         left = {(o.job.key, o.job.result) for o in now if o.state == "left" and o.job.number in wanted}
@@ -148,7 +149,7 @@ def _loaded(exhibit: Exhibit, asked: Asked, needed: set[str]) -> dict[str, Datas
         print(f"{exhibit.id} is run without {', '.join(idle)}: no row of it that can be made is about that")
     loaded = load_data({name: root for name, root in given.items() if name in needed})
     for name, dataset in loaded.items():
-        print(printable(f"{name}: {dataset.root}"))
+        print(printable(f"{name}: {dataset.root.absolute()}"))
         for note in dataset.notes:
             print(printable(f"  {note}"))
     return loaded
