@@ -9,6 +9,10 @@ from typing import Any
 from resight.files import expanded, printable
 
 
+ADDED = {"layout": "", "pattern": ""}
+"""Settings that runs of earlier versions do not name, and what they were."""
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Say which settings, by their dotted names, make another run.
 

@@ -33,7 +33,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from resight.checkpoints import Stateful, dump_state, load_state, put_back, tensors_of
-from resight.claims import differences
+from resight.claims import ADDED, differences
 from resight.config import dotted
 from resight.data.clusters import CLUSTERS
 from resight.errors import ConfigError, RunError
@@ -201,6 +201,7 @@ class Run:
 
     def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         """Make sure that a run of the old settings may go on with the new ones."""
+        old = {**{name: value for name, value in ADDED.items() if name in new}, **old}
         if set(old) != set(new):
             raise RunError(f"{self.name} holds a run of another method or version: give another folder with --run")
         changed, moved = differences(old, new)

@@ -148,7 +148,7 @@ def _loaded(exhibit: Exhibit, asked: Asked, needed: set[str]) -> dict[str, Datas
         say(f"{exhibit.id} is run without {', '.join(idle)}: no row of it that can be made is about that")
     loaded = load_data({name: root for name, root in given.items() if name in needed})
     for name, dataset in loaded.items():
-        say(f"{name}: {dataset.root}")
+        say(f"{name}: {dataset.root.absolute()}")
         for note in filter(None, (dataset.unofficial, *dataset.notes)):
             say(f"  {note}")
     return loaded

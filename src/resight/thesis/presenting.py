@@ -274,7 +274,9 @@ def _said(difference: tuple[str, str, str]) -> str:
 def _grouped(texts: Sequence[tuple[Line, str]]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for line, text in texts:
-        groups.setdefault(text, []).append(f"{line.number} on {line.columns}" if line.columns else str(line.number))
+        groups.setdefault(printable(text), []).append(
+            f"{line.number} on {line.columns}" if line.columns else str(line.number)
+        )
     return [f"row {', '.join(names)}: {text}" for text, names in groups.items()]
 
 
