@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import gc
 import importlib
@@ -124,14 +125,17 @@ def seen(tests: str, limit: float) -> bool:
         chosen = ["-m", "not slow", *(["-k", f"not ({' or '.join(words)})"] if words else [])]
         os._exit(int(pytest.main([*QUICK.split(), *chosen, *files])))
     end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status != 0
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return status != 0
+            time.sleep(0.02)
+        return True
+    finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # what it has started ends too
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def main() -> None:

@@ -88,6 +88,15 @@ def test_what_does_not_fit_into_memory_is_decoded_at_each_scoring(
     assert len(decoded) == 2 + 4
 
 
+def test_images_are_decoded_once_for_all_scorings(tiny_market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    for module in (scoring, extraction):
+        monkeypatch.setattr(module, "load_crops", lambda *given: decoded.append(1) or load_crops(*given))
+    score = score_of(load_dataset("market1501", tiny_market))
+    assert score(tiny.encoder())[0].scores == score(tiny.encoder())[0].scores
+    assert len(decoded) == 2, "the queries and the gallery"
+
+
 def test_a_gallery_with_images_of_unknown_tracklet_holds_each_once(mars: Dataset) -> None:
     gallery = dataclasses.replace(mars.gallery, tracklets=np.where(mars.gallery.people > 0, mars.gallery.tracklets, -1))
     _, _, found = score_of(dataclasses.replace(mars, gallery=gallery), TrackletSettings())(tiny.encoder())
@@ -114,6 +123,17 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
     )
     changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor=distractor)
     assert score_of(changed)(tiny.encoder())[0].scores["queries_without_match"] == without
+
+
+def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny_market: Path) -> None:
+    dataset = load_dataset("market1501", tiny_market)
+    asked, held = dataset.query, dataset.gallery
+    mine = asked.people[:, None] == held.people
+    elsewhere = mine & (asked.cameras[:, None] != held.cameras)
+    for rule, matches in (("none", mine), ("same-camera", elsewhere)):
+        report = score_of(dataclasses.replace(dataset, rule=rule))(tiny.encoder())[0]
+        assert report.per_query["matches"].tolist() == matches.sum(1).tolist()
+    assert not np.array_equal(mine, elsewhere)
 
 
 def test_without_queries_there_is_nothing_to_score(mars: Dataset) -> None:
