@@ -20,10 +20,10 @@ from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.extraction import extract_tracklets
+from resight.extraction import extract, extract_tracklets
 from resight.numerics.distances import squared_distances, sum_of_part_distances
-from resight.records import Features, Report
-from resight.scoring import Score, measure, scorer
+from resight.records import Features, ImageTable, Report
+from resight.scoring import Score, embed, measure, scorer
 
 DRAWN = TrackletSettings(frames=2, sampling="random", pooling="tpp", seed=3)
 
@@ -134,6 +134,29 @@ def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny
         report = score_of(dataclasses.replace(dataset, rule=rule))(tiny.encoder())[0]
         assert report.per_query["matches"].tolist() == matches.sum(1).tolist()
     assert not np.array_equal(mine, elsewhere)
+
+
+def test_images_are_scored_as_asked_and_the_report_says_how(tiny_market: Path) -> None:
+    dataset, encoder, devices = load_dataset("market1501", tiny_market), tiny.encoder(), Devices(tiny.DEVICE)
+    for flip in (True, False):
+        score = scorer(dataset, tiny.ENCODER.size, devices=devices, flip=flip, tracklet=DRAWN)
+        assert score is not None
+        report, queries, gallery = score(encoder)
+        sides = [extract(encoder, side, devices=devices, flip=flip) for side in (dataset.query, dataset.gallery)]
+        for found, expected in zip((queries, gallery), sides, strict=True):
+            np.testing.assert_array_equal(found.vectors, expected.vectors)
+        assert report.scores == evaluate(*sides, distractor=0).scores
+        assert report.provenance.items() >= {"flip": flip, "data": dataset.name, "unit": "images"}.items()
+
+
+@pytest.mark.parametrize(("unit", "verb"), [("images", "extract"), ("tracklets", "extract_tracklets")])
+def test_what_is_asked_of_embed_reaches_extraction(unit: Any, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, verb, lambda *given, **how: (given, how))
+    how: dict[str, Any] = {"devices": Devices(tiny.DEVICE), "flip": True, "cache": Path("kept")}
+    encoder, side = tiny.encoder(), load_crops(ImageTable(np.array([], str)), tiny.ENCODER.size)
+    given, reached = embed(encoder, side, unit, tracklet=DRAWN, **how)  # type: ignore[misc]
+    assert given == (encoder, side)
+    assert reached == how | ({"tracklet": DRAWN} if unit == "tracklets" else {})
 
 
 def test_without_queries_there_is_nothing_to_score(mars: Dataset) -> None:
