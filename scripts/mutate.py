@@ -37,6 +37,7 @@ OTHER = "Lt LtE, Gt GtE, Eq NotEq, Is IsNot, In NotIn, Add Sub, Mult Div, BitAnd
 OTHER += "argmax argmin, sum mean, floor ceil, any all, zeros ones"
 OTHER = {a: b for pair in OTHER.split(", ") for one, two in [pair.split()] for a, b in ((one, two), (two, one))}
 DROPPED = ("detach", "clone", "float", "train", "eval", "copy")
+UNSEEN = ("device", "strict")  # what these say changes nothing here
 EITHER = ("min", "max", "minimum", "maximum", "logaddexp", "isinstance")  # two values may change places
 
 
@@ -72,7 +73,7 @@ def changes(node: Any) -> Iterator[ast.AST]:
         case ast.FunctionDef(decorator_list=[ast.Call() as call, *rest]) if "no_grad" in ast.unparse(call):
             yield altered(decorator_list=rest)
         case ast.Call(func=func, args=args, keywords=keywords):
-            yield from (altered(keywords=[k for k in keywords if k is not e]) for e in keywords if e.arg != "device")
+            yield from (altered(keywords=[k for k in keywords if k is not e]) for e in keywords if e.arg not in UNSEEN)
             field = "attr" if isinstance(func, ast.Attribute) else "id"
             name = getattr(func, field, "")
             if len(args) > 1 and ast.dump(args[0]) != ast.dump(args[1]) and name not in EITHER:
@@ -92,7 +93,11 @@ def walk(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
     for field, value in ast.iter_fields(node):
         for place, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             said = isinstance(child, (ast.Expr, ast.Call)) and ast.unparse(child).startswith(("logger", "progress"))
-            told = isinstance(child, (ast.Raise, ast.JoinedStr, ast.Assert)) or field in ("annotation", "returns")
+            told = (
+                getattr(child, "arg", "") in UNSEEN
+                or isinstance(child, (ast.Raise, ast.JoinedStr, ast.Assert))
+                or field in ("annotation", "returns")
+            )
             if isinstance(child, ast.AST) and not said and not told:
                 yield node, field, place, child
                 yield from walk(child)

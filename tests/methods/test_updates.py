@@ -46,6 +46,9 @@ def test_weights_move_as_adam_says_with_decay_added_to_the_gradient(images: Crop
     for batch in batches:
         method.step(batch)
         gradients.append(flat([parameter.grad for parameter in learning(method)]))  # type: ignore[misc]
+        for parameter in learning(method):
+            parameter.grad.fill_(torch.nan)  # type: ignore[union-attr]
+    assert np.isfinite(gradients).all(), "each step has its own gradients"
     expected = reference.adam(start, gradients, 1e-3, DECAY)
     np.testing.assert_allclose(flat(learning(method)), expected, atol=2e-6)
     assert np.abs(expected - reference.adam(start, gradients, 1e-3, 0)).max() > 1e-4
