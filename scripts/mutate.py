@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import gc
 import importlib
@@ -36,6 +37,7 @@ OTHER = "Lt LtE, Gt GtE, Eq NotEq, Is IsNot, In NotIn, Add Sub, Mult Div, BitAnd
 OTHER += "argmax argmin, sum mean, floor ceil, any all, zeros ones"
 OTHER = {a: b for pair in OTHER.split(", ") for one, two in [pair.split()] for a, b in ((one, two), (two, one))}
 DROPPED = ("detach", "clone", "float", "train", "eval", "copy")
+UNSEEN = ("device", "strict")  # what these say changes nothing here
 EITHER = ("min", "max", "minimum", "maximum", "logaddexp", "isinstance")  # two values may change places
 
 
@@ -71,7 +73,7 @@ def changes(node: Any) -> Iterator[ast.AST]:
         case ast.FunctionDef(decorator_list=[ast.Call() as call, *rest]) if "no_grad" in ast.unparse(call):
             yield altered(decorator_list=rest)
         case ast.Call(func=func, args=args, keywords=keywords):
-            yield from (altered(keywords=[k for k in keywords if k is not e]) for e in keywords if e.arg != "device")
+            yield from (altered(keywords=[k for k in keywords if k is not e]) for e in keywords if e.arg not in UNSEEN)
             field = "attr" if isinstance(func, ast.Attribute) else "id"
             name = getattr(func, field, "")
             if len(args) > 1 and ast.dump(args[0]) != ast.dump(args[1]) and name not in EITHER:
@@ -91,7 +93,11 @@ def walk(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
     for field, value in ast.iter_fields(node):
         for place, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             said = isinstance(child, (ast.Expr, ast.Call)) and ast.unparse(child).startswith(("logger", "progress"))
-            told = isinstance(child, (ast.Raise, ast.JoinedStr, ast.Assert)) or field in ("annotation", "returns")
+            told = (
+                getattr(child, "arg", "") in UNSEEN
+                or isinstance(child, (ast.Raise, ast.JoinedStr, ast.Assert))
+                or field in ("annotation", "returns")
+            )
             if isinstance(child, ast.AST) and not said and not told:
                 yield node, field, place, child
                 yield from walk(child)
@@ -124,14 +130,17 @@ def seen(tests: str, limit: float) -> bool:
         chosen = ["-m", "not slow", *(["-k", f"not ({' or '.join(words)})"] if words else [])]
         os._exit(int(pytest.main([*QUICK.split(), *chosen, *files])))
     end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status != 0
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return status != 0
+            time.sleep(0.02)
+        return True
+    finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # what it has started ends too
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def main() -> None:

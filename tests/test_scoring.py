@@ -20,10 +20,10 @@ from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices
 from resight.errors import DataError
 from resight.evaluation import evaluate
-from resight.extraction import extract_tracklets
+from resight.extraction import extract, extract_tracklets
 from resight.numerics.distances import squared_distances, sum_of_part_distances
-from resight.records import Features, Report
-from resight.scoring import Score, measure, scorer
+from resight.records import Features, ImageTable, Report
+from resight.scoring import Score, embed, measure, scorer
 
 DRAWN = TrackletSettings(frames=2, sampling="random", pooling="tpp", seed=3)
 
@@ -88,6 +88,15 @@ def test_what_does_not_fit_into_memory_is_decoded_at_each_scoring(
     assert len(decoded) == 2 + 4
 
 
+def test_images_are_decoded_once_for_all_scorings(tiny_market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    for module in (scoring, extraction):
+        monkeypatch.setattr(module, "load_crops", lambda *given: decoded.append(1) or load_crops(*given))
+    score = score_of(load_dataset("market1501", tiny_market))
+    assert score(tiny.encoder())[0].scores == score(tiny.encoder())[0].scores
+    assert len(decoded) == 2, "the queries and the gallery"
+
+
 def test_a_gallery_with_images_of_unknown_tracklet_holds_each_once(mars: Dataset) -> None:
     gallery = dataclasses.replace(mars.gallery, tracklets=np.where(mars.gallery.people > 0, mars.gallery.tracklets, -1))
     _, _, found = score_of(dataclasses.replace(mars, gallery=gallery), TrackletSettings())(tiny.encoder())
@@ -114,6 +123,40 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
     )
     changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor=distractor)
     assert score_of(changed)(tiny.encoder())[0].scores["queries_without_match"] == without
+
+
+def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny_market: Path) -> None:
+    dataset = load_dataset("market1501", tiny_market)
+    asked, held = dataset.query, dataset.gallery
+    mine = asked.people[:, None] == held.people
+    elsewhere = mine & (asked.cameras[:, None] != held.cameras)
+    for rule, matches in (("none", mine), ("same-camera", elsewhere)):
+        report = score_of(dataclasses.replace(dataset, rule=rule))(tiny.encoder())[0]
+        assert report.per_query["matches"].tolist() == matches.sum(1).tolist()
+    assert not np.array_equal(mine, elsewhere)
+
+
+def test_images_are_scored_as_asked_and_the_report_says_how(tiny_market: Path) -> None:
+    dataset, encoder, devices = load_dataset("market1501", tiny_market), tiny.encoder(), Devices(tiny.DEVICE)
+    for flip in (True, False):
+        score = scorer(dataset, tiny.ENCODER.size, devices=devices, flip=flip, tracklet=DRAWN)
+        assert score is not None
+        report, queries, gallery = score(encoder)
+        sides = [extract(encoder, side, devices=devices, flip=flip) for side in (dataset.query, dataset.gallery)]
+        for found, expected in zip((queries, gallery), sides, strict=True):
+            np.testing.assert_array_equal(found.vectors, expected.vectors)
+        assert report.scores == evaluate(*sides, distractor=0).scores
+        assert report.provenance.items() >= {"flip": flip, "data": dataset.name, "unit": "images"}.items()
+
+
+@pytest.mark.parametrize(("unit", "verb"), [("images", "extract"), ("tracklets", "extract_tracklets")])
+def test_what_is_asked_of_embed_reaches_extraction(unit: Any, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, verb, lambda *given, **how: (given, how))
+    how: dict[str, Any] = {"devices": Devices(tiny.DEVICE), "flip": True, "cache": Path("kept")}
+    encoder, side = tiny.encoder(), load_crops(ImageTable(np.array([], str)), tiny.ENCODER.size)
+    given, reached = embed(encoder, side, unit, tracklet=DRAWN, **how)  # type: ignore[misc]
+    assert given == (encoder, side)
+    assert reached == how | ({"tracklet": DRAWN} if unit == "tracklets" else {})
 
 
 def test_without_queries_there_is_nothing_to_score(mars: Dataset) -> None:

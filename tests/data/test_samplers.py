@@ -93,6 +93,16 @@ def test_every_image_of_an_identity_can_be_drawn(pick) -> None:
     assert set(drawn.tolist()) == set(range(6))
 
 
+@pytest.mark.parametrize(
+    ("pick", "cameras"),
+    [(pick_camera_diverse, [0, 0, 0, 1]), (pick_other_cameras, [0, 1, 2, 3]), (pick_random, [0, 0, 1, 1])],
+)
+def test_an_identity_of_just_enough_images_gives_each_once(pick, cameras: list[int]) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        assert sorted(pick(np.arange(4), np.array(cameras), 4, random)) == [0, 1, 2, 3]
+
+
 def test_cameras_beyond_the_count_have_equal_chances() -> None:
     """Of six cameras four are drawn, each camera in two batches of three, whatever its number and its images."""
     cameras = np.repeat(np.arange(6), [5, 1, 1, 2, 1, 4])
