@@ -55,7 +55,7 @@ def test_a_width_that_no_table_fits_in_is_forgotten(width: str, kept: bool, monk
 
 
 def test_absurd_numbers_of_threads_are_refused() -> None:
-    with pytest.raises(ConfigError, match="device.threads must be at most 1024, found 100000"):
+    with pytest.raises(ConfigError, match=r"device\.threads must be at most 1024, found 100000"):
         DeviceSettings(threads=100_000)
 
 
@@ -64,7 +64,7 @@ def test_absurd_numbers_of_threads_are_refused() -> None:
     [
         (MemoryError(), 2, "not enough memory"),
         (
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
             2,
             "not enough memory",
         ),
