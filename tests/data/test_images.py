@@ -307,9 +307,13 @@ def test_an_error_that_is_not_the_images_is_raised(mixed: ImageTable, monkeypatc
 
 
 def test_no_readable_image_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of the 1 images can be read; the first is .*a.jpg: the file is empty"):
-        load_images(ImageTable(np.array([str(tmp_path / "a.jpg")])), (8, 4))
+    paths = np.array([str(tmp_path / name) for name in ("a.jpg", "b.jpg")])
+    for path in paths:
+        Path(path).write_bytes(b"")
+    with pytest.raises(DataError, match=r"none of the 2 images can be read; the first is .*a.jpg: the file is empty"):
+        load_images(ImageTable(paths), (8, 4))
+    with pytest.raises(DataError, match=r"^.*a.jpg: the file is empty"):
+        load_images(ImageTable(paths[:1]), (8, 4))
 
 
 def test_an_empty_table_gives_an_empty_store() -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import features
 
@@ -30,7 +31,7 @@ SUFFIXES = frozenset(
 )
 """The file-name endings, in lower case, that a folder is searched for."""
 
-_CONVERT, _CUT = "convert them to JPEG or PNG", "they are videos: cut the people out of their frames"
+_CONVERT, _CUT = "convert them to JPEG or PNG", "cut the people out of the frames of videos"
 _ADVICE = {
     **dict.fromkeys((".heic", ".heif"), "install pillow-heif to read them"),
     ".avif": "install a Pillow that reads AVIF (11.3 or later) to read them",
@@ -39,6 +40,9 @@ _ADVICE = {
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".wmv", ".mpg", ".mpeg", ".ts"), _CUT),
 }
 """What to do about pictures that are not read here, by the ending of their names."""
+
+_BRANDS = {b"ftyp" + brand: ".heic" for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")}
+_BRANDS |= {b"ftypavif": ".avif", b"ftypavis": ".avif", b"ftypisom": ".mp4", b"ftypmp42": ".mp4", b"ftypqt  ": ".mov"}
 
 
 @functools.cache
@@ -63,7 +67,21 @@ def is_image_name(name: str) -> bool:
 
 def advice_on(name: str) -> str:
     """Say what to do about a picture that is not read here, by its name; empty where its name is no picture's."""
-    return _ADVICE.get(suffix_of(name), "") if suffix_of(name) not in SUFFIXES else ""
+    return _advice(suffix_of(name))
+
+
+def advice_on_file(path: str | Path) -> str:
+    """Say what to do about a file that is not read, by its content where that is a picture's, else by its name."""
+    try:
+        with Path(path).open("rb") as file:
+            brand = _BRANDS.get(file.read(12)[4:], "")
+    except OSError:
+        brand = ""
+    return (_advice(brand) or advice_on(str(path))).replace("them", "it")
+
+
+def _advice(suffix: str) -> str:
+    return "" if suffix in SUFFIXES else _ADVICE.get(suffix, "")
 
 
 def skipped_files(names: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resight.data.bounds import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
-from resight.data.formats import FORMATS, advice_on, readable_formats
+from resight.data.formats import FORMATS, advice_on_file, readable_formats
 from resight.errors import ConfigError, DataError, shown
 from resight.progress import progress as watched
 from resight.records import ImageTable, Mask
@@ -167,7 +167,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
             f"{path}: far too many pixels, above the limit of {limit}: cut out the people or shrink it"
         ) from None
     except UnidentifiedImageError:
-        advice = advice_on(str(path)).replace("them", "it") or "convert it or remove it"
+        advice = advice_on_file(path) or "convert it or remove it"
         raise DataError(f"{path}: not an image, or not of a known format ({', '.join(FORMATS)}): {advice}") from None
     except MemoryError:
         raise DataError(f"{path}: not enough memory to decode the image: make it smaller") from None
@@ -184,7 +184,7 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
     try:
         if not os.path.isfile(path):  # noqa: PTH113
             return None
-        with _quiet_pillow(), Path(path).open("rb") as file, Image.open(file, formats=readable_formats()) as image:
+        with _quiet_pillow(), BoundedFile(path) as file, Image.open(file, formats=readable_formats()) as image:
             lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if lying else image.size
     except Exception:  # whatever Pillow's readers stumble on
