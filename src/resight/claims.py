@@ -8,7 +8,6 @@ from typing import Any
 
 from resight.files import expanded, printable
 
-
 ADDED = {"layout": "", "pattern": ""}
 """Settings that runs of earlier versions do not name, and what they were."""
 
