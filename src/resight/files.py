@@ -67,10 +67,11 @@ def check_apart(path: Path, data: Path) -> None:
     Raises:
         ConfigError: It does, or is that folder.
     """
-    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(data)):
+    place, images = Path(os.path.realpath(path)), Path(os.path.realpath(data))
+    if place.is_relative_to(images):
+        where = f"lies in {printable(data)}" if place != images else "is the folder of the images"
         raise ConfigError(
-            f"{printable(path)} lies in {printable(data)}, where it would be taken for one of its images: name another "
-            "place"
+            f"{printable(path)} {where}, where it would be taken for one of its images: name another place"
         )
 
 

@@ -177,8 +177,8 @@ class Run:
                 f"{self.name} holds {there[0]} but no config.yaml of a run that could go on: give another "
                 "folder with --run"
             )
-        # A kill as the first epoch is saved leaves its encoder too; that is made again.
-        if models and not begun and (len(self.metrics()) > 1 or "report.json" in there):
+        # A kill as the first epoch was saved once left its encoder too; that is made again.
+        if models and not begun and (len(self.metrics()) != 1 or "report.json" in there):
             raise RunError(
                 f"{self.name} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
                 "folder with --run"
@@ -249,7 +249,7 @@ class Run:
         if missing:
             raise RunError(
                 f"the checkpoint in {self.name} is of another method or version "
-                f"({printable(', '.join(map(str, missing)))} differ): start in a new folder"
+                f"({printable(', '.join(map(str, missing)))[:200]} differ): start in a new folder"
             )
         epoch = _epoch_of(state, self.checkpoint_path) + 1
         kept = state.get("run", {})
@@ -313,7 +313,8 @@ class Run:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise RunError(f"{printable(path)} is missing or damaged: {ELSEWHERE}")
             self._write(path.name, content)
-        self._encoders = dict(digests)
+        found = {which: _digest_of(self.folder / f"encoder-{which}.safetensors") for which in ("last", "best")}
+        self._encoders = dict(digests) or {which: digest for which, digest in found.items() if digest}
 
     def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
@@ -387,7 +388,7 @@ class Run:
 
 def _epoch_of(state: Mapping[str, Any], path: Path) -> int:
     epoch = state.get("epoch")
-    if type(epoch) is not int or epoch < 0 or not isinstance(state.get("run", {}), dict):
+    if type(epoch) is not int or not 0 <= epoch < 10**9 or not isinstance(state.get("run", {}), dict):
         raise RunError(f"{printable(path)} is damaged: its epoch is no whole number from 0: {ELSEWHERE}")
     return epoch
 
