@@ -115,6 +115,20 @@ def test_what_was_read_is_said_of_a_set_that_is_not_given_again(
     assert f"cuhk03np-labelled: {both / 'labeled'}; the labelled boxes" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_damaged_result_is_said_and_not_read(
+    both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["thesis", "run", "table-3.7", "--scale=smoke", f"--out={tmp_path}", f"--data=cuhk03np={both}"]
+    assert main(words) == 0
+    (path,) = (tmp_path / "runs").glob("*/result.json")
+    path.write_text(path.read_text()[:100])
+    assert main(words) == 2
+    assert f"{path} is damaged: remove it, and the row is made again" in capsys.readouterr().err
+    path.unlink()
+    assert main(words) == 0
+    assert len(trained) == 2
+
+
 def planned(table: str, **asked: Any) -> list[Job]:
     return [job for job in jobs(load_exhibit(table), Asked("smoke", **asked)) if job.options is not None]
 
