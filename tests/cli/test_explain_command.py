@@ -166,7 +166,7 @@ def test_flags_take_several_words() -> None:
         (["--query", "IMAGE", "--result", "/nowhere/b.jpg"], "/nowhere/b.jpg: there is no such file"),
         (["--query", "IMAGE", "--data", "/nowhere"], "/nowhere"),
         (["--images", "IMAGE", "--parts", "p1 stripe 1 of 3"], "did you mean 'p1 stripe 1 of 2'"),
-        (["--images", "IMAGE", "--part", "x"], "did you mean 'parts'"),
+        (["--images", "IMAGE", "--part", "x"], "did you mean '--parts'"),
         (["--query", "IMAGE", "--result", "IMAGE", "-k", "0"], "k must be 1 or more"),
     ],
 )
