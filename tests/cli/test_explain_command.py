@@ -198,7 +198,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
         (["--query", "IMAGE", "--result", "/nowhere/b.jpg"], "/nowhere/b.jpg: there is no such file"),
         (["--query", "IMAGE", "--data", "/nowhere"], "/nowhere"),
         (["--images", "IMAGE", "--parts", "p1 stripe 1 of 3"], "did you mean 'p1 stripe 1 of 2'"),
-        (["--images", "IMAGE", "--part", "x"], "did you mean 'parts'"),
+        (["--images", "IMAGE", "--part", "x"], "did you mean '--parts'"),
         (["--query", "IMAGE", "--result", "IMAGE", "-k", "0"], "k must be 1 or more"),
     ],
 )

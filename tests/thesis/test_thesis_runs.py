@@ -343,7 +343,7 @@ def test_results_on_other_data_are_not_passed_off(
         (["run", "table-6.1", "--scale=smoke"], "nothing to run"),
         (["run", "figure-6.1", "--scale=smoke"], "nothing to run"),
         (["run", "table-6.6", "--weights=resnet50=/not/there"], "there is no such file"),
-        (["run", "table-6.6", "--seeed=2"], "did you mean 'seed'"),
+        (["run", "table-6.6", "--seeed=2"], "did you mean '--seed'"),
         (["run", "table-6.6", "--epochs=-1"], "0 or more"),
         (["run", "table-4.3", "--instead=duke"], "THESIS=OURS"),
         (["run", "table-4.3", "--instead=duke=cukh03"], "did you mean 'cuhk03'"),
