@@ -181,8 +181,8 @@ def main() -> None:
             finally:
                 path.write_text(source)
                 os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-        kept[name] = result
-        options.out.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+            kept[name] = result
+            options.out.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
         print(f"{name}: {len(result['survived'])} of {result['tried']} unseen, of {len(found)} possible", flush=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import reference
-from resight.errors import DataError, ResightError
+from resight.errors import ConfigError, DataError, ResightError
 from resight.evaluation import evaluate
 from resight.records import Features, ImageTable
 
@@ -86,6 +86,17 @@ def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
     assert whole.per_query["first_rank"].tolist() == parts.per_query["first_rank"].tolist()
 
 
+def test_another_distance_is_the_one_that_ranks() -> None:
+    farthest_first = evaluate(QUERIES[:1], GALLERY, distance=lambda asked, held: asked @ held.T)
+    # 60 hit, 40, 20 hit, 10, 5 hit
+    assert farthest_first.scores["mAP"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert farthest_first.scores["rank-1"] == 1
+    nearest = evaluate(QUERIES[1:2], GALLERY, distance=lambda asked, held: asked @ held.T)
+    assert nearest.scores["mAP"] == pytest.approx((1 / 2 + 2 / 6) / 2), "60, 40 hit, 1, 20, 5, 10 hit"
+    with pytest.raises(ConfigError, match="leave out one of the two"):
+        evaluate(QUERIES, GALLERY, distance=lambda asked, held: asked @ held.T, re_ranking=True)
+
+
 def test_a_perfect_ranking_scores_one() -> None:
     perfect = features((0, 1, 1), (1, 1, 2), (90, 2, 1), (91, 2, 2))
     scores = evaluate(features((0, 1, 0), (90, 2, 0)), perfect).scores
@@ -121,6 +132,7 @@ def test_what_cannot_be_compared_or_scored_is_refused() -> None:
         (QUERIES[3:], GALLERY, "the gallery holds none of their people"),
         (QUERIES[:1], GALLERY[6:], "the gallery holds none of their people"),  # junk alone
         (QUERIES[:1], GALLERY[5:6], "one camera only"),
+        (QUERIES[[0, 3]], GALLERY[5:6], "one camera only"),
     ):
         with pytest.raises(DataError, match=words) as error:
             evaluate(queries, gallery)
