@@ -20,6 +20,9 @@ from resight.runs import Run
 
 TIMES = ("seconds", "images_per_second")
 
+THREADS = os.environ.get("OMP_NUM_THREADS", "2")
+"""As many as this process has: sums of other numbers of threads differ in their last digits."""
+
 
 def tensors(state: Any, name: str = "") -> dict[str, Any]:
     """Every leaf of a nested state by its place."""
@@ -51,7 +54,7 @@ def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedP
     path = folder / "script.py"
     path.write_text(text)
     paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(resight.__file__).parents[1])))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"}
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": THREADS, "NUMBA_NUM_THREADS": THREADS}
     return subprocess.run(
         [sys.executable, str(path), *map(str, arguments)],
         env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,

@@ -212,7 +212,10 @@ def test_parts_are_chosen_by_name() -> None:
         ({"others": pictures(2)}, "target 'self'"),
         ({"target": "match", "others": pictures(2), "weight": torch.ones(3, 8)}, "target 'match'"),
         ({"target": "match", "others": pictures(1)}, "each of the 2 images, found 1"),
-        ({"target": "class", "weight": torch.ones(3, 9)}, "of 8 numbers is needed, found 9"),
+        (
+            {"target": "class", "weight": torch.ones(3, 9)},
+            r"must be \(C, 8\), a classifier of such vectors, found \(3, 9\)",
+        ),
     ],
 )
 def test_what_a_target_needs_is_said(extra: dict, words: str) -> None:

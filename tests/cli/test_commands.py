@@ -253,7 +253,7 @@ def test_what_folders_are_can_be_said(tmp_path, capsys):
 
 
 def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
-    class StopError(Exception):
+    class StopError(BaseException):
         pass
 
     def stop(*_, **__):

@@ -62,7 +62,7 @@ def test_help_is_short_first_and_whole_where_that_is_asked(capsys: pytest.Captur
     assert "--cross_temperature" in capsys.readouterr().out
 
 
-class StoppedError(Exception):
+class StoppedError(BaseException):
     """Ends a training where it would begin."""
 
 
@@ -71,7 +71,7 @@ def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> p
     def stop(*_: object) -> None:
         raise StoppedError
 
-    monkeypatch.setattr("resight.cli.train.load_dataset", lambda *_: None)
+    monkeypatch.setattr("resight.cli.train.open_data", lambda *_: None)
     monkeypatch.setattr("resight.cli.train.train_and_report", stop)
     caplog.set_level(logging.WARNING)
     return caplog

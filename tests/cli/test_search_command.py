@@ -22,6 +22,7 @@ from resight.cli.main import main
 from resight.cli.queries import find_images, split_words
 from resight.errors import ConfigError, DataError
 from resight.models.encoder import Encoder, EncoderSettings
+from resight.reports.letters import Letters
 
 HEAVY = ("torch", "torchvision", "timm", "numba", "sklearn", "scipy", "faiss", "matplotlib", "lightning_fabric")
 
@@ -119,7 +120,7 @@ def test_people_are_named_in_table_and_strip(
     encoder: str, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written: list[str] = []
-    monkeypatch.setattr("resight.reports.strips.write", lambda draw, text, *rest: written.append(text))
+    monkeypatch.setattr(Letters, "write", lambda letters, draw, place, text, *rest: written.append(text))
     queries = [str(crops / "gate 0" / name) for name in ("0.png", "4.png")]
     strip = tmp_path / "strip.png"
     words = ["search", *queries, f"--data=folder={crops}", f"--encoder={encoder}", f"--strip={strip}", "-k", "3"]

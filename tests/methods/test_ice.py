@@ -497,11 +497,11 @@ def test_a_run_that_is_stopped_before_a_file_of_its_checkpoint_goes_on(
 ) -> None:
     written: list[str] = []
 
-    def failing(path: Path, content: bytes | str) -> None:
+    def failing(path: Path, content: bytes | str, **how: bool) -> None:
         written.append(path.name)
         if written.count(name) == 2:
             raise KilledError
-        write_atomically(path, content)
+        write_atomically(path, content, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "write_atomically", failing)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from resight.records import Report
 from resight.reports import tables
+from resight.terminal import table_text
 
 REPORT = Report(
     {"mAP": 0.71234, "mINP": 0.05, "rank-1": 0.8765, "rank-5": 1.0, "rank-10": math.nan},
@@ -52,7 +53,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
 
 
 def plain(table: Table) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", tables.table_text(table))
+    return re.sub(r"\x1b\[[0-9;]*m", "", table_text(table))
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -80,7 +81,7 @@ def test_of_a_table_too_wide_for_the_terminal_only_the_path_is_broken(monkeypatc
 
 def test_where_there_is_no_terminal_a_row_is_a_line_that_ends_with_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
-    _, head, _, row = tables.table_text(results()).splitlines()
+    _, head, _, row = table_text(results()).splitlines()
     assert head.split() == ["name", "│", "about", "│", "image"]
     assert row == f"second-entrance │ two words │ {PATH}"
 

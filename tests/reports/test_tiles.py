@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.data import images
+from resight.data import bounds
 from resight.reports.tiles import read_picture
 
 HEIGHT = 64
@@ -36,6 +36,6 @@ def test_what_training_cannot_read_is_not_shown(tmp_path: Path, monkeypatch: pyt
     Image.fromarray(np.full((64, 32), 0.5, np.float32)).save(tmp_path / "float.tiff")
     os.mkfifo(tmp_path / "pipe.jpg")
     Image.new("RGB", (32, 64)).save(tmp_path / "large.png")
-    monkeypatch.setattr(images, "PIXEL_LIMIT", 1000)
+    monkeypatch.setattr(bounds, "PIXEL_LIMIT", 1000)
     for name in ("float.tiff", "pipe.jpg", "large.png"):
         assert read_picture(tmp_path / name, HEIGHT) is None

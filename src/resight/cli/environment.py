@@ -32,7 +32,7 @@ def open_streams() -> None:
         sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
-        print("standard output is closed: what is printed is lost", file=sys.stderr)
+        sys.stderr.write("standard output is closed: what is printed is lost\n")
 
 
 def check_environment() -> None:

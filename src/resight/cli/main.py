@@ -117,7 +117,7 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         complain(f"{where}{error.strerror or error}")
         return 2
     except Exception as error:
-        if debug:
+        if debug or told(error):
             raise
         from resight.processes import LOST, is_lost
 

@@ -77,7 +77,7 @@ class EncoderSettings:
         if self.head_width < 1:
             raise ConfigError(f"head_width must be 1 or more, found {self.head_width}")
         if len(self.head) > 100:
-            raise ConfigError(f"a head has at most 100 letters, found {len(self.head):,}")
+            raise ConfigError(f"a head has 100 letters or fewer, found {len(self.head):,}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
         if is_asymmetric(self.head):

@@ -37,13 +37,17 @@ def used_for(device: torch.device | str) -> bool:
         kind = torch.device(device).type
     except (RuntimeError, TypeError):
         raise ConfigError(f"device must be cpu or cuda, found {shown(device)}") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch finds no GPU: use cpu")
     return kind != "cpu"
 
 
 def on_device(values: npt.NDArray[Any], device: torch.device | str) -> Tensor:
-    """Copy an array to a device."""
+    """Copy an array to a device.
+
+    Raises:
+        ConfigError: It is a GPU, and there is none.
+    """
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch finds no GPU: use cpu")
     return torch.tensor(values, device=device)
 
 
