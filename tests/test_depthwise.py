@@ -28,9 +28,12 @@ def case(shape: tuple, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tens
     return pixels.contiguous(memory_format=torch.channels_last).requires_grad_(), weight.requires_grad_()
 
 
-def learned(pixels: Tensor, weight: Tensor, shape: tuple) -> tuple[Tensor, Tensor, Tensor]:
+def learned(
+    pixels: Tensor, weight: Tensor, shape: tuple, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The convolution, and its gradients for a gradient of ``dtype``, which is the same one in a finer type."""
     out = conv2d(pixels, weight, None, *shape[5:], 1, len(weight))
-    ramp = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape)
+    ramp = torch.linspace(-1, 1, out.numel(), dtype=dtype).to(out.dtype).reshape(out.shape)
     return (out, *torch.autograd.grad(out, (pixels, weight), ramp))
 
 
@@ -39,9 +42,9 @@ def learned(pixels: Tensor, weight: Tensor, shape: tuple) -> tuple[Tensor, Tenso
 def test_it_is_a_convolution_with_its_gradients(shape: tuple, dtype: torch.dtype, off: float) -> None:
     pixels, weight = case(shape, dtype)
     with QuickDepthwise():
-        found = learned(pixels, weight, shape)
+        found = learned(pixels, weight, shape, dtype)
         assert "_Depthwise" in type(conv2d(pixels, weight, None, *shape[5:], 1, len(weight)).grad_fn).__name__
-    expected = learned(pixels.double(), weight.double(), shape)
+    expected = learned(pixels.double(), weight.double(), shape, dtype)
     for left, right in zip(found, expected, strict=True):
         assert left.dtype == dtype
         assert (left.double() - right).abs().max() <= off * right.abs().max()
