@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
         )
     dataset = open_data(options)
-    for warning in _warnings(name, settings, recipes_of(flags)):
+    for warning in _warnings(name, settings, options, recipes_of(flags)):
         logger.warning(warning)
     train_and_report(name, dataset, settings, options)
     return 0
@@ -67,7 +67,7 @@ def open_data(options: TrainSettings) -> Dataset:
     return open_dataset(options.data, folder_settings(options.layout, options.pattern, options.data, options.source))
 
 
-def _warnings(name: str, settings: Any, recipes: Sequence[str]) -> list[str]:
+def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequence[str]) -> list[str]:
     """Say what a training without a recipe, or with another method's, is about to do."""
     known = [about_recipe(find_recipe(recipe)) for recipe in recipes]
     strange = [recipe for recipe in known if recipe.method in METHODS and METHODS[recipe.method][0] != METHODS[name][0]]
@@ -80,7 +80,8 @@ def _warnings(name: str, settings: Any, recipes: Sequence[str]) -> list[str]:
     encoder = settings.encoder
     steps = f"{settings.epochs * settings.iterations:,} steps" if settings.iterations else f"{settings.epochs} epochs"
     batch = settings.identities * settings.images
-    download = "" if encoder.weights != "imagenet" or encoder.backbone == DEFAULT_BACKBONE else ", weights to download"
+    asked = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
+    download = ", weights to download" if asked else ""
     sites = [recipe for recipe in map(about_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
     instead = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
     return [
