@@ -72,6 +72,15 @@ def test_hostile_headers_are_one_line(header: str, tmp_path: Path) -> None:
     assert len(str(error.value)) < 200
 
 
+def test_a_file_that_is_longer_than_it_says_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for start in (b"", seal(TENSORS, TEXTS)):
+        path.write_bytes(start)
+        os.truncate(path, 2**34)  # a hole, which takes no room on a disk and all memory in a process
+        with pytest.raises(DamagedError):
+            unseal(path, TEXTS, unsealed=True)
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from resight.errors import ConfigError
 
@@ -158,8 +159,7 @@ def _claimed(parent: Path, *, folder: bool) -> tuple[Path, int]:
         draft = parent / f".resight-{secrets.token_hex(8)}.part"
         draft.mkdir() if folder else draft.touch(exist_ok=False)
         handle = _opened(draft)
-        _lock(handle)
-        if is_open(handle, draft):
+        if _lock(handle) is not False and is_open(handle, draft):
             return draft, handle
         _close(handle)
 
@@ -211,11 +211,21 @@ def named(path: Path, error: OSError) -> OSError:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Read a whole file that may be anything: a pipe is not waited for, and a huge file not read.
+    """Read a whole file that may be anything, as `open_regular` opens it."""
+    with open_regular(path, most) as (file, size):
+        return file.read(size)
+
+
+@contextmanager
+def open_regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file that may be anything: a pipe is not waited for, and what has no end is no file.
 
     Args:
         path: The file.
         most: How many bytes it may have.
+
+    Yields:
+        The file, and how many it has.
 
     Raises:
         OSError: It is absent or cannot be read.
@@ -228,7 +238,7 @@ def read_regular(path: Path, most: int) -> bytes:
         found = f"it has {status.st_size:,} bytes, above the limit of {most:,}"
         raise ValueError(found if stat.S_ISREG(status.st_mode) else "it is no file")
     with os.fdopen(handle, "rb") as file:
-        return file.read(status.st_size)
+        yield file, status.st_size
 
 
 @contextmanager

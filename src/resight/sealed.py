@@ -21,7 +21,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from resight.errors import ResightError
-from resight.files import read_regular
+from resight.files import open_regular
 
 Kind = TypeVar("Kind")
 
@@ -70,7 +70,7 @@ def unseal(path: Path, names: Collection[str], *, unsealed: bool = False) -> tup
         OSError: It is absent or cannot be read.
     """
     try:
-        content = read_regular(path, MOST)
+        content = _read(path)
         header, data = _split(content)
         texts = header["__metadata__"]
         found = texts.pop(SEAL, None)
@@ -83,7 +83,7 @@ def unseal(path: Path, names: Collection[str], *, unsealed: bool = False) -> tup
         tensors = load_tensors(content)
     except DamagedError:
         raise
-    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError, RuntimeError) as error:
+    except (SafetensorError, LookupError, TypeError, AttributeError, ValueError, RecursionError, RuntimeError) as error:
         raise DamagedError(_reason(error)) from error
     wrong = next((name for name, value in tensors.items() if not finite(value)), None)
     if wrong is not None:
@@ -134,15 +134,31 @@ def _is_of(value: Any, kind: Any) -> bool:
     return type(value) is kind
 
 
+def _read(path: Path) -> bytes:
+    """Read a file whose header says how long it is; of another one no more than that."""
+    with open_regular(path, MOST) as (file, size):
+        start = file.read(8)
+        start += file.read(min(HEADER, int.from_bytes(start, "little")))
+        header = _header(start)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        if len(start) + max(ends, default=0) != size:
+            raise DamagedError("its length is another")
+        return start + file.read()
+
+
 def _split(content: bytes) -> tuple[dict[str, Any], memoryview]:
     """Cut a file into its header and its tensors' bytes."""
+    return _header(content), memoryview(content)[8 + int.from_bytes(content[:8], "little") :]
+
+
+def _header(content: bytes) -> dict[str, Any]:
     size = int.from_bytes(content[:8], "little")
     if not 2 <= size <= min(HEADER, len(content) - 8):
         raise DamagedError("it is no file of tensors, or cut short")
     header = json.loads(content[8 : 8 + size])
     if not isinstance(header, dict):
         raise DamagedError("it is no file of tensors")
-    return header, memoryview(content)[8 + size :]
+    return header
 
 
 def _digest(header: Mapping[str, Any], data: memoryview) -> str:
