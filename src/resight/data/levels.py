@@ -161,7 +161,9 @@ def _seen(images: Images, level: int, words: Sequence[str]) -> list[str]:
     beneath = said_by(_names(deeper, level + 1), above=NOTHING) if 2 * len(deeper) > len(here) else "date"
     chance = None if beneath == "date" else alike(name, leaf)  # what lies in one folder below is alike anyway
     found = verdict(alike(name) if chance is None else chance)
-    own = "person" if found == 1 else "camera" if found == -1 and folders <= _MOST_CAMERAS else NOTHING
+    many = found == -1 and folders <= _MOST_CAMERAS
+    # A folder alone is told from no other: one camera for all images is wrong about none of them.
+    own = "person" if found == 1 else "camera" if many or folders == 1 else NOTHING
     if beneath == "date":
         return [own]
     single = verdict(alike(leaf, among=deeper)) == 1
