@@ -193,8 +193,8 @@ class _Images:
         return ": paths start from there, with / between folders"
 
     def _called_alike(self, file: str) -> list[str]:
-        """Find the only image below the root that is called like a file, in capitals or not; none where there are more."""
-        paths = (Path(path).relative_to(self.root).as_posix() for path, _ in walk(self.root, []))
+        """Find the only image below the root that is called like a file, in capitals or not; none if there are more."""
+        paths = (Path(path).relative_to(self.root).as_posix() for path, _ in walk(self.root, list[str]()))
         alike = [path for path in paths if PurePosixPath(path).name.casefold() == file.casefold()]
         return alike if len(alike) == 1 else []
 
