@@ -184,9 +184,9 @@ def test_a_layout_is_words_from_the_root_down() -> None:
 
 def test_a_layout_of_levels_that_are_not_there_is_an_error(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "anna/a.jpg", "bert/b.jpg")
-    with pytest.raises(DataError, match=r"names 2 levels of sub-folders, and .* has 1, such as 'anna'"):
+    with pytest.raises(DataError, match=r"names 2 levels of folders, and .* has 1, such as 'anna'"):
         load_folder(tmp_path, FolderSettings(layout="person/camera"))
-    with pytest.raises(DataError, match=r"names 1 level of sub-folders, and .*anna has 0$"):
+    with pytest.raises(DataError, match=r"names 1 level of folders, and .*anna has 0$"):
         load_folder(tmp_path / "anna", FolderSettings(layout="camera"))
 
 

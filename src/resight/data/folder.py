@@ -244,7 +244,7 @@ def _check_depth(root: Path, layout: str, reading: Reading, found: _Found) -> No
     below = max(found.below, key=len, default=())
     if len(below) < len(reading.words):
         raise DataError(
-            f"folder: the layout '{printable(layout)}' names {counted(len(reading.words), 'level')} of sub-folders, and "
+            f"folder: the layout '{printable(layout)}' names {counted(len(reading.words), 'level')} of folders, and "
             f"{root} has {len(below)}" + (f", such as '{printable('/'.join(below))}'" if below else "")
         )
 
