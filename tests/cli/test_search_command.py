@@ -244,6 +244,11 @@ def test_names_that_are_no_utf8_are_found(tmp_path: Path, draw: Any) -> None:
     assert find_images([], str(tmp_path / "list")).paths == (odd,)
     with pytest.raises(DataError, match="no such file"):
         find_images(["/nowhere.png"])
+    names = [str(tmp_path / name) for name in ("a.png", " b.png", "c d.png")]
+    for name in names[1:]:
+        shutil.copy(names[0], name)
+    (tmp_path / "quoted").write_text(f'  {names[0]} \n{names[1]}\n"{names[2]}"\n')
+    assert find_images([], str(tmp_path / "quoted")).paths == tuple(names), "as they are meant"
     (tmp_path / "blank").write_text("\n \n")
     with pytest.raises(ConfigError, match="is empty"):
         find_images([], str(tmp_path / "blank"))

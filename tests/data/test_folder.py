@@ -173,6 +173,7 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
             "there is no image '/home/me/a.jpg' in .*: paths start from there, write 'a.jpg'",
         ),
         ("path,person\nC:\\x\\a.jpg,1\n", "paths start from there, write 'a.jpg'"),
+        ("path,person\nA.JPG,1\n", "there is no image 'A.JPG' in .*: paths start from there, write 'a.jpg'"),
         ("path,person\na,1\n", "write 'a.jpg', with its ending"),
         (b"PK\x03\x04..", "is a spreadsheet's own file and no CSV"),
         ("path,person\na.jpg,1\ngone.jpg,2\n", r"line 3: there is no image 'gone.jpg'"),
@@ -196,6 +197,22 @@ def test_a_mistake_in_a_table_names_its_line(tmp_path: Path, draw: Draw, text: s
         (tmp_path / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=said):
         load_folder(tmp_path, FolderSettings(table="t.csv"))
+
+
+def test_a_file_that_lies_deeper_than_its_table_says_is_named(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "c/a.jpg", "c/b.jpg", "d/b.jpg")
+    for cells, said in (("a.jpg,1", "paths start from there, write 'c/a.jpg'"), ("b.jpg,1", "with / between folders")):
+        (tmp_path / "labels.csv").write_text(f"path,person\n{cells}\n")
+        with pytest.raises(DataError, match=said):
+            load_folder(tmp_path)
+
+
+def test_names_that_differ_in_capitals_only_are_said(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    (tmp_path / "labels.csv").write_text("path,person\na.jpg,Anna\nb.jpg,anna\nc.jpg,bert\n")
+    notes = load_folder(tmp_path).notes
+    assert "people: 'Anna' and 'anna' differ in capitals only and are taken for 2 of them" in notes
+    assert not any("bert" in note and "capitals" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +389,9 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         load_folder(tmp_path / "absent")
     with pytest.raises(DataError, match=r"no image below .*: it is empty"):
+        load_folder(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    with pytest.raises(DataError, match=r"no image below .*: hidden files and folders do not count"):
         load_folder(tmp_path)
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(DataError, match=r"no image below .* \(1 file that is no image is skipped\)"):

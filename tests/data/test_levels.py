@@ -182,6 +182,19 @@ def test_a_layout_is_words_from_the_root_down() -> None:
     assert parse_layout("none") == ()
 
 
+def test_a_layout_of_levels_that_are_not_there_is_an_error(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "anna/a.jpg", "bert/b.jpg")
+    with pytest.raises(DataError, match=r"names 2 levels of folders, and .* has 1, such as 'anna'"):
+        load_folder(tmp_path, FolderSettings(layout="person/camera"))
+    with pytest.raises(DataError, match=r"names 1 level of folders, and .*anna has 0$"):
+        load_folder(tmp_path / "anna", FolderSettings(layout="camera"))
+
+
+def test_folders_below_those_that_are_read_are_said(tmp_path: Path, draw: Draw) -> None:
+    data = load_folder(draw(tmp_path, "floor 1/hall 1/a.jpg", "floor 1/hall 2/b.jpg", "floor 2/hall 3/c.jpg"))
+    assert "(this is --layout camera; folders below, such as hall 1, are taken for nothing)" in data.notes[0]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
@@ -193,6 +206,7 @@ def test_a_layout_is_words_from_the_root_down() -> None:
         (["0001", "0002"], ""),
         (["person_1", "person_2"], "person"),
         (["track_1", "track 22"], "tracklet"),
+        (["track_10_1", "track_10_2"], "tracklet"),
         (["0002_c1s1", "0002_c2s1"], "tracklet"),
         (["2024-05-01", "20240502"], "date"),
         (["Monday", "tue"], "date"),
@@ -206,6 +220,9 @@ def test_names_say_what_folders_are(names: list[str], said: str) -> None:
 def test_names_of_splits_are_known_however_they_are_written() -> None:
     assert [split_of(name) for name in ("Train-All", "PROBE", "mask_test_v2", "val", "door")] == [
         "train", "query", "gallery", "", None,
+    ]  # fmt: skip
+    assert [split_of(name) for name in ("Training Set", "test_images", "query_data", "val-part", "my set")] == [
+        "train", "gallery", "query", "", None,
     ]  # fmt: skip
 
 

@@ -188,10 +188,16 @@ def _lines(listed: str) -> list[str]:
     if b"\0" in content or len(content) > _LONGEST:
         raise ConfigError(f"--queries {listed} is no list of paths: expected text, one path a line")
     lines = [line.strip("\r") for line in content.decode("utf-8-sig", errors="surrogateescape").split("\n")]
-    found = [line for line in lines if line.strip()]
+    found = [_as_meant(line) for line in lines if line.strip()]
     if not found:
         raise ConfigError(f"--queries {listed} is empty: expected one path a line")
     return found
+
+
+def _as_meant(line: str) -> str:
+    """Give the path of a line, without spaces and quotes around it where only then it is there."""
+    ways = (line, line.strip(), line.strip().strip("\"'"))
+    return next((way for way in ways if os.path.exists(expanded(way))), line)  # noqa: PTH110
 
 
 def _below(place: Path, notes: list[str]) -> list[str]:

@@ -171,7 +171,8 @@ def _read(root: Path, settings: FolderSettings) -> _Found:
         return _Found(rows, [_below(root, row["path"]) for row in rows], notes, set().union(*rows))
     images = list(walk(root, notes))
     if not images:
-        raise DataError(f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else ": it is empty"))
+        empty = "hidden files and folders do not count" if os.listdir(root) else "it is empty"  # noqa: PTH208
+        raise DataError(f"folder: no image below {root}" + (f" ({'; '.join(notes)})" if notes else f": {empty}"))
     if there:
         notes.append(f"its {LABELS} is not read, because a pattern is given")
     else:
@@ -225,7 +226,9 @@ def _matched(found: _Found, pattern: re.Pattern[str], root: Path) -> _Found:
 def _reading(root: Path, settings: FolderSettings, found: _Found) -> Reading:
     """Say what sub-folders are: as told, or from what is there; a table says all unless a layout is given."""
     if settings.layout:
-        return Reading(parse_layout(settings.layout))
+        reading = Reading(parse_layout(settings.layout))
+        _check_depth(root, settings.layout, reading, found)
+        return reading
     if "path" in found.read:
         return Reading()
     reading = guess(found.images, taken=found.read, spanned=found.spanned)
@@ -234,6 +237,16 @@ def _reading(root: Path, settings: FolderSettings, found: _Found) -> Reading:
     if reading.note:
         found.notes.append(reading.note)
     return reading
+
+
+def _check_depth(root: Path, layout: str, reading: Reading, found: _Found) -> None:
+    """Raise `DataError` where a layout names levels that no image lies below."""
+    below = max(found.below, key=len, default=())
+    if len(below) < len(reading.words):
+        raise DataError(
+            f"folder: the layout '{printable(layout)}' names {counted(len(reading.words), 'level')} of folders, and "
+            f"{root} has {len(below)}" + (f", such as '{printable('/'.join(below))}'" if below else "")
+        )
 
 
 def _splits_without_labels(root: Path, reading: Reading, found: _Found) -> str:

@@ -65,6 +65,7 @@ def numbered(
         numbers[kind] = np.array([numbering.get(name, UNKNOWN) for name in known[column]], np.int64)
         if listed:
             names[kind] = listed
+            notes += _nearly_one(kind, listed)
     paths = np.array([row["path"] for row in rows], np.str_)
     frames = np.array([int(whole(frame) or UNKNOWN) for frame in known["frame"]], np.int64)
     return ImageTable(paths, **numbers, frames=frames), names
@@ -84,6 +85,18 @@ def _merged(column: str, values: list[str], notes: list[str]) -> list[str]:
     if mixed:
         notes.append(f"column {column}: {' and '.join(mixed[0])} are taken for one number")
     return numbers
+
+
+def _nearly_one(kind: str, names: Sequence[str]) -> list[str]:
+    """Say which names differ in capitals only."""
+    ways: dict[str, list[str]] = {}
+    for name in names:
+        ways.setdefault(name.casefold(), []).append(f"'{printable(name)}'")
+    mixed = [alike for alike in ways.values() if len(alike) > 1]
+    if not mixed:
+        return []
+    more = f", and {len(mixed) - 1:,} more such names" if mixed[1:] else ""
+    return [f"{kind}: {' and '.join(mixed[0])} differ in capitals only and are taken for {len(mixed[0])} of them{more}"]
 
 
 def _owned(known: Mapping[str, Sequence[str]]) -> list[str]:

@@ -198,8 +198,13 @@ def _said(images: Images, words: Sequence[str], why: str) -> str:
     other = "camera" if "camera" not in words else "person"
     return (
         f"sub-folders are taken for {', and those below for '.join(what)} {why}; if they are something else, say it: "
-        f"--layout {other}, for example, or none (this is --layout {'/'.join(words)})"
+        f"--layout {other}, for example, or none (this is --layout {'/'.join(words)}{_deeper(images, len(words))})"
     )
+
+
+def _deeper(images: Images, level: int) -> str:
+    names = _names(images, level)
+    return f"; folders below, such as {printable(names[0])}, are taken for nothing" if names else ""
 
 
 def _unclear(images: Images, level: int) -> str:

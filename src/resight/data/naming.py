@@ -50,7 +50,7 @@ _PERSON = re.compile(
     r"(p|pid|person|people|subject|subj|identity|ident|id|individual|worker|employee)[ _.#-]*(id)?[ _.#-]*[0-9]+"
 )
 _TRACKLET = re.compile(
-    r"(trk|track|tracks|tracklet|trackid|tid|seq|sequence|traj|trajectory|visit|clip)[ _.#-]*(id)?[ _.#-]*[0-9]+"
+    r"(trk|track|tracks|tracklet|trackid|tid|seq|sequence|traj|trajectory|visit|clip)[ _.#-]*(id)?([ _.#-]*[0-9]+)+"
     r"|[0-9]+[ _.-]*c(am)?[0-9]+([ _.-]*[a-z][0-9]+)*"
 )
 _DATE = re.compile(
@@ -62,6 +62,7 @@ _DATE = re.compile(
     r"|(day|week|month|morning|noon|afternoon|evening|night)[ _-]*[0-9]*"
 )
 _PART_OF_A_DATE = re.compile(r"[0-9]{2}")
+_OF_A_SPLIT = re.compile(r"_(set|split|part|data|images|imgs|crops)$")
 
 
 def folded(name: str) -> str:
@@ -71,7 +72,7 @@ def folded(name: str) -> str:
 
 def split_of(name: str) -> str | None:
     """Give the split that a name stands for, as in `SPLITS`; None where it is no name of a split."""
-    return SPLITS.get(folded(name))
+    return SPLITS.get(folded(name), SPLITS.get(_OF_A_SPLIT.sub("", folded(name))))
 
 
 def said_by(names: Collection[str], *, above: str = "") -> str:

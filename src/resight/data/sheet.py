@@ -17,6 +17,7 @@ from resight.data.columns import COLUMNS, LABELS, SYNONYMS, header_of
 from resight.data.labels import WHOLE, Row, is_unknown, whole
 from resight.data.layout import list_folder
 from resight.data.naming import split_of
+from resight.data.tree import walk
 from resight.errors import DataError, counted
 from resight.files import printable
 
@@ -187,7 +188,15 @@ class _Images:
         for suffix in (".jpg", ".png", ".jpeg", ".JPG"):
             if name and self._path(name + suffix) is not None:
                 return f": write '{printable(name + suffix)}', with its ending"
+        for below in self._called_alike(parts[-1] if parts else ""):
+            return f": paths start from there, write '{printable(below)}'"
         return ": paths start from there, with / between folders"
+
+    def _called_alike(self, file: str) -> list[str]:
+        """Find the only image below the root that is called like a file, in capitals or not; none if there are more."""
+        paths = (Path(path).relative_to(self.root).as_posix() for path, _ in walk(self.root, list[str]()))
+        alike = [path for path in paths if PurePosixPath(path).name.casefold() == file.casefold()]
+        return alike if len(alike) == 1 else []
 
     def _path(self, name: str) -> Path | None:
         for written in self._written(name):
