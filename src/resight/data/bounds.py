@@ -14,8 +14,8 @@ from pathlib import Path
 PIXEL_LIMIT = 64_000_000
 """The most pixels an image may have: 192 MB as RGB. A crop has thousands, a camera's frame millions."""
 
-SLOW_PIXEL_LIMITS = {"JPEG2000": 16_000_000}
-"""The same for formats that take ten times as long for a pixel."""
+LOWER_PIXEL_LIMITS = {"JPEG2000": 16_000_000, "WEBP": 32_000_000}
+"""The same for formats of which a pixel takes ten times as long, or several times the memory."""
 
 SIDE_LIMIT = 30_000
 """The most pixels along a side: each row and column costs memory of its own when an image is resized."""
@@ -26,16 +26,18 @@ BYTES_LIMIT = 256 * 2**20
 HEADER_LIMIT = 16 * 2**20
 """The most bytes before the pixels: the camera's data, colour profiles, tables of contents."""
 
-SCAN_LIMIT = 100
-"""The most passes over a progressive JPEG, each of which costs as much as an image: programs write about ten."""
-
 SCANNED_LIMIT = 20 * PIXEL_LIMIT
-"""The most pixels that all passes together may go over."""
+"""The most pixels that the passes over a progressive JPEG may go over, all together: programs write about ten passes.
+"""
+
+SMALLEST_SCAN = 10
+"""Bytes of the shortest pass."""
 
 HEADER_SECONDS, PIXEL_SECONDS = 1.0, 5.0
 """The most seconds of a processor that may pass while what comes before the pixels, and while these, are read."""
 
 _PIECE = 2**16
+_WORTH_A_LOOK = 2**12  # bytes: at smaller reads the clock is looked at now and then
 _SCAN = b"\xff\xda"
 # In compressed data 0xFF stands before 0, a restart marker or another 0xFF that fills; else it begins a marker.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
@@ -57,6 +59,7 @@ class BoundedFile(io.BufferedReader):
         self._deadline = time.thread_time() + HEADER_SECONDS
         self._left = HEADER_LIMIT
         self._reads = 0
+        self._read = super().read
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as any file does.
@@ -65,10 +68,11 @@ class BoundedFile(io.BufferedReader):
             TooMuchError: Too much was read, or for too long.
         """
         self._reads += 1
-        if self._reads % 64 == 0 and time.thread_time() > self._deadline:
+        wanted = -1 if size is None else size
+        if (not 0 <= wanted < _WORTH_A_LOOK or self._reads % 64 == 0) and time.thread_time() > self._deadline:
             raise TooMuchError("it takes too many seconds to read: save it again")
-        data = super().read(size)
-        if size is not None and size >= 0:  # who reads a whole file at once does it once
+        data = self._read(size)
+        if wanted >= 0:  # who reads a whole file at once does it once
             self._left -= len(data)
             if self._left < 0:
                 raise TooMuchError(
@@ -106,7 +110,7 @@ def check_pixels(width: int, height: int, form: str | None = None) -> None:
     Raises:
         TooMuchError: It has.
     """
-    limit = SLOW_PIXEL_LIMITS.get(form or "", PIXEL_LIMIT)
+    limit = LOWER_PIXEL_LIMITS.get(form or "", PIXEL_LIMIT)
     found = f"{width} x {height} pixels"
     if width * height > limit:
         of = f" of {form}" if limit != PIXEL_LIMIT else ""
@@ -115,17 +119,20 @@ def check_pixels(width: int, height: int, form: str | None = None) -> None:
         raise TooMuchError(f"{found}, above the limit of {SIDE_LIMIT:,} along a side: cut out the people or shrink it")
 
 
-def check_scans(file: io.BufferedReader, pixels: int) -> None:
+def check_scans(file: io.BufferedReader, size: int, pixels: int) -> None:
     """Make sure that a JPEG does not go over its pixels too often; the file is left where it was.
 
     Args:
         file: An open JPEG.
+        size: How many bytes it has.
         pixels: How many it has.
 
     Raises:
         TooMuchError: It does.
     """
-    limit = min(SCAN_LIMIT, max(1, SCANNED_LIMIT // max(1, pixels)))
+    limit = SCANNED_LIMIT // max(1, pixels)
+    if size // SMALLEST_SCAN <= limit:
+        return
     place = file.tell()
     try:
         file.seek(0)

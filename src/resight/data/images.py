@@ -146,7 +146,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
             pixels = image.width * image.height
             check_pixels(*image.size, image.format)
             if image.format in ("JPEG", "MPO"):
-                check_scans(file, pixels)
+                check_scans(file, status.st_size, pixels)
             file.open_pixels(status.st_size)
             if least is not None:
                 image.draft(None, (2 * least[0], 2 * least[1]))
