@@ -60,6 +60,16 @@ def test_crop_and_flip_equal_padding_and_slicing(down: int, right: int, flip: bo
     )
 
 
+@pytest.mark.parametrize("size", [(9, 4), (4, 9)])
+def test_a_blur_wider_than_the_image_ends_at_its_edges(size: tuple[int, int]) -> None:
+    pixels = pictures(1)[:, : size[0], : size[1]]
+    blurred = augment(pixels, nothing()._replace(sigma=torch.tensor([2.0])), colour=COLOUR)
+    plain = to_float(pixels)[0].double().numpy()
+    np.testing.assert_allclose(
+        blurred[0].numpy(), gaussian_filter(plain, (0, 2.0, 2.0), mode="mirror", radius=3), atol=2e-6
+    )
+
+
 @pytest.mark.parametrize("sigma", [0.1, 0.8, 2.0])
 def test_blur_equals_scipys(sigma: float) -> None:
     pixels = pictures(2)
@@ -154,6 +164,35 @@ def test_a_box_is_lower_and_narrower_than_the_image() -> None:
         assert (box > 0).all()
 
 
+def test_a_tint_changes_each_colour_by_at_most_its_share_and_brightness_all_alike() -> None:
+    gain = drawn(AugmentSettings(tint=0.2), 3000).gain
+    assert 0.8 <= gain.min() < 0.81
+    assert 1.19 < gain.max() <= 1.2
+    assert gain.mean() == pytest.approx(1, abs=0.01)
+    assert (gain[:, 0] - gain[:, 1]).abs().max() > 0.3, "one colour can get more while another gets less"
+    both = drawn(AugmentSettings(tint=0.2, brightness=0.5), 3000).gain
+    assert 0.8 * 0.5 <= both.min() < 0.8 * 0.5 + 0.05
+    assert 1.2 * 1.5 - 0.1 < both.max() <= 1.2 * 1.5
+
+
+def test_the_smallest_box_is_one_pixel() -> None:
+    box = drawn(AugmentSettings(erase=1.0, erase_area=(1e-3, 1.1e-3), erase_aspect=1.0), 20).box
+    assert (box[:, 2:] == 1).all(), "a thousandth of 960 pixels"
+
+
+def test_ranges_are_those_of_the_released_code_where_nothing_is_said() -> None:
+    how = AugmentSettings()
+    assert (how.flip, how.pad, how.blur, how.blur_sigma) == (0.5, 10, 0.5, (0.1, 2.0))
+    assert (how.erase, how.erase_area, how.erase_aspect) == (0.6, (0.02, 0.4), 0.3)
+    assert (how.brightness, how.contrast, how.tint) == (0, 0, 0)
+    np.testing.assert_allclose(how.erase_colour, mean_of_means(), atol=1e-3)
+
+
+def mean_of_means() -> list[float]:
+    """The ImageNet mean, written into an image that was normalised by the ImageNet mean and spread."""
+    return [m + m * s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)]
+
+
 def test_each_image_is_drawn_for_itself() -> None:
     found = drawn(EVERYTHING, 64)
     for name in ("shift", "gain", "contrast", "sigma", "box"):
@@ -167,6 +206,19 @@ def test_brightness_tint_and_contrast_by_hand() -> None:
     scaled = pixels[0].double().numpy() / 255 * gain[0].double().numpy()
     expected = (scaled - scaled.mean()) * 0.5 + scaled.mean()
     np.testing.assert_allclose(found[0].permute(1, 2, 0).numpy(), expected, atol=1e-6)
+
+
+def test_colours_change_where_only_one_thing_of_one_image_was_drawn() -> None:
+    pixels = pictures(3)
+    plain = to_float(pixels).double()
+    gain = nothing(3)._replace(gain=torch.tensor([[1.0, 1, 1], [1, 0.5, 1], [1, 1, 1]]))
+    expected = plain.clone()
+    expected[1, 1] *= 0.5
+    torch.testing.assert_close(augment(pixels, gain, colour=COLOUR).double(), expected, rtol=0, atol=1e-6)
+    contrast = nothing(3)._replace(contrast=torch.tensor([1.0, 1.0, 0.5]))
+    expected = plain.clone()
+    expected[2] = (plain[2] + plain[2].mean()) / 2
+    torch.testing.assert_close(augment(pixels, contrast, colour=COLOUR).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_a_part_of_a_batch_is_augmented_as_in_the_whole() -> None:
@@ -220,9 +272,16 @@ def test_the_generator_alone_decides() -> None:
         ("erase_area", (0.1, 1.0)),
         ("erase_aspect", 0.0),
         ("erase_colour", (0.5, 124.0, 0.5)),
+        ("erase_colour", (0.5, 1.01, 0.5)),
+        ("erase_colour", (-0.01, 0.5, 0.5)),
         ("tint", 2.0),
     ],
 )
 def test_settings_out_of_range_name_themselves(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"augment.{name}"):
         AugmentSettings(**{name: value})
+
+
+def test_the_ends_of_ranges_can_be_asked_for() -> None:
+    AugmentSettings(flip=1, blur=1, erase=1, brightness=1, contrast=1, tint=1, erase_colour=(0, 1, 0), erase_aspect=1)
+    AugmentSettings(flip=0, pad=0, blur=0, erase=0, blur_sigma=(2.0, 2.0), erase_area=(0.1, 0.1))
