@@ -58,7 +58,7 @@ def sorted_by(tiny_market: Path, tmp_path: Path) -> Callable[[Place], Path]:
         (lambda person, camera, i: f"{'ABC'[int(camera) - 1]}/monday", "camera"),
         (lambda person, camera, i: f"{('train', 'query', 'gallery')[i % 3]}/{person}", "split/person"),
         (lambda person, camera, i: f"{('train', 'Test')[i % 2]}/cam{camera}", "split/camera"),
-        (lambda person, camera, i: "everything", ""),
+        (lambda person, camera, i: "everything", "camera"),
         (lambda person, camera, i: f"2024-05-01/0{camera}", ""),
         (lambda person, camera, i: f"batch {(int(person) + i) % 2}/x", ""),
     ],
