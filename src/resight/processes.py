@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOST = (
-    "another process of this command has ended, killed or out of memory perhaps, and this one cannot go on alone: start "
-    "the same command again"
+    "another process of this command has ended, killed or out of memory perhaps, and this one cannot go on alone: "
+    "start the same command again"
 )
 
 _SIGNS = ("gloo", "nccl", "closed by peer", "reset by peer", "broken pipe", "tcpstore", "process group")
