@@ -30,7 +30,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-HEAVY = "torch torch._dynamo torchvision timm numba faiss sklearn.cluster hypothesis.strategies jsonargparse rich"
+HEAVY = "torch torch._dynamo torchvision timm numba faiss sklearn.cluster hypothesis.strategies rich"
 QUICK = "-x -q --assert=plain --hypothesis-profile=once -p _hypothesis_pytestplugin "
 QUICK += "-p no:cacheprovider -p no:unraisableexception -p no:threadexception"
 OTHER = "Lt LtE, Gt GtE, Eq NotEq, Is IsNot, In NotIn, Add Sub, Mult Div, BitAnd BitOr, And Or, max min, amax amin, "
