@@ -183,7 +183,7 @@ def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Cr
     """The online encoder sees the second strong view too, before it learns: its first batch norm has a mean of both."""
     method = tiny.ice(images, extra_forward=extra, batchnorm_chunks=1)
     batch = next(iter(method.begin_epoch(0)))
-    convolution, norm = (copy.deepcopy(layer) for layer in next(method.online.backbone.children())[:2])
+    convolution, norm = copy.deepcopy(method.online.backbone.network[:2])
     drawn = torch.Generator()
     drawn.set_state(method.generator.get_state())
     views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
@@ -193,7 +193,7 @@ def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Cr
         maps = convolution((seen - method.online.mean) / method.online.std)
         expected = 0.9 * expected + 0.1 * maps.detach().double().mean((0, 2, 3))
     method.step(batch)
-    found = next(method.online.backbone.children())[1].running_mean
+    found = method.online.backbone.network[1].running_mean
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
