@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from resight.data.crops import Crops, images_of, load_crops
+from resight.data.crops import Crops, Picture, images_of, load_crops
 from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
 from resight.devices import Devices
@@ -37,7 +36,7 @@ TRACKLETS = 512
 
 def extract(
     encoder: Encoder,
-    images: Crops | ImageTable | Sequence[Any] | Any,
+    images: Crops | ImageTable | Picture | Iterable[Picture],
     *,
     devices: Devices | None = None,
     flip: bool = False,

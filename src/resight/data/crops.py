@@ -13,10 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from resight.arrays import text_column
-from resight.data.images import MEMORY_LIMIT, ImageStore, load_images, pixels_of
+from resight.data.images import MEMORY_LIMIT, ImageStore, Pixels, load_images, pixels_of
 from resight.data.reading import ImageFiles
 from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask
+
+Picture = str | os.PathLike[str] | Pixels | Image.Image
+"""One image as users have it: a file, or an ``(H, W, 3)`` uint8 RGB array or a Pillow image in memory."""
 
 IMAGES = "a path or a list of paths, an ImageTable, Crops, (H, W, 3) uint8 arrays or Pillow images"
 """What to give where images are needed, for errors."""
