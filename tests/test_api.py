@@ -215,7 +215,7 @@ COMPARISONS: list[Wrong] = [
 
 SETS: list[Wrong] = [
     (lambda _: resight.load_dataset(1, "folder"), r"name must be the name of a data set \(market1501, .*; found 1"),
-    (lambda _: resight.load_dataset("folder", None), "root must be the data set's folder; found None"),
+    (lambda _: resight.load_dataset("folder", 1), "root must be the data set's folder; found 1"),
     (lambda _: resight.load_dataset("folder", ""), "'' names no folder"),
     (lambda g: resight.describe(g.table), r"dataset must be a Dataset, as resight.load_dataset\("),
     (lambda g: resight.verify(str(g.folder)), "dataset must be a Dataset"),

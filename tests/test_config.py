@@ -198,7 +198,7 @@ def test_a_value_of_the_wrong_kind_says_in_plain_words_what_it_must_be(flag: str
     key, _, value = flag[2:].partition("=")
     group, _, name = key.rpartition(".")
     path = recipe(tmp_path, f"{group}:\n  {name}: {value}\n" if group else f"{name}: {value}\n")
-    assert refused("--config", path) == f"{key} {words}"
+    assert refused("--config", path) == f"{path}: {key} {words}"
     assert refused("--cluster.eps=") == "--cluster.eps must be a number, found ''"
 
 
@@ -241,6 +241,22 @@ def test_a_recipe_that_is_none(tmp_path: Path) -> None:
     assert "no recipe" in refused("--config", str(tmp_path / "absent.yaml"))
     assert "needs a recipe" in refused("--config")
     assert read("--config", recipe(tmp_path, "", "empty.yaml")) == read()
+
+
+def test_a_recipe_says_a_setting_once(tmp_path: Path) -> None:
+    message = refused("--config", recipe(tmp_path, "cluster: {eps: 0.4}\ncluster.eps: 0.5\n"))
+    assert "recipe.yaml: cluster.eps stands there twice, in a group and with a dot" in message
+
+
+def test_a_recipe_of_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = recipe(tmp_path, "# nothing yet\n")
+    assert read("--config", path) == read()
+    assert f"{path} sets nothing" in caplog.text
+
+
+def test_a_value_out_of_range_names_its_group(tmp_path: Path) -> None:
+    assert refused("--config", recipe(tmp_path, "encoder: {height: 3}\n")).startswith("encoder.height must be 32 or")
+    assert refused("--cluster.k1", "-3").startswith("cluster.k1 must be")
 
 
 def test_a_recipe_that_comes_along_is_found_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

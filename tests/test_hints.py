@@ -36,6 +36,9 @@ def refused(classes: list[type], *words: str) -> str:
         ("temp", "--cross_temperature"), ("num_epochs", "--epochs"), ("max-epoch", "--epochs"), ("epoch", "--epochs"),
         ("optim.lr", "--learning_rate"), ("epohcs", "--epochs"), ("backbon", "--encoder.backbone"),
         ("num_instances", "--images"), ("min_points", "--cluster.min_samples"), ("cfg", "--config"),
+        ("encoder.name", "--encoder.backbone"), ("MODEL.BACKBONE.NAME", "--encoder.backbone"),
+        ("device.name", "--device.accelerator"), ("MODEL.DEVICE_ID", "--device.accelerator"), ("name", "--run"),
+        ("SOLVER.BASE_LR", "--learning_rate"), ("d", "--data"), ("device.gpu", "--device.accelerator"),
         ("LR", "--learning_rate"), ("img_size", "--encoder.height' and"), ("fp16", "--device.training"),
     ],
 )  # fmt: skip
@@ -51,6 +54,7 @@ def test_a_hint_names_only_what_the_command_has() -> None:
     assert "'--page'" in refused([EvaluateSettings], "--output", "x")
     assert refused(TRAIN, "--zzzzqqq", "1") == "--zzzzqqq is not a setting"
     assert hint("anything", []) == ""
+    assert "did you mean" not in refused(TRAIN, "--optimizer.name", "x"), "the name of something else is no run"
     assert hint("epochs.a", ["encoder.backbone", "epochs"]) == "'epochs'", "a single value holds no others"
     assert hint("print_config", ["epochs"]) == "", "a recipe names no recipe"
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from resight.files import expanded, printable
+from resight.files import expanded, printable, shortened
 
 ADDED = {"layout": "", "pattern": ""}
 """Settings that runs of earlier versions do not name, and what they were."""
@@ -29,7 +29,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[st
     for name, value in new.items():
         if name not in free and old[name] != value and not _same_place(name, old[name], value):
             may_move = _may_move(name, str(old[name]), str(value))
-            changed[may_move].append(f"{name} was {_shown(old[name])}, now {_shown(value)}")
+            changed[may_move].append(f"{name} was {_told(old[name])}, now {_told(value)}")
     return changed[False], changed[True]
 
 
@@ -49,6 +49,5 @@ def _may_move(name: str, old: str, new: str) -> bool:
     return name in ("data", "source") and bool(old and new) and kinds[0] == kinds[1]
 
 
-def _shown(value: Any) -> str:
-    text = printable(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _told(value: Any) -> str:
+    return shortened(printable(value), 150)

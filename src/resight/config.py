@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from resight.recipe import about_recipe, find_recipe
 from resight.usage import meanings, usage
 from resight.values import kinds, value_of
 from resight.yaml_files import as_text, read_yaml
+
+logger = logging.getLogger(__name__)
 
 PRINT_CONFIG = "--print_config"
 """The flag that asks for every setting with its meaning."""
@@ -84,8 +87,10 @@ def read_settings(
     if words.asked & set(HELP):
         sys.stdout.write(usage(program, classes, first=first, whole="--help_all" in words.asked))
         raise SystemExit
-    contents = [_read_recipe(recipe, known, program) for recipe in words.recipes]
-    given = {key: value_of(text, known[key], key) for content in contents for key, text in dotted(content)}
+    recipes = [_read_recipe(recipe, known, program) for recipe in words.recipes]
+    given = {
+        key: value_of(text, known[key], f"{where}: {key}") for where, texts in recipes for key, text in texts.items()
+    }
     given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
     if variants is not None:
         chosen = given.get("variant", "code")
@@ -204,10 +209,15 @@ def _place(text: str) -> str:
     return f"{kind}{equals}{os.path.normpath(os.path.abspath(expanded(path)))}"  # noqa: PTH100
 
 
-def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str, Any]:
+def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Path, dict[str, Any]]:
+    """Give where a recipe is, and what it sets by dotted names."""
     path = find_recipe(name)
-    content = read_yaml(path, scalar=as_text)
-    strange = [key for key, _ in dotted(content) if key not in known]
+    texts: dict[str, Any] = {}
+    for key, text in dotted(read_yaml(path, scalar=as_text)):
+        if key in texts:
+            raise ConfigError(f"{path}: {shortened(key, 60)} stands there twice, in a group and with a dot: keep one")
+        texts[key] = text
+    strange = [key for key in texts if key not in known]
     recipe = about_recipe(path)
     if strange and recipe.method and not f"{recipe.command} ".startswith(f"{program} "):
         raise ConfigError(
@@ -215,7 +225,9 @@ def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> dict[str,
             f"setting of {program}"
         )
     _refuse(strange, known, f"{path}: ", "")
-    return content
+    if not texts:
+        logger.warning("%s sets nothing", path)
+    return path, texts
 
 
 def _refuse(strange: Sequence[str], known: Mapping[str, Any], where: str, dashes: str) -> None:
@@ -248,7 +260,12 @@ def _built(settings: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
             changes[name] = _built(value, given, f"{prefix}{name}.")
         elif prefix + name in given:
             changes[name] = given[prefix + name]
-    return dataclasses.replace(settings, **changes)
+    try:
+        return dataclasses.replace(settings, **changes)
+    except ConfigError as error:
+        if str(error).partition(" ")[0] in kinds(settings.__class__):
+            raise ConfigError(f"{prefix}{error}") from error
+        raise
 
 
 def _lines(instance: Any, depth: int) -> list[str]:

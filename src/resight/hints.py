@@ -9,7 +9,7 @@ from resight.errors import nearest
 from resight.files import shortened
 
 _USUAL = {
-    "data": "dataset datasets root path data_dir data_path data_root dataset_dir folder dir input images_dir gallery "
+    "data": "dataset datasets root path data_dir data_path data_root dataset_dir folder dir d input images_dir gallery "
     "target target_dataset dataset_target train_dir crops",
     "source": "source_dataset dataset_source src",
     "run": "output out output_dir out_dir save_dir save_path save log_dir logs_dir logdir work_dir exp experiment name "
@@ -35,8 +35,8 @@ _USUAL = {
     "cluster.min_samples": "min_points min_pts minpts min_sample",
     "cluster.clusters": "num_clusters n_clusters clusters num_cluster",
     "cross_temperature": "temp temperature tau t",
-    "encoder.backbone": "arch architecture backbone network net model_name a",
-    "backbone.backbone": "arch architecture backbone network net model_name a model",
+    "encoder.backbone": "arch architecture backbone network net model_name a backbone.name encoder.name model.name",
+    "backbone.backbone": "arch architecture backbone network net model_name a model backbone.name model.name",
     "encoder.weights": "pretrained pretrain pretrained_path imagenet pretrain_path",
     "backbone.weights": "pretrained pretrain pretrained_path pretrain_path imagenet",
     "encoder.height encoder.width": "img_size image_size size input_size imgsz resolution",
@@ -47,7 +47,8 @@ _USUAL = {
     "backbone.width": "w img_width",
     "encoder.head_width": "features num_features feature_dim embed_dim dim",
     "augment.erase": "random_erasing re erasing erase_prob",
-    "device.accelerator": "device gpu gpus gpu_ids cuda cpu use_cpu use_gpu no_cuda gpu_id gpu_devices",
+    "device.accelerator": "device.name device.type device gpu gpus gpu_ids device_id device_ids cuda cpu "
+    "use_cpu use_gpu no_cuda gpu_id gpu_devices",
     "device.processes": "nproc world_size num_gpus nproc_per_node ngpus",
     "device.training": "fp16 amp half bf16 precision dtype mixed_precision",
     "device.threads": "workers num_workers j jobs n_jobs num_threads loaders",
@@ -58,7 +59,10 @@ _USUAL = {
     "seed": "random_seed manual_seed",
     "config": "cfg config_file recipe yaml config_path conf yml",
 }
-"""For settings, or several that say it together, the words by which other programs call them, without a group."""
+"""For settings, or several that say it together, the words by which other programs call them.
+
+A word with a group is for names that end so, one without for any group that is not one of ours.
+"""
 
 
 _VALUES = {
@@ -69,6 +73,7 @@ _VALUES = {
     "thesis": "paper text",
     "code": "released original",
     "none": "null false no",
+    "stability": "best auto",
 }
 """For choices, the words by which other programs call them."""
 
@@ -90,7 +95,7 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     names, word = [*known, *(["config"] if dashes else [])], name.lower().replace("-", "_")
     group, _, last = word.rpartition(".")
     alike = [each for each in names if each.rpartition(".")[2] == last]
-    usual = [each for each, words in _USUAL.items() if last in words.split() and set(each.split()) <= set(names)]
+    usual = _usual(group, last, names)
     lasts = {each.rpartition(".")[2]: each for each in reversed(names)}
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     near = [each for each in near if difflib.get_close_matches(last, [each.rpartition(".")[2]], cutoff=0.5)]
@@ -100,6 +105,18 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     )
     text = " or ".join(" and ".join(f"'{dashes}{each}'" for each in one.split()) for one in meant)
     return text + _SAID.get(last, "") if text else ""
+
+
+def _usual(group: str, last: str, names: Sequence[str]) -> list[str]:
+    """Find what other programs call by the last part of a name, in its group where that is one of ours."""
+    known = {each: words.split() for each, words in _USUAL.items() if set(each.split()) <= set(names)}
+    pair = f"{group.rpartition('.')[2]}.{last}"
+    if paired := [each for each, words in known.items() if pair in words]:
+        return paired
+    inside = f"{group}." if any(each.startswith(f"{group}.") for each in names) else ""
+    if group and last == "name":  # of whatever the group is, and not of a run
+        return []
+    return [each for each, words in known.items() if last in words and each.startswith(inside)]
 
 
 def choice(text: str, known: Sequence[str]) -> str:

@@ -482,6 +482,7 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["adapt", "--from", "--data=/nowhere"], "--from needs a model: a run folder"),
         (["adapt", "--data=/nowhere", "--from"], "--from needs a model: a run folder"),
         (["adapt", "--data=/nowhere", "--from=a", "--start=b"], "--from and --start say the same"),
+        (["adapt", "--data=/nowhere", "--from=a", "--from", "b"], "--from is given twice, as 'b' and as 'a'"),
         (["adapt", "--from=x", "--data=x", "--encoder.height", "128"], "leave out --encoder.height"),
         (["adapt", "--from=x", "--data=x", "--encoder.head-width=128"], "leave out --encoder.head-width"),
         (["train", "abmt", "--data=/nowhere", "--source=/nowhere"], "/nowhere"),

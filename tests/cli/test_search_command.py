@@ -183,6 +183,7 @@ def test_a_whole_frame_is_said_to_be_one(
         (["--queries=/nowhere"], "--queries /nowhere is not there: expected a list"),
         (["--queries=EMPTY"], "is no file"),
         (["--queries=IMAGE"], "is no list of paths"),
+        (["--queries=TABLE"], "looks like a table ('path,person'): expected paths alone, one a line"),
         (["IMAGE", "--encoder=/nowhere"], "no encoder at '/nowhere'"),
         (["IMAGE", "--strip=EMPTY/found.jpg"], "would hold PNG"),
     ],
@@ -199,7 +200,8 @@ def test_a_mistake_gets_one_line_before_torch_is_used(
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    places = {name.upper(): str(tmp_path / name) for name in ("empty", "fifo", "loop")}
+    (tmp_path / "table").write_text("path,person\na.jpg,1\n")
+    places = {name.upper(): str(tmp_path / name) for name in ("empty", "fifo", "loop", "table")}
     places["IMAGE"] = str(crops / "gate 0" / "0.png")
     for name, place in places.items():
         words = [word.replace(name, place) for word in words]

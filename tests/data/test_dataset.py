@@ -365,6 +365,14 @@ def test_an_unknown_name_is_an_error_with_the_nearest() -> None:
         parse_spec("msmt=/data")
 
 
+def test_a_set_is_loaded_by_its_specification_too(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "a.jpg")
+    for given in (("folder", tmp_path), (f"folder={tmp_path}",), (str(tmp_path),)):
+        assert load_dataset(*given).train.paths.tolist() == [str(tmp_path / "a.jpg")]
+    with pytest.raises(ConfigError, match=r"the name of the data set comes first: load_dataset\('folder', "):
+        load_dataset(str(tmp_path), "folder")
+
+
 def test_a_specification_names_a_set_and_a_path(tmp_path: Path) -> None:
     assert parse_spec("market1501=/data/m") == ("market1501", Path("/data/m"))
     assert parse_spec("folder=/data/a=b") == ("folder", Path("/data/a=b"))

@@ -90,6 +90,14 @@ def test_splits_are_read_and_never_trained_on_together(sorted_by: Callable[[Plac
     assert "splits: 24 images of 'val' are left out" in data.notes
 
 
+def test_a_folder_beside_cameras_that_has_no_cameras_name_is_said(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path, "cam1/a.jpg", "cam2/b.jpg", "rejected/c.jpg")
+    (note,) = (note for note in load_folder(tmp_path).notes if "sub-folders" in note)
+    assert "(rejected too, though the name does not say it)" in note
+    draw(tmp_path / "sound", "cam1/a.jpg", "cam2/b.jpg")
+    assert not any("too, though" in note for note in load_folder(tmp_path / "sound").notes)
+
+
 def test_train_all_holds_train(tmp_path: Path, draw: Draw) -> None:
     names = (
         "train_all/1/a.jpg",

@@ -115,6 +115,10 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
         lambda state: under("base.", {**state, "bn1.weight": CLASSES}),
         r"absent or of another shape: 'base.bn1.weight' is \(751, 8\) in the file, \(\d+,\) in the network",
     ),
+    "quantised": (
+        lambda state: {name: (value * 100).to(torch.int8) for name, value in state.items()},
+        "is of int8, and the network computes with float32: give weights that are not quantised",
+    ),
     "not finite": (
         lambda state: {**state, "bn1.weight": state["bn1.weight"] * float("nan")},
         "'bn1.weight' holds nan or inf",

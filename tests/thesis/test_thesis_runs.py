@@ -520,18 +520,24 @@ def test_a_first_run_that_goes_wrong_is_the_reason(
     )
 
 
-def test_two_real_runs_one_after_the_other(two_domains: list[str], tmp_path: Path) -> None:
+def test_two_real_runs_one_after_the_other(
+    two_domains: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = load_exhibit("table-4.5")
+    monkeypatch.setattr(
+        "resight.thesis.command.load_exhibit", lambda _: dataclasses.replace(table, rows=table.rows[:1])
+    )
     words = ["--scale=smoke", f"--out={tmp_path}", "--device.accelerator=cpu", "--device.threads=1"]
     assert main(["thesis", "run", "table-4.5", *two_domains, *words]) == 0
     lines = of_ours(tmp_path / "table-4.5-smoke-seed1.json", "Duke → Market")
-    assert [line["state"] for line in lines] == ["done"] * 4
-    assert all(0 < line["ours"]["mAP"] <= 1 for line in lines)
+    assert [line["state"] for line in lines] == ["done"]
+    assert 0 < lines[0]["ours"]["mAP"] <= 1
     assert lines[0]["data"]["spec"].startswith("market1501=")
     assert " from dukemtmc=" in lines[0]["data"]["spec"]
     differs = {each["setting"] for each in lines[0]["differs"]}
     assert {"encoder.backbone", "epochs"} <= differs
     assert not {"start", "source", "encoder.head"} & differs
-    assert len(list((tmp_path / "runs").iterdir())) == 2 + 2 * 4
+    assert len(list((tmp_path / "runs").iterdir())) == 2 + 2
 
 
 def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from resight.cli.train import open_data, train_and_report
 from resight.errors import ConfigError
+from resight.files import shortened
 from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.partitions import PartNeck
 from resight.reports.tables import changes_table_text
@@ -38,6 +39,11 @@ def run(arguments: Sequence[str]) -> int:
     _refuse_kept(arguments)
     if any(map(_is_from, arguments)) and any(word.partition("=")[0] == "--start" for word in arguments):
         raise ConfigError("--from and --start say the same: leave one out")
+    models = [text for word, text in zip(arguments, following, strict=False) if word == "--from"]
+    models += [word.partition("=")[2] for word in arguments if word.startswith("--from=")]
+    if len(set(models)) > 1:
+        first, last = (shortened(model, 60) for model in (models[0], models[-1]))
+        raise ConfigError(f"--from is given twice, as '{first}' and as '{last}': it takes one model")
     words = [word.replace("--from", "--start", 1) if _is_from(word) else word for word in arguments]
     settings, options = read_recipe(METHOD, RECIPE, *words)
     if not options.start:

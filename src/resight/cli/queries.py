@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,9 +189,14 @@ def _lines(listed: str) -> list[str]:
     if b"\0" in content or len(content) > _LONGEST:
         raise ConfigError(f"--queries {listed} is no list of paths: expected text, one path a line")
     lines = [line.strip("\r") for line in content.decode("utf-8-sig", errors="surrogateescape").split("\n")]
-    found = [_as_meant(line) for line in lines if line.strip()]
-    if not found:
+    lines = [line for line in lines if line.strip()]
+    if not lines:
         raise ConfigError(f"--queries {listed} is empty: expected one path a line")
+    found = [_as_meant(line) for line in lines]
+    if re.search(r"[,;\t]", lines[0]) and not any(os.path.exists(expanded(path)) for path in found[:_LOOKED_AT]):  # noqa: PTH110
+        raise ConfigError(
+            f"--queries {listed} looks like a table ('{printable(lines[0])[:60]}'): expected paths alone, one a line"
+        )
     return found
 
 

@@ -50,11 +50,11 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
 """What reads each set, by the set's name."""
 
 
-def load_dataset(name: str, root: str | Path, told: FolderSettings | None = None) -> Dataset:
+def load_dataset(name: str, root: str | Path | None = None, told: FolderSettings | None = None) -> Dataset:
     """Read a data set.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `DATASETS`; or, without a root, what `open_dataset` takes.
         root: The set's folder, or the one above it.
         told: How a folder of crops is read; no other set looks at it.
 
@@ -66,7 +66,11 @@ def load_dataset(name: str, root: str | Path, told: FolderSettings | None = None
         DataError: The folder is not what the set's publisher hands out, or cannot be read.
     """
     check_given("name", name, str, f"the name of a data set ({', '.join(DATASETS)}), before its folder")
+    if root is None:
+        return open_dataset(name, told)
     check_given("root", root, (str, os.PathLike), "the data set's folder")
+    if name not in DATASETS and str(root) in DATASETS:
+        raise ConfigError(f"the name of the data set comes first: load_dataset('{root}', '{printable(name)[:80]}')")
     if not str(root).strip():
         raise ConfigError(f"'{root}' names no folder: give the data set's")
     load, folder = DATASETS[_known(name)], expanded(root)

@@ -20,6 +20,7 @@ WHOLE = re.compile(r"[0-9]{1,18}")
 
 _UNKNOWN = "nan na n/a #n/a <na> n.a. none null nil nat unknown unk undefined missing ? ?? - -- -1 -1.0"
 _WORDS = frozenset(_UNKNOWN.split())
+_BEFORE_A_NUMBER = re.compile(r"^(camera|cam|c|person|pid|p|id)?[ _.#-]*0*(?=[0-9]+$)")
 _FLOAT = re.compile(r"(-?[0-9]+)(\.0*|,0)")
 
 
@@ -88,15 +89,15 @@ def _merged(column: str, values: list[str], notes: list[str]) -> list[str]:
 
 
 def _nearly_one(kind: str, names: Sequence[str]) -> list[str]:
-    """Say which names differ in capitals only."""
+    """Say which names differ in capitals only, or in how a number is written: ``7``, ``007``, ``cam7``."""
     ways: dict[str, list[str]] = {}
     for name in names:
-        ways.setdefault(name.casefold(), []).append(f"'{printable(name)}'")
+        ways.setdefault(_BEFORE_A_NUMBER.sub("", name.casefold(), count=1), []).append(f"'{printable(name)}'")
     mixed = [alike for alike in ways.values() if len(alike) > 1]
     if not mixed:
         return []
     more = f", and {len(mixed) - 1:,} more such names" if mixed[1:] else ""
-    return [f"{kind}: {' and '.join(mixed[0])} differ in capitals only and are taken for {len(mixed[0])} of them{more}"]
+    return [f"{kind}: {' and '.join(mixed[0])} are nearly alike and are taken for {len(mixed[0])} of them{more}"]
 
 
 def _owned(known: Mapping[str, Sequence[str]]) -> list[str]:

@@ -197,9 +197,18 @@ def _said(images: Images, words: Sequence[str], why: str) -> str:
     ]  # fmt: skip
     other = "camera" if "camera" not in words else "person"
     return (
-        f"sub-folders are taken for {', and those below for '.join(what)} {why}; if they are something else, say it: "
+        f"sub-folders are taken for {', and those below for '.join(what)} {why}{_odd(images, words, why)}; if they are something else, say it: "
         f"--layout {other}, for example, or none (this is --layout {'/'.join(words)}{_deeper(images, len(words))})"
     )
+
+
+def _odd(images: Images, words: Sequence[str], why: str) -> str:
+    """Say which folders are taken for cameras because of those beside them."""
+    if "camera" not in words or why != "by their names":
+        return ""
+    odd = [name for name in _names(images, words.index("camera")) if not said_by([name])]
+    listed = printable(", ".join(odd[:3])) + (f" and {len(odd) - 3:,} more" if odd[3:] else "")
+    return f" ({listed} too, though the name does not say it)" if odd else ""
 
 
 def _deeper(images: Images, level: int) -> str:

@@ -281,9 +281,9 @@ class Encoder(nn.Module):
                 "folder, or the encoder-best.safetensors of one"
             ) from error
         try:
-            with torch.device("meta"):  # costs no memory, whatever the header asks for
-                check_alike(_built(settings, provenance).state_dict(), state)
+            _check_size(settings, state)
             encoder = _built(settings, provenance)
+            check_alike(encoder.state_dict(), state)
             encoder.load_state_dict(state)
         except Exception as error:  # libraries raise many kinds where a network cannot be built as it is described
             raise WeightsError(
@@ -292,11 +292,21 @@ class Encoder(nn.Module):
         return encoder.eval()
 
 
+def _check_size(settings: EncoderSettings, state: Mapping[str, Tensor]) -> None:
+    """Make sure, before memory is taken, that a file holds as much as the backbone that its header names."""
+    with torch.device("meta"):
+        needed = sum(value.numel() for value in _backbone(settings).network.state_dict().values())
+    held = sum(value.numel() for value in state.values())
+    if needed > held:
+        raise ConfigError(f"{settings.backbone} has {needed:,} numbers, the file {held:,}")
+
+
 def _built(settings: EncoderSettings, provenance: Provenance) -> Encoder:
-    backbone, _ = build_backbone(
-        settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size
-    )
-    return Encoder(settings, backbone, provenance)
+    return Encoder(settings, _backbone(settings), provenance)
+
+
+def _backbone(settings: EncoderSettings) -> Backbone:
+    return build_backbone(settings.backbone, weights="none", last_stride=settings.last_stride, size=settings.size)[0]
 
 
 def _reason(error: Exception) -> str:

@@ -67,9 +67,10 @@ class EncoderSettings:
         check_types(self)
         for name, example in (("backbone", DEFAULT_BACKBONE), ("weights", "imagenet")):
             if not getattr(self, name):
-                raise ConfigError(f"encoder.{name} must not be empty: {example} is usual")
+                raise ConfigError(f"{name} must not be empty: {example} is usual")
         if min(self.height, self.width) < 32:
-            raise ConfigError(f"encoder height and width must be 32 or more, found {self.height} x {self.width}")
+            smaller = "height" if self.height < 32 else "width"
+            raise ConfigError(f"{smaller} must be 32 or more, found {self.height} x {self.width} (height x width)")
         check_most(self, LARGEST, "height", "width")
         check_most(self, WIDEST, "head_width")
         if self.frozen_stages < 0:

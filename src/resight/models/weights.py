@@ -95,6 +95,12 @@ def fit(network: nn.Module, state: State, source: str) -> str:
     if missing:
         raise WeightsError(_misfit(own, state, names, prefix, missing, printable(source)))
     for name, value in usable.items():
+        if own[name].is_floating_point() and not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise WeightsError(
+                f"weights of '{printable(source)}': '{printable(name)}' is of {kind}, and the network computes with "
+                f"{str(own[name].dtype).removeprefix('torch.')}: give weights that are not quantised"
+            )
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise WeightsError(
                 f"weights of '{printable(source)}': '{printable(name)}' holds nan or inf: take another file"
