@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/resight demo
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not gpu and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu and not slow" -n auto --maxprocesses 4 --dist worksteal
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

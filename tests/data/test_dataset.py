@@ -367,8 +367,8 @@ def test_an_unknown_name_is_an_error_with_the_nearest() -> None:
 
 def test_a_set_is_loaded_by_its_specification_too(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "a.jpg")
-    for given in (("folder", tmp_path), (f"folder={tmp_path}",), (str(tmp_path),)):
-        assert load_dataset(*given).train.paths.tolist() == [str(tmp_path / "a.jpg")]
+    for words in (("folder", tmp_path), (f"folder={tmp_path}",), (str(tmp_path),)):
+        assert load_dataset(*words).train.paths.tolist() == [str(tmp_path / "a.jpg")]
     with pytest.raises(ConfigError, match=r"the name of the data set comes first: load_dataset\('folder', "):
         load_dataset(str(tmp_path), "folder")
 

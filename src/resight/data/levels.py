@@ -197,7 +197,8 @@ def _said(images: Images, words: Sequence[str], why: str) -> str:
     ]  # fmt: skip
     other = "camera" if "camera" not in words else "person"
     return (
-        f"sub-folders are taken for {', and those below for '.join(what)} {why}{_odd(images, words, why)}; if they are something else, say it: "
+        f"sub-folders are taken for {', and those below for '.join(what)} {why}"
+        f"{_odd(images, words, why)}; if they are something else, say it: "
         f"--layout {other}, for example, or none (this is --layout {'/'.join(words)}{_deeper(images, len(words))})"
     )
 
