@@ -19,16 +19,16 @@ import torch
 import torch.nn.functional as F
 from record import machine
 
+from resight.compute.devices import Devices
+from resight.data.catalog import load_dataset, parse_spec
 from resight.data.crops import load_crops
-from resight.data.dataset import load_dataset, parse_spec
-from resight.data.splits import split_validation
-from resight.devices import Devices
-from resight.extraction import embed_crops
+from resight.data.dataset import split_validation
 from resight.methods.labelling import Labelling
 from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalise
-from resight.training import read_recipe
+from resight.retrieval.extraction import embed_crops
+from resight.training.train import read_recipe
 
 ONE = ClusterSettings(k1=20, eps=0.5)
 WAYS = {

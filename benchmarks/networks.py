@@ -75,11 +75,11 @@ def _wait() -> None:
 
 def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
     """Measure one row in this process."""
-    from resight.devices import Devices, DeviceSettings
-    from resight.extraction import embed_crops
+    from resight.compute.devices import Devices, DeviceSettings
     from resight.methods.ice import ICE
     from resight.models.encoder import Encoder, EncoderSettings
-    from resight.training import read_recipe, seed_epoch
+    from resight.retrieval.extraction import embed_crops
+    from resight.training.train import read_recipe, seed_epoch
 
     backbone, (height, width), stride = ROWS[row]
     known: Any = way

@@ -109,7 +109,7 @@ def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
     from resight.numerics.approximate import k_nearest_approximate
     from resight.numerics.clustering import dbscan
     from resight.numerics.jaccard import jaccard_graph
-    from resight.numerics.neighbours import k_nearest
+    from resight.numerics.neighbors import k_nearest
 
     small = people_vectors(500, 30, seed=2)[0]
     dbscan(jaccard_graph(small, k1=30), 0.6, 4)  # compiles
@@ -142,7 +142,7 @@ def neighbours_faiss_lists(size: str, clock: Clock) -> dict[str, Any]:
     """The inverted file of faiss, searched wider until it finds 0.95 of the neighbours of a sample."""
     import faiss
 
-    from resight.numerics.neighbours import k_nearest
+    from resight.numerics.neighbors import k_nearest
 
     (vectors,) = clock.load("training")
     sample = np.sort(np.random.default_rng(0).permutation(len(vectors))[:1000])

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from record import about
 
-from resight.data.dataset import load_dataset, parse_spec
+from resight.data.catalog import load_dataset, parse_spec
 from resight.data.tracklets import TrackletSettings, pool_tracklets
-from resight.evaluation import evaluate
-from resight.extraction import extract
 from resight.models.encoder import load_encoder
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.extraction import extract
 
 WAYS = [("mean", "sum"), ("max", "sum"), ("tpp", "sum"), ("tpp", "concatenated")]
 

@@ -16,7 +16,7 @@ import resight
 import tiny
 from resight import Features, ImageTable
 from resight.data.crops import load_crops
-from resight.data.splits import Dataset
+from resight.data.dataset import Dataset
 from resight.errors import ResightError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from resight.config import dotted
+from resight.config.settings import dotted
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

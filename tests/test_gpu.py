@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from alike import assert_same_run
 from sklearn.metrics import adjusted_rand_score
 
 import tiny
-from alike import assert_same_run
+from resight.compute.devices import Devices, DeviceSettings
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, augment, draw
-from resight.devices import Devices, DeviceSettings
-from resight.evaluation import evaluate
-from resight.extraction import embed_crops
 from resight.methods.scr import SCR
 from resight.numerics.clustering import ClusterSettings, cluster
 from resight.numerics.distances import normalise
 from resight.records import Features, ImageTable
-from resight.runs import Run
-from resight.training import fit
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.extraction import embed_crops
+from resight.training.runs import Run
+from resight.training.train import fit
 
 pytestmark = [
     pytest.mark.gpu,

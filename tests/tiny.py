@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resight.compute.devices import Devices, DeviceSettings
+from resight.data.catalog import load_dataset
 from resight.data.crops import Crops, load_crops
-from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings
-from resight.devices import Devices, DeviceSettings
 from resight.methods import scr as scr_method
 from resight.methods import source as source_method
 from resight.methods.abmt import ABMT

@@ -9,19 +9,13 @@ TYPE_CHECKING = False  # as type checkers have it; importing `typing` takes long
 if TYPE_CHECKING:
     from typing import Any
 
-    from resight.data.dataset import load_dataset as load_dataset
-    from resight.data.splits import Dataset as Dataset
-    from resight.data.splits import split_validation as split_validation
-    from resight.data.synthetic import SyntheticSettings as SyntheticSettings
-    from resight.data.synthetic import synthesize as synthesize
+    from resight.compute.devices import Devices as Devices
+    from resight.data.catalog import load_dataset as load_dataset
+    from resight.data.dataset import Dataset as Dataset
+    from resight.data.dataset import split_validation as split_validation
     from resight.data.verify import describe as describe
     from resight.data.verify import verify as verify
-    from resight.devices import Devices as Devices
     from resight.errors import ResightError as ResightError
-    from resight.evaluation import evaluate as evaluate
-    from resight.explain import grad_cam as grad_cam
-    from resight.explain import part_similarities as part_similarities
-    from resight.extraction import extract as extract
     from resight.methods.ice_settings import ICESettings as ICESettings
     from resight.models.encoder import Encoder as Encoder
     from resight.models.encoder import load_encoder as load_encoder
@@ -29,37 +23,43 @@ if TYPE_CHECKING:
     from resight.numerics.clustering import ClusterSettings as ClusterSettings
     from resight.numerics.clustering import cluster as cluster
     from resight.numerics.jaccard import rerank as rerank
-    from resight.ranking import compare as compare
-    from resight.ranking import rank as rank
     from resight.records import Features as Features
     from resight.records import ImageTable as ImageTable
     from resight.records import PseudoLabels as PseudoLabels
     from resight.records import Ranking as Ranking
     from resight.records import Report as Report
-    from resight.training import TrainSettings as TrainSettings
-    from resight.training import read_recipe as read_recipe
-    from resight.training import train as train
+    from resight.retrieval.evaluation import evaluate as evaluate
+    from resight.retrieval.explain import grad_cam as grad_cam
+    from resight.retrieval.explain import part_similarities as part_similarities
+    from resight.retrieval.extraction import extract as extract
+    from resight.retrieval.ranking import compare as compare
+    from resight.retrieval.ranking import rank as rank
+    from resight.synthetic import SyntheticSettings as SyntheticSettings
+    from resight.synthetic import synthesize as synthesize
+    from resight.training.train import TrainSettings as TrainSettings
+    from resight.training.train import read_recipe as read_recipe
+    from resight.training.train import train as train
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "resight.data.dataset": ("load_dataset",),
-    "resight.data.splits": ("Dataset", "split_validation"),
-    "resight.data.synthetic": ("SyntheticSettings", "synthesize"),
+    "resight.data.catalog": ("load_dataset",),
+    "resight.data.dataset": ("Dataset", "split_validation"),
+    "resight.synthetic": ("SyntheticSettings", "synthesize"),
     "resight.data.verify": ("describe", "verify"),
-    "resight.devices": ("Devices",),
+    "resight.compute.devices": ("Devices",),
     "resight.errors": ("ResightError",),
-    "resight.evaluation": ("evaluate",),
-    "resight.explain": ("grad_cam", "part_similarities"),
-    "resight.extraction": ("extract",),
+    "resight.retrieval.evaluation": ("evaluate",),
+    "resight.retrieval.explain": ("grad_cam", "part_similarities"),
+    "resight.retrieval.extraction": ("extract",),
     "resight.methods.ice_settings": ("ICESettings",),
     "resight.models.encoder": ("Encoder", "load_encoder"),
     "resight.models.encoder_settings": ("EncoderSettings",),
     "resight.numerics.clustering": ("ClusterSettings", "cluster"),
     "resight.numerics.jaccard": ("rerank",),
-    "resight.ranking": ("compare", "rank"),
+    "resight.retrieval.ranking": ("compare", "rank"),
     "resight.records": ("Features", "ImageTable", "PseudoLabels", "Ranking", "Report"),
-    "resight.training": ("TrainSettings", "read_recipe", "train"),
+    "resight.training.train": ("TrainSettings", "read_recipe", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

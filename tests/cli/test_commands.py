@@ -17,14 +17,14 @@ from PIL import Image
 from resight.cli.evaluate import ranking
 from resight.cli.main import main
 from resight.cli.train import _Log
-from resight.devices import Devices
+from resight.compute.devices import Devices
 from resight.errors import ResightError
-from resight.evaluation import evaluate
 from resight.files import locked
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.distances import sum_of_part_distances
 from resight.records import Features, ImageTable
 from resight.reports.letters import Letters
+from resight.retrieval.evaluation import evaluate
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -504,8 +504,8 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):
 
 
 def test_the_recipes_that_come_along_can_be_read(capsys):
+    from resight.config.recipes import RECIPES
     from resight.methods import METHODS
-    from resight.recipe import RECIPES
 
     names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
     assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03np"} <= set(names)

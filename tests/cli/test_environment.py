@@ -12,7 +12,7 @@ import pytest
 import resight
 from resight.cli import data, main
 from resight.cli.environment import INTERNAL, check_environment, explained
-from resight.devices import DeviceSettings
+from resight.compute.devices import DeviceSettings
 from resight.errors import ConfigError
 
 

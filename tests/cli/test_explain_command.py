@@ -15,9 +15,9 @@ from torch import Tensor
 
 from resight.cli.explain import take_lists
 from resight.cli.main import main
+from resight.compute.devices import Devices
 from resight.data.images import read_image
 from resight.data.transforms import to_float
-from resight.devices import Devices
 from resight.models.encoder import Encoder, EncoderSettings
 
 PARTS = ["p1 whole", "p1 stripe 1 of 2", "p1 stripe 2 of 2", "p1 channels 1 of 2", "p1 channels 2 of 2"]

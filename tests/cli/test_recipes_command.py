@@ -8,8 +8,8 @@ import pytest
 
 from resight.cli.main import COMMANDS, main
 from resight.cli.recipes import ORDER
+from resight.config.recipes import about_recipe, shipped_paths
 from resight.methods import METHODS
-from resight.recipe import about_recipe, shipped_paths
 
 
 def test_every_recipe_says_whose_it_is_and_what_for() -> None:

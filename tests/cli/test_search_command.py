@@ -222,7 +222,7 @@ assert main(["search", "/nowhere.jpg", "--data", "folder=."]) == 2
 loaded(*{HEAVY})
 size = ["--backbone.backbone=test_efficientnet", "--backbone.weights=none", "--backbone.height=64"]
 assert main(["search", {str(crops / "gate 0" / "0.png")!r}, "--data", {str(crops)!r}, *size]) == 0
-loaded("torch._dynamo", "sympy", "sklearn", "faiss", "matplotlib", "lightning_fabric", "resight.training")
+loaded("torch._dynamo", "sympy", "sklearn", "faiss", "matplotlib", "lightning_fabric", "resight.training.train")
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr

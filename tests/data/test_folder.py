@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.data.dataset import load_dataset
+from resight.data.catalog import load_dataset
 from resight.data.folder import FolderSettings, load_folder
 from resight.errors import ConfigError, DataError
 

@@ -18,10 +18,10 @@ from resight.data.tracklets import (
     tracklet_codes,
 )
 from resight.errors import ConfigError, DataError
-from resight.evaluation import evaluate
 from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
-from resight.ranking import rank
 from resight.records import Features, ImageTable
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.ranking import rank
 
 
 def table(*rows: tuple[int, int, int, int]) -> ImageTable:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resight.data.dataset import load_dataset
+from resight.data.catalog import load_dataset
+from resight.data.dataset import Dataset
 from resight.data.folder import FolderSettings, load_folder
-from resight.data.splits import Dataset
 from resight.data.verify import describe, verify
 from resight.numerics.metrics import positive_ranks
 from resight.records import RULES, ImageTable

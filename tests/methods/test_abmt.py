@@ -19,9 +19,9 @@ import torch.nn.functional as F
 
 import reference
 import tiny
+from resight.compute.devices import Devices
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
-from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.abmt import ABMT

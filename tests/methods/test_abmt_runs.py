@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import tiny
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings
 from resight.errors import ConfigError, RunError
@@ -22,8 +22,8 @@ from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
-from resight.runs import Run
-from resight.training import fit, read_recipe
+from resight.training.runs import Run
+from resight.training.train import fit, read_recipe
 
 
 def splits_cleanly(head: str = "a+m1") -> dict[str, Any]:
@@ -121,8 +121,8 @@ SHARED = """
 import dataclasses, sys
 from pathlib import Path
 import tiny
-from resight.runs import Run
-from resight.training import fit
+from resight.training.runs import Run
+from resight.training.train import fit
 
 folder, root = map(Path, sys.argv[1:])
 for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):

@@ -16,11 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
-from resight import runs
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, augment, draw, to_float
 from resight.errors import ConfigError
@@ -32,8 +31,9 @@ from resight.methods.labelling import Labelling
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
-from resight.runs import Run
-from resight.training import fit
+from resight.training import runs
+from resight.training.runs import Run
+from resight.training.train import fit
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ice.json"
 
@@ -519,8 +519,8 @@ SHARED = """
 import dataclasses, sys
 from pathlib import Path
 import tiny
-from resight.runs import Run
-from resight.training import fit
+from resight.training.runs import Run
+from resight.training.train import fit
 
 folder, root = map(Path, sys.argv[1:])
 device = dataclasses.replace(tiny.DEVICE, processes=2)

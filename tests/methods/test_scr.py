@@ -14,25 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
-from resight.checkpoints import load_state
+from resight.compute.devices import Devices
+from resight.compute.tensor_files import load_state
+from resight.data.catalog import load_dataset
 from resight.data.crops import Crops
-from resight.data.dataset import load_dataset
 from resight.data.transforms import AugmentSettings, to_float
-from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.scr import AUGMENT, SCR, VARIANTS, SCRSettings
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import EncoderSettings, load_encoder
-from resight.models.heads import SCR as ARRANGEMENT
-from resight.models.partitions import PartNeck
-from resight.runs import Run
-from resight.training import TrainSettings, fit, read_recipe, train
+from resight.models.heads.grammar import SCR as ARRANGEMENT
+from resight.models.heads.partitions import PartNeck
+from resight.training.runs import Run
+from resight.training.train import TrainSettings, fit, read_recipe, train
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
@@ -341,8 +341,8 @@ SHARED = """
 import dataclasses, sys
 from pathlib import Path
 import tiny
-from resight.runs import Run
-from resight.training import fit
+from resight.training.runs import Run
+from resight.training.train import fit
 
 folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none")

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alike import assert_same_run, script
 
 import tiny
-from alike import assert_same_run, script
 from mars_files import write_mars
-from resight import training
-from resight.data.dataset import load_dataset
-from resight.data.reading import ImageFiles
-from resight.data.splits import Dataset
+from resight.data.catalog import load_dataset
+from resight.data.dataset import Dataset
+from resight.data.lazy_images import ImageFiles
 from resight.data.tracklets import TrackletSettings
 from resight.errors import ConfigError
 from resight.methods.scr import SCR, SCRSettings
 from resight.models.encoder import EncoderSettings
-from resight.runs import Run
-from resight.training import Trained, TrainSettings, read_recipe, train
+from resight.training import train as training
+from resight.training.runs import Run
+from resight.training.train import Trained, TrainSettings, read_recipe, train
 
 SETTINGS = SCRSettings(
     encoder=EncoderSettings("test_efficientnet", "none", 64, 32, pooling="max", head="p1+p2(s2c2)", head_width=8),
@@ -120,8 +120,8 @@ from pathlib import Path
 
 sys.path.insert(0, sys.argv[3])
 import test_scr_tracklets as here
-from resight import training
-from resight.data.dataset import load_dataset
+from resight.training import train as training
+from resight.data.catalog import load_dataset
 from resight.methods.scr import SCR
 
 folder, root = map(Path, sys.argv[1:3])

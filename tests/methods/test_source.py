@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from alike import TIMES, assert_same_run, script
 
 import reference
 import tiny
-from alike import TIMES, assert_same_run, script
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
 from resight.errors import ConfigError
@@ -27,8 +27,8 @@ from resight.files import write_atomically
 from resight.methods import METHODS
 from resight.methods.source import VARIANTS, Source, SourceSettings
 from resight.models.encoder import EncoderSettings
-from resight.runs import Run
-from resight.training import fit, read_recipe
+from resight.training.runs import Run
+from resight.training.train import fit, read_recipe
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "source.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
@@ -216,8 +216,8 @@ SHARED = """
 import dataclasses, sys
 from pathlib import Path
 import tiny
-from resight.runs import Run
-from resight.training import fit
+from resight.training.runs import Run
+from resight.training.train import fit
 
 folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen", neck="none")

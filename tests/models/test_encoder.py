@@ -20,13 +20,13 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
+from resight.checksums import unseal
 from resight.data.transforms import to_float
 from resight.errors import ConfigError, ResightError, WeightsError
 from resight.models.backbones import Backbone, build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, GeneralisedMean
 from resight.models.soundness import embeds
 from resight.models.weights import load_state
-from resight.sealed import unseal
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2)
 """A network of timm's own tests: 0.4 million parameters, no weights to fetch."""

@@ -17,8 +17,8 @@ from resight.errors import ConfigError, WeightsError
 from resight.models import backbones, residual_attention
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.folding import folded
-from resight.models.partitions import Branches
+from resight.models.fused import folded
+from resight.models.heads.partitions import Branches
 from resight.models.residual_attention import AttentionModule, ResidualUnit, SoftMask, attention56
 
 SMALL = EncoderSettings("legacy_seresnet50", "none", 64, 32, pooling="max", head_width=16)

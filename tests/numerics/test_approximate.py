@@ -4,7 +4,7 @@ import pytest
 from resight.errors import DataError
 from resight.numerics.approximate import k_nearest_approximate
 from resight.numerics.distances import normalise
-from resight.numerics.neighbours import k_nearest
+from resight.numerics.neighbors import k_nearest
 
 
 def crowds(seed, size=6000, count=300, width=32):

@@ -19,10 +19,10 @@ from resight.numerics.clustering import (
     dbscan,
 )
 from resight.numerics.distances import normalise
+from resight.numerics.eps import rho_eps
 from resight.numerics.jaccard import blend, entries, jaccard_graph
-from resight.numerics.neighbours import k_nearest
-from resight.numerics.radius import rho_eps
-from resight.numerics.source import add_source_term, source_terms
+from resight.numerics.neighbors import k_nearest
+from resight.numerics.source_distance import add_source_term, source_terms
 
 
 def people(seed, size=220, spread=0.5, width=16, count=14):

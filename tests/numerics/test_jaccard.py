@@ -13,7 +13,7 @@ from resight.errors import ConfigError, DataError
 from resight.numerics import jaccard as module
 from resight.numerics.jaccard import jaccard_graph, rerank
 from resight.numerics.kernels import PANEL
-from resight.numerics.neighbours import k_nearest
+from resight.numerics.neighbors import k_nearest
 
 
 @pytest.mark.parametrize("reading", ["ice", "abmt"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 import reference
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, normalise, squared_distances
-from resight.numerics.neighbours import (
+from resight.numerics.neighbors import (
     farthest_distances,
     k_nearest,
     k_nearest_and_farthest,

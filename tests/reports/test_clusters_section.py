@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from resight.data.clusters import Clusters
+from resight.data.clusters_csv import Clusters
 from resight.records import ImageTable
 from resight.reports import clusters as module
 from resight.reports.clusters import chosen_clusters, clusters_section

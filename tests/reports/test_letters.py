@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from resight.reports.letters import Letters
-from resight.reports.strips import ranked_strip
+from resight.reports.ranked_lists import ranked_strip
 from resight.reports.tiles import called
 
 LETTERS = Letters(14)

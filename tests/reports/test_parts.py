@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from resight.explain import PartSimilarities
-from resight.models.heads import parse_arrangement
-from resight.models.partitions import parts
+from resight.models.heads.grammar import parse_arrangement
+from resight.models.heads.partitions import parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import parts as bars
-from resight.reports import strips
+from resight.reports import ranked_lists as strips
+from resight.retrieval.explain import PartSimilarities
 
 HEIGHT = 128
 

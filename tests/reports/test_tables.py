@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resight.cli.terminal import table_text
 from resight.records import Report
 from resight.reports import tables
-from resight.terminal import table_text
 
 REPORT = Report(
     {"mAP": 0.71234, "mINP": 0.05, "rank-1": 0.8765, "rank-5": 1.0, "rank-10": math.nan},

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.data import bounds
+from resight.data import image_limits as bounds
 from resight.reports.tiles import read_picture
 
 HEIGHT = 64

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.data.clusters import Clusters
-from resight.explain import PartSimilarities
-from resight.models.heads import parse_arrangement
-from resight.models.partitions import parts
+from resight.data.clusters_csv import Clusters
+from resight.models.heads.grammar import parse_arrangement
+from resight.models.heads.partitions import parts
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports.page import write_page
 from resight.reports.training import training_page
+from resight.retrieval.explain import PartSimilarities
 
 METRICS = [{"epoch": epoch, "clusters": 3.0 + epoch, "loss/hard": 2.0 - epoch} for epoch in range(2)]
 

@@ -14,15 +14,15 @@ import pytest
 import yaml
 
 from resight.cli.main import main
-from resight.config import find_recipe
-from resight.data.dataset import DATASETS
-from resight.data.splits import Dataset
+from resight.config.settings import find_recipe
+from resight.data.catalog import DATASETS
+from resight.data.dataset import Dataset
 from resight.records import Report
-from resight.runs import Run
 from resight.thesis import running
 from resight.thesis.exhibits import data_sets, exhibit_ids, load_exhibit, scales
 from resight.thesis.plan import Asked, Job, jobs
-from resight.training import TrainSettings
+from resight.training.runs import Run
+from resight.training.train import TrainSettings
 
 NAMES = (
     "bounding_box_train/0001_c1_1_001_1_01.png",

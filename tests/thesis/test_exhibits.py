@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from resight.config import dotted
+from resight.config.settings import dotted
 from resight.errors import ConfigError
 from resight.thesis.exhibits import (
     FILES,
@@ -23,7 +23,7 @@ from resight.thesis.exhibits import (
     source_of,
 )
 from resight.thesis.plan import Asked, jobs
-from resight.training import read_recipe
+from resight.training.train import read_recipe
 
 TABLES = {2: 3, 3: 9, 4: 5, 5: 4, 6: 7}
 FIGURES = {1: 4, 2: 9, 3: 4, 4: 5, 5: 12, 6: 10}

@@ -21,19 +21,19 @@ import torch
 from PIL import Image, ImageOps
 
 from resight.cli.main import main
-from resight.data.splits import Dataset
+from resight.data.dataset import Dataset
 from resight.errors import RunError, WeightsError
 from resight.methods import METHODS
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
 from resight.records import Features, Report
+from resight.reports.ranked_lists import ranked_strip
 from resight.reports.saliency import saliency_sheet
-from resight.reports.strips import ranked_strip
-from resight.runs import Run
 from resight.thesis import pictures, running
 from resight.thesis.exhibits import load_exhibit
 from resight.thesis.plan import ADAPTS, Asked, jobs
-from resight.training import TrainSettings
+from resight.training.runs import Run
+from resight.training.train import TrainSettings
 
 
 @pytest.fixture(autouse=True)
@@ -220,7 +220,7 @@ def test_a_figure_is_drawn_from_the_metrics_of_its_runs(
 ) -> None:
     monkeypatch.setattr(running, "train", MadeUpTraining())
     words = ["thesis", "run", "figure-6.6", f"--data=duke={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
-    monkeypatch.setattr("resight.data.dataset.load_dataset", lambda reader, root: load_as_market(root))
+    monkeypatch.setattr("resight.data.catalog.load_dataset", lambda reader, root: load_as_market(root))
     assert main(words) == 0
     svg = (tmp_path / "figure-6.6-smoke-seed1.svg").read_text()
     assert "ours: clusters by epoch" in svg
@@ -299,7 +299,7 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
 
 
 def load_as_market(root: Path) -> Dataset:
-    from resight.data.market1501 import load_market1501
+    from resight.data.sets.market1501 import load_market1501
 
     return load_market1501(root)
 
@@ -525,7 +525,7 @@ def test_two_real_runs_one_after_the_other(
 ) -> None:
     table = load_exhibit("table-4.5")
     monkeypatch.setattr(
-        "resight.thesis.command.load_exhibit", lambda _: dataclasses.replace(table, rows=table.rows[:1])
+        "resight.cli.thesis_run.load_exhibit", lambda _: dataclasses.replace(table, rows=table.rows[:1])
     )
     words = ["--scale=smoke", f"--out={tmp_path}", "--device.accelerator=cpu", "--device.threads=1"]
     assert main(["thesis", "run", "table-4.5", *two_domains, *words]) == 0

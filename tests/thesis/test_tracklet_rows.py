@@ -15,7 +15,7 @@ from mars_files import write_mars
 from resight.cli.main import main
 from resight.data.tracklets import TrackletSettings
 from resight.methods.scr import SCR
-from resight.scoring import scorer
+from resight.retrieval.protocol import scorer
 from resight.thesis import running
 from resight.thesis.exhibits import load_exhibit
 from resight.thesis.plan import Asked, jobs

@@ -6,14 +6,14 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
+from resight.cli.terminal import say, show
 from resight.cli.train import open_data, train_and_report
 from resight.errors import ConfigError
 from resight.files import shortened
 from resight.models.encoder import EncoderSettings, load_encoder
-from resight.models.partitions import PartNeck
+from resight.models.heads.partitions import PartNeck
 from resight.reports.tables import changes_table_text
-from resight.terminal import say, show
-from resight.training import BUILD, read_recipe
+from resight.training.train import BUILD, read_recipe
 
 METHOD, RECIPE, SINGLE = "abmt", "adapt", "mean-teacher-adapt"
 KEPT = ("height", "width", *BUILD)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from rich.table import Table
 
-from resight.config import read_settings
-from resight.data.dataset import DATASETS, folder_settings, open_dataset, parse_spec
-from resight.data.splits import Unit
+from resight.cli.terminal import say, say_json, show
+from resight.config.help import WIDTH
+from resight.config.settings import read_settings
+from resight.data.catalog import DATASETS, folder_settings, open_dataset, parse_spec
+from resight.data.dataset import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
 from resight.files import check_output, expanded
 from resight.records import UNKNOWN
-from resight.terminal import say, say_json, show
-from resight.usage import WIDTH
 
 ACTIONS = ("info", "verify", "synthesize")
 
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         _print_verified(found)
     if settings.sheet:
-        from resight.reports.sheets import dataset_sheet  # matplotlib's font, which few calls need
+        from resight.reports.contact_sheets import dataset_sheet  # matplotlib's font, which few calls need
         from resight.reports.tiles import write_png
 
         parts = (dataset.train, dataset.gallery, dataset.query)
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _synthesize(where: str, flags: Sequence[str]) -> int:
-    from resight.data.synthetic import SyntheticSettings, synthesize
+    from resight.synthetic import SyntheticSettings, synthesize
 
     (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
     if not where:

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resight.cli.terminal import say, show
 from resight.cli.train import train_and_report
-from resight.config import read_settings
-from resight.data.dataset import load_dataset
+from resight.config.settings import read_settings
+from resight.data.catalog import load_dataset
+from resight.data.dataset import Dataset
 from resight.data.images import load_images
-from resight.data.splits import Dataset
-from resight.data.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.errors import DataError
-from resight.evaluation import evaluate
 from resight.files import expanded, locked, printable, remove_folder, tidy
-from resight.ranking import rank
 from resight.records import Features, Report
-from resight.reports.strips import query_strips
+from resight.reports.ranked_lists import query_strips
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
-from resight.terminal import say, show
-from resight.training import TrainSettings, read_recipe
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.ranking import rank
+from resight.synthetic import SyntheticSettings, stripe_histogram, synthesize
+from resight.training.train import TrainSettings, read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
 """The people of the demo, but for their seed."""

@@ -10,27 +10,27 @@ import numpy as np
 import torch
 
 from resight.cli.queries import split_words, tell_notes
-from resight.config import flags_of, read_settings
-from resight.data.columns import LABELS
-from resight.data.dataset import folder_settings, open_dataset, parse_spec
-from resight.data.splits import Dataset, split_validation
+from resight.cli.terminal import say_json, show
+from resight.compute.devices import Devices, DeviceSettings
+from resight.config.settings import flags_of, read_settings
+from resight.data.catalog import folder_settings, open_dataset, parse_spec
+from resight.data.dataset import Dataset, split_validation
+from resight.data.label_columns import LABELS
 from resight.data.tracklets import TrackletSettings
-from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
-from resight.evaluation import evaluate
-from resight.explain import part_similarities
 from resight.files import check_output, expanded
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
 from resight.numerics.jaccard import rerank
-from resight.ranking import rank
 from resight.records import Features, Floats, Ranking
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
-from resight.scoring import about, embed, measure
-from resight.terminal import say_json, show
-from resight.vectors import vectors_folder
+from resight.retrieval.cache import vectors_folder
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.explain import part_similarities
+from resight.retrieval.protocol import about, embed, measure
+from resight.retrieval.ranking import rank
 
 
 @dataclass(frozen=True)

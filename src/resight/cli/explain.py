@@ -23,26 +23,26 @@ from resight.cli.queries import (
     tell_frames,
     tell_problems,
 )
-from resight.config import read_settings
+from resight.cli.terminal import say, say_json, show
+from resight.compute.devices import Devices, DeviceSettings
+from resight.config.settings import read_settings
+from resight.data.catalog import folder_settings, parse_spec
 from resight.data.crops import Crops, load_crops
-from resight.data.dataset import folder_settings, parse_spec
 from resight.data.images import read_image
 from resight.data.transforms import to_float
-from resight.devices import Devices, DeviceSettings
 from resight.errors import ConfigError, DataError
-from resight.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
-from resight.extraction import extract
 from resight.files import check_output, expanded, json_text, printable, write_atomically
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import encoder_file
-from resight.ranking import rank, rank_others
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
+from resight.reports.ranked_lists import Strip, ranked_strip
 from resight.reports.saliency import saliency_sheet
-from resight.reports.strips import Strip, ranked_strip
 from resight.reports.tiles import write_png
-from resight.terminal import say, say_json, show
-from resight.vectors import vectors_folder
+from resight.retrieval.cache import vectors_folder
+from resight.retrieval.explain import PartSimilarities, choose_parts, grad_cam, part_similarities
+from resight.retrieval.extraction import extract
+from resight.retrieval.ranking import rank, rank_others
 
 LISTS = ("--images", "--parts")
 """Flags that take several words."""

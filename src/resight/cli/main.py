@@ -65,7 +65,7 @@ def _guarded(arguments: Sequence[str]) -> int:
         if not number:
             raise
         goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
-        from resight.terminal import complain
+        from resight.cli.terminal import complain
 
         complain(said(number) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
         return 128 + number
@@ -77,8 +77,8 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
 
     from resight import __version__
     from resight.cli.environment import check_environment, explained, open_streams
+    from resight.cli.terminal import complain, configure_output, say
     from resight.errors import ResightError, nearest
-    from resight.terminal import complain, configure_output, say
 
     open_streams()
     spin_shortly()
@@ -119,7 +119,7 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
     except Exception as error:
         if debug or told(error):
             raise
-        from resight.processes import LOST, is_lost
+        from resight.compute.processes import LOST, is_lost
 
         if is_lost(error):
             complain(LOST)

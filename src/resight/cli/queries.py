@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resight.data.dataset import open_dataset
+from resight.data.catalog import open_dataset
+from resight.data.dataset import Dataset
 from resight.data.folder import FolderSettings
 from resight.data.images import image_size, open_image
-from resight.data.splits import Dataset
-from resight.data.tree import walk
+from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
 from resight.records import ImageTable

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.config import read_settings
+from resight.cli.terminal import say
+from resight.config.recipes import Recipe, about_recipe, find_recipe, shipped_paths
+from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
-from resight.recipe import Recipe, about_recipe, find_recipe, shipped_paths
-from resight.terminal import say
 
 ORDER = ("ice", "adapt", "scr", "source", "abmt", "mean_teacher", "mmt")
 """Whose recipes come first."""

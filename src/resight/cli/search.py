@@ -27,15 +27,15 @@ from resight.cli.queries import (
     tell_frames,
     tell_problems,
 )
-from resight.config import read_settings
-from resight.data.dataset import folder_settings, parse_spec
-from resight.data.splits import Dataset
-from resight.device_settings import DeviceSettings
+from resight.cli.terminal import say, say_json, show
+from resight.compute.settings import DeviceSettings
+from resight.config.settings import read_settings
+from resight.data.catalog import folder_settings, parse_spec
+from resight.data.dataset import Dataset
 from resight.errors import ConfigError, counted
 from resight.files import check_apart, check_output, expanded, printable
 from resight.models.encoder_settings import EncoderSettings, encoder_file
 from resight.reports.tables import MISSING
-from resight.terminal import say, say_json, show
 
 STRIPS = 20
 """Queries that one picture shows."""
@@ -193,7 +193,7 @@ def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) 
 
 def _write_strip(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
     """Draw the results of each query, a row each."""
-    from resight.reports.strips import ranked_strip, stacked
+    from resight.reports.ranked_lists import ranked_strip, stacked
     from resight.reports.tiles import called, write_png
 
     cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from resight.cli.queries import Answer, Images, tell_problems
+from resight.compute.devices import Devices
+from resight.compute.settings import DeviceSettings
 from resight.data.crops import load_crops
-from resight.data.splits import Dataset
-from resight.device_settings import DeviceSettings
-from resight.devices import Devices
-from resight.extraction import extract
+from resight.data.dataset import Dataset
 from resight.files import printable
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import EncoderSettings
-from resight.ranking import BLOCK, rank_others, similarities
 from resight.records import Features, Floats, ImageTable, Ranking
+from resight.retrieval.extraction import extract
+from resight.retrieval.ranking import BLOCK, rank_others, similarities
 
 logger = logging.getLogger(__name__)
 

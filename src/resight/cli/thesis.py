@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from resight.config import read_settings
+from resight.cli.terminal import say, say_json, show
+from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
-from resight.terminal import say, say_json, show
 from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, scales
 from resight.thesis.presenting import lines, listed, to_json, to_markdown, to_text
 
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
         return _list(asked)
     name, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     if action == "run":
-        from resight.thesis.command import run as make
+        from resight.cli.thesis_run import run as make
 
         return make(name, flags)
     (shown,) = read_settings(flags, [ShowSettings], program="resight thesis show ID")

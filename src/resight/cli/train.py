@@ -10,25 +10,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from resight.config import recipes_of
-from resight.data.clusters import CLUSTERS
-from resight.data.dataset import folder_settings, open_dataset
-from resight.data.splits import Dataset
+from resight.cli.terminal import OneLine, one_line, say, show
+from resight.config.recipes import about_recipe, find_recipe, shipped_paths
+from resight.config.settings import recipes_of
+from resight.data.catalog import folder_settings, open_dataset
+from resight.data.clusters_csv import CLUSTERS
+from resight.data.dataset import Dataset
 from resight.data.verify import describe
 from resight.errors import ConfigError, RunError, nearest
-from resight.explain import part_similarities
 from resight.files import check_output, printable, write_atomically
 from resight.methods import METHODS
 from resight.models.encoder_settings import DEFAULT_BACKBONE
-from resight.ranking import rank
-from resight.recipe import about_recipe, find_recipe, shipped_paths
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
-from resight.runs import WARNINGS
-from resight.scoring import measure
-from resight.terminal import OneLine, one_line, say, show
-from resight.training import Trained, TrainSettings, read_recipe, train
+from resight.retrieval.explain import part_similarities
+from resight.retrieval.protocol import measure
+from resight.retrieval.ranking import rank
+from resight.training.runs import WARNINGS
+from resight.training.train import Trained, TrainSettings, read_recipe, train
 
 logger = logging.getLogger(__name__)
 

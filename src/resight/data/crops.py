@@ -14,7 +14,7 @@ from torch import Tensor
 
 from resight.arrays import text_column
 from resight.data.images import MEMORY_LIMIT, ImageStore, Pixels, load_images, pixels_of
-from resight.data.reading import ImageFiles
+from resight.data.lazy_images import ImageFiles
 from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask
 
@@ -95,7 +95,7 @@ def fits_memory(images: int, size: tuple[int, int]) -> bool:
 
 
 def open_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
-    """Give a table's images, each decoded when it is asked for, see `resight.data.reading`.
+    """Give a table's images, each decoded when it is asked for, see `resight.data.lazy_images`.
 
     Args:
         table: The images.

@@ -1,189 +1,209 @@
-"""Load a data set by its name, or by a specification such as ``market1501=/data/market``."""
+"""A data set: images to train on, and queries and a gallery to test with."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from resight.data.cuhk03np import load_cuhk03np
-from resight.data.drawn import load_synthetic
-from resight.data.dukemtmc import load_dukemtmc
-from resight.data.dukevideo import load_dukevideo
-from resight.data.folder import FolderSettings, load_folder
-from resight.data.ilidsvid import load_ilidsvid
-from resight.data.layout import MARKET_FOLDERS, list_folder, unpacked
-from resight.data.lsvid import load_lsvid
-from resight.data.market1501 import load_market1501
-from resight.data.mars import load_mars
-from resight.data.msmt17 import load_msmt17
-from resight.data.prid2011 import load_prid2011
-from resight.data.splits import Dataset, split_validation
-from resight.data.styles import style_of
-from resight.data.vehicleid import SIZES, load_vehicleid
-from resight.data.veri776 import load_veri776
-from resight.errors import ConfigError, DataError, check_given, nearest
-from resight.files import expanded, printable
+import numpy as np
 
-__all__ = ["DATASETS", "Dataset", "folder_settings", "load_dataset", "open_dataset", "parse_spec", "split_validation"]
+from resight.data.label_columns import LABELS
+from resight.data.tracklets import group_tracklets, tracklet_codes
+from resight.errors import ConfigError, DataError, check_given, whole_number
+from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
 
-DATASETS: dict[str, Callable[[Path], Dataset]] = {
-    "market1501": load_market1501,
-    "dukemtmc": load_dukemtmc,
-    "cuhk03np": load_cuhk03np,
-    "cuhk03np-labelled": partial(load_cuhk03np, boxes="labelled"),
-    "cuhk03np-detected": partial(load_cuhk03np, boxes="detected"),
-    "msmt17": load_msmt17,
-    "mars": load_mars,
-    "mars-with-queries": partial(load_mars, gallery="with-queries"),
-    "dukevideo": load_dukevideo,
-    "ilidsvid": load_ilidsvid,
-    "prid2011": load_prid2011,
-    "lsvid": load_lsvid,
-    "veri776": load_veri776,
-    **{f"vehicleid-{size}": partial(load_vehicleid, size=size) for size in SIZES},
-    "synthetic": load_synthetic,
-    "folder": load_folder,
-}
-"""What reads each set, by the set's name."""
+DATASET = "a Dataset, as resight.load_dataset('folder', PATH) gives it"
+"""What to give where a data set is needed, for errors."""
+
+Unit = Literal["images", "tracklets"]
+"""What a query and an entry of the gallery is."""
 
 
-def load_dataset(name: str, root: str | Path | None = None, told: FolderSettings | None = None) -> Dataset:
-    """Read a data set.
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to train on, and queries and a gallery to test with.
 
-    Args:
-        name: One of `DATASETS`; or, without a root, what `open_dataset` takes.
-        root: The set's folder, or the one above it.
-        told: How a folder of crops is read; no other set looks at it.
+    People and cameras are numbered as in the files, with gaps; ``-1`` is unknown, or junk where the set says
+    so. Nothing is dropped: junk and distractors stay in the gallery, and the evaluation treats them.
 
-    Returns:
-        The data set; its `notes` say what was skipped and what was assumed.
+    Attributes:
+        name: The set's short name, as in `resight.data.catalog.DATASETS`.
+        root: The folder it was read from.
+        train: The images to train on.
+        query: The images to search with; may be empty.
+        gallery: The images to search in; may be empty.
+        rule: What an evaluation removes from the gallery for each query, one of `RULES`.
+        published: For each split, the images or tracklets (without junk) and the person ids that its publisher
+            states; empty where nobody did.
+        notes: What its user should know: skipped files, what folders were taken for, how ids were made.
+        names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
+            id, in order.
+        distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
+            is a person.
+        vehicles: Whether it shows vehicles, whose images are wider than tall, and not people.
+        unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
+            image; where the unit is the tracklet, `resight.data.tracklets` pools their vectors before an evaluation.
 
     Raises:
-        ConfigError: There is no such set.
-        DataError: The folder is not what the set's publisher hands out, or cannot be read.
+        ConfigError: The rule is not one of `RULES`.
     """
-    check_given("name", name, str, f"the name of a data set ({', '.join(DATASETS)}), before its folder")
-    if root is None:
-        return open_dataset(name, told)
-    check_given("root", root, (str, os.PathLike), "the data set's folder")
-    if name not in DATASETS and str(root) in DATASETS:
-        raise ConfigError(f"the name of the data set comes first: load_dataset('{root}', '{printable(name)[:80]}')")
-    if not str(root).strip():
-        raise ConfigError(f"'{root}' names no folder: give the data set's")
-    load, folder = DATASETS[_known(name)], expanded(root)
-    try:
-        return load_folder(folder, told) if name == "folder" else load(folder)
-    except OSError as error:
-        raise DataError(f"{name}: {_unreadable(folder, error)}") from error
 
+    name: str
+    root: Path
+    train: ImageTable
+    query: ImageTable
+    gallery: ImageTable
+    rule: Rule = "same-camera"
+    published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    distractor: int | None = None
+    unit: Unit = "images"
+    vehicles: bool = False
 
-def open_dataset(spec: str, told: FolderSettings | None = None) -> Dataset:
-    """Read what a command line or a recipe names.
+    def __post_init__(self) -> None:
+        for name, table in self.tables.items():
+            check_given(name, table, ImageTable, "an ImageTable of paths, people and cameras")
+        if self.rule not in RULES:
+            raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
 
-    Args:
-        spec: As for `parse_spec`.
-        told: How a folder of crops is read; no other set looks at it.
+    @property
+    def tables(self) -> dict[str, ImageTable]:
+        """The splits by name: ``train``, ``query`` and ``gallery``."""
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}
 
-    Returns:
-        The data set. Where a path alone has the layout of a published set, a note says so, and its counts are the
-        published ones or are not compared: nobody said that it is that set.
+    @property
+    def nobody(self) -> tuple[int, ...]:
+        """The person ids that are no one person: unknown or junk, and the distractor."""
+        return (UNKNOWN,) if self.distractor is None else (UNKNOWN, self.distractor)
 
-    Raises:
-        ConfigError: As `parse_spec`.
-        DataError: As `load_dataset`.
-    """
-    name, root = parse_spec(spec, told)
-    dataset = load_dataset(name, root, told)
-    if name == "folder" or _named(spec) is not None:
-        return dataset
-    shown = printable(root)
-    note = f"{shown} has the layout of {name} and is read as it; {name}={shown} compares its counts with the published"
-    return replace(dataset, notes=(note, *dataset.notes), published=dataset.published if dataset.official else {})
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """For each split, the images or tracklets without those of person -1, and the person ids."""
+        return {split: count(table, self.unit) for split, table in self.tables.items()}
 
-
-def folder_settings(layout: str, pattern: str, *specs: str) -> FolderSettings | None:
-    """Give what the flags ``--layout`` and ``--pattern`` say of a command's folders of crops.
-
-    Args:
-        layout: As in `FolderSettings`.
-        pattern: Likewise.
-        specs: The data sets that the command reads, as for `parse_spec`; empty ones are none.
-
-    Returns:
-        None where neither is given.
-
-    Raises:
-        ConfigError: One is given and none of the data sets is a folder of crops, or it cannot be read.
-    """
-    if not layout and not pattern:
-        return None
-    kinds = [_named(spec) or ("folder", spec) for spec in specs if spec]
-    if kinds and not any(kind == "folder" for kind, _ in kinds):
-        flag = "--layout" if layout else "--pattern"
-        raise ConfigError(f"{flag} says how a folder of crops is read, and {kinds[0][0]} is none: leave it out")
-    return FolderSettings(pattern=pattern, layout=layout)
-
-
-def parse_spec(spec: str, told: FolderSettings | None = None) -> tuple[str, Path]:
-    """Read what names a data set on a command line or in a recipe.
-
-    Args:
-        spec: ``name=path``, or a path alone. A path alone is a plain ``folder`` of crops, unless it has the
-            folders and file names of a known set: then it is that set.
-        told: How a folder of crops is read; a path alone is one where it is given.
-
-    Returns:
-        The name of the set and the path.
-
-    Raises:
-        ConfigError: There is no such set, or the path is missing.
-        DataError: The folder cannot be read.
-    """
-    named = _named(spec)
-    if named is not None:
-        name, path = named
-        if not path:
-            raise ConfigError(f"'{printable(spec)}' names no folder: write {printable(name) or 'folder'}=PATH")
-        return _known(name), expanded(path)
-    if not spec.strip() or spec in DATASETS:
-        raise ConfigError(f"'{spec}' names no folder: write {spec.strip() or 'market1501'}=PATH")
-    root = expanded(spec)
-    try:
-        return ((_market_style(root) if told is None else None) or "folder"), root
-    except OSError as error:
-        raise DataError(_unreadable(root, error)) from error
-
-
-def _named(spec: str) -> tuple[str, str] | None:
-    """Give the name of the set and the path where both are there; None of a path alone."""
-    name, equals, path = spec.partition("=")
-    # A path may hold "=" itself: what stands before it is a name only if it could not be a folder's.
-    if equals and not expanded(spec).exists() and not set(name) & set("/\\.~"):
-        return name.strip(), path.strip()
-    return None
-
-
-def _unreadable(root: Path, error: OSError) -> str:
-    """Say what cannot be read: the folder that was given where it is closed, and not what is looked for in it."""
-    closed = os.path.isdir(root) and not os.access(root, os.R_OK | os.X_OK)  # noqa: PTH112
-    where, why = root if closed else error.filename or root, error.strerror or error
-    return f"cannot read {where} ({why}): check its rights and its disk"
-
-
-def _known(name: str) -> str:
-    if name not in DATASETS:
-        raise ConfigError(
-            f"there is no data set '{printable(name)[:80]}'; known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+    @property
+    def unofficial(self) -> str:
+        """How its counts differ from the published ones, for whoever reads scores; empty where they do not."""
+        if self.official or not self.published:
+            return ""
+        counts = ", ".join(
+            f"{split} {items:,} {self.unit} of {people:,} people (published {self.published[split][0]:,} of "
+            f"{self.published[split][1]:,})"
+            for split, (items, people) in self.counts.items()
+            if split in self.published
         )
-    return name
+        return f"not the official split, so scores on it do not compare with published ones: {counts}"
+
+    @property
+    def official(self) -> bool:
+        """Whether every count is the published one; False where none is published."""
+        return bool(self.published) and self.published.items() <= self.counts.items()
 
 
-def _market_style(root: Path) -> str | None:
-    root = unpacked(root)
-    if not all((root / folder).is_dir() for folder in MARKET_FOLDERS.values()):
-        return None
-    style = style_of(list_folder(root / MARKET_FOLDERS["query"])[1])
-    return None if style == "msmt17" else style  # whose own folders are others
+def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
+    """Count the images (or tracklets) of a person other than -1, and the ids of these people."""
+    known = table[table.people != UNKNOWN]
+    items = len(known) if unit == "images" else len(tracklet_codes(known)[0])
+    return items, len(np.unique(known.people))
+
+
+def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: int = 0) -> Dataset:
+    """Hold people out of the training part, to choose settings on without looking at the test part.
+
+    The same people, queries and gallery come out for a seed, whatever the order of the files. Under the rule
+    ``same-camera`` the people are drawn from those that two cameras or more saw. Each of their cameras gives
+    one query, and the rest is the gallery, except that a camera with a single image leaves it to the gallery:
+    as a query it could take from another camera's query its only match. Where every camera has a single
+    image, the first gives a query. So each query has a match. Under the rule ``none`` all cameras count as
+    one, and a person needs two images. Where the unit is the tracklet, all this holds of tracklets.
+
+    Args:
+        dataset: A data set whose training images have people.
+        people: How many people to hold out; ``"all"`` for everybody who can be, which leaves nobody to train on: the
+            images of other known people join the gallery then.
+        seed: The seed of the draw.
+
+    Returns:
+        The held-out people as query and gallery, the others as train; ``+validation<people>`` joins the name.
+
+    Raises:
+        DataError: The training part has too few such people, or nothing would be left to train on.
+        ConfigError: ``people`` is below 1.
+    """
+    check_given("dataset", dataset, Dataset, DATASET)
+    everybody, seed = people == "all", whole_number("seed", seed, least=0)
+    people = people if isinstance(people, str) and everybody else whole_number("people", people, least=1)
+    if dataset.unit == "tracklets":
+        return _whole_tracklets(dataset, people, seed)
+    train = dataset.train
+    cameras = train.cameras if dataset.rule == "same-camera" else np.zeros(len(train), np.int64)
+    # Rows by person, camera and path: from here on nothing depends on the order of the files.
+    rows = np.lexsort((train.paths, cameras, train.people))
+    rows = rows[~np.isin(train.people[rows], dataset.nobody)]
+    by_person = {int(train.people[group[0]]): group for group in _runs(rows, train.people)}
+    if dataset.rule == "same-camera":
+        able = [person for person, own in by_person.items() if len(np.unique(cameras[own])) > 1]
+        need = "seen by two cameras or more"
+    else:
+        able = [person for person, own in by_person.items() if len(own) > 1]
+        need = "with two images or more"
+    number = max(1, len(able)) if isinstance(people, str) else people  # of nobody one at least is missing
+    if number > len(able):
+        advice = "ask for fewer" if able else f"label more, for a folder of crops in its {LABELS}"
+        raise DataError(
+            f"{dataset.name}: cannot hold {number} people out of the training part: {len(able)} of its "
+            f"{len(by_person)} people are {need}; {advice}"
+        )
+
+    random = np.random.default_rng(seed)
+    chosen = [able[i] for i in np.sort(random.permutation(len(able))[:number])]
+    queries: list[int] = []
+    for person in chosen:
+        groups = _runs(by_person[person], cameras)
+        several = [group for group in groups if len(group) > 1] or groups[:1]
+        queries.extend(int(group[random.integers(len(group))]) for group in several)
+
+    held = np.isin(train.people, chosen)
+    if everybody:
+        held = ~np.isin(train.people, dataset.nobody)
+    elif held.all():
+        raise DataError(f"{dataset.name}: holding out {number} people leaves no image to train on; ask for fewer")
+    asked = np.zeros(len(train), np.bool_)
+    asked[queries] = True
+    others = "; the images of the others are in the gallery too" if everybody and number < len(by_person) else ""
+    return replace(
+        dataset,
+        name=f"{dataset.name}+validation-all" if everybody else f"{dataset.name}+validation{number}",
+        train=train[~held],
+        query=train[held & asked],
+        gallery=train[held & ~asked],
+        published={},
+        notes=(
+            *dataset.notes,
+            f"validation: {number} of the {len(by_person)} training people are held out as query and gallery "
+            f"(seed {seed}){others}",
+        ),
+    )
+
+
+def _whole_tracklets(dataset: Dataset, people: int | Literal["all"], seed: int) -> Dataset:
+    """Split by the first image of each tracklet, and let the others follow it."""
+    groups = {str(dataset.train.paths[rows[0]]): rows for rows in group_tracklets(dataset.train)}
+    heads = dataset.train[np.array([rows[0] for rows in groups.values()], np.int64)]
+    split = split_validation(replace(dataset, train=heads, unit="images"), people, seed=seed)
+
+    def follow(table: ImageTable) -> ImageTable:
+        rows = [groups[path] for path in table.paths.tolist()]
+        return dataset.train[np.concatenate([np.empty(0, np.int64), *rows])]
+
+    return replace(
+        split, train=follow(split.train), query=follow(split.query), gallery=follow(split.gallery), unit="tracklets"
+    )
+
+
+def _runs(rows: Ints, column: Ints) -> list[Ints]:
+    """Cut sorted rows where their value in the column changes."""
+    return [run for run in np.split(rows, np.flatnonzero(np.diff(column[rows])) + 1) if len(run)]

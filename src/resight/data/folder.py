@@ -3,15 +3,15 @@
 What is known of an image comes from three places:
 
 - *Sub-folders*. A layout says what each level is, from the root down: ``camera``, ``person``, ``camera/person``,
-  ``split/person``, ... (`resight.data.levels`). Where none is given, it is taken from the folders' names and, where
-  these do not say it, from how alike their images are; a note says what was taken. Images that lie in the root itself
+  ``split/person``, ... (`resight.data.folder_levels`). Without one, the folders' names decide, or else how alike
+  their images are; a note says what was taken. Images that lie in the root itself
   have no labels from folders.
 - *A pattern*: a regular expression, searched in each path below the root (``/`` between folders), with the
   named groups ``person``, ``camera``, ``tracklet``, ``frame`` and ``split``, all optional. What has a group is not
   taken from folders, and a folder that a group reads is nothing else too. Images that do not match are skipped, and a
   note says how many.
 - *A table* with a column ``path`` (below the root, or absolute) and, each optional, ``person``, ``camera``,
-  ``tracklet``, ``frame`` and ``split`` (`resight.data.sheet`). Only its images are read, and a mistake in it is an
+  ``tracklet``, ``frame`` and ``split`` (`resight.data.labels_csv`). Only its images are read, and a mistake in it is an
   error that names the line. A file ``labels.csv`` in the root is that table where neither a table nor a pattern is
   given; a note says so. Sub-folders then say something only where a layout is given, of what has no column.
 
@@ -27,15 +27,15 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resight.data.columns import COLUMNS, LABELS
-from resight.data.divide import divide
-from resight.data.labels import WHOLE, Row, is_unknown, numbered, whole
-from resight.data.layout import find_root
-from resight.data.levels import Reading, guess, parse_layout, values
-from resight.data.sheet import other_tables, read_sheet
-from resight.data.splits import Dataset, split_validation
-from resight.data.styles import STYLES, style_of
-from resight.data.tree import walk
+from resight.data.dataset import Dataset, split_validation
+from resight.data.folder_levels import Reading, guess, parse_layout, values
+from resight.data.folder_splits import divide
+from resight.data.label_columns import COLUMNS, LABELS
+from resight.data.label_ids import WHOLE, Row, is_unknown, numbered, whole
+from resight.data.labels_csv import other_tables, read_sheet
+from resight.data.roots import find_root
+from resight.data.sets.file_names import STYLES, style_of
+from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, check_least, counted, nearest
 from resight.files import printable
 from resight.records import UNKNOWN, ImageTable, Rule

@@ -9,7 +9,7 @@ What happens to each kind of file:
 - An animation or a document of many pages gives its first frame.
 - Floating-point pixels, and integers outside 0..65535, have no known range: an error.
 - Empty, truncated and broken files, files that are no image or of a format other than `FORMATS`, and files
-  that would cost too much to read (`resight.data.bounds`), mostly found before anything is decoded, are errors too.
+  that would cost too much to read (`resight.data.image_limits`) are errors too, mostly found before decoding.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from resight.data.bounds import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
-from resight.data.formats import FORMATS, advice_on_file, readable_formats
+from resight.data.image_formats import FORMATS, advice_on_file, readable_formats
+from resight.data.image_limits import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
 from resight.errors import ConfigError, DataError, shown
 from resight.progress import progress as watched
 from resight.records import ImageTable, Mask

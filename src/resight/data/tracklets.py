@@ -19,10 +19,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_most, nearest
 from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
-from resight.values import check_types
 
 Sampling = Literal["even", "random", "restricted", "consecutive"]
 Pooling = Literal["mean", "max", "tpp"]

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resight.config.types import check_types
 from resight.errors import ConfigError
-from resight.values import check_types
 
 _TRIES = 100
 """Rectangles that are drawn for each image, of which the first that fits is erased."""

@@ -1,8 +1,8 @@
 """ABMT: asymmetric branched mean teaching, adaptation without labels (thesis ch. 4).
 
 A student learns from clusters and from a teacher, which is its own moving average. A teacher that only repeats its
-student has nothing to teach: so the network ends in branches of different depth and pooling (`models/asymmetric.py`),
-and each of the student's branches learns from another branch of the teacher.
+student has nothing to teach: so the network ends in branches of different depth and pooling
+(`models/heads/asymmetric.py`), and each of the student's branches learns from another branch of the teacher.
 
 Each epoch the teacher embeds all images by its branches together, and their clusters stand in for people. Each step
 asks of every branch of the student
@@ -36,13 +36,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.checkpoints import Stateful
+from resight.compute.devices import Devices
+from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import augment, draw
-from resight.devices import Devices
 from resight.errors import ConfigError
-from resight.extraction import build_encoder, embed_crops
 from resight.losses.classification import cross_entropy, soft_cross_entropy
 from resight.losses.triplet import batch_hard_triplet, soft_triplet
 from resight.methods.abmt_settings import ABMTSettings
@@ -50,10 +49,11 @@ from resight.methods.labelling import Labelling, embed_all
 from resight.models.classifier import BranchClassifier
 from resight.models.ema import ramp, update_average
 from resight.models.encoder import Encoder
-from resight.models.folding import folded, sharing
+from resight.models.fused import folded, sharing
 from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints, PseudoLabels
+from resight.retrieval.extraction import build_encoder, embed_crops
 
 logger = logging.getLogger(__name__)
 

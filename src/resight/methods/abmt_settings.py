@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from resight.config.types import check_types
 from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.triplet import SoftTriplet
 from resight.models.encoder_settings import EncoderSettings
-from resight.models.heads import ABMT as BRANCHES
+from resight.models.heads.grammar import ABMT as BRANCHES
 from resight.numerics.clustering import ClusterSettings
-from resight.values import check_types
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resight.checkpoints import Stateful
+from resight.compute.devices import Devices
+from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
 from resight.data.transforms import Draws, augment, draw, to_float
-from resight.devices import Devices
 from resight.errors import ConfigError
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
@@ -41,8 +41,8 @@ from resight.methods.ice_settings import ICESettings
 from resight.methods.labelling import Labelling, embed_all
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
-from resight.models.folding import folded
-from resight.models.memory import ProxyMemory
+from resight.models.fused import folded
+from resight.models.proxies import ProxyMemory
 from resight.numerics.distances import normalise
 from resight.records import Floats, Ints, PseudoLabels
 

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from resight.config.types import check_types
 from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.consistency import Divergence
 from resight.models.encoder_settings import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
-from resight.values import check_types
 
 
 @dataclass(frozen=True)

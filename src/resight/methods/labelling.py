@@ -13,14 +13,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from resight.compute.devices import Devices
 from resight.data.crops import Crops
-from resight.devices import Devices
-from resight.extraction import embed_crops
 from resight.models.encoder import Encoder
 from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalise, whiten
 from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
+from resight.retrieval.extraction import embed_crops
 
 logger = logging.getLogger(__name__)
 

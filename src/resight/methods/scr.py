@@ -8,7 +8,7 @@ Each step of P people with K images
 - with `centre_weight`, not in the thesis, each of these vectors is also pulled to the centre of its person.
 
 The vectors together are what images are compared by. Smaller arrangements, PCB, MGN and a plain trunk are other values
-of `encoder.head` (`models/partitions.py`).
+of `encoder.head` (`models/heads/partitions.py`).
 
 The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
 differently, each a setting: images in a batch (code 4 x 4, text 8 x 4); Random Erasing (code with probability 0.5, text
@@ -30,22 +30,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.checkpoints import Stateful
-from resight.data.columns import LABELS
+from resight.compute.devices import Devices
+from resight.compute.tensor_files import Stateful
+from resight.config.types import check_types
 from resight.data.crops import Crops
+from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
-from resight.devices import Devices
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
 from resight.losses.classification import centre_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
-from resight.models.centres import Centres
+from resight.models.centers import Centres
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.heads import SCR as ARRANGEMENT
+from resight.models.heads.grammar import SCR as ARRANGEMENT
 from resight.records import Ints
-from resight.values import check_types
 
 AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
 """Mirroring and Random Erasing; 0 in normalised images is ImageNet's mean colour."""

@@ -26,21 +26,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.checkpoints import Stateful
-from resight.data.columns import LABELS
+from resight.compute.devices import Devices
+from resight.compute.tensor_files import Stateful
+from resight.config.types import check_types
 from resight.data.crops import Crops
+from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import AugmentSettings, augment, draw
-from resight.devices import Devices
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
-from resight.extraction import build_encoder
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.heads import ABMT as BRANCHES
+from resight.models.heads.grammar import ABMT as BRANCHES
 from resight.records import Ints
-from resight.values import check_types
+from resight.retrieval.extraction import build_encoder
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError
 from resight.models.encoder import Encoder
-from resight.models.partitions import PartNeck
+from resight.models.heads.partitions import PartNeck
 
 Classified = Literal["reduced", "pooled"]
 

@@ -15,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resight.checkpoints import check_alike
+from resight.checksums import DamagedError, read_fields, seal, unseal
+from resight.compute.tensor_files import check_alike
 from resight.errors import ConfigError, WeightsError, check_given
 from resight.files import expanded, printable, write_atomically
-from resight.models.asymmetric import AsymmetricBranches
 from resight.models.backbones import Backbone, Provenance, build_backbone
 from resight.models.encoder_settings import EncoderSettings as EncoderSettings
 from resight.models.encoder_settings import Pooling, encoder_file
-from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
-from resight.models.partitions import Branches, Part, PartNeck, parts
-from resight.sealed import DamagedError, read_fields, seal, unseal
+from resight.models.heads.asymmetric import AsymmetricBranches
+from resight.models.heads.grammar import is_asymmetric, parse_arrangement, parse_branches
+from resight.models.heads.partitions import Branches, Part, PartNeck, parts
 
 SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
 """The texts in the header of an encoder's file."""

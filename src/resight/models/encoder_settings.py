@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from resight.config.types import check_types
 from resight.errors import ConfigError, WeightsError, check_given, check_most, shown
 from resight.files import expanded, printable
-from resight.models.heads import is_asymmetric, parse_arrangement, parse_branches
-from resight.values import check_types
+from resight.models.heads.grammar import is_asymmetric, parse_arrangement, parse_branches
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 """The backbone whose ImageNet weights come with the installation."""

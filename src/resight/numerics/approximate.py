@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, squared_lengths
-from resight.numerics.neighbours import Tile, search_for, search_itself
+from resight.numerics.neighbors import Tile, search_for, search_itself
 from resight.progress import progress
 from resight.records import Floats, Ints
 

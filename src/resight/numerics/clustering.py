@@ -12,17 +12,17 @@ import torch
 from scipy import sparse
 
 from resight.arrays import id_column
+from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_given, check_most
-from resight.numerics import tensors
-from resight.numerics.density import density_labels
+from resight.numerics import gpu as tensors
+from resight.numerics.dbscan import density_labels
 from resight.numerics.distances import as_vectors, normalise
+from resight.numerics.eps import check_square, rho_eps
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
-from resight.numerics.neighbours import k_nearest_by_camera
-from resight.numerics.radius import check_square, rho_eps
-from resight.numerics.source import add_source_term, source_terms
+from resight.numerics.neighbors import k_nearest_by_camera
+from resight.numerics.source_distance import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
-from resight.values import check_types
 
 EXACT_ON_GPU = 4
 """A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
@@ -55,7 +55,7 @@ class ClusterSettings:
             Balanced lists are searched exactly, whatever the size. Where cameras are not known it is one list, as long
             as both.
         source_weight: Weight, in [0, 1), of how far images are from a labelled source, where
-            there is one (`resight.numerics.source`); 0.1 is usual. An eps must be below 1 minus it.
+            there is one (`resight.numerics.source_distance`); 0.1 is usual. An eps must be below 1 minus it.
         approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`). On a GPU it is four times as many.
 

@@ -34,9 +34,11 @@ from scipy import sparse
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, number_within, whole_number
-from resight.numerics import kernels, tensor_jaccard, tensors
+from resight.numerics import gpu as tensors
+from resight.numerics import gpu_jaccard as tensor_jaccard
+from resight.numerics import kernels
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
-from resight.numerics.neighbours import farthest_distances, k_nearest, k_nearest_and_farthest
+from resight.numerics.neighbors import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
 
 Reading = Literal["ice", "abmt"]
@@ -85,7 +87,7 @@ def jaccard_graph(
         neighbours: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
         base: A distance to use in place of the squared Euclidean one of the vectors, lists as long as for
-            ``neighbours``; d is then this distance, which `resight.numerics.joint` offers one of.
+            ``neighbours``; d is then this distance, which `resight.numerics.spatiotemporal` offers one of.
         limit: Pairs at a larger distance, compared in float32, are not stored. Clusters of an eps need no pair
             beyond it, and of all pairs below 1 few are within.
         device: Where to work it out; the result is the same to float32 rounding.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from resight.compiled import njit
+from resight.numerics.compiled import njit
 from resight.records import Doubles, Floats, Ints
 
 Columns = npt.NDArray[np.int32]

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from numba import prange
 
 from resight.arrays import id_column, real_numbers
-from resight.compiled import njit
 from resight.errors import ConfigError, DataError
+from resight.numerics.compiled import njit
 from resight.numerics.distances import read_only
 from resight.records import RULES, UNKNOWN, Doubles, Floats, Ints, Mask, Rule
 

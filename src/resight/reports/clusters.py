@@ -6,14 +6,14 @@ from html import escape
 
 import numpy as np
 
-from resight.data.clusters import CLUSTERS, Clusters
+from resight.data.clusters_csv import CLUSTERS, Clusters
 from resight.errors import counted
 from resight.files import printable
 from resight.numerics.margins import means_by_cluster
 from resight.records import UNKNOWN, Doubles, Ints
+from resight.reports.contact_sheets import contact_sheet, spread
 from resight.reports.letters import Letters
 from resight.reports.page import Section
-from resight.reports.sheets import contact_sheet, spread
 from resight.reports.tiles import Names, called, data_uri
 
 SHEETS, IMAGES = 4, 8

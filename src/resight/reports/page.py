@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from resight.errors import counted
 from resight.files import printable, write_atomically
 from resight.records import Doubles, Features, Ranking, Report
-from resight.reports import figures, strips, tables
-from resight.reports.strips import Strip
+from resight.reports import figures, tables
+from resight.reports import ranked_lists as strips
+from resight.reports.ranked_lists import Strip
 from resight.reports.style import STYLE
 from resight.reports.tiles import Names
 
@@ -103,7 +104,7 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
 
     Args:
         title: The section's heading.
-        drawn: The strips, from `resight.reports.strips.query_strips`.
+        drawn: The strips, from `resight.reports.ranked_lists.query_strips`.
         intro: A sentence under the heading.
 
     Returns:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from resight.explain import Part, PartSimilarities
 from resight.records import Features, Ranking, Report
-from resight.reports import strips
+from resight.reports import ranked_lists as strips
 from resight.reports.letters import Letters
 from resight.reports.page import Section, strips_section
-from resight.reports.strips import Strip, result_edges
+from resight.reports.ranked_lists import Strip, result_edges
 from resight.reports.tiles import INK, MUTED, PAPER, Names
+from resight.retrieval.explain import Part, PartSimilarities
 
 KINDS = {
     "whole": ("#545b66", "the whole picture"),

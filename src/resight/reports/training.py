@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resight.data.clusters import Clusters
-from resight.explain import PartSimilarities
+from resight.data.clusters_csv import Clusters
 from resight.records import Features, Ranking, Report
 from resight.reports import figures
 from resight.reports.clusters import clusters_section
@@ -24,6 +23,7 @@ from resight.reports.page import (
 )
 from resight.reports.parts import parts_sections
 from resight.reports.tiles import Names
+from resight.retrieval.explain import PartSimilarities
 
 _CLUSTERED = "Clusters stand in for people. A healthy run gathers more images into clusters from epoch to epoch."
 

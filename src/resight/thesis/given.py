@@ -13,7 +13,7 @@ from resight.thesis.exhibits import Exhibit, data_name
 from resight.thesis.plan import Asked, jobs
 
 if TYPE_CHECKING:
-    from resight.data.splits import Dataset
+    from resight.data.dataset import Dataset
 
 
 def taken(flags: Sequence[str], name: str, form: str) -> tuple[list[str], list[str]]:
@@ -94,7 +94,7 @@ def load_data(places: Mapping[str, Path]) -> dict[str, Dataset]:
         ConfigError: Two of them are the same images.
         DataError: A folder is not there or not what it should be.
     """
-    from resight.data.dataset import load_dataset
+    from resight.data.catalog import load_dataset
 
     found = {name: load_dataset(name, root) for name, root in places.items()}
     names: dict[str, str] = {}

@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from resight.compute.devices import Devices
 from resight.data.crops import load_crops
-from resight.data.splits import Dataset
+from resight.data.dataset import Dataset
 from resight.data.transforms import to_float
-from resight.devices import Devices
-from resight.explain import grad_cam
-from resight.extraction import extract
 from resight.models.encoder import load_encoder
-from resight.ranking import rank
 from resight.records import UNKNOWN, Features
 from resight.reports.letters import Letters
+from resight.reports.ranked_lists import ranked_strip, verdicts
 from resight.reports.saliency import saliency_sheet
-from resight.reports.strips import ranked_strip, verdicts
 from resight.reports.tiles import INK, PAPER
+from resight.retrieval.explain import grad_cam
+from resight.retrieval.extraction import extract
+from resight.retrieval.ranking import rank
 from resight.thesis.running import Outcome, run_folder
 
 IMAGES = 3

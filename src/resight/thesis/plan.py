@@ -20,14 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resight.config import dotted, flags_of, write_settings
+from resight.config.recipes import find_recipe
+from resight.config.settings import dotted, flags_of, write_settings
 from resight.errors import ConfigError, ResightError
-from resight.recipe import find_recipe
 from resight.thesis.exhibits import Exhibit, Group, Ours, Row, Scale, data_sets, load_scale, source_of
 
 if TYPE_CHECKING:
-    from resight.devices import DeviceSettings
-    from resight.training import TrainSettings
+    from resight.compute.devices import DeviceSettings
+    from resight.training.train import TrainSettings
 
 ADAPTS = {"ice": False, "scr": False, "source": True, "abmt": True, "mean_teacher": True, "mmt": True}
 """The methods that are there, and whether each learns from a source and a target at once; `resight.methods` says so."""
@@ -205,7 +205,7 @@ def flat(job: Job) -> dict[str, object]:
 @cache
 def _read(method: str, recipe: str, *flags: str) -> tuple[Any, TrainSettings]:
     """Read settings, which are frozen, once: many rows have the same."""
-    from resight.training import read_recipe
+    from resight.training.train import read_recipe
 
     return read_recipe(method, recipe, *flags)
 

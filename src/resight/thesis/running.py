@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resight.data.splits import Dataset
-from resight.devices import Devices
+from resight.compute.devices import Devices
+from resight.data.dataset import Dataset
 from resight.errors import ResightError, RunError, WeightsError
 from resight.files import expanded, write_atomically
 from resight.models.encoder import Encoder
 from resight.records import Report
-from resight.runs import Run
-from resight.scoring import scorer
+from resight.retrieval.protocol import scorer
 from resight.thesis.exhibits import load_scale
 from resight.thesis.plan import Asked, Job
-from resight.training import train
+from resight.training.runs import Run
+from resight.training.train import train
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,170 @@
+"""The file of a checkpoint: nested tensors and plain values as safetensors, which are read without pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from resight.checksums import DamagedError, seal, unseal
+from resight.errors import RunError
+from resight.files import printable
+
+State = Mapping[str, Any]
+"""Tensors, numbers, strings, lists and dicts of such: what a checkpoint can hold without pickle."""
+
+TREE = "resight.state"
+"""The text that says how tensors and plain values are nested."""
+
+
+class Stateful(Protocol):
+    """Something whose state can be saved and put back."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Put a state back."""
+
+
+def dump_state(state: State) -> bytes:
+    """Turn nested tensors and plain values into one safetensors file.
+
+    Tensors become its tensors, under numbered names; everything else, with the numbers in place of the
+    tensors, becomes JSON in its header.
+    """
+    tensors: dict[str, Tensor] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            name = f"t{len(tensors)}"
+            tensors[name] = value
+            return {"tensor": name}
+        if isinstance(value, Mapping):
+            return {"dict": [[plain(key), plain(item)] for key, item in value.items()]}
+        if isinstance(value, list | tuple):
+            return {"tuple" if isinstance(value, tuple) else "list": [plain(item) for item in value]}
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise RunError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+
+    tree = json.dumps(plain(state))
+    return seal(tensors, {TREE: tree})
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `dump_state` wrote.
+
+    Raises:
+        RunError: The file is damaged or not a checkpoint.
+    """
+    try:
+        tensors, texts = unseal(path, [TREE], unsealed=True)
+        return _built(json.loads(texts[TREE]), tensors)
+    except (DamagedError, OSError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        raise _no_checkpoint(path, reason) from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _no_checkpoint(path, type(error).__name__) from error
+
+
+def _no_checkpoint(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"'{printable(path)}' is damaged, or no checkpoint of resight's ({printable(reason)}): put a copy back, or "
+        "start in a new folder"
+    )
+
+
+def _built(tree: Any, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Nest the tensors and plain values of a file as they were."""
+
+    def build(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        ((kind, content),) = value.items()
+        if kind == "tensor":
+            return tensors[content]
+        if kind == "dict":
+            return {build(key): build(item) for key, item in content}
+        items = [build(item) for item in content]
+        return tuple(items) if kind == "tuple" else items
+
+    state = build(tree)
+    if not isinstance(state, dict):
+        raise TypeError
+    return state
+
+
+def tensors_of(state: Any) -> Iterator[Tensor]:
+    """Give the tensors of a nested state."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, Mapping | list | tuple):
+        for item in state.values() if isinstance(state, Mapping) else state:
+            yield from tensors_of(item)
+
+
+def put_back(part: Stateful, state: Any) -> None:
+    """Give a part of a method the state that was saved of it.
+
+    Raises:
+        ValueError: It has other tensors than the part has now, or other shapes or types; the message says which.
+    """
+    try:
+        if isinstance(part, nn.Module):
+            check_alike(part.state_dict(), state)
+        if isinstance(part, torch.optim.Optimizer):
+            _check_optimiser(part, state)
+        part.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(" ".join(str(error).split())[:300]) from error
+    if isinstance(part, torch.optim.Optimizer):
+        _lay_out(part)
+
+
+def check_alike(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Make sure that a state has the tensors of another one, in their shapes and types.
+
+    Raises:
+        ValueError: It has not; the message says where.
+    """
+    for name in sorted(own.keys() ^ state.keys()):
+        raise ValueError(f"{name} is only in one of the two")
+    for name, value in own.items():
+        found = state[name]
+        if isinstance(value, Tensor) and not (
+            isinstance(found, Tensor) and (found.shape, found.dtype) == (value.shape, value.dtype)
+        ):
+            raise ValueError(f"{name} is {_described(found)}, expected {_described(value)}")
+
+
+def _check_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, averages in state["state"].items():
+        own = parameters[number]
+        for name, found in averages.items():
+            like = (found.shape, found.dtype) if isinstance(found, Tensor) else None
+            if like not in ((own.shape, own.dtype), (torch.Size(), torch.float32)):
+                raise ValueError(f"{name} of parameter {number} is {_described(found)}, expected {_described(own)}")
+    for own, group in zip(optimiser.state_dict()["param_groups"], state["param_groups"], strict=True):
+        if own.keys() != group.keys() or own["params"] != group["params"]:
+            raise ValueError("its groups of parameters differ")
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Lay an optimiser's averages out in memory as their parameters are, which its fast ways ask for.
+
+    A file holds them row by row, and convolutions have their channels last.
+    """
+    for parameter, averages in optimiser.state.items():
+        for name, value in averages.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                averages[name] = torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,1 @@
+"""Settings: recipes, flags, their checks and their help."""

@@ -1,0 +1,1 @@
+"""What an encoder's head is made of."""

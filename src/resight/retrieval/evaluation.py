@@ -1,0 +1,133 @@
+"""From ranked lists to scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resight.errors import ConfigError, DataError, check_given, shown, whole_number
+from resight.numerics import gpu as tensors
+from resight.numerics.distances import as_vectors, squared_distances
+from resight.numerics.jaccard import rerank
+from resight.numerics.metrics import (
+    average_precision,
+    cumulative_matches,
+    first_ranks,
+    inverse_negative_penalty,
+    join_ranks,
+    positive_ranks,
+)
+from resight.records import RULES, UNKNOWN, Features, Floats, Report, Rule, check_features
+
+BLOCK = 512
+"""Queries whose distances are held at once."""
+
+
+def evaluate(
+    queries: Features,
+    gallery: Features,
+    *,
+    rule: Rule = "same-camera",
+    distractor: int | None = None,
+    re_ranking: bool = False,
+    distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    device: torch.device | str = "cpu",
+    provenance: dict[str, Any] | None = None,
+) -> Report:
+    """Score how well queries find their people in a gallery.
+
+    Args:
+        queries: ``Q`` vectors with known people.
+        gallery: ``G`` vectors; person -1 is junk and does not count.
+        rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera; ``"none"``
+            leaves out junk alone, as where cameras are not known.
+        distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
+        re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
+        distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.
+        device: Where squared distances are formed and ranked, in float32, or re-ranked; another distance is the CPU's.
+        provenance: What to write into the report beside what is known here.
+
+    Returns:
+        Scores in 0..1 (``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``) over the queries that have a
+        possible match, how many have none, the curve up to rank 50, and the numbers of each query.
+
+    Raises:
+        DataError: No query has a possible match, or the two were made by different encoders.
+        ConfigError: The rule is not known, or there are too few images to re-rank, or these are to be at another
+            distance.
+    """
+    if re_ranking and distance is not squared_distances:
+        raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
+    check_features(queries=queries, gallery=gallery)
+    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
+    check_given("provenance", provenance, (Mapping, type(None)), "a dict")
+    if rule not in RULES:
+        raise ConfigError(f"rule must be one of {', '.join(RULES)}, found {shown(rule)}")
+    if distractor is not None:
+        distractor = whole_number("distractor", distractor, least=UNKNOWN)
+    if len(queries) == 0 or len(gallery) == 0:
+        raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
+    distances = _distances(queries, gallery, None if re_ranking else distance, device)
+    parts = []
+    for start in range(0, len(queries), BLOCK):
+        rows = slice(start, start + BLOCK)
+        parts.append(
+            positive_ranks(
+                distances(rows),
+                queries.table.people[rows],
+                queries.table.cameras[rows],
+                gallery.table.people,
+                gallery.table.cameras,
+                rule=rule,
+                distractor=distractor,
+            )
+        )
+    ranks, offsets = join_ranks(parts)
+    matches = np.diff(offsets)
+    if not matches.any():
+        nobody = [UNKNOWN] if distractor is None else [UNKNOWN, distractor]
+        present = np.isin(queries.table.people, np.setdiff1d(gallery.table.people, nobody)).any()
+        raise DataError(
+            f"none of the {len(queries)} queries has a possible match: "
+            + ("each person was seen by one camera only" if present else "the gallery holds none of their people")
+        )
+    precision = average_precision(ranks, offsets)
+    penalty = inverse_negative_penalty(ranks, offsets)
+    first = first_ranks(ranks, offsets)
+    curve = cumulative_matches(first)
+    scores = {
+        "mAP": float(np.nanmean(precision)),
+        "mINP": float(np.nanmean(penalty)),
+        **{f"rank-{k}": float(curve[k - 1]) for k in (1, 5, 10)},
+        "queries": float(len(queries)),
+        "queries_without_match": float((matches == 0).sum()),
+    }
+    per_query = {
+        "query": np.arange(len(queries)),
+        "average_precision": precision,
+        "inverse_negative_penalty": penalty,
+        "first_rank": first,
+        "matches": matches,
+    }
+    known = {"encoder": queries.encoder, "rule": rule, "re_ranking": re_ranking, "gallery": len(gallery)}
+    return Report(scores, per_query, {**known, "cmc": curve.tolist(), **(provenance or {})})
+
+
+def _distances(
+    queries: Features,
+    gallery: Features,
+    distance: Callable[[Floats, Floats], Floats] | None,
+    device: torch.device | str,
+) -> Callable[[slice], Floats | Tensor]:
+    """Give what gives the distances of some queries to the gallery; without a distance, the re-ranked ones."""
+    if distance is None:
+        whole = rerank(queries.vectors, gallery.vectors, device=device)
+        return lambda rows: whole[rows]
+    if distance is squared_distances and tensors.used_for(device):
+        asked, held = (tensors.on_device(as_vectors(side.vectors), device) for side in (queries, gallery))
+        return lambda rows: tensors.squared_distances(asked[rows], held)
+    return lambda rows: distance(queries.vectors[rows], gallery.vectors)

@@ -1,0 +1,95 @@
+"""An encoder on a data set's queries and gallery: images or tracklets to vectors, vectors to scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resight.compute.devices import Devices
+from resight.data.crops import Crops, fits_memory, load_crops
+from resight.data.dataset import Dataset, Unit
+from resight.data.tracklets import TrackletSettings
+from resight.models.encoder import Encoder
+from resight.numerics.distances import squared_distances
+from resight.records import Features, Floats, ImageTable, Report
+from resight.retrieval.evaluation import evaluate
+from resight.retrieval.extraction import extract, extract_tracklets
+
+Score = Callable[[Encoder], tuple[Report, Features, Features]]
+"""Gives an encoder's report and the vectors of queries and gallery."""
+
+
+def scorer(
+    dataset: Dataset, size: tuple[int, int], *, devices: Devices, flip: bool, tracklet: TrackletSettings
+) -> Score | None:
+    """Give what scores one encoder after the other.
+
+    Images are decoded once, and so are the chosen frames of tracklets where both sides fit into memory; else they are
+    decoded at each scoring, `resight.retrieval.extraction.TRACKLETS` tracklets at a time.
+
+    Args:
+        dataset: Whose queries and gallery.
+        size: Height and width of the encoders' images, pixels.
+        devices: Where to embed and to rank.
+        flip: Whether to add the features of the mirrored images.
+        tracklet: How a tracklet becomes a vector, where the unit is the tracklet.
+
+    Returns:
+        What scores; None where the data set has no queries or no gallery.
+    """
+    if not len(dataset.query) or not len(dataset.gallery):
+        return None
+    tables = [dataset.query, dataset.gallery]
+    decoded = True
+    if dataset.unit == "tracklets":
+        tables = [table[np.unique(tracklet.choose(table))] for table in tables]
+        decoded = fits_memory(sum(map(len, tables)), size)
+    sides = [load_crops(table, size) if decoded else table for table in tables]
+    known = {"flip": flip, **about(dataset, tracklet)}
+
+    def score(encoder: Encoder) -> tuple[Report, Features, Features]:
+        devices.place(encoder)
+        found = [embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
+        report = evaluate(
+            *found,
+            rule=dataset.rule,
+            distractor=dataset.distractor,
+            distance=measure(dataset, tracklet),
+            device=devices.device,
+            provenance=known,
+        )
+        return report, found[0], found[1]
+
+    return score
+
+
+def embed(
+    encoder: Encoder,
+    side: Crops | ImageTable,
+    unit: Unit,
+    *,
+    tracklet: TrackletSettings,
+    devices: Devices,
+    flip: bool,
+    cache: Path | None = None,
+) -> Features:
+    """Turn one side of a data set into vectors, by `extract` or by `extract_tracklets`."""
+    if unit == "tracklets":
+        return extract_tracklets(encoder, side, tracklet=tracklet, devices=devices, flip=flip, cache=cache)
+    return extract(encoder, side, devices=devices, flip=flip, cache=cache)
+
+
+def about(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
+    """Give what a report must say of its data: the set, its notes, and of tracklets how they became vectors."""
+    notes = "; ".join(filter(None, (dataset.unofficial, *dataset.notes)))
+    known: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": notes}
+    return known | ({"tracklet": dataclasses.asdict(tracklet)} if dataset.unit == "tracklets" else {})
+
+
+def measure(dataset: Dataset, tracklet: TrackletSettings) -> Callable[[Floats, Floats], Floats]:
+    """Give the distance by which a data set's vectors are compared."""
+    return tracklet.measure if dataset.unit == "tracklets" else squared_distances

@@ -1,0 +1,7 @@
+"""Synthetic people: a labelled multi-camera set that is drawn, not downloaded."""
+
+from resight.synthetic.dataset import SyntheticSet, synthesize
+from resight.synthetic.histogram import stripe_histogram
+from resight.synthetic.plan import SyntheticSettings
+
+__all__ = ["SyntheticSet", "SyntheticSettings", "stripe_histogram", "synthesize"]

@@ -1,0 +1,113 @@
+"""Draw a labelled multi-camera set of synthetic people, in Market-1501's layout.
+
+Beside the three image folders lie ``silhouettes/`` (the same names, as PNG), ``annotations.csv`` (one row an image),
+``people.json``, ``cameras.json`` and ``dataset.json``. The same settings give the same bytes: each image draws its
+chance from a key of its own, whatever else is drawn, and in which order.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from PIL import Image
+
+from resight.errors import DataError, check_given
+from resight.files import drafted, expanded, named, printable
+from resight.progress import progress
+from resight.synthetic.body import Build
+from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
+from resight.synthetic.studio import Studio
+
+VERSION = 2
+"""Raised when the same settings begin to give other images."""
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """What was written.
+
+    Attributes:
+        root: The folder.
+        train: Images for training.
+        query: Query images.
+        gallery: Gallery images, distractors and junk among them.
+    """
+
+    root: Path
+    train: int
+    query: int
+    gallery: int
+
+
+def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
+    """Draw a set of synthetic people into a folder.
+
+    Everything is first written beside the folder and then renamed: an interrupted call leaves no half set, and what a
+    kill leaves the next call removes.
+
+    Args:
+        root: The folder to make; may exist if it is empty and is not the one the process works in.
+        settings: What to draw.
+
+    Returns:
+        The counts.
+
+    Raises:
+        DataError: The folder is not empty or is the current one, or a file is in its place.
+    """
+    check_given("root", root, (str, os.PathLike), "the folder to make")
+    check_given("settings", settings, SyntheticSettings, "SyntheticSettings(...)")
+    root = expanded(root).resolve()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise DataError(f"{printable(root)} exists and is not an empty folder: choose another, or remove it first")
+    if root == Path.cwd():
+        raise DataError(f"{printable(root)} is the current folder, which cannot be replaced: name a folder in it")
+    studio = Studio(settings)
+    planned = plan(settings)
+    try:
+        with drafted(root, folder=True) as draft:
+            _write(draft, studio, planned)
+    except OSError as error:  # a full disk
+        raise named(root, error) from error
+    folders = [image.path.split("/")[0] for image in planned]
+    return SyntheticSet(root, folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY))
+
+
+def _write(draft: Path, studio: Studio, planned: list[Planned]) -> None:
+    settings = studio.settings
+    for folder in (TRAIN, QUERY, GALLERY):
+        (draft / folder).mkdir()
+        if settings.silhouettes:
+            (draft / "silhouettes" / folder).mkdir(parents=True)
+    builds = [field.name for field in fields(Build)]
+    with (draft / "annotations.csv").open("w", newline="") as handle:
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow([
+            *("path", "label", "person", "camera", "visit", "tracklet", "frame", "shift_right", "shift_down"),
+            *("scale_width", "scale_height", "yaw", "phase", "occluded"), *builds,
+        ])  # fmt: skip
+        for image in progress(planned, "drawing people"):
+            crop, shot = studio.draw(image)
+            quality = studio.cameras[image.camera - 1].quality
+            Image.fromarray(crop.pixels).save(draft / image.path, quality=quality)
+            if settings.silhouettes:
+                path = draft / "silhouettes" / Path(image.path).with_suffix(".png")
+                Image.fromarray(crop.silhouette).save(path, compress_level=1)
+            numbers = [*shot.shift, *shot.scale, shot.stance.yaw, shot.stance.phase, crop.occluded]
+            numbers += [getattr(shot.figure.person.build, name) for name in builds]
+            table.writerow([
+                image.path, image.label, image.person, image.camera, image.visit, image.tracklet, image.frame,
+                *(f"{number:.4f}" for number in numbers),
+            ])  # fmt: skip
+    people = sorted({image.person for image in planned})
+    _write_json(draft / "people.json", {str(person): asdict(studio.person(person)) for person in people})
+    _write_json(draft / "cameras.json", {str(row + 1): asdict(camera) for row, camera in enumerate(studio.cameras)})
+    _write_json(draft / "dataset.json", {"version": VERSION, "settings": asdict(settings), "images": len(planned)})
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n")

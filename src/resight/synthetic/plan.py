@@ -1,0 +1,231 @@
+"""Decide which images a synthetic set has, before any is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from itertools import groupby
+
+import numpy as np
+
+from resight.config.types import check_types
+from resight.data.roots import MARKET_FOLDERS
+from resight.errors import ConfigError
+
+TRAIN, QUERY, GALLERY = (MARKET_FOLDERS[split] for split in ("train", "query", "gallery"))
+"""The image folders."""
+
+DISTRACTOR, JUNK = 0, -1
+"""Person ids of the gallery's images of nobody, and of boxes too far off to count."""
+
+STRANGERS, STRANGER = 40, 100_000
+"""People without a label, who pass by or are distractors: how many, and where their ids begin."""
+
+
+STEP_FRAMES = 8
+"""Frames of a step: about a third of a second, and on average what lies between two images of a visit."""
+
+
+class Key(IntEnum):
+    """What a stream of chance decides; the number is part of its key."""
+
+    WARDROBE = 0
+    CAMERA = 1
+    PERSON = 2
+    ROUTE = 3
+    VISIT = 4
+    CROP = 5
+    QUERY = 6
+    REJECT = 7
+    PASSAGE = 8
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """What to draw.
+
+    Attributes:
+        people_train: People in the training part.
+        people_test: People in query and gallery; nobody is in both parts.
+        cameras: How many cameras, 2 to 9; each person is seen by two to all of them.
+        visits: How often a person comes by a camera that sees them; each visit is a tracklet.
+        crops: Images of each visit, or the fewest.
+        crops_most: The most images of a visit, whose number is then drawn; ``None`` gives each ``crops``.
+        gap: Frames from one image of a visit to the next, at 25 a second; 0 draws 4 to 12 anew each time. 1 is a video.
+        tracklets: Whether a query is a whole visit, and distractors and junk come as whole visits too; else each is one
+            image.
+        seed: Decides everything; the same settings give the same bytes.
+        cameras_seed: Decides the cameras alone; ``None`` takes ``seed``. Another one is another site.
+        clothes_seed: Decides what people tend to wear; ``None`` takes ``seed``.
+        variation: How far the cameras' light and colours differ, 0 (not at all) to 3; 1 is an ordinary site.
+        first_person: The first person id; the others follow.
+        height: Of an image, pixels.
+        width: Of an image, pixels.
+        occluders: Share of the images in which something stands or passes in front, 0..1; it stays for a few images
+            of a visit.
+        distractors: Images (or visits) of nobody (person 0) in the gallery, a share of those of people.
+        junk: Images (or visits) of boxes too far off to count (person -1) in the gallery, a share of those of people.
+        silhouettes: Whether silhouettes are written.
+
+    Raises:
+        ConfigError: A number is out of its range, nobody is to be drawn, or queries would leave no gallery.
+    """
+
+    people_train: int = 60
+    people_test: int = 60
+    cameras: int = 6
+    visits: int = 1
+    crops: int = 4
+    crops_most: int | None = None
+    gap: int = 0
+    tracklets: bool = False
+    seed: int = 0
+    cameras_seed: int | None = None
+    clothes_seed: int | None = None
+    variation: float = 1.0
+    first_person: int = 1
+    height: int = 128
+    width: int = 64
+    occluders: float = 0.15
+    distractors: float = 0.04
+    junk: float = 0.03
+    silhouettes: bool = True
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        ranges: dict[str, tuple[float, float]] = {
+            "people_train": (0, 9999), "people_test": (0, 9999), "cameras": (2, 9), "visits": (1, 9),
+            "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
+            "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
+            "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
+            "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ConfigError(f"{name} must lie in {low}..{high}, found {value}")
+        if self.people_train + self.people_test == 0:
+            raise ConfigError("people_train and people_test are both 0: there is nobody to draw")
+        if self.people_test and self.tracklets and self.visits < 2:
+            raise ConfigError(
+                "tracklets needs visits of 2 or more: of each person and camera one visit is the query, which leaves "
+                "none for the gallery; raise visits, or set people_test to 0"
+            )
+        if self.people_test and self.visits * self.crops < 2:
+            raise ConfigError(
+                "crops and visits are both 1: of each person and camera one image is the query, which leaves none for "
+                "the gallery; raise one of them, or set people_test to 0"
+            )
+        last = self.first_person + self.people_train + self.people_test - 1
+        if last > 9999:
+            raise ConfigError(f"person ids have four digits: first_person gives ids up to {last}, lower it")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An image to be drawn.
+
+    Attributes:
+        path: Relative to the root.
+        label: Person id in the name; 0 distractor, -1 junk.
+        person: Who is drawn.
+        camera: Camera id, from 1.
+        visit: Which visit to this camera, from 0.
+        tracklet: Id of the visit, unique in the set; -1 for distractors and junk that are one image.
+        index: Place in the visit, from 0.
+        steps: Steps walked since the visit began.
+        frame: Frame number.
+        box: Last number of the name: 0 for a query, 1 for the other images of people, from 2 for distractors and junk.
+    """
+
+    path: str
+    label: int
+    person: int
+    camera: int
+    visit: int
+    tracklet: int
+    index: int
+    steps: float
+    frame: int
+    box: int
+
+
+def plan(settings: SyntheticSettings) -> list[Planned]:
+    """List the images of a set, without drawing them.
+
+    Args:
+        settings: What to draw.
+
+    Returns:
+        The images, person by person; distractors and junk last.
+    """
+    images: list[Planned] = []
+    tracklet = 0
+    for person in range(settings.first_person, settings.first_person + settings.people_train + settings.people_test):
+        training = person < settings.first_person + settings.people_train
+        rng = chance(settings.seed, Key.ROUTE, person)
+        count = int(rng.integers(2, settings.cameras + 1))
+        for camera in sorted((rng.permutation(settings.cameras)[:count] + 1).tolist()):
+            sizes = [_visit_size(settings, person, camera, visit) for visit in range(settings.visits)]
+            choices = settings.visits if settings.tracklets else sum(sizes)
+            asked = chance(settings.seed, Key.QUERY, person, camera).integers(choices)
+            for visit, size in enumerate(sizes):
+                steps = chance(settings.seed, Key.VISIT, person, camera, visit, 1)
+                frame = int(steps.integers(1, 90_000))
+                for index in range(size):
+                    place = visit if settings.tracklets else sum(sizes[:visit]) + index
+                    query = not training and place == asked
+                    folder = TRAIN if training else QUERY if query else GALLERY
+                    box = 0 if query else 1
+                    walked = index * settings.gap / STEP_FRAMES if settings.gap else float(index)
+                    path = f"{folder}/{_name(person, camera, visit, frame, box)}"
+                    images.append(Planned(path, person, person, camera, visit, tracklet, index, walked, frame, box))
+                    frame += settings.gap or int(steps.integers(4, 13))
+                tracklet += 1
+    return images + _rejects(settings, [image for image in images if image.path.startswith(GALLERY)], tracklet)
+
+
+def _visit_size(settings: SyntheticSettings, person: int, camera: int, visit: int) -> int:
+    if settings.crops_most is None:
+        return settings.crops
+    return int(
+        chance(settings.seed, Key.VISIT, person, camera, visit, 2).integers(settings.crops, settings.crops_most + 1)
+    )
+
+
+def _rejects(settings: SyntheticSettings, tested: Sequence[Planned], tracklet: int) -> list[Planned]:
+    """Plan distractors and junk: each where and when somebody was seen, for one image or for a whole visit."""
+    images: list[Planned] = []
+    if settings.tracklets:
+        seen = [list(visit) for _, visit in groupby(tested, key=lambda image: image.tracklet)]
+    else:
+        seen = [[image] for image in tested]
+    for label, share in ((DISTRACTOR, settings.distractors), (JUNK, settings.junk)):
+        for row in range(round(share * len(seen))):
+            rng = chance(settings.seed, Key.REJECT, label - JUNK, row)
+            like = seen[int(rng.integers(len(seen)))]
+            person = like[0].person if label == JUNK else STRANGER + int(rng.integers(STRANGERS))
+            for image in like:
+                path = f"{GALLERY}/{_name(label, image.camera, image.visit, image.frame, row + 2)}"
+                own = replace(image, path=path, label=label, person=person, tracklet=-1, box=row + 2)
+                images.append(replace(own, tracklet=tracklet) if settings.tracklets else own)
+            tracklet += 1
+    return images
+
+
+def chance(*key: int) -> np.random.Generator:
+    """Open a stream of chance.
+
+    Args:
+        key: Non-negative numbers: the seed, a `Key`, and what it is about.
+
+    Returns:
+        A generator that depends on the key alone, so that nothing depends on the order of drawing.
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def _name(label: int, camera: int, visit: int, frame: int, box: int) -> str:
+    person = "-1" if label == JUNK else f"{label:04d}"
+    return f"{person}_c{camera}s{visit + 1}_{frame:06d}_{box:02d}.jpg"

@@ -1,0 +1,233 @@
+"""One crop: a figure in a camera's view, what passes in front, and the box a detector might have cut."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from resight.records import Doubles, Floats
+from resight.synthetic.body import Body, turn, vertex_normals
+from resight.synthetic.cameras import SCENE_HEIGHT, SCENE_WIDTH, Camera, Pixels, develop, look
+from resight.synthetic.outfit import Figure, pose
+from resight.synthetic.paint import Surface, shade
+from resight.synthetic.raster import rasterise
+
+SAMPLES = 2
+"""Samples along a pixel's side."""
+
+
+@dataclass(frozen=True)
+class Stance:
+    """Where and how somebody stands.
+
+    Attributes:
+        phase: Share of the walking cycle, 0..1.
+        yaw: Radians, 0 faces the camera, a quarter turn walks to the image's right.
+        right: Metres to the right of the middle.
+        away: Metres behind the middle; negative is nearer to the camera.
+    """
+
+    phase: float
+    yaw: float
+    right: float = 0.0
+    away: float = 0.0
+
+
+@dataclass(frozen=True)
+class Passer:
+    """Somebody else in the picture.
+
+    Attributes:
+        figure: Who.
+        stance: Where; in front where ``away`` is negative.
+    """
+
+    figure: Figure
+    stance: Stance
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """A pole, a bin or a wall in front, in shares of the crop's width and height.
+
+    Attributes:
+        left: Left edge, may lie outside 0..1.
+        top: Upper edge.
+        right: Right edge.
+        bottom: Lower edge.
+        colour: Linear RGB.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Everything that decides one crop, chance included.
+
+    Attributes:
+        figure: Whom the crop is of.
+        stance: How it stands; ``right`` and ``away`` are 0.
+        passers: Who else is near.
+        barriers: What stands in front.
+        shift: Error of the box: right and down, shares of the person's height.
+        scale: Error of the box: factors on its width and height.
+        spot: Where in the scene the person is seen: column and row of the feet, shares.
+        exposure: Factor of this moment.
+    """
+
+    figure: Figure
+    stance: Stance
+    passers: tuple[Passer, ...] = ()
+    barriers: tuple[Barrier, ...] = ()
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+    spot: tuple[float, float] = (0.5, 0.7)
+    exposure: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A finished crop.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8 sRGB.
+        silhouette: ``(H, W)`` uint8, 255 where the person is seen, 0 elsewhere, between at its edge.
+        occluded: Share of the person within the box that something hides, 0..1.
+    """
+
+    pixels: Pixels
+    silhouette: Pixels
+    occluded: float
+
+
+def shoot(
+    body: Body, camera: Camera, scene: Floats, shot: Shot, *, size: tuple[int, int], rng: np.random.Generator
+) -> Crop:
+    """Draw a crop.
+
+    Args:
+        body: The average body.
+        camera: Who looks.
+        scene: The camera's `draw_scene`.
+        shot: What is seen.
+        size: Height and width of the crop, pixels.
+        rng: The source of the camera's noise.
+
+    Returns:
+        The crop.
+    """
+    height, width = size
+    points, normals = _project(body, camera, shot.figure, shot.stance)
+    box = _box(points, shot, width / height)
+    # The camera's resolution follows from the pixels that an average person gets at the usual distance.
+    resolution = camera.person_pixels / 1.7 * camera.distance
+    feet = np.array([points[:, 0].mean(), points[:, 1].max()])
+    spot = np.array([shot.spot[0] * SCENE_WIDTH, shot.spot[1] * SCENE_HEIGHT])
+    window = ((box.reshape(2, 2) - feet) * resolution + spot).astype(np.float32).ravel()
+    picture = look(scene, window, height, width) * np.float32(0.6 * camera.sun + camera.sky)
+    picture *= _shadow(camera, feet, box, size)[..., None]
+    person = _paint(camera, shot.figure, points, normals, box, size)
+    layers = [(passer.stance.away, _paint_passer(body, camera, passer, box, size)) for passer in shot.passers]
+    layers.append((0.0, person))
+    layers.sort(key=lambda layer: -layer[0])
+    layers += [(-camera.distance, _barrier(camera, barrier, size)) for barrier in shot.barriers]
+    seen = np.zeros(size, np.float32)
+    for _, layer in layers:
+        through = 1 - layer[..., 3]
+        picture = picture * through[..., None] + layer[..., :3]
+        seen = layer[..., 3] if layer is person else seen * through
+    whole = float(person[..., 3].sum())
+    enlarged = height / ((box[3] - box[1]) * resolution)
+    blur = camera.blur + 0.4 * max(0.0, enlarged - 1)
+    return Crop(
+        pixels=develop(picture, camera, shot.exposure, blur, rng),
+        silhouette=np.rint(seen * 255).astype(np.uint8),
+        occluded=1 - float(seen.sum()) / whole if whole > 0 else 1.0,
+    )
+
+
+def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tuple[Floats, Floats]:
+    """Give a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
+    vertices = pose(body, figure, stance.phase)
+    normals = vertex_normals(vertices, figure.triangles)
+    heading = turn((0, 0, 1), stance.yaw).astype(np.float32).T
+    places = vertices @ heading + np.array([stance.right, stance.away, -0.9], np.float32)
+    sine, cosine = math.sin(camera.pitch), math.cos(camera.pitch)
+    depth = places[:, 1] * cosine - places[:, 2] * sine + camera.distance
+    up = places[:, 1] * sine + places[:, 2] * cosine
+    points = np.stack([places[:, 0] / depth, -up / depth, 1 / depth], axis=1)
+    return points.astype(np.float32), normals @ heading
+
+
+def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
+    """Give the detector's box on the image plane: left, top, right, bottom."""
+    low, high = points[:, :2].min(0).astype(np.float64), points[:, :2].max(0).astype(np.float64)
+    tall = (high[1] - low[1]) * 1.06
+    wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
+    middle = (low + high) / 2 + np.array(shot.shift) * tall
+    half = np.array([wide * shot.scale[0], tall * shot.scale[1]]) / 2
+    return np.concatenate([middle - half, middle + half])
+
+
+def _paint(
+    camera: Camera, figure: Figure, points: Floats, normals: Floats, box: Doubles, size: tuple[int, int]
+) -> Floats:
+    """Draw a figure alone: ``(H, W, 4)`` linear RGB times coverage, and coverage."""
+    height, width = size
+    samples = points.copy()
+    samples[:, 0] = (points[:, 0] - box[0]) / (box[2] - box[0]) * width * SAMPLES
+    samples[:, 1] = (points[:, 1] - box[1]) / (box[3] - box[1]) * height * SAMPLES
+    # Closed surfaces show their outside only; the open tubes of skirts are seen from both sides.
+    corners = samples[figure.triangles, :2]
+    ahead, aside = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    outside = ahead[:, 0] * aside[:, 1] < ahead[:, 1] * aside[:, 0]
+    seen = outside | (figure.surfaces == Surface.SKIRT)
+    triangles = figure.triangles[seen]
+    found = rasterise(samples, triangles, height * SAMPLES, width * SAMPLES)
+    light = np.array([*camera.light, camera.sun, camera.sky], np.float32)
+    mesh = (triangles, figure.surfaces[seen], figure.coordinates, normals)
+    painted: Floats = shade(found, mesh, (figure.paint.colours, figure.paint.numbers), light, SAMPLES)
+    return painted
+
+
+def _paint_passer(body: Body, camera: Camera, passer: Passer, box: Doubles, size: tuple[int, int]) -> Floats:
+    points, normals = _project(body, camera, passer.figure, passer.stance)
+    return _paint(camera, passer.figure, points, normals, box, size)
+
+
+def _shadow(camera: Camera, feet: Doubles, box: Doubles, size: tuple[int, int]) -> Floats:
+    """Give the ground's brightness ``(H, W)``: a soft dark patch under the feet."""
+    height, width = size
+    across = np.linspace(box[0], box[2], width, dtype=np.float32) - np.float32(feet[0])
+    down = np.linspace(box[1], box[3], height, dtype=np.float32) - np.float32(feet[1])
+    metre = 1 / camera.distance
+    flat = metre * (0.1 + 0.4 * math.sin(camera.pitch))
+    lean = np.float32(-0.35 * camera.light[0] * metre)
+    spread = ((across - lean) / (0.38 * metre))[None] ** 2 + ((down + 0.04 * metre) / flat)[:, None] ** 2
+    shadow: Floats = 1 - np.float32(0.3 + 0.25 * camera.sun) * np.exp(-spread)
+    return shadow
+
+
+def _barrier(camera: Camera, barrier: Barrier, size: tuple[int, int]) -> Floats:
+    """Draw a barrier: ``(H, W, 4)`` linear RGB times coverage, and coverage; its edges are a pixel soft."""
+    height, width = size
+    columns, rows = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
+    inside = [
+        np.clip(np.minimum(places - low * count, high * count - places) + 0.5, 0, 1)
+        for places, count, low, high in (
+            (rows, height, barrier.top, barrier.bottom),
+            (columns, width, barrier.left, barrier.right),
+        )
+    ]
+    cover = inside[0][:, None] * inside[1][None]
+    round_ = 1 - 0.35 * ((columns / width - barrier.left) / (barrier.right - barrier.left)) ** 2
+    colour = np.array(barrier.colour, np.float32) * np.float32(camera.sky + 0.5 * camera.sun)
+    layer = np.concatenate([cover[..., None] * round_[None, :, None] * colour, cover[..., None]], axis=2)
+    return layer.astype(np.float32)

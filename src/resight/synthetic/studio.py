@@ -1,0 +1,159 @@
+"""Draw the planned images: the people and cameras of a set, and what happens in each shot."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import numpy as np
+
+from resight.synthetic.appearance import Person, sample_person, sample_wardrobe
+from resight.synthetic.body import load_body
+from resight.synthetic.cameras import draw_scene, sample_camera
+from resight.synthetic.outfit import Figure, dress
+from resight.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, Key, Planned, SyntheticSettings, chance
+from resight.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
+
+_FIGURES_KEPT = 128
+_PASSAGE = 3
+"""Steps in a row for which those who pass, and what is passed, stay in view."""
+_STEP = 0.35
+"""Metres that somebody walks in a step: from one image of a visit to the next, unless they are close."""
+
+
+class Studio:
+    """The people and cameras of a set, drawn when they are first needed.
+
+    Args:
+        settings: What to draw.
+    """
+
+    def __init__(self, settings: SyntheticSettings) -> None:
+        self.settings = settings
+        self.body = load_body()
+        site = settings.seed if settings.cameras_seed is None else settings.cameras_seed
+        clothes = settings.seed if settings.clothes_seed is None else settings.clothes_seed
+        self.cameras = [
+            sample_camera(
+                chance(site, Key.CAMERA, camera),
+                site_seed=int(chance(site, Key.CAMERA).integers(1 << 31)),
+                variation=settings.variation,
+            )
+            for camera in range(1, settings.cameras + 1)
+        ]
+        self.scenes = [draw_scene(camera) for camera in self.cameras]
+        self.wardrobe = sample_wardrobe(chance(clothes, Key.WARDROBE))
+        self._figures: OrderedDict[int, Figure] = OrderedDict()
+
+    def person(self, person: int) -> Person:
+        """Give a person by id."""
+        return sample_person(chance(self.settings.seed, Key.PERSON, person), self.wardrobe)
+
+    def figure(self, person: int) -> Figure:
+        """Give a person's mesh by id; the last ones are kept."""
+        if person not in self._figures:
+            self._figures[person] = dress(self.body, self.person(person))
+            if len(self._figures) > _FIGURES_KEPT:
+                self._figures.popitem(last=False)
+        self._figures.move_to_end(person)
+        return self._figures[person]
+
+    def draw(self, image: Planned) -> tuple[Crop, Shot]:
+        """Draw a planned image.
+
+        Args:
+            image: Which one.
+
+        Returns:
+            The crop, and what decided it.
+        """
+        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
+        shot = self._shot(image, rng)
+        camera, scene = self.cameras[image.camera - 1], self.scenes[image.camera - 1]
+        size = (self.settings.height, self.settings.width)
+        return shoot(self.body, camera, scene, shot, size=size, rng=rng), shot
+
+    def _shot(self, image: Planned, rng: np.random.Generator) -> Shot:
+        camera = self.cameras[image.camera - 1]
+        walk = chance(self.settings.seed, Key.VISIT, image.person, image.camera, image.visit)
+        heading = camera.heading + walk.normal(0, camera.scatter) + math.pi * walk.integers(2)
+        turning, pace = walk.normal(0, 0.12), walk.uniform(0.17, 0.4)
+        course = heading + turning * image.steps
+        yaw = course + rng.normal(0, 0.06)
+        step = 0.025 * image.steps
+        low = max(0.62, camera.horizon + 0.2)
+        spot = (
+            float(walk.uniform(0.12, 0.88) + step * math.sin(heading)),
+            float(walk.uniform(low, 0.96) + 0.4 * step * math.cos(heading)),
+        )
+        phase = (walk.random() + pace * image.steps + rng.normal(0, 0.02)) % 1
+        exposure = math.exp(walk.normal(0, 0.11) + rng.normal(0, 0.03))
+        passers, barriers = self._others(image, course)
+        shift, scale = _box_error(rng, image.label)
+        return Shot(
+            figure=self.figure(image.person),
+            stance=Stance(phase=float(phase), yaw=float(yaw % (2 * math.pi))),
+            passers=passers,
+            barriers=barriers,
+            shift=shift,
+            scale=scale,
+            spot=spot,
+            exposure=exposure,
+        )
+
+    def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
+        """Give who else is in view and what stands in front: for some images of a visit the same, farther along.
+
+        ``course`` is the direction the person walks in, as in `Stance.yaw`.
+        """
+        key = (self.settings.seed, Key.PASSAGE, image.person, image.camera, image.visit)
+        # A visit may begin in the middle of a passage: occluders come and go at any of its images.
+        passage, place = divmod(image.steps + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
+        rng = chance(*key, int(passage))
+        steps = place - (_PASSAGE - 1) / 2
+        passers: list[Passer] = []
+        barriers: list[Barrier] = []
+
+        def stranger(right: float, away: float, yaw: float) -> Passer:
+            figure = self.figure(STRANGER + int(rng.integers(STRANGERS)))
+            phase = (rng.random() + rng.uniform(0.17, 0.4) * steps) % 1
+            drift = _STEP * steps * (math.sin(yaw) - math.sin(course))
+            return Passer(figure, Stance(float(phase), yaw % (2 * math.pi), right + drift, away))
+
+        side = float(rng.choice([-1.0, 1.0]))
+        if rng.random() < 0.15:
+            passers.append(stranger(side * rng.uniform(0.2, 0.9), rng.uniform(0.8, 4), rng.uniform(0, 2 * math.pi)))
+        if rng.random() < self.settings.occluders:
+            kind, grey = rng.random(), rng.uniform(0.02, 0.4)
+            red, green, blue = np.clip(grey * (1 + rng.normal(0, 0.25, 3)), 0.01, 0.9).tolist()
+            drift = -_STEP * steps * math.sin(course)  # what stands still falls behind; a crop is about a metre wide
+            if kind < 0.45:  # somebody walks along: who crossed would hide the person, and be the person of the box
+                yaw = course + rng.normal(0, 0.15)
+                passers.append(stranger(-side * rng.uniform(0.32, 0.48), -rng.uniform(0.5, 1.2), yaw))
+            elif kind < 0.7:
+                middle, width = rng.uniform(0.4, 0.6) + drift, rng.uniform(0.06, 0.2)
+                barriers.append(Barrier(middle - width / 2, -0.1, middle + width / 2, 1.1, (red, green, blue)))
+            else:
+                left = rng.choice([-0.3, 0.3]) + drift
+                barriers.append(Barrier(left, rng.uniform(0.55, 0.85), left + 1, 1.1, (red, green, blue)))
+        return tuple(passers), tuple(barriers)
+
+
+def _box_error(rng: np.random.Generator, label: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Draw how far off a box is: its shift and its scale."""
+    shift = rng.normal(0, 0.018, 2)
+    scale = np.exp(rng.normal(0, 0.05, 2))
+    kind = rng.random()
+    if kind < 0.08:  # the legs are cut off
+        cut = rng.uniform(0.1, 0.3)
+        scale *= 1 - cut
+        shift[1] -= cut / 2
+    elif kind < 0.16:  # too large
+        scale *= rng.uniform(1.1, 1.3)
+    if label == JUNK:
+        shift += rng.choice([-1, 1], 2) * rng.uniform(0.15, 0.4, 2)
+        scale *= rng.uniform(0.5, 1.5)
+    elif label == DISTRACTOR:  # beside the person: background, or a shoulder
+        shift[0] += rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
+        scale *= rng.uniform(0.6, 1.4)
+    return (float(shift[0]), float(shift[1])), (float(scale[0]), float(scale[1]))

@@ -1,0 +1,419 @@
+"""A run folder: what was asked for, what happened, and how to go on after a kill.
+
+```
+config.yaml        every setting, resolved
+environment.json   versions, machine, provenance of the weights
+metrics.jsonl      one line an epoch
+log.txt            what the run said
+last.safetensors   all that is needed to go on: replaced after each epoch, atomically
+encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
+clusters.csv       which image was in which cluster in the epoch of encoder-best, where a method clusters
+report.json, report.html
+warnings.json      the warnings of all its sessions
+```
+
+The checkpoint is what counts. It is written before the encoders, and holds the digests of both, of the lines of metrics
+and of the images: a run goes on only where all of these are as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from resight.checksums import MOST, finite
+from resight.compute.tensor_files import Stateful, dump_state, load_state, put_back, tensors_of
+from resight.config.settings import dotted
+from resight.config.yaml_files import parse_yaml, read_yaml
+from resight.data.clusters_csv import CLUSTERS
+from resight.errors import ConfigError, RunError
+from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
+from resight.models.encoder import Encoder
+from resight.models.soundness import embeds
+from resight.records import PseudoLabels
+from resight.training.meters import LOWER, Meter
+from resight.training.metrics_log import Line, history_digest, read_history, write_history
+from resight.training.resume import ADDED, differences
+
+logger = logging.getLogger(__name__)
+
+WARNINGS = "warnings.json"
+"""Where a run folder keeps what its sessions warned of."""
+
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "metrics.jsonl",
+    "log.txt",
+    "last.safetensors",
+    "encoder-last.safetensors",
+    "encoder-best.safetensors",
+    "report.json",
+    "report.html",
+    CLUSTERS,
+    WARNINGS,
+)
+"""What a run folder holds, as said above."""
+
+ELSEWHERE = "put a copy back, or start in another folder with --run"
+NOT_SAVED = f"which is not saved: {LOWER}; an earlier checkpoint is whole"
+
+
+class Method(Protocol):
+    """What trains: it owns its update."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is evaluated, exported and served."""
+
+    @property
+    def clusters(self) -> PseudoLabels | None:
+        """The clusters that stand in for people in the epoch in hand; None where people are known by name."""
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that a checkpoint holds."""
+
+    def begin_epoch(self, epoch: int) -> Iterable[Any]:
+        """Do what comes before an epoch and give its batches."""
+
+    def step(self, batch: Any) -> dict[str, Tensor]:
+        """Learn from a batch and give the named losses."""
+
+    def end_epoch(self) -> dict[str, float]:
+        """Give the diagnostics of the epoch."""
+
+
+class Run:
+    """A run folder and the meters of the epoch in hand.
+
+    Args:
+        folder: Where it lies; made if absent.
+        seed: The seed of the run.
+        writes: Whether this process writes (of several, only the first does).
+
+    Attributes:
+        name: The folder, as it is printed.
+        images: The identity of the images that it learns from and is scored on (`resight.data.fingerprint`); empty if
+            unknown.
+    """
+
+    def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
+        self.folder, self.seed, self.writes = expanded(folder), seed, writes
+        self._meter = Meter()
+        self.name = printable(self.folder)
+        self.images = ""
+        self._handle = -1  # the open folder, while it is ours alone
+        self._lines: list[Line] | None = None  # what is known of the epochs, once it has been read
+        self._encoders: dict[str, str] = {}  # the digests of the files of encoders
+        self._moved = ""  # what is said where the data lie elsewhere, and may be other ones
+        self._settings = ""
+        try:
+            str(self.folder).encode()
+        except UnicodeEncodeError as error:  # files of weights are read by libraries that take no other names
+            raise RunError(f"the name of the run folder {printable(folder)} is not UTF-8: give another one") from error
+        if writes:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise RunError(f"{self.folder} is a file, or below one: give a folder with --run") from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the folder while this one trains, and tidy up after one that was killed.
+
+        Raises:
+            RunError: Another process trains in it.
+        """
+        if not self.writes:
+            yield
+            return
+        with locked(self.folder) as handle:
+            if handle is None:
+                raise RunError(
+                    f"another process is training in {self.name}: wait until it has ended, or give another folder"
+                )
+            tidy(self.folder)
+            self._handle = handle
+            try:
+                yield
+            finally:
+                self._handle = -1
+
+    def claim(self, settings: str) -> None:
+        """Write the settings into the folder, or make sure that they are those of the run that lies there.
+
+        Args:
+            settings: YAML, as `write_settings` gives it.
+
+        Raises:
+            RunError: What lies there is of something else, of other settings, or has nothing to go on from.
+        """
+        path, new = self.folder / "config.yaml", dict(dotted(parse_yaml(settings, "the settings")))
+        there = self._found()
+        begun, models = self.checkpoint_path.name in there, [name for name in there if name.startswith("encoder-")]
+        if path.name in there:
+            try:
+                old = dict(dotted(read_yaml(path)))
+            except (ConfigError, OSError) as error:
+                raise RunError(f"{printable(path)} is damaged ({printable(error)}): {ELSEWHERE}") from error
+            if not {"run", "seed", "variant"} <= set(old):
+                raise RunError(f"{printable(path)} is no run's, and would be replaced: give another folder with --run")
+            if begun or models:
+                self._compare(old, new)
+        elif there:
+            raise RunError(
+                f"{self.name} holds {there[0]} but no config.yaml of a run that could go on: give another "
+                "folder with --run"
+            )
+        # A kill as the first epoch was saved once left its encoder too; that is made again.
+        if models and not begun and (len(self.metrics()) != 1 or "report.json" in there):
+            raise RunError(
+                f"{self.name} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
+                "folder with --run"
+            )
+        self._settings = settings
+        if not self._moved:
+            self.write(path.name, settings)
+
+    def _found(self) -> list[str]:
+        """Name the files of a run that are there.
+
+        Raises:
+            RunError: One of them is a folder, a pipe, or a link to nothing.
+        """
+        there = [name for name in FILES if os.path.lexists(self.folder / name)]
+        for name in there:
+            if not (self.folder / name).is_file():
+                raise RunError(f"{printable(self.folder / name)} is no file, as a run's is: {ELSEWHERE}")
+        return there
+
+    def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        """Make sure that a run of the old settings may go on with the new ones."""
+        old = {**{name: value for name, value in ADDED.items() if name in new}, **old}
+        if set(old) != set(new):
+            raise RunError(f"{self.name} holds a run of another method or version: give another folder with --run")
+        changed, moved = differences(old, new)
+        refusal = (
+            f"{self.name} holds a run with other settings ({'; '.join([*changed, *moved][:3])}): give the "
+            "same settings to continue it, or another folder with --run"
+        )
+        if changed:
+            raise RunError(refusal)
+        self._moved = refusal if moved else ""
+        if old["device.threads"] != new["device.threads"]:
+            logger.warning("the number of threads has changed: from here on numbers may differ in their last digits")
+        done = len(self.metrics())
+        if new["epochs"] < done:
+            raise RunError(
+                f"{self.name} has {done} epochs already: ask for so many or more, or give another folder with --run"
+            )
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that a killed run continues from."""
+        return self.folder / "last.safetensors"
+
+    def metrics(self) -> list[Line]:
+        """Give the epochs so far, as they were logged here, or as the file holds them up to a damaged line."""
+        return read_history(self.folder / "metrics.jsonl") if self._lines is None else list(self._lines)
+
+    def resume(self, method: Method) -> int:
+        """Put the last checkpoint back, if there is one.
+
+        Returns:
+            The epoch to go on with; 0 for a new run.
+
+        Raises:
+            RunError: The checkpoint or what goes with it is damaged, or of another method or other images.
+        """
+        if not self.checkpoint_path.is_file():
+            if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
+                for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors", CLUSTERS):
+                    (self.folder / name).unlink(missing_ok=True)
+            self._lines = []
+            return 0
+        state = load_state(self.checkpoint_path)
+        missing = set(method.parts) ^ set(state) - {"epoch", "run"}
+        if missing:
+            raise RunError(
+                f"the checkpoint in {self.name} is of another method or version "
+                f"({printable(', '.join(map(str, missing)))[:200]} differ): start in a new folder"
+            )
+        epoch = _epoch_of(state, self.checkpoint_path) + 1
+        kept = state.get("run", {})
+        lines = self._history(epoch, kept.get("history", ""))
+        for name, part in method.parts.items():
+            self._put_back(name, part, state[name])
+        self._check_images(kept.get("images", ""))
+        if self.writes:
+            # An epoch that was logged but not saved is done again, so its line goes.
+            self._write("metrics.jsonl", write_history(lines))
+            if self._moved:
+                self.write("config.yaml", self._settings)
+        self._lines = lines
+        self._check_encoders(method, kept.get("encoders", {}))
+        logger.info("%s goes on after epoch %d", self.name, epoch)
+        return epoch
+
+    def _put_back(self, name: str, part: Stateful, state: Any) -> None:
+        try:
+            put_back(part, state)
+        except ValueError as error:
+            raise RunError(
+                f"'{name}' of the checkpoint in {self.name} does not fit ({printable(error)}): it is of other settings "
+                "or images; start in a new folder"
+            ) from error
+
+    def _check_images(self, before: str) -> None:
+        """Make sure that the run goes on with the images that it began with."""
+        if self._moved and not before:
+            raise RunError(self._moved)
+        if before and self.images and before != self.images:
+            raise RunError(
+                f"the images are not those that the run in {self.name} began with, or what is known of them "
+                "has changed (cameras, people): a run does not go on with other images; put them back, or start in "
+                "another folder with --run"
+            )
+
+    def _history(self, epochs: int, digest: str) -> list[Line]:
+        """Read the lines of the epochs that are saved.
+
+        Raises:
+            RunError: One is missing, or they are not those that were written.
+        """
+        path, lines = self.folder / "metrics.jsonl", read_history(self.folder / "metrics.jsonl")[:epochs]
+        if len(lines) < epochs:
+            raise RunError(
+                f"{printable(path)} is damaged: the line of epoch {len(lines)} is missing, out of order or not of "
+                f"numbers, and {self.checkpoint_path.name} has {epochs} epochs: {ELSEWHERE}"
+            )
+        if digest and digest != history_digest(lines):
+            raise RunError(f"{printable(path)} is damaged: its numbers are not those that were written: {ELSEWHERE}")
+        return lines
+
+    def _check_encoders(self, method: Method, digests: Mapping[str, str]) -> None:
+        """Make sure that the encoders are those that were saved; what the checkpoint holds is written again."""
+        content = method.encoder.dump() if digests else b""
+        for which, digest in digests.items():
+            path = self.folder / f"encoder-{which}.safetensors"
+            if _digest_of(path) == digest:
+                continue
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise RunError(f"{printable(path)} is missing or damaged: {ELSEWHERE}")
+            self._write(path.name, content)
+        found = {which: _digest_of(self.folder / f"encoder-{which}.safetensors") for which in ("last", "best")}
+        self._encoders = dict(digests) or {which: digest for which, digest in found.items() if digest}
+
+    def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
+        """Add a step's losses to the epoch's means.
+
+        Raises:
+            RunError: A value of the step before is nan or infinite.
+        """
+        self._meter.add(values, images=images)
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> Line:
+        """Close the epoch: its mean losses, its speed and the given values become a line of metrics.
+
+        Raises:
+            RunError: A loss of the last step is nan or infinite.
+        """
+        means, speed = self._meter.close()
+        line = {"epoch": epoch, **means, **values, **speed}
+        self._lines = [*self.metrics()[:epoch], line]
+        self._write("metrics.jsonl", write_history(self._lines))
+        return line
+
+    def check(self, method: Method) -> None:
+        """Make sure that an epoch left nothing broken.
+
+        Raises:
+            RunError: A weight, a statistic or an average became nan or infinite, or the encoder's vectors did.
+        """
+        self._check_finite(method)
+        if isinstance(method.encoder, Encoder) and not embeds(method.encoder):
+            raise RunError(f"the encoder gives vectors that are not finite after the epoch, {NOT_SAVED}")
+
+    def _check_finite(self, method: Method) -> None:
+        for name, part in method.parts.items():
+            if not all(map(finite, tensors_of(part.state_dict()))):
+                raise RunError(f"numbers of '{name}' became nan or infinite in the epoch, {NOT_SAVED}")
+
+    def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
+        """Save all that is needed to go on after this epoch, and the encoder.
+
+        Raises:
+            RunError: It is not finite; what was saved before stays.
+        """
+        self._check_finite(method)
+        if not self.writes:
+            return
+        content = method.encoder.dump()
+        names = ["last", "best"] if best else ["last"]
+        self._encoders |= dict.fromkeys(names, hashlib.sha256(content).hexdigest())
+        state = {name: part.state_dict() for name, part in method.parts.items()}
+        kept = {"encoders": self._encoders, "history": history_digest(self.metrics()), "images": self.images}
+        self._write(self.checkpoint_path.name, dump_state({**state, "epoch": epoch, "run": kept}))
+        for which in names:
+            self._write(f"encoder-{which}.safetensors", content)
+
+    def write(self, name: str, content: Mapping[str, Any] | str) -> None:
+        """Write a file of the folder, atomically; a mapping becomes JSON."""
+        text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str) + "\n"
+        self._write(name, text)
+
+    def _write(self, name: str, content: bytes | str) -> None:
+        if not self.writes:
+            return
+        gone = not is_open(self._handle, self.folder)
+        if gone or (self._settings and not (self.folder / "config.yaml").is_file() and name != "config.yaml"):
+            raise RunError(
+                f"{self.name} was removed, renamed or emptied while this run was writing to it: nothing more "
+                "is written; start again, with --run if it has another name now"
+            )
+        write_atomically(self.folder / name, content, parents=False)
+
+
+def _epoch_of(state: Mapping[str, Any], path: Path) -> int:
+    epoch = state.get("epoch")
+    if type(epoch) is not int or not 0 <= epoch < 10**9 or not isinstance(state.get("run", {}), dict):
+        raise RunError(f"{printable(path)} is damaged: its epoch is no whole number from 0: {ELSEWHERE}")
+    return epoch
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_regular(path, MOST)).hexdigest()
+    except (OSError, ValueError):
+        return ""
+
+
+def environment() -> dict[str, Any]:
+    """Say what the run was made with: versions and machine."""
+    packages = (
+        "resight",
+        "torch",
+        "torchvision",
+        "timm",
+        "numpy",
+        "numba",
+        "lightning-fabric",
+        "scikit-learn",
+    )
+    return {
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{name: version(name) for name in packages},
+    }

@@ -1,0 +1,111 @@
+"""Ranked lists beside a naive sort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import reference
+from resight.errors import DataError
+from resight.numerics.distances import sum_of_part_distances
+from resight.records import Features, ImageTable, Ranking
+from resight.retrieval.ranking import compare, rank, rank_others, similarities
+
+
+def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> Features:
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Features(ImageTable(np.arange(count).astype(str)), vectors, encoder)
+
+
+@pytest.mark.parametrize("k", [1, 7, 20, 100])
+def test_the_nearest_come_first(k: int) -> None:
+    queries, gallery = features(4, seed=1), features(20)
+    found = rank(queries, gallery, k=k)
+    distances, ids = reference.k_nearest(gallery.vectors, min(k, 20), queries.vectors)
+    assert found.ids.tolist() == ids.tolist()
+    np.testing.assert_allclose(found.distances, distances, atol=1e-6)
+
+
+def test_no_query_gives_an_empty_ranking() -> None:
+    assert rank(features(0), features(5), k=3).ids.shape == (0, 3)
+
+
+def located(vectors: npt.ArrayLike, *paths: Path) -> Features:
+    return Features(ImageTable(np.array([str(path) for path in paths])), vectors, "e")
+
+
+def test_a_querys_own_file_is_left_out_under_whatever_path(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("a", "b", "copy", "link", "again")]
+    for name in names[:3]:
+        name.write_text("same")
+    names[3].symlink_to(names[0])
+    names[4].hardlink_to(names[0])
+    angles = np.array([0, 0.5, 0.1, 0, 0], np.float32)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1)
+    gallery, queries = located(vectors, *names), located(vectors[:2], tmp_path / "." / "a", names[1])
+    found, left_out = rank_others(queries, gallery, k=3)
+    assert found.ids[0].tolist() == [2, 1, -1], "the copy is another file"
+    assert np.isinf(found.distances[0, 2])
+    assert found.ids[1, 0] == 2
+    assert 1 not in found.ids[1]
+    assert left_out.tolist() == [True, True]
+    alike = similarities(queries, gallery, found, rows=[1, 0])
+    np.testing.assert_allclose(alike[1], [np.cos(0.1), np.cos(0.5), np.nan], atol=1e-6)
+    stranger = located(vectors[1:2], tmp_path / "nowhere")
+    found, left_out = rank_others(stranger, gallery, k=2)
+    assert found.ids.tolist() == rank(stranger, gallery, k=2).ids.tolist()
+    assert left_out.tolist() == [False]
+    found, _ = rank_others(queries[:1], gallery[:1], k=2)
+    assert found.ids.shape == (1, 0), "nothing else is there"
+
+
+def test_similarities_are_cosines_and_never_beyond_one() -> None:
+    first, second = features(3), features(40, seed=2)
+    np.testing.assert_allclose(
+        compare(first, second), 1 - reference.squared_distances(first.vectors, second.vectors) / 2, atol=1e-6
+    )
+    same = compare(second, second)
+    assert same.dtype == np.float32
+    assert same.max() <= 1
+    np.testing.assert_allclose(np.diag(same), 1, atol=1e-6)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(DataError, match="the gallery is empty"):
+        rank(features(2), features(0))
+    for verb in (rank, compare):
+        with pytest.raises(DataError, match="different encoders"):
+            verb(features(2), features(3, encoder="f"))
+        with pytest.raises(DataError, match="lengths 5 and 4"):
+            verb(features(2), features(3, dim=4))
+
+
+def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, gallery = features(7, dim=6), features(11, dim=6, seed=1)
+    for k in (1, 4, 20):
+        found = rank(queries, gallery, k=k, distance=sum_of_part_distances)
+        distances = reference.sum_of_part_distances(queries.vectors, gallery.vectors, 3)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(found.ids, order)
+        np.testing.assert_allclose(found.distances, np.take_along_axis(distances, order, 1), rtol=1e-4)
+        with monkeypatch.context() as smaller:
+            smaller.setattr("resight.retrieval.ranking.BLOCK", 2)
+            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).ids, order)
+    assert (rank(queries, gallery, k=1).ids != rank(queries, gallery, k=1, distance=sum_of_part_distances).ids).any()
+    assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).ids.shape == (0, 3)
+
+
+def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
+    first, second = features(3), features(6, seed=2)
+    longer = Features(second.table, second.vectors * np.arange(1, 7)[:, None], second.encoder)
+    ranking = Ranking(np.array([[4, 0], [2, -1], [5, 1]]), np.array([[7, 8], [0, np.inf], [1, 1]]))
+    found = similarities(first, longer, ranking, rows=[2, 1])
+    expected = compare(first, second)
+    np.testing.assert_allclose(found[0], expected[2, [5, 1]], atol=1e-6)
+    assert found[1, 0] == pytest.approx(expected[1, 2], abs=1e-6)
+    assert np.isnan(found[1, 1])
+    assert similarities(first, longer, ranking, rows=[]).shape == (0, 2)
