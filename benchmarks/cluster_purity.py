@@ -1,4 +1,4 @@
-"""Measure how pure clusters are before any training, by what is clustered and how neighbours are listed.
+"""Measure how pure clusters are before any training, by what is clustered and how neighbors are listed.
 
 python benchmarks/cluster_purity.py --data market1501=PATH [--start RUN] --result benchmarks/results/NAME.json
 
@@ -23,10 +23,10 @@ from resight.compute.devices import Devices
 from resight.data.catalog import load_dataset, parse_spec
 from resight.data.crops import load_crops
 from resight.data.dataset import split_validation
-from resight.methods.labelling import Labelling
+from resight.methods.labeling import Labeling
 from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.retrieval.extraction import embed_crops
 from resight.training.train import read_recipe
 
@@ -77,15 +77,15 @@ def main() -> None:
     encoder = load_encoder(asked.start) if asked.start else Encoder(settings.encoder)
     images = load_crops(dataset.train, settings.encoder.size)
     pooled = embed_crops(encoder, images, devices=Devices(), raw=True)
-    encoder.standardise(torch.from_numpy(pooled))
+    encoder.standardize(torch.from_numpy(pooled))
     with torch.inference_mode():
         after = F.normalize(encoder.eval().neck(torch.from_numpy(pooled))).numpy()
-    features = {"neck": after, "pooled": normalise(pooled)}
+    features = {"neck": after, "pooled": normalize(pooled)}
     people, cameras = images.table.people, images.table.cameras
     rows = []
     for name, (feature, power, how) in WAYS.items():
-        labelling = Labelling(images.table, how, centre_cameras=True, whiten=power)
-        found = labelling.update(features[feature], Devices())
+        labeling = Labeling(images.table, how, center_cameras=True, whiten=power)
+        found = labeling.update(features[feature], Devices())
         counted = pairs(found.labels, people, cameras, np.isin(people, held_out))
         rows.append({"way": name, **{key: round(value, 3) for key, value in (counted | dict(found.quality)).items()}})
         print(json.dumps(rows[-1]), flush=True)

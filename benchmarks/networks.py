@@ -3,7 +3,7 @@
 python benchmarks/networks.py --rows lite0-64 lite0-128 resnet50-128
 
 Every row runs in a process of its own. A training row is steps of ICE as `resight train ice` does them, augmentation,
-momentum encoder and optimiser included, on made-up pixels; an extraction row is `resight.extract`, from pixels in
+momentum encoder and optimizer included, on made-up pixels; an extraction row is `resight.extract`, from pixels in
 memory to vectors in memory.
 """
 

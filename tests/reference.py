@@ -23,9 +23,9 @@ def k_nearest(vectors, k, queries=None):
     return np.take_along_axis(exact, np.array(ids), 1), np.array(ids)
 
 
-def jaccard(vectors, k1, k2, reading, neighbours=None, distances=None):
+def jaccard(vectors, k1, k2, reading, neighbors=None, distances=None):
     """The dense N x N k-reciprocal Jaccard distance (Zhong et al. 2017, eq. 3-11), of any distances."""
-    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbours, distances)[:1] * 2)
+    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbors, distances)[:1] * 2)
 
 
 def rerank(queries, gallery, k1, k2, weight):
@@ -78,14 +78,14 @@ def joint_distance(cosine, share):
     return 1 - 1 / (1 + math.exp(-5 * cosine)) / (1 + 2 * math.exp(-5 * share))
 
 
-def _weights(vectors, k1, k2, reading, neighbours, distances=None):
+def _weights(vectors, k1, k2, reading, neighbors, distances=None):
     distances = squared_distances(vectors, vectors) if distances is None else distances
     width = k1
     if reading == "abmt":
         width = k1 + 1
         largest = distances.max(axis=0)
         distances = (distances / np.where(largest > 0, largest, 1)).T
-    nearest = k_nearest(vectors, width)[1] if neighbours is None else neighbours
+    nearest = k_nearest(vectors, width)[1] if neighbors is None else neighbors
     half = int(np.around(k1 / 2)) + 1
 
     def mutual(i, length):
@@ -201,10 +201,10 @@ def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0, spared
     for i, (feature, label) in enumerate(zip(features, labels, strict=True)):
         counted = [c for c in range(len(proxies)) if spared is None or not spared[i][c]]
         logits = {c: _dot(feature, proxies[c]) / temperature for c in counted}
-        normaliser = _log_sum_exp(list(logits.values()))
+        normalizer = _log_sum_exp(list(logits.values()))
         losses.append(
             -sum(
-                ((1 - smoothing) * (c == int(label)) + smoothing / len(counted)) * (logit - normaliser)
+                ((1 - smoothing) * (c == int(label)) + smoothing / len(counted)) * (logit - normalizer)
                 for c, logit in logits.items()
             )
         )
@@ -248,8 +248,8 @@ def soft_instance_consistency(anchors, keys, target_anchors, target_keys, temper
 
     def shares(anchor, others):
         logits = [_cosine(anchor, other) / temperature for other in others]
-        normaliser = _log_sum_exp(logits)
-        return [math.exp(logit - normaliser) for logit in logits]
+        normalizer = _log_sum_exp(logits)
+        return [math.exp(logit - normalizer) for logit in logits]
 
     losses = []
     for anchor, target_anchor in zip(anchors, target_anchors, strict=True):
@@ -271,22 +271,22 @@ def cross_entropy(logits, labels, smoothing=0.0):
     losses = []
     for row, label in zip(logits, labels, strict=True):
         values = [float(x) for x in row]
-        normaliser = _log_sum_exp(values)
+        normalizer = _log_sum_exp(values)
         targets = [(1 - smoothing) * (c == int(label)) + smoothing / len(values) for c in range(len(values))]
-        losses.append(sum(target * (normaliser - value) for target, value in zip(targets, values, strict=True)))
+        losses.append(sum(target * (normalizer - value) for target, value in zip(targets, values, strict=True)))
     return losses
 
 
-def centre_loss(features, labels, centres):
-    return [_distance(f, centres[int(label)]) ** 2 / 2 for f, label in zip(features, labels, strict=True)]
+def center_loss(features, labels, centers):
+    return [_distance(f, centers[int(label)]) ** 2 / 2 for f, label in zip(features, labels, strict=True)]
 
 
-def moved_centres(centres, features, labels, rate):
-    """Wen et al., 2016, eq. 3 and 4: each centre of one set, after a batch."""
+def moved_centers(centers, features, labels, rate):
+    """Wen et al., 2016, eq. 3 and 4: each center of one set, after a batch."""
     moved = []
-    for j, centre in enumerate(np.asarray(centres, float)):
+    for j, center in enumerate(np.asarray(centers, float)):
         own = [np.asarray(f, float) for f, label in zip(features, labels, strict=True) if int(label) == j]
-        moved.append(centre - rate * sum(centre - x for x in own) / (1 + len(own)))
+        moved.append(center - rate * sum(center - x for x in own) / (1 + len(own)))
     return np.array(moved)
 
 

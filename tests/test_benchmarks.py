@@ -79,10 +79,10 @@ def test_the_table_of_the_numerics_is_its_file() -> None:
     rows = {(row["size"], row["task"]): row for row in result("numerics.json")["rows"]}
     for size, name in (("300k", "300,000"), ("1m", "1,000,000")):
         ours = rows[size, "cluster: resight"]
-        said = f"| N = {name}, 256 numbers each: recall {ours['recall']:.3f} | {ours['seconds']['neighbours']:.0f} s"
+        said = f"| N = {name}, 256 numbers each: recall {ours['recall']:.3f} | {ours['seconds']['neighbors']:.0f} s"
         assert said in page
-    faiss = rows["300k", "neighbours: faiss inverted file"]
-    assert f"inverted file of faiss, recall {faiss['recall']:.3f}: {faiss['seconds']['neighbours']:.0f} s" in page
+    faiss = rows["300k", "neighbors: faiss inverted file"]
+    assert f"inverted file of faiss, recall {faiss['recall']:.3f}: {faiss['seconds']['neighbors']:.0f} s" in page
 
 
 def test_the_clusters_of_the_second_site_are_those_of_its_files() -> None:

@@ -18,7 +18,7 @@ from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.methods.scr import SCR
 from resight.numerics.clustering import ClusterSettings, cluster
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.records import Features, ImageTable
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import embed_crops
@@ -48,8 +48,8 @@ def test_augmentation_is_the_cpus(images: Crops) -> None:
     settings = AugmentSettings(pad=4, brightness=0.3, contrast=0.3, tint=0.2)
     pixels = images.pixels(slice(0, 32))
     draws = draw(settings, 32, images.size, torch.Generator().manual_seed(1))
-    there = augment(pixels.cuda(), draws, colour=settings.erase_colour)
-    torch.testing.assert_close(there.cpu(), augment(pixels, draws, colour=settings.erase_colour), atol=1e-5, rtol=0)
+    there = augment(pixels.cuda(), draws, color=settings.erase_color)
+    torch.testing.assert_close(there.cpu(), augment(pixels, draws, color=settings.erase_color), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 3e-2)])
@@ -97,17 +97,17 @@ def test_a_recorded_network_learns_the_same(images: Crops, changes: dict[str, An
     "changes",
     [
         {},
-        {"centre_weight": 0.1, "classified": "pooled"},
+        {"center_weight": 0.1, "classified": "pooled"},
         {"encoder": dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", frozen_stages=0)},
     ],
-    ids=["code", "centres and pooled", "frozen statistics"],
+    ids=["code", "centers and pooled", "frozen statistics"],
 )
 def test_recorded_partitions_learn_the_same(images: Crops, changes: dict[str, Any]) -> None:
     losses, states = [], []
     for graphs in (False, True):
         method = tiny.scr(images, device=dataclasses.replace(EXACT, graphs=graphs), iterations=6, **changes)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
-        states.append({f"{part}.{k}": v for part in ("network", "centres") for k, v in state(method, part).items()})
+        states.append({f"{part}.{k}": v for part in ("network", "centers") for k, v in state(method, part).items()})
     for plain, replayed in zip(*losses, strict=True):
         assert replayed == pytest.approx(plain, rel=2e-3, abs=2e-4)
     assert list(states[0]) == list(states[1])
@@ -122,7 +122,7 @@ def state(method: SCR, part: str) -> dict[str, Any]:
 def test_the_losses_of_scrs_steps_are_the_cpus(images: Crops) -> None:
     losses = []
     for device in (tiny.DEVICE, EXACT):
-        method = tiny.scr(images, device=device, centre_weight=0.1)
+        method = tiny.scr(images, device=device, center_weight=0.1)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
     for here, there in zip(*losses, strict=True):
         assert there == pytest.approx(here, rel=2e-3, abs=2e-4)
@@ -190,7 +190,7 @@ def test_batches_of_another_shape_are_not_replayed(images: Crops) -> None:
 def test_clusters_are_the_cpus(reading: Any, others: int) -> None:
     random = np.random.default_rng(1)
     people, cameras = random.integers(0, 150, 3000), random.integers(0, 4, 3000)
-    vectors = normalise(random.normal(size=(150, 256))[people] + 0.8 * random.normal(size=(3000, 256)))
+    vectors = normalize(random.normal(size=(150, 256))[people] + 0.8 * random.normal(size=(3000, 256)))
     settings = ClusterSettings(k1=20, reading=reading, other_cameras=others)
     here, there = (cluster(vectors, settings, people=people, cameras=cameras, device=d) for d in ("cpu", "cuda"))
     assert adjusted_rand_score(here.labels, there.labels) == 1
@@ -203,10 +203,10 @@ def test_clusters_are_the_cpus(reading: Any, others: int) -> None:
 @pytest.mark.parametrize("re_ranking", [False, True])
 def test_scores_are_the_cpus(re_ranking: bool) -> None:
     random = np.random.default_rng(2)
-    centres, sides = random.normal(size=(80, 256)), []
+    centers, sides = random.normal(size=(80, 256)), []
     for size in (700, 4000):
         people, cameras = random.integers(-1, 80, size), random.integers(0, 4, size)
-        vectors = normalise(centres[people] + 3.0 * random.normal(size=(size, 256)))
+        vectors = normalize(centers[people] + 3.0 * random.normal(size=(size, 256)))
         sides.append(Features(ImageTable(np.arange(size).astype(str), people, cameras), vectors, "e"))
     here, there = (evaluate(*sides, distractor=0, re_ranking=re_ranking, device=d) for d in ("cpu", "cuda"))
     assert there.scores == pytest.approx(here.scores, abs=1e-4)

@@ -57,9 +57,9 @@ def test_rows_are_chosen_from_every_column(rows: slice | np.ndarray) -> None:
 
 
 def test_relabel_takes_an_id_for_each_image() -> None:
-    relabelled = TABLE.relabel([7, 8, 9])
-    assert relabelled.people.tolist() == [7, 8, 9]
-    assert relabelled.cameras.tolist() == [0, 1, 2]
+    relabeled = TABLE.relabel([7, 8, 9])
+    assert relabeled.people.tolist() == [7, 8, 9]
+    assert relabeled.cameras.tolist() == [0, 1, 2]
     assert TABLE.people.tolist() == [4, 4, -1]
     for people in ([], [1, 2]):
         with pytest.raises(DataError, match="people must have shape"):

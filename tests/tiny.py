@@ -176,9 +176,9 @@ def described(network: BranchClassifier, images: Tensor, parts: int) -> list[tup
     neck = network.encoder.neck
     for part in images.tensor_split(parts):
         pooled.append(network.encoder.pool(part).double())
-        centred = pooled[-1] - pooled[-1].mean(0)
-        scale = neck.weight.double() / (centred.square().mean(0) + neck.eps).sqrt()
-        normed.append(scale * centred + neck.bias.double())
+        centered = pooled[-1] - pooled[-1].mean(0)
+        scale = neck.weight.double() / (centered.square().mean(0) + neck.eps).sqrt()
+        normed.append(scale * centered + neck.bias.double())
     width = network.encoder.width
     before, after = (torch.cat(each).split(width, 1) for each in (pooled, normed))
     weights = [classifier.weight.double() for classifier in network.classifiers]

@@ -137,7 +137,7 @@ class Features:
 
     Attributes:
         table: The ``N`` images.
-        vectors: ``(N, D)`` float32, finite; L2-normalised unless the maker says otherwise.
+        vectors: ``(N, D)`` float32, finite; L2-normalized unless the maker says otherwise.
         encoder: The identity of the encoder that made them (a digest of its weights and settings).
 
     Raises:

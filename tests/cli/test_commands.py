@@ -67,7 +67,7 @@ def test_train_leaves_everything_a_user_needs(run):
     assert not re.search(r"(src|href)=\"https?:", page)
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
     assert yaml.safe_load((folder / "config.yaml").read_text())["cluster"]["eps"] == 0.6
-    assert json.loads((folder / "environment.json").read_text())["weights"]["licence"] == "Apache-2.0"
+    assert json.loads((folder / "environment.json").read_text())["weights"]["license"] == "Apache-2.0"
     log = (folder / "log.txt").read_text()
     assert "epoch 2 of 2" in log
     assert "not the official split" in log, "said before the folder was the run's"
@@ -265,7 +265,7 @@ def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
     with pytest.raises(StopError), caplog.at_level("INFO", logger="resight"):
         main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
     said = {record.message: record.levelname for record in caplog.records}
-    assert said["train: all images are from one camera; nothing can be learnt across cameras"] == "WARNING"
+    assert said["train: all images are from one camera; nothing can be learned across cameras"] == "WARNING"
     assert any("sub-folders are taken for cameras" in text for text in said)
     assert any("these look like whole frames" in text for text in said)
 
@@ -741,7 +741,7 @@ def test_the_facts_of_a_large_set_fit_80_characters(unit, monkeypatch, capsys):
         Description("mars", "/data", "same-camera", unit, False, splits, (3,), (), ("one query has no match",))
     )
     shown = capsys.readouterr().out
-    for word in ("gallery", "per person", "unlabelled", "distractors", "tracklets", " 12–9,999 ", " 1,234.5 "):
+    for word in ("gallery", "per person", "unlabeled", "distractors", "tracklets", " 12–9,999 ", " 1,234.5 "):
         assert word in shown
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= 80

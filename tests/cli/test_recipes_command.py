@@ -25,7 +25,7 @@ def test_recipes_are_listed_by_method_and_printed(capsys: pytest.CaptureFixture[
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
     assert "ice: resight train ice --config NAME" in listed
-    assert "A site's own cameras: unlabelled crops" in listed
+    assert "A site's own cameras: unlabeled crops" in listed
     assert "-smoke" not in listed
     assert main(["recipes", "--all"]) == 0
     everything = capsys.readouterr().out

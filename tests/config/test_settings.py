@@ -317,7 +317,7 @@ def test_written_settings_read_back_the_same(tmp_path: Path) -> None:
     settings = ICESettings(
         encoder=EncoderSettings(backbone="1e3", weights="true", height=64, pooling="gem"),
         cluster=ClusterSettings(rho=2e-3, k1=21),
-        augment=AugmentSettings(erase_colour=(0.0, 1e-7, 1.0)),
+        augment=AugmentSettings(erase_color=(0.0, 1e-7, 1.0)),
         learning_rate=1e-5,
         camera_aware=False,
     )

@@ -81,9 +81,9 @@ def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
     [
         ("", "", "detected", "as nothing says which they are"),
         ("detected", "", "detected", "as the folder detected says"),
-        ("labeled", "", "labelled", "as the folder labeled says"),
-        ("labelled", "", "labelled", "as the folder labelled says"),
-        ("labeled", "labeled", "labelled", "as the folder labeled says"),
+        ("labeled", "", "labeled", "as the folder labeled says"),
+        ("labeled", "", "labeled", "as the folder labeled says"),
+        ("labeled", "labeled", "labeled", "as the folder labeled says"),
     ],
 )
 def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str, how: str) -> None:
@@ -91,7 +91,7 @@ def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: st
     data = load_dataset("cuhk03np", tmp_path / given_root)
     assert data.root == tmp_path / below
     assert data.gallery.cameras.tolist() == [2]
-    assert data.published["train"][0] == {"detected": 7365, "labelled": 7368}[read]
+    assert data.published["train"][0] == {"detected": 7365, "labeled": 7368}[read]
     assert f"the {read} boxes are read, {how}" in data.notes[0]
     assert f"those of the {read} boxes" in data.notes[0]
     assert "beside" not in data.notes[0]
@@ -104,25 +104,25 @@ def test_cuhk03np_knows_its_boxes_by_a_links_name_and_by_its_targets(tmp_path: P
     (tmp_path / "now").symlink_to(tmp_path / "disk" / "labeled", target_is_directory=True)
     (tmp_path / "labeled").symlink_to(tmp_path / "disk" / "x", target_is_directory=True)
     for name in ("now", "labeled"):
-        assert "the labelled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
+        assert "the labeled boxes" in load_dataset("cuhk03np", tmp_path / name).notes[0]
 
 
 def test_cuhk03np_reads_the_boxes_that_are_asked_for(tmp_path: Path, draw: Draw) -> None:
     for boxes in ("labeled", "detected"):
         draw(tmp_path / "cuhk03-np" / boxes, *CUHK)
-    for name, boxes in (("cuhk03np", "detected"), ("cuhk03np-detected", "detected"), ("cuhk03np-labelled", "labeled")):
+    for name, boxes in (("cuhk03np", "detected"), ("cuhk03np-detected", "detected"), ("cuhk03np-labeled", "labeled")):
         for root in (tmp_path, tmp_path / "cuhk03-np"):
             data = load_dataset(name, root)
             assert (data.name, data.root) == (name, tmp_path / "cuhk03-np" / boxes)
-            assert (f"cuhk03np-labelled={root} reads those" in data.notes[0]) == (name == "cuhk03np")
+            assert (f"cuhk03np-labeled={root} reads those" in data.notes[0]) == (name == "cuhk03np")
 
 
 @pytest.mark.parametrize("given_root", ["", "detected"])
 def test_cuhk03np_never_takes_one_kind_of_boxes_for_the_other(tmp_path: Path, draw: Draw, given_root: str) -> None:
     root = draw(tmp_path / "detected", *CUHK).parent / given_root
-    with pytest.raises(DataError, match="expected the labelled boxes, found the detected ones") as error:
-        load_dataset("cuhk03np-labelled", root)
-    assert str(error.value).endswith(f"holds labeled or labelled, or say cuhk03np-detected={root}")
+    with pytest.raises(DataError, match="expected the labeled boxes, found the detected ones") as error:
+        load_dataset("cuhk03np-labeled", root)
+    assert str(error.value).endswith(f"holds labeled or labeled, or say cuhk03np-detected={root}")
     assert "\n" not in str(error.value)
 
 
@@ -130,19 +130,19 @@ def test_the_counts_tell_the_boxes_where_no_name_does(
     tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = {"train": (1, 1), "query": (1, 1), "gallery": (1, 1)}
-    monkeypatch.setattr(cuhk03np, "PUBLISHED", {"detected": {**counts, "train": (9, 1)}, "labelled": counts})
+    monkeypatch.setattr(cuhk03np, "PUBLISHED", {"detected": {**counts, "train": (9, 1)}, "labeled": counts})
     draw(tmp_path, *CUHK)
     data = load_dataset("cuhk03np", tmp_path)
     assert data.official
-    assert data.notes[0].startswith("the labelled boxes are read, as the counts say;")
-    assert load_dataset("cuhk03np-labelled", tmp_path).official
-    with pytest.raises(DataError, match=r"found the labelled ones in .* \(by its counts\)"):
+    assert data.notes[0].startswith("the labeled boxes are read, as the counts say;")
+    assert load_dataset("cuhk03np-labeled", tmp_path).official
+    with pytest.raises(DataError, match=r"found the labeled ones in .* \(by its counts\)"):
         load_dataset("cuhk03np-detected", tmp_path)
     draw(tmp_path / "set" / "detected", *CUHK)
     data = load_dataset("cuhk03np", tmp_path / "set")
-    assert "though its counts are those of the labelled boxes" in data.notes[0]
+    assert "though its counts are those of the labeled boxes" in data.notes[0]
     other = draw(tmp_path / "x", *CUHK, "query/0009_c1_1.png")
-    assert "as you say" in load_dataset("cuhk03np-labelled", other).notes[0]
+    assert "as you say" in load_dataset("cuhk03np-labeled", other).notes[0]
 
 
 def write_msmt17(root: Path, draw: Draw, train: str, test: str) -> None:
@@ -391,7 +391,7 @@ def test_a_specification_names_a_set_and_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "name"), [(MARKET, "market1501"), (DUKE, "dukemtmc"), (CUHK, "cuhk03np")])
-def test_a_path_alone_is_recognised(tmp_path: Path, draw: Draw, names: tuple[str, ...], name: str) -> None:
+def test_a_path_alone_is_recognized(tmp_path: Path, draw: Draw, names: tuple[str, ...], name: str) -> None:
     draw(tmp_path, *names)
     assert parse_spec(str(tmp_path)) == (name, tmp_path)
     data = open_dataset(str(tmp_path))
@@ -529,7 +529,7 @@ def test_counts_of_the_real_sets(real_data: Path) -> None:
     assert not re.search("skipped", "\n".join(cuhk.notes))
     assert not cuhk.unofficial
     with pytest.raises(DataError, match="found the detected ones"):
-        load_dataset("cuhk03np-labelled", real_data / "cuhk03-np")
+        load_dataset("cuhk03np-labeled", real_data / "cuhk03-np")
     assert split_validation(market, 60).counts["query"][1] == 60
 
 

@@ -349,7 +349,7 @@ def test_columns_may_be_called_in_capitals(tmp_path: Path, draw: Draw) -> None:
     assert data.notes[0].startswith("t.csv: column Score is ignored")
 
 
-def test_a_column_that_seems_misspelt_is_named_beside_one_of_labels(tmp_path: Path, draw: Draw) -> None:
+def test_a_column_that_seems_misspelled_is_named_beside_one_of_labels(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "a.jpg")
     (tmp_path / "t.csv").write_text("path,persn,camera\na.jpg,7,1\n")
     assert load_folder(tmp_path, FolderSettings(table="t.csv")).notes[0].endswith("rename persn to person")

@@ -36,7 +36,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def grey_png(width: int, height: int, *, before: bytes = b"") -> bytes:
+def gray_png(width: int, height: int, *, before: bytes = b"") -> bytes:
     """A whole PNG, black, of one bit a pixel."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     rows = (b"\0" * ((width + 7) // 8 + 1)) * height
@@ -52,8 +52,8 @@ def jpeg(scans: int = 0, *, behind: bytes = b"", **options: object) -> bytes:
 
 
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
-    "too wide": (lambda: grey_png(30_001, 1), r"30001 x 1 pixels, above the limit of 30,000 along a side"),
-    "too high": (lambda: grey_png(1, 100_000), r"1 x 100000 pixels, above the limit of 30,000 along a side"),
+    "too wide": (lambda: gray_png(30_001, 1), r"30001 x 1 pixels, above the limit of 30,000 along a side"),
+    "too high": (lambda: gray_png(1, 100_000), r"1 x 100000 pixels, above the limit of 30,000 along a side"),
 }
 
 
@@ -116,7 +116,7 @@ def test_a_format_that_is_slow_may_have_fewer_pixels(tmp_path: Path, monkeypatch
 
 
 def test_a_header_may_not_be_large_nor_take_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "image").write_bytes(grey_png(8, 8, before=chunk(b"tEXt", b"a\0b") * 300))
+    (tmp_path / "image").write_bytes(gray_png(8, 8, before=chunk(b"tEXt", b"a\0b") * 300))
     assert open_image(tmp_path / "image").size == (8, 8)
     monkeypatch.setattr(bounds, "HEADER_LIMIT", 3000)
     with pytest.raises(DataError, match="besides its pixels"):

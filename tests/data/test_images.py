@@ -49,7 +49,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def animation() -> bytes:
-    frames = [Image.new("RGB", (20, 40), colour) for colour in (RED, (0, 0, 255))]
+    frames = [Image.new("RGB", (20, 40), color) for color in (RED, (0, 0, 255))]
     return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
 
 
@@ -61,22 +61,22 @@ def see_through_palette() -> bytes:
     return encoded(image, "PNG", transparency=bytes([0, 255]))
 
 
-def grey_16_bit() -> bytes:
+def gray_16_bit() -> bytes:
     values = np.full((40, 20), 65535, np.uint16)
     values[:20] = 32768
     return encoded(Image.fromarray(values), "PNG")
 
 
-# What was written, and the colours of the upper and the lower half that must come back.
+# What was written, and the colors of the upper and the lower half that must come back.
 READABLE: dict[str, tuple[Callable[[], bytes], tuple[int, int, int], tuple[int, int, int]]] = {
     "rgb": (lambda: encoded(Image.new("RGB", (20, 40), RED), "PNG"), RED, RED),
-    "grey": (lambda: encoded(Image.new("L", (20, 40), 77), "PNG"), (77, 77, 77), (77, 77, 77)),
+    "gray": (lambda: encoded(Image.new("L", (20, 40), 77), "PNG"), (77, 77, 77), (77, 77, 77)),
     "black and white": (lambda: encoded(Image.new("1", (20, 40), 1), "PNG"), (255,) * 3, (255,) * 3),
     "cmyk": (lambda: encoded(Image.new("CMYK", (20, 40), (0, 255, 255, 0)), "TIFF"), (255, 0, 0), (255, 0, 0)),
-    "16 bit": (grey_16_bit, (128,) * 3, (255,) * 3),
+    "16 bit": (gray_16_bit, (128,) * 3, (255,) * 3),
     "16 bit pgm": (lambda: b"P5 20 40 65535 " + b"\x80\x00" * 400 + b"\xff\xff" * 400, (128,) * 3, (255,) * 3),
     "palette with transparency": (see_through_palette, (128, 128, 128), RED),
-    "grey with alpha": (lambda: encoded(Image.new("LA", (20, 40), (255, 0)), "PNG"), (128,) * 3, (128,) * 3),
+    "gray with alpha": (lambda: encoded(Image.new("LA", (20, 40), (255, 0)), "PNG"), (128,) * 3, (128,) * 3),
     "alpha": (lambda: encoded(Image.new("RGBA", (20, 40), (*RED, 0)), "PNG"), (128,) * 3, (128,) * 3),
     "animation": (animation, RED, RED),
     "many pages": (

@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_tried_once(table: ImageTable, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("gone", "asked", "instead"),
     [
-        ((1,), 1, 0),  # of the two neighbours the first
+        ((1,), 1, 0),  # of the two neighbors the first
         ((0, 1), 0, 2),
         ((1, 2), 2, 0),  # of its tracklet, though the next row is nearer
         ((0, 1, 2), 2, 3),  # else of its person

@@ -18,7 +18,7 @@ from resight.data.tracklets import (
     tracklet_codes,
 )
 from resight.errors import ConfigError, DataError
-from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
+from resight.numerics.distances import normalize, squared_distances, sum_of_part_distances
 from resight.records import Features, ImageTable
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.ranking import rank
@@ -35,7 +35,7 @@ def walks(*sizes: int, seed: int = 0, width: int = 6) -> Features:
     random = np.random.default_rng(seed)
     rows = [(t, t % 2, t, frame) for t, size in enumerate(sizes) for frame in range(size)]
     images = table(*rows)[random.permutation(len(rows))]
-    return Features(images, normalise(random.normal(size=(len(rows), width))), "e")
+    return Features(images, normalize(random.normal(size=(len(rows), width))), "e")
 
 
 def test_images_are_grouped_by_tracklet_in_the_order_of_frames() -> None:

@@ -18,7 +18,7 @@ from resight.errors import ConfigError
 SIZE = (40, 24)
 NOTHING = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 EVERYTHING = AugmentSettings(brightness=0.3, contrast=0.3, tint=0.2)
-COLOUR = (0.25, 0.5, 0.75)
+COLOR = (0.25, 0.5, 0.75)
 
 
 def pictures(count: int, seed: int = 0) -> Tensor:
@@ -35,7 +35,7 @@ def nothing(count: int = 1) -> Draws:
     return drawn(NOTHING, count)
 
 
-def test_to_float_gives_colours_first_in_0_to_1() -> None:
+def test_to_float_gives_colors_first_in_0_to_1() -> None:
     pixels = pictures(2)
     images = to_float(pixels)
     assert images.shape == (2, 3, *SIZE)
@@ -44,7 +44,7 @@ def test_to_float_gives_colours_first_in_0_to_1() -> None:
 
 def test_nothing_asked_for_changes_nothing() -> None:
     pixels = pictures(5)
-    assert torch.equal(augment(pixels, nothing(5), colour=COLOUR), to_float(pixels))
+    assert torch.equal(augment(pixels, nothing(5), color=COLOR), to_float(pixels))
 
 
 @given(down=st.integers(-45, 45), right=st.integers(-30, 30), flip=st.booleans())
@@ -56,14 +56,14 @@ def test_crop_and_flip_equal_padding_and_slicing(down: int, right: int, flip: bo
     cropped = padded[45 + down : 45 + down + SIZE[0], 30 + right : 30 + right + SIZE[1]]
     expected = cropped[:, ::-1] if flip else cropped
     assert torch.equal(
-        augment(pixels, draws, colour=COLOUR), to_float(torch.from_numpy(np.ascontiguousarray(expected))[None])
+        augment(pixels, draws, color=COLOR), to_float(torch.from_numpy(np.ascontiguousarray(expected))[None])
     )
 
 
 @pytest.mark.parametrize("size", [(9, 4), (4, 9)])
 def test_a_blur_wider_than_the_image_ends_at_its_edges(size: tuple[int, int]) -> None:
     pixels = pictures(1)[:, : size[0], : size[1]]
-    blurred = augment(pixels, nothing()._replace(sigma=torch.tensor([2.0])), colour=COLOUR)
+    blurred = augment(pixels, nothing()._replace(sigma=torch.tensor([2.0])), color=COLOR)
     plain = to_float(pixels)[0].double().numpy()
     np.testing.assert_allclose(
         blurred[0].numpy(), gaussian_filter(plain, (0, 2.0, 2.0), mode="mirror", radius=3), atol=2e-6
@@ -73,7 +73,7 @@ def test_a_blur_wider_than_the_image_ends_at_its_edges(size: tuple[int, int]) ->
 @pytest.mark.parametrize("sigma", [0.1, 0.8, 2.0])
 def test_blur_equals_scipys(sigma: float) -> None:
     pixels = pictures(2)
-    blurred = augment(pixels, nothing(2)._replace(sigma=torch.tensor([0.0, sigma])), colour=COLOUR)
+    blurred = augment(pixels, nothing(2)._replace(sigma=torch.tensor([0.0, sigma])), color=COLOR)
     plain = to_float(pixels).double().numpy()
     assert torch.equal(blurred[0], to_float(pixels)[0])
     expected = gaussian_filter(plain[1], (0, sigma, sigma), mode="mirror", radius=math.ceil(3 * sigma))
@@ -86,9 +86,9 @@ def test_blur_equals_scipys(sigma: float) -> None:
 def test_only_the_box_is_erased() -> None:
     pixels = pictures(2)
     box = torch.tensor([[3, 5, 10, 7], [0, 0, 0, 0]])
-    erased = augment(pixels, nothing(2)._replace(box=box), colour=COLOUR)
+    erased = augment(pixels, nothing(2)._replace(box=box), color=COLOR)
     expected = to_float(pixels).clone()
-    expected[0, :, 3:13, 5:12] = torch.tensor(COLOUR).view(3, 1, 1)
+    expected[0, :, 3:13, 5:12] = torch.tensor(COLOR).view(3, 1, 1)
     assert torch.equal(erased, expected)
 
 
@@ -137,7 +137,7 @@ def test_probabilities_and_ranges_are_those_asked_for() -> None:
         assert sorted(found.shift[:, axis].unique().tolist()) == list(range(-4, 5))
     assert 0.6 <= found.gain.min() < 0.62
     assert 1.38 < found.gain.max() <= 1.4
-    assert (found.gain == found.gain[:, :1]).all(), "brightness alone is the same in every colour"
+    assert (found.gain == found.gain[:, :1]).all(), "brightness alone is the same in every color"
     assert 0.9 <= found.contrast.min() < 0.91
     assert 1.09 < found.contrast.max() <= 1.1
 
@@ -164,12 +164,12 @@ def test_a_box_is_lower_and_narrower_than_the_image() -> None:
         assert (box > 0).all()
 
 
-def test_a_tint_changes_each_colour_by_at_most_its_share_and_brightness_all_alike() -> None:
+def test_a_tint_changes_each_color_by_at_most_its_share_and_brightness_all_alike() -> None:
     gain = drawn(AugmentSettings(tint=0.2), 3000).gain
     assert 0.8 <= gain.min() < 0.81
     assert 1.19 < gain.max() <= 1.2
     assert gain.mean() == pytest.approx(1, abs=0.01)
-    assert (gain[:, 0] - gain[:, 1]).abs().max() > 0.3, "one colour can get more while another gets less"
+    assert (gain[:, 0] - gain[:, 1]).abs().max() > 0.3, "one color can get more while another gets less"
     both = drawn(AugmentSettings(tint=0.2, brightness=0.5), 3000).gain
     assert 0.8 * 0.5 <= both.min() < 0.8 * 0.5 + 0.05
     assert 1.2 * 1.5 - 0.1 < both.max() <= 1.2 * 1.5
@@ -185,11 +185,11 @@ def test_ranges_are_those_of_the_released_code_where_nothing_is_said() -> None:
     assert (how.flip, how.pad, how.blur, how.blur_sigma) == (0.5, 10, 0.5, (0.1, 2.0))
     assert (how.erase, how.erase_area, how.erase_aspect) == (0.6, (0.02, 0.4), 0.3)
     assert (how.brightness, how.contrast, how.tint) == (0, 0, 0)
-    np.testing.assert_allclose(how.erase_colour, mean_of_means(), atol=1e-3)
+    np.testing.assert_allclose(how.erase_color, mean_of_means(), atol=1e-3)
 
 
 def mean_of_means() -> list[float]:
-    """The ImageNet mean, written into an image that was normalised by the ImageNet mean and spread."""
+    """The ImageNet mean, written into an image that was normalized by the ImageNet mean and spread."""
     return [m + m * s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)]
 
 
@@ -202,38 +202,38 @@ def test_each_image_is_drawn_for_itself() -> None:
 def test_brightness_tint_and_contrast_by_hand() -> None:
     pixels = pictures(1)
     gain, contrast = torch.tensor([[0.9, 0.7, 0.8]]), torch.tensor([0.5])
-    found = augment(pixels, nothing()._replace(gain=gain, contrast=contrast), colour=COLOUR)
+    found = augment(pixels, nothing()._replace(gain=gain, contrast=contrast), color=COLOR)
     scaled = pixels[0].double().numpy() / 255 * gain[0].double().numpy()
     expected = (scaled - scaled.mean()) * 0.5 + scaled.mean()
     np.testing.assert_allclose(found[0].permute(1, 2, 0).numpy(), expected, atol=1e-6)
 
 
-def test_colours_change_where_only_one_thing_of_one_image_was_drawn() -> None:
+def test_colors_change_where_only_one_thing_of_one_image_was_drawn() -> None:
     pixels = pictures(3)
     plain = to_float(pixels).double()
     gain = nothing(3)._replace(gain=torch.tensor([[1.0, 1, 1], [1, 0.5, 1], [1, 1, 1]]))
     expected = plain.clone()
     expected[1, 1] *= 0.5
-    torch.testing.assert_close(augment(pixels, gain, colour=COLOUR).double(), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(augment(pixels, gain, color=COLOR).double(), expected, rtol=0, atol=1e-6)
     contrast = nothing(3)._replace(contrast=torch.tensor([1.0, 1.0, 0.5]))
     expected = plain.clone()
     expected[2] = (plain[2] + plain[2].mean()) / 2
-    torch.testing.assert_close(augment(pixels, contrast, colour=COLOUR).double(), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(augment(pixels, contrast, color=COLOR).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_a_part_of_a_batch_is_augmented_as_in_the_whole() -> None:
     pixels, draws = pictures(12), drawn(EVERYTHING, 12)
-    whole = augment(pixels, draws, colour=COLOUR)
+    whole = augment(pixels, draws, color=COLOR)
     for start, stop in ((0, 12), (0, 6), (6, 12), (3, 4)):
-        part = augment(pixels[start:stop], draws.rows(start, stop), colour=COLOUR)
+        part = augment(pixels[start:stop], draws.rows(start, stop), color=COLOR)
         torch.testing.assert_close(part, whole[start:stop], rtol=0, atol=1e-6)
 
 
 def test_a_blur_does_not_depend_on_the_other_blurs_of_the_batch() -> None:
     """So the processes of a run, each with its part of the batch, see the images that one process sees."""
     pixels, draws = pictures(2), nothing(2)._replace(sigma=torch.tensor([0.9, 2.0]))
-    alone = augment(pixels[:1], draws.rows(0, 1), colour=COLOUR)
-    torch.testing.assert_close(augment(pixels, draws, colour=COLOUR)[:1], alone, rtol=0, atol=1e-6)
+    alone = augment(pixels[:1], draws.rows(0, 1), color=COLOR)
+    torch.testing.assert_close(augment(pixels, draws, color=COLOR)[:1], alone, rtol=0, atol=1e-6)
 
 
 @given(seed=st.integers(0, 10**6))
@@ -241,7 +241,7 @@ def test_a_blur_does_not_depend_on_the_other_blurs_of_the_batch() -> None:
 def test_values_stay_in_0_to_1(seed: int) -> None:
     pixels = pictures(4, seed)
     before = pixels.clone()
-    images = augment(pixels, drawn(EVERYTHING, 4, seed), colour=EVERYTHING.erase_colour)
+    images = augment(pixels, drawn(EVERYTHING, 4, seed), color=EVERYTHING.erase_color)
     assert images.shape == (4, 3, *SIZE)
     assert images.dtype == torch.float32
     assert images.min() >= 0
@@ -257,7 +257,7 @@ def test_the_generator_alone_decides() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.shift, other.shift)
     pixels = pictures(6)
-    assert torch.equal(augment(pixels, first, colour=COLOUR), augment(pixels, again, colour=COLOUR))
+    assert torch.equal(augment(pixels, first, color=COLOR), augment(pixels, again, color=COLOR))
 
 
 @pytest.mark.parametrize(
@@ -271,9 +271,9 @@ def test_the_generator_alone_decides() -> None:
         ("erase_area", (0.4, 0.02)),
         ("erase_area", (0.1, 1.0)),
         ("erase_aspect", 0.0),
-        ("erase_colour", (0.5, 124.0, 0.5)),
-        ("erase_colour", (0.5, 1.01, 0.5)),
-        ("erase_colour", (-0.01, 0.5, 0.5)),
+        ("erase_color", (0.5, 124.0, 0.5)),
+        ("erase_color", (0.5, 1.01, 0.5)),
+        ("erase_color", (-0.01, 0.5, 0.5)),
         ("tint", 2.0),
     ],
 )
@@ -283,5 +283,5 @@ def test_settings_out_of_range_name_themselves(name: str, value: object) -> None
 
 
 def test_the_ends_of_ranges_can_be_asked_for() -> None:
-    AugmentSettings(flip=1, blur=1, erase=1, brightness=1, contrast=1, tint=1, erase_colour=(0, 1, 0), erase_aspect=1)
+    AugmentSettings(flip=1, blur=1, erase=1, brightness=1, contrast=1, tint=1, erase_color=(0, 1, 0), erase_aspect=1)
     AugmentSettings(flip=0, pad=0, blur=0, erase=0, blur_sigma=(2.0, 2.0), erase_area=(0.1, 0.1))

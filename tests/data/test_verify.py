@@ -44,7 +44,7 @@ def test_a_description_counts_by_hand(tmp_path: Path, draw: Draw) -> None:
     assert train.images_per_person == (1, 1.5, 2)
     assert train.published == (12_936, 751)
     assert (query.images, query.people, query.distractors) == (3, 2, 0)
-    assert (gallery.images, gallery.unlabelled, gallery.distractors, gallery.people) == (5, 1, 2, 3)
+    assert (gallery.images, gallery.unlabeled, gallery.distractors, gallery.people) == (5, 1, 2, 3)
     # Person 1 by camera 6 and person 3 by camera 2 are in the gallery by that very camera only.
     assert found.unmatched == (1, 2)
     assert not found.official
@@ -131,7 +131,7 @@ def test_labels_that_make_it_difficult_are_warned_of(tmp_path: Path, draw: Draw)
     report = verify(load_folder(one, FolderSettings(r"(?P<person>\d)\.")), progress=False)
     assert report.sound
     assert report.description.warnings == (
-        "train: all images are from one camera; nothing can be learnt across cameras",
+        "train: all images are from one camera; nothing can be learned across cameras",
         "train: every person has a single image",
     )
     flat = draw(tmp_path / "flat", "1.jpg")

@@ -1,4 +1,4 @@
-"""Cross-entropy and centre loss beside naive twins, their edges and their gradients."""
+"""Cross-entropy and center loss beside naive twins, their edges and their gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from resight.losses.classification import centre_loss, cross_entropy
+from resight.losses.classification import center_loss, cross_entropy
 
 
 def case(seed: int, batch: int, classes: int, dim: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -49,27 +49,27 @@ def test_nothing_is_smoothed_where_it_is_not_asked_for() -> None:
 
 
 @given(seed=st.integers(0, 2**31), batch=st.integers(1, 6), classes=st.integers(1, 4))
-def test_centre_loss_equals_the_equation(seed: int, batch: int, classes: int) -> None:
-    features, labels, centres = case(seed, batch, classes)
-    near(centre_loss(features, labels, centres), reference.centre_loss(features, labels, centres))
-    near(centre_loss(centres[labels], labels, centres), [0.0] * batch)
+def test_center_loss_equals_the_equation(seed: int, batch: int, classes: int) -> None:
+    features, labels, centers = case(seed, batch, classes)
+    near(center_loss(features, labels, centers), reference.center_loss(features, labels, centers))
+    near(center_loss(centers[labels], labels, centers), [0.0] * batch)
 
 
-def test_a_centre_learns_from_its_own_images_only() -> None:
-    features, _, centres = case(0, 3, 3)
-    centres.requires_grad_()
+def test_a_center_learns_from_its_own_images_only() -> None:
+    features, _, centers = case(0, 3, 3)
+    centers.requires_grad_()
     labels = torch.tensor([0, 0, 2])
-    centre_loss(features, labels, centres).sum().backward()
-    assert centres.grad is not None
+    center_loss(features, labels, centers).sum().backward()
+    assert centers.grad is not None
     with torch.no_grad():
-        expected = torch.stack([2 * centres[0] - features[0] - features[1], 0 * centres[1], centres[2] - features[2]])
-    torch.testing.assert_close(centres.grad, expected)
+        expected = torch.stack([2 * centers[0] - features[0] - features[1], 0 * centers[1], centers[2] - features[2]])
+    torch.testing.assert_close(centers.grad, expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_gradients_are_those_of_finite_differences(smoothing: float) -> None:
-    features, labels, centres = case(1, 4, 3)
-    logits = (features @ centres.T).requires_grad_()
+    features, labels, centers = case(1, 4, 3)
+    logits = (features @ centers.T).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: cross_entropy(x, labels, label_smoothing=smoothing), (logits,))
-    inputs = features.requires_grad_(), centres.requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, c: centre_loss(f, labels, c), inputs)
+    inputs = features.requires_grad_(), centers.requires_grad_()
+    assert torch.autograd.gradcheck(lambda f, c: center_loss(f, labels, c), inputs)

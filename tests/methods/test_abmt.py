@@ -25,11 +25,11 @@ from resight.data.transforms import AugmentSettings, to_float
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.methods.abmt import ABMT
-from resight.methods.labelling import Labelling
+from resight.methods.labeling import Labeling
 from resight.models.encoder import EncoderSettings
 from resight.numerics import clustering
 from resight.numerics.clustering import GIANT, ClusterSettings
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.records import Floats, ImageTable
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "abmt.json"
@@ -86,7 +86,7 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, cha
             [branch for network in networks for branch in tiny.described(copy.deepcopy(network), seen, parts)]
             for networks in (method.students, method.teachers)
         )
-    found, labels = method.step(batch), method.labelling.current.labels[batch]
+    found, labels = method.step(batch), method.labeling.current.labels[batch]
 
     count = len(students)
     assert count == {"a+m1": 2, "a+m1+a2": 3, "global": s.networks}[s.encoder.head]
@@ -114,7 +114,7 @@ def test_the_gradients_of_a_step_are_those_of_equation_4_8(images: Crops, change
     s = method.settings
     batch = next(iter(method.begin_epoch(0)))
     moved(method)
-    seen, labels = to_float(images.pixels(batch)), torch.from_numpy(method.labelling.current.labels[batch].copy())
+    seen, labels = to_float(images.pixels(batch)), torch.from_numpy(method.labeling.current.labels[batch].copy())
     copies = copy.deepcopy(method.students)
     students = [branch for network in copies for branch in tiny.described(network, seen, s.batchnorm_chunks)]
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_the_images_of_a_cluster_are_of_other_cameras_than_its_first(images: Cro
     method = tiny.abmt(images, iterations=20)
     labels, cameras = None, images.table.cameras
     for batch in method.begin_epoch(0):
-        labels = method.labelling.current.labels
+        labels = method.labeling.current.labels
         for group in batch.reshape(-1, method.settings.images):
             others = cameras[labels == labels[group[0]]] != cameras[group[0]]
             assert (cameras[group[1:]] != cameras[group[0]]).all() or not others.any()
@@ -190,9 +190,9 @@ def test_teachers_get_no_gradient_and_are_moving_averages(images: Crops, name: s
             expected = [
                 momenta[taken] * e + (1 - momenta[taken]) * p.detach() for e, p in zip(expected, now, strict=True)
             ]
-            learnt = [c.weight.detach() for student in method.students for c in student.classifiers]
+            learned = [c.weight.detach() for student in method.students for c in student.classifiers]
             followed = [c.weight for teacher in method.teachers for c in teacher.classifiers]
-            for before, target, found in zip(classifiers, learnt, followed, strict=True):
+            for before, target, found in zip(classifiers, learned, followed, strict=True):
                 torch.testing.assert_close(found, momenta[taken] * before + (1 - momenta[taken]) * target)
             taken += 1
     assert taken == 4, "the climb goes on in the second epoch"
@@ -282,8 +282,8 @@ def test_a_neck_of_the_data_sets_statistics_is_the_students_too(images: Crops) -
 
 
 @pytest.mark.parametrize("name", ["abmt", "mmt"])
-def test_classifiers_begin_as_the_centres_of_the_clusters(images: Crops, name: str) -> None:
-    """Thesis §4.3.3: the normalised mean of each branch's part of the jointly normalised vectors."""
+def test_classifiers_begin_as_the_centers_of_the_clusters(images: Crops, name: str) -> None:
+    """Thesis §4.3.3: the normalized mean of each branch's part of the jointly normalized vectors."""
     method = tiny.abmt(images, **NETWORKS[name])
     if name == "mmt":
         moved(method)
@@ -296,12 +296,12 @@ def test_classifiers_begin_as_the_centres_of_the_clusters(images: Crops, name: s
     if name == "mmt":  # of two teachers the mean, with unit length again
         vectors = vectors / vectors.norm(dim=1, keepdim=True)
     method.begin_epoch(0)
-    labels = torch.from_numpy(method.labelling.current.labels.copy())
+    labels = torch.from_numpy(method.labeling.current.labels.copy())
     for network in (*method.students, *method.teachers):
         assert len(network.classifiers) == network.encoder.whole
         for branch, classifier in enumerate(network.classifiers):
             part = vectors[:, branch * 32 : (branch + 1) * 32]
-            for label in range(method.labelling.current.clusters):
+            for label in range(method.labeling.current.clusters):
                 mean = part[labels == label].mean(0)
                 torch.testing.assert_close(classifier.weight[label].detach(), mean / mean.norm(), rtol=1e-3, atol=1e-4)
             assert classifier.bias is None
@@ -313,30 +313,30 @@ def test_kmeans_sees_the_mean_of_two_teachers_as_it_is(images: Crops, monkeypatc
         method = tiny.abmt(images, **{**tiny.MMT, "cluster": ClusterSettings(method=kind, clusters=8, k1=12)})
         moved(method)
         seen: list[np.ndarray] = []
-        whole = method.labelling.update
+        whole = method.labeling.update
         monkeypatch.setattr(
-            method.labelling, "update", lambda v, d, whole=whole, seen=seen, **k: seen.append(v) or whole(v, d, **k)
+            method.labeling, "update", lambda v, d, whole=whole, seen=seen, **k: seen.append(v) or whole(v, d, **k)
         )
         method.begin_epoch(0)
         lengths[kind] = np.linalg.norm(seen[0], axis=1)
     np.testing.assert_allclose(lengths["dbscan"], 1, rtol=1e-5)
     assert (lengths["kmeans"] < 0.999).all()
-    assert method.labelling.current.clusters == 8
+    assert method.labeling.current.clusters == 8
 
 
 def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> None:
     for fresh in (True, False):
-        method = tiny.abmt(images, fresh_optimiser=fresh)
+        method = tiny.abmt(images, fresh_optimizer=fresh)
         steps(method)
-        assert len(method.optimiser.state) > 0
-        before = method.classifier_optimiser
+        assert len(method.optimizer.state) > 0
+        before = method.classifier_optimizer
         method.begin_epoch(1)
-        assert (len(method.optimiser.state) == 0) == fresh
-        assert method.classifier_optimiser is not before
-        assert len(method.classifier_optimiser.state) == 0
-        assert ("optimiser" in method.parts) == (not fresh)
-        for optimiser in (method.optimiser, method.classifier_optimiser):
-            group = optimiser.param_groups[0]
+        assert (len(method.optimizer.state) == 0) == fresh
+        assert method.classifier_optimizer is not before
+        assert len(method.classifier_optimizer.state) == 0
+        assert ("optimizer" in method.parts) == (not fresh)
+        for optimizer in (method.optimizer, method.classifier_optimizer):
+            group = optimizer.param_groups[0]
             assert (group["lr"], group["weight_decay"]) == (3.5e-4, 5e-4)
 
 
@@ -356,14 +356,14 @@ def test_an_eps_that_made_a_giant_cluster_is_not_kept() -> None:
     rng = np.random.default_rng(1)
     table = ImageTable(np.array([f"{i}.jpg" for i in range(96)]))
     settings = ClusterSettings(k1=10, k2=2, reading="abmt", pairs_per_image=15.0)
-    labelling = Labelling(table, settings, keep_eps=True)
-    directions = normalise(rng.normal(size=(8, 16)))
+    labeling = Labeling(table, settings, keep_eps=True)
+    directions = normalize(rng.normal(size=(8, 16)))
 
     def seen(groups: int, noise: float) -> Floats:
-        return normalise(directions[np.arange(96) % groups] + rng.normal(size=(96, 16), scale=noise)).astype(np.float32)
+        return normalize(directions[np.arange(96) % groups] + rng.normal(size=(96, 16), scale=noise)).astype(np.float32)
 
     views = [seen(2, 0.05), seen(8, 0.05), seen(8, 0.1), seen(2, 0.1), seen(8, 0.2)]
-    found = [labelling.update(view, Devices()) for view in views]
+    found = [labeling.update(view, Devices()) for view in views]
     eps = [each.eps for each in found]
     assert [each.quality["largest_share"] > GIANT for each in found] == [True, False, False, True, False]
     assert eps[0] != eps[1]  # made a giant
@@ -410,8 +410,8 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
-    unlabelled = with_columns(images, people=np.full(len(images), -1))
-    assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabelled), 2)
+    unlabeled = with_columns(images, people=np.full(len(images), -1))
+    assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabeled), 2)
 
 
 def test_images_of_a_source_are_passed_on_only_where_they_weigh(
@@ -428,10 +428,10 @@ def test_images_of_a_source_are_passed_on_only_where_they_weigh(
         def update(vectors: Any, devices: Any, *, source: Any = None, method: Any = method, seen: Any = seen) -> Any:
             seen.append(source)
             labels = np.unique(images.table.people, return_inverse=True)[1]
-            method.labelling.current = dataclasses.replace(method.labelling.current, labels=labels)
-            return method.labelling.current
+            method.labeling.current = dataclasses.replace(method.labeling.current, labels=labels)
+            return method.labeling.current
 
-        monkeypatch.setattr(method.labelling, "update", update)
+        monkeypatch.setattr(method.labeling, "update", update)
         method.begin_epoch(0)
         if not weight:
             assert seen == [None]
@@ -462,7 +462,7 @@ def test_the_source_reaches_the_clustering_as_the_teachers_see_it(
         seen.append((settings, given["source"]))
         return clustering.cluster(vectors, settings, **given)
 
-    monkeypatch.setattr("resight.methods.labelling.cluster", watched)
+    monkeypatch.setattr("resight.methods.labeling.cluster", watched)
     method.begin_epoch(0)
     ((used, vectors),) = seen
     assert used == settings

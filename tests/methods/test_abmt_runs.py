@@ -100,7 +100,7 @@ def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"fresh_optimiser": False, "keep_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
+    [{}, {"fresh_optimizer": False, "keep_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
     ids=["abmt", "kept", "mmt", "frozen"],
 )
 def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -169,7 +169,7 @@ def test_without_two_clusters_it_says_so(images: Crops) -> None:
     ):
         method = tiny.abmt(images, cluster=cluster)
         batches = method.begin_epoch(0)
-        assert method.labelling.current.clusters == count
+        assert method.labeling.current.clusters == count
         with pytest.raises(RunError, match=rf"found {count} cluster\(s\)") as error:
             next(iter(batches))
         assert "\n" not in str(error.value)

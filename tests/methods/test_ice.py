@@ -27,7 +27,7 @@ from resight.files import write_atomically
 from resight.losses.consistency import Divergence
 from resight.methods.ice import ICE
 from resight.methods.ice_settings import VARIANTS, ICESettings
-from resight.methods.labelling import Labelling
+from resight.methods.labeling import Labeling
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
@@ -80,16 +80,16 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
     drawn = torch.Generator()
     drawn.set_state(method.generator.get_state())
     views = [draw(s.augment, len(batch), images.size, drawn) for _ in range(2)]
-    seen = [augment(images.pixels(batch), view, colour=s.augment.erase_colour) for view in views]
+    seen = [augment(images.pixels(batch), view, color=s.augment.erase_color) for view in views]
     with torch.no_grad():
         f = method.online(seen[0]).double().numpy()
         m = method.momentum(seen[1]).double().numpy()
         plain = method.momentum(to_float(images.pixels(batch))).double().numpy()
     found = method.step(batch)
 
-    labels, cameras = method.labelling.current.labels, images.table.cameras
+    labels, cameras = method.labeling.current.labels, images.table.cameras
     clusters = range(labels.max() + 1)
-    centres = [unit[labels == a].mean(0) for a in clusters]
+    centers = [unit[labels == a].mean(0) for a in clusters]
     pairs = [(a, b) for a in clusters for b in np.unique(cameras[labels == a])]
     proxies = np.array([unit[(labels == a) & (cameras == b)].mean(0) for a, b in pairs])
     proxies /= np.linalg.norm(proxies, axis=1, keepdims=True)
@@ -102,7 +102,7 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
 
     if negatives == "shared-camera":
         assert np.any(spared(clusters)), "the toy images must have clusters without a common camera"
-    agnostic = np.mean(reference.proxy_contrast(f, own, centres, 0.5, s.label_smoothing, spared(clusters)))
+    agnostic = np.mean(reference.proxy_contrast(f, own, centers, 0.5, s.label_smoothing, spared(clusters)))
     columns = (proxies, [a for a, _ in pairs], [b for _, b in pairs])
     reading = (0.07, 3, s.cross_own_camera, s.cross_softmax, spared(columns[1]))
     each = np.array(reference.camera_contrast(f, own, views_of, columns, *reading))
@@ -189,7 +189,7 @@ def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Cr
     views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
     expected = norm.running_mean.double()
     for view in views if extra else views[:1]:
-        seen = augment(images.pixels(batch), view, colour=method.settings.augment.erase_colour)
+        seen = augment(images.pixels(batch), view, color=method.settings.augment.erase_color)
         maps = convolution((seen - method.online.mean) / method.online.std)
         expected = 0.9 * expected + 0.1 * maps.detach().double().mean((0, 2, 3))
     method.step(batch)
@@ -213,8 +213,8 @@ def test_kl_is_the_divergence_of_strong_views_from_plain_ones(images: Crops) -> 
     with torch.no_grad():
         for batch in batches[-8:]:
             views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
-            colour = method.settings.augment.erase_colour
-            first, second = (augment(images.pixels(batch), view, colour=colour) for view in views)
+            color = method.settings.augment.erase_color
+            first, second = (augment(images.pixels(batch), view, color=color) for view in views)
             f, m = method.online.eval()(first), method.momentum.eval()(second)
             plain = method.momentum(to_float(images.pixels(batch)))
             columns = (vectors.double().numpy() for vectors in (f, m, plain, plain))
@@ -234,7 +234,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert (s.hard_weight, s.hard_temperature, s.hard_negatives) == (1, 0.1, "all")
     assert (s.soft_weight, s.soft_temperature, s.soft_divergence) == (10, 0.4, "target-prediction")
     assert (s.soft_target, s.cluster_feature, s.negatives) == ("plain", "neck", "all")
-    assert (s.centre_cameras, s.whiten) == (False, 0)
+    assert (s.center_cameras, s.whiten) == (False, 0)
     c = s.cluster
     assert (c.k1, c.k2, c.eps, c.rho, c.min_samples, c.method, c.other_cameras) == (30, 6, 0.55, None, 4, "dbscan", 0)
     assert s.augment == AugmentSettings(flip=0.5, pad=10, blur=0.5, erase=0.6)
@@ -249,10 +249,10 @@ def test_parts_of_a_single_identity_are_refused() -> None:
 
 def test_labels_are_kept_of_images_whose_names_are_no_text() -> None:
     tables = [ImageTable(np.array([name, "b.jpg"])) for name in ("a\udcff.jpg", "a.jpg")]
-    kept = [Labelling(table, ClusterSettings()).state_dict() for table in tables]
-    Labelling(tables[0], ClusterSettings()).load_state_dict(kept[0])
+    kept = [Labeling(table, ClusterSettings()).state_dict() for table in tables]
+    Labeling(tables[0], ClusterSettings()).load_state_dict(kept[0])
     with pytest.raises(ValueError, match="labels of 2 images, found 2 or other ones"):
-        Labelling(tables[0], ClusterSettings()).load_state_dict(kept[1])
+        Labeling(tables[0], ClusterSettings()).load_state_dict(kept[1])
 
 
 def test_what_is_kept_is_the_momentum_encoder(images: Crops) -> None:
@@ -292,7 +292,7 @@ def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:
 
 def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images: Crops) -> None:
     plain = steps(tiny.ice(images, camera_aware=False))
-    said = {"negatives": "shared-camera", "centre_cameras": True}
+    said = {"negatives": "shared-camera", "center_cameras": True}
     balanced = dataclasses.replace(tiny.SETTINGS.cluster, k1=tiny.SETTINGS.cluster.k1 - 6, other_cameras=6)
     assert steps(tiny.ice(images, camera_aware=False, cluster=balanced, **said)) == plain, "one list as long as both"
     assert steps(tiny.ice(images, cluster=balanced)) != steps(tiny.ice(images))
@@ -303,9 +303,9 @@ def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_e
     seen = [images, with_columns(images, cameras=cameras)]
     plain, moved = (tiny.ice(each, camera_aware=False) for each in seen)
     batches = [next(iter(method.begin_epoch(0))) for method in (plain, moved)]
-    labels = plain.labelling.current.labels
-    np.testing.assert_array_equal(labels, moved.labelling.current.labels)
-    assert torch.equal(plain.memory.centres, moved.memory.centres)
+    labels = plain.labeling.current.labels
+    np.testing.assert_array_equal(labels, moved.labeling.current.labels)
+    assert torch.equal(plain.memory.centers, moved.memory.centers)
     np.testing.assert_array_equal(labels[batches[0]], labels[batches[1]])
     assert (batches[0] != batches[1]).any()
     for batch, each in zip(batches, seen, strict=True):
@@ -331,7 +331,7 @@ def test_camera_aware_training_learns_from_cameras(images: Crops) -> None:
         ({"hard_weight": 0.0, "soft_weight": 0.0, "camera_aware": False}, {"agnostic"}),
         ({"soft_target": "strong", "soft_divergence": "squared"}, {"agnostic", "cross", "hard", "soft"}),
         ({"agnostic_feature": "cosine", "proxy_momentum": 0.5}, {"agnostic", "cross", "hard", "soft"}),
-        ({"centre_cameras": True, "hard_negatives": "hardest"}, {"agnostic", "cross", "hard", "soft"}),
+        ({"center_cameras": True, "hard_negatives": "hardest"}, {"agnostic", "cross", "hard", "soft"}),
     ],
 )
 def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dict[str, Any], names: set[str]) -> None:
@@ -343,12 +343,12 @@ def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dic
 def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops) -> None:
     method = tiny.ice(images, proxy_momentum=0.5, agnostic_feature="cosine")
     batch = next(iter(method.begin_epoch(0)))
-    before = method.memory.centres.clone()
+    before = method.memory.centers.clone()
     method.step(batch)
-    seen = torch.from_numpy(np.unique(method.labelling.current.labels[batch]))
-    moved = (method.memory.centres != before).any(1)
+    seen = torch.from_numpy(np.unique(method.labeling.current.labels[batch]))
+    moved = (method.memory.centers != before).any(1)
     assert set(moved.nonzero()[:, 0].tolist()) == set(seen.tolist())
-    torch.testing.assert_close(method.memory.centres[seen].norm(dim=1), torch.ones(len(seen)))
+    torch.testing.assert_close(method.memory.centers[seen].norm(dim=1), torch.ones(len(seen)))
 
 
 # -- labels --------------------------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def test_supervised_training_takes_the_true_people(images: Crops) -> None:
     method = tiny.ice(images, supervised=True)
     assert len(steps(method)) == 2
     np.testing.assert_array_equal(
-        method.labelling.current.labels, np.unique(images.table.people, return_inverse=True)[1]
+        method.labeling.current.labels, np.unique(images.table.people, return_inverse=True)[1]
     )
     values = method.end_epoch()
     assert values["clusters"] == 8
@@ -385,8 +385,8 @@ def test_unknown_cameras_are_refused_by_camera_aware_and_taken_by_camera_agnosti
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
-    unlabelled = with_columns(images, people=np.full(len(images), -1))
-    methods = [tiny.ice(images), tiny.ice(unlabelled)]
+    unlabeled = with_columns(images, people=np.full(len(images), -1))
+    methods = [tiny.ice(images), tiny.ice(unlabeled)]
     assert steps(methods[0], 2) == steps(methods[1], 2)
     known, unknown = (method.end_epoch() for method in methods)
     assert "ari" in known
@@ -428,7 +428,7 @@ def test_the_divergence_that_is_trained_is_what_is_measured(
     assert {"kl", "kl_reverse", "squared_divergence"} & set(found) == {name}
     s, pixels = method.settings, images.pixels(batch)
     views = [draw(s.augment, len(batch), images.size, drawn) for _ in range(2)]
-    strong = [augment(pixels, view, colour=s.augment.erase_colour) for view in views]
+    strong = [augment(pixels, view, color=s.augment.erase_color) for view in views]
     with torch.no_grad():
         f, m = method.online(strong[0]), method.momentum(strong[1])
         q = m if target == "strong" else method.momentum(to_float(pixels))
@@ -448,25 +448,25 @@ def test_what_is_clustered_is_what_was_asked_for(images: Crops, feature: str, mo
         after = torch.nn.functional.normalize(method.momentum.neck(pooled)).numpy()
         before = torch.nn.functional.normalize(pooled).numpy()
     seen = []
-    whole = method.labelling.update
+    whole = method.labeling.update
     monkeypatch.setattr(
-        method.labelling, "update", lambda vectors, devices: seen.append(vectors) or whole(vectors, devices)
+        method.labeling, "update", lambda vectors, devices: seen.append(vectors) or whole(vectors, devices)
     )
     method.begin_epoch(0)
     np.testing.assert_allclose(seen[0], after if feature == "neck" else before, atol=1e-5)
-    labels = method.labelling.current.labels
+    labels = method.labeling.current.labels
     means = [after[labels == found].mean(0) for found in range(labels.max() + 1)]
-    np.testing.assert_allclose(method.memory.centres.numpy(), means, atol=1e-5)
+    np.testing.assert_allclose(method.memory.centers.numpy(), means, atol=1e-5)
 
 
 def test_whitened_features_only_enter_the_clustering(images: Crops) -> None:
     plain, whitened = (tiny.ice(images, cluster_feature="pooled", whiten=power) for power in (0.0, 0.5))
     for method in (plain, whitened):
         method.begin_epoch(0)
-    assert not np.array_equal(plain.labelling.current.labels, whitened.labelling.current.labels)
-    assert whitened.memory.centres.shape[1] == whitened.encoder.dim
+    assert not np.array_equal(plain.labeling.current.labels, whitened.labeling.current.labels)
+    assert whitened.memory.centers.shape[1] == whitened.encoder.dim
     vectors = np.random.default_rng(0).normal(size=(len(images), 8)).astype(np.float32)
-    assert (whitened.labelling.update(np.ones_like(vectors), whitened.devices).labels == 0).all(), "all alike"
+    assert (whitened.labeling.update(np.ones_like(vectors), whitened.devices).labels == 0).all(), "all alike"
 
 
 # -- going on ------------------------------------------------------------------------------------------------------

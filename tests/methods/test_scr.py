@@ -119,28 +119,28 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, pai
 
 
 @pytest.mark.parametrize("variant", ["code", "thesis"])
-def test_centres_pull_their_people_and_follow_them(images: Crops, variant: str) -> None:
-    method = tiny.scr(images, variant, augment=PLAIN, centre_weight=0.02, centre_rate=0.3, iterations=3)
-    assert method.centres is not None
+def test_centers_pull_their_people_and_follow_them(images: Crops, variant: str) -> None:
+    method = tiny.scr(images, variant, augment=PLAIN, center_weight=0.02, center_rate=0.3, iterations=3)
+    assert method.centers is not None
     expected = np.zeros((2, 8, 8))  # vectors of whole maps, people, width
     for step, batch in enumerate(method.begin_epoch(0)):
         with torch.no_grad():
             features, _ = method.network(to_float(images.pixels(batch)))
         labels, wholes = method.labels[batch], (features[:, :8].double(), features[:, 8:16].double())
-        pulls = [reference.centre_loss(*pair) for pair in zip(wholes, [labels] * 2, expected, strict=True)]
-        found = float(method.step(batch)["loss/centres"])
+        pulls = [reference.center_loss(*pair) for pair in zip(wholes, [labels] * 2, expected, strict=True)]
+        found = float(method.step(batch)["loss/centers"])
         over_batch = np.mean if variant == "code" else np.sum
         assert found == pytest.approx(0.02 * np.mean([over_batch(each) for each in pulls]), rel=1e-4), step
         expected = np.stack(
-            [reference.moved_centres(*pair, 0.3) for pair in zip(expected, wholes, [labels] * 2, strict=True)]
+            [reference.moved_centers(*pair, 0.3) for pair in zip(expected, wholes, [labels] * 2, strict=True)]
         )
-        np.testing.assert_allclose(method.centres.values.numpy(), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(method.centers.values.numpy(), expected, rtol=1e-4, atol=1e-5)
     assert np.abs(expected).max() > 0.1
 
 
-def test_the_pull_of_centres_reaches_the_network(images: Crops) -> None:
-    """With the centres at 0 the gradient of a vector f is f; that of the weight w of its batch norm is f · f / w."""
-    alone = {"classification_weight": 1e-9, "pair_weight": 0.0, "centre_weight": 3.0, "centre_rate": 0.0}
+def test_the_pull_of_centers_reaches_the_network(images: Crops) -> None:
+    """With the centers at 0 the gradient of a vector f is f; that of the weight w of its batch norm is f · f / w."""
+    alone = {"classification_weight": 1e-9, "pair_weight": 0.0, "center_weight": 3.0, "center_rate": 0.0}
     method = tiny.scr(images, augment=PLAIN, **alone)
     batch = next(iter(method.begin_epoch(0)))
     with torch.no_grad():
@@ -151,9 +151,9 @@ def test_the_pull_of_centres_reaches_the_network(images: Crops) -> None:
     found = torch.cat([norm.weight.grad for norm in method.encoder.neck.norms])
     torch.testing.assert_close(found[:16], expected[:16], rtol=1e-3, atol=1e-6)
     assert found[:16].min() > 1
-    assert found[16:].abs().max() < 1e-6, "parts have no centres"
-    assert method.centres is not None
-    assert not method.centres.values.any(), "centres whose rate is 0 stay"
+    assert found[16:].abs().max() < 1e-6, "parts have no centers"
+    assert method.centers is not None
+    assert not method.centers.values.any(), "centers whose rate is 0 stay"
 
 
 @pytest.mark.parametrize("variant", ["code", "thesis"])
@@ -187,9 +187,9 @@ def test_every_weight_learns_and_batches_are_drawn_anew(images: Crops) -> None:
     assert not np.array_equal(batches[0], next(iter(method.begin_epoch(1))))
 
 
-@pytest.mark.parametrize("centre_weight", [0.0, 0.1])
+@pytest.mark.parametrize("center_weight", [0.0, 0.1])
 def test_a_pass_is_recorded_and_nothing_of_it_is_used_after_the_next(
-    images: Crops, centre_weight: float, monkeypatch: pytest.MonkeyPatch
+    images: Crops, center_weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU a replay overwrites what the one before gave: here it becomes nan, and every number is the same."""
     recorded = []
@@ -211,7 +211,7 @@ def test_a_pass_is_recorded_and_nothing_of_it_is_used_after_the_next(
     for replaced in (False, True):
         if replaced:
             monkeypatch.setattr(Devices, "record", record)
-        method = tiny.scr(images, iterations=4, centre_weight=centre_weight)
+        method = tiny.scr(images, iterations=4, center_weight=center_weight)
         kept = [method.step(batch) for batch in method.begin_epoch(0)]  # read a step late, or later
         values.append([{name: float(value) for name, value in losses.items()} for losses in kept])
         values[-1].append(method.end_epoch())
@@ -243,7 +243,7 @@ def test_the_learning_rate_falls_at_its_milestones(images: Crops) -> None:
 
 def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crops) -> None:
     for amsgrad in (True, False):
-        group = tiny.scr(images, amsgrad=amsgrad).optimiser.param_groups[0]
+        group = tiny.scr(images, amsgrad=amsgrad).optimizer.param_groups[0]
         assert (group["amsgrad"], group["weight_decay"]) == (amsgrad, 5e-4)
         assert not group.get("decoupled_weight_decay")
 
@@ -255,8 +255,8 @@ def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crop
         ({"classification_weight": 0.0}, {"classification", "pairs"}),
         ({"classification_weight": 1.0, "pair_loss": "circle"}, {"classification", "pairs"}),
         ({"classified": "pooled"}, {"classification", "pairs"}),
-        ({"centre_weight": 0.1}, {"classification", "pairs", "centres"}),
-        ({"centre_weight": 0.1, "pair_weight": 0.0}, {"classification", "centres"}),
+        ({"center_weight": 0.1}, {"classification", "pairs", "centers"}),
+        ({"center_weight": 0.1, "pair_weight": 0.0}, {"classification", "centers"}),
     ],
 )
 def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dict[str, Any], names: set[str]) -> None:
@@ -284,8 +284,8 @@ def test_parts_alone_have_nothing_for_the_pair_loss(images: Crops) -> None:
     stripes = dataclasses.replace(tiny.SCR_SETTINGS.encoder, head="s4", pooling="average")
     with pytest.raises(ConfigError, match="head 's4' has none: set pair_weight to 0"):
         tiny.scr(images, encoder=stripes)
-    with pytest.raises(ConfigError, match=r"the centre loss needs .* 's4' has none: set centre_weight to 0"):
-        tiny.scr(images, encoder=stripes, pair_weight=0.0, centre_weight=0.1)
+    with pytest.raises(ConfigError, match=r"the center loss needs .* 's4' has none: set center_weight to 0"):
+        tiny.scr(images, encoder=stripes, pair_weight=0.0, center_weight=0.1)
     method = tiny.scr(images, encoder=stripes, pair_weight=0.0)
     assert method.encoder.dim == 4 * 8
     assert set(steps(method)[0]) == {"loss/classification"}
@@ -300,7 +300,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert (s.classification_weight, s.pair_weight, s.margin, s.label_smoothing) == (2, 1, 1.2, 0)
     assert (s.encoder.size, s.encoder.head, s.encoder.pooling) == ((384, 192), ARRANGEMENT, "max")
     assert (s.encoder.backbone, s.encoder.last_stride, s.encoder.head_width) == ("resnet50", 1, 256)
-    assert s.augment == AugmentSettings(pad=0, blur=0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
+    assert s.augment == AugmentSettings(pad=0, blur=0, erase=0.5, erase_color=(0.485, 0.456, 0.406))
     assert METHODS["scr"] == (SCR, SCRSettings, VARIANTS)
 
 
@@ -322,7 +322,7 @@ def test_the_variants_differ(images: Crops) -> None:
 # -- going on ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, {"centre_weight": 0.1}], ids=["code", "centres"])
+@pytest.mark.parametrize("changes", [{}, {"center_weight": 0.1}], ids=["code", "centers"])
 def test_four_epochs_equal_two_and_two_more(changes: dict[str, Any], images: Crops, tmp_path: Path) -> None:
     run_to(tmp_path / "whole", images, 4, **changes)
     run_to(tmp_path / "halves", images, 2, **changes)
@@ -348,7 +348,7 @@ folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none")
 for reading in ("mean", "sum"):
     device = dataclasses.replace(tiny.DEVICE, processes=2)
-    method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=reading, centre_weight=0.1)
+    method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=reading, center_weight=0.1)
     assert method.devices.world == 2
     fit(method, Run(folder / reading, seed=3, writes=method.devices.rank == 0), epochs=2)
 tiny.check_statistics_become_one(tiny.scr(tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2)))
@@ -359,10 +359,10 @@ def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, t
     two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
     assert two.returncode == 0, two.stderr
     for reading in ("mean", "sum"):
-        one = run_to(tmp_path / reading, images, 2, over_batch=reading, centre_weight=0.1, **SPLITS_CLEANLY)
-        both = load_state(tmp_path / "two" / reading / "last.safetensors")["centres"]["values"]
-        assert one.centres is not None
-        torch.testing.assert_close(both, one.centres.values, rtol=1e-3, atol=1e-5)
+        one = run_to(tmp_path / reading, images, 2, over_batch=reading, center_weight=0.1, **SPLITS_CLEANLY)
+        both = load_state(tmp_path / "two" / reading / "last.safetensors")["centers"]["values"]
+        assert one.centers is not None
+        torch.testing.assert_close(both, one.centers.values, rtol=1e-3, atol=1e-5)
         one, both = (Run(folder).metrics() for folder in (tmp_path / reading, tmp_path / "two" / reading))
         assert len(one) == len(both) == 2
         for left, right in zip(one, both, strict=True):
@@ -428,8 +428,8 @@ def test_people_with_a_single_image_can_be_learned(images: Crops) -> None:
         ({"margin": -0.1}, "margin must be 0 or more"),
         ({"decay": 2.0}, "decay must be in 0..1"),
         ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
-        ({"centre_weight": -0.1}, "centre_weight must be 0 or more"),
-        ({"centre_rate": 1.5}, "centre_rate must be in 0..1"),
+        ({"center_weight": -0.1}, "center_weight must be 0 or more"),
+        ({"center_rate": 1.5}, "center_rate must be in 0..1"),
         ({"classification_weight": 0.0, "pair_weight": 0.0}, "not both 0"),
         ({"milestones": (400, 300)}, "milestones must ascend, found"),
         ({"encoder": EncoderSettings(neck_statistics="dataset")}, "neck_statistics to batch"),

@@ -36,14 +36,14 @@ PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 
 @pytest.fixture(scope="module")
 def people(tiny_market: Path) -> Crops:
-    """The labelled source: all but the last person."""
+    """The labeled source: all but the last person."""
     crops = tiny.crops(tiny_market)
     return crops[crops.table.people < 8]
 
 
 @pytest.fixture(scope="module")
 def target(tiny_market: Path) -> Crops:
-    """Unlabelled images of another set: other colours."""
+    """Unlabeled images of another set: other colors."""
     crops = tiny.crops(tiny_market)
     store = dataclasses.replace(crops.store, pixels=255 - crops.store.pixels)
     table = dataclasses.replace(crops.table, people=np.full(len(crops), -1))
@@ -159,7 +159,7 @@ def test_each_step_shows_other_images_of_the_target(target: Crops, people: Crops
     assert all(bool((everything == image).all(1).any()) for image in seen[0].flatten(1))
 
 
-def test_without_a_source_the_people_of_the_data_are_learnt(people: Crops) -> None:
+def test_without_a_source_the_people_of_the_data_are_learned(people: Crops) -> None:
     method = tiny.source(people)
     assert method.people == 7
     assert set(steps(method)[0]) == {"loss/classification", "loss/triplet"}
@@ -195,7 +195,7 @@ def test_every_epoch_learns_at_its_own_rate(target: Crops, people: Crops) -> Non
     for epoch in range(4):
         for batch in method.begin_epoch(epoch):
             method.step(batch)
-        rates += [method.end_epoch()["learning_rate"], *(group["lr"] for group in method.optimiser.param_groups)]
+        rates += [method.end_epoch()["learning_rate"], *(group["lr"] for group in method.optimizer.param_groups)]
     groups = len(rates) // 4
     expected = [share * method.settings.learning_rate for share in (0.01, 0.505, 1, 0.1) for _ in range(groups)]
     assert rates == pytest.approx(expected)

@@ -87,4 +87,4 @@ def test_batches_and_augmentations_are_those_of_seed_and_epoch(images: Crops, na
 def test_scr_keeps_the_largest_second_moment_where_it_is_asked_to(images: Crops, amsgrad: bool) -> None:
     method = tiny.scr(images, amsgrad=amsgrad)
     method.step(next(iter(method.begin_epoch(0))))
-    assert {"max_exp_avg_sq" in moments for moments in method.optimiser.state.values()} == {amsgrad}
+    assert {"max_exp_avg_sq" in moments for moments in method.optimizer.state.values()} == {amsgrad}

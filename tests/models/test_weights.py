@@ -115,9 +115,9 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
         lambda state: under("base.", {**state, "bn1.weight": CLASSES}),
         r"absent or of another shape: 'base.bn1.weight' is \(751, 8\) in the file, \(\d+,\) in the network",
     ),
-    "quantised": (
+    "quantized": (
         lambda state: {name: (value * 100).to(torch.int8) for name, value in state.items()},
-        "is of int8, and the network computes with float32: give weights that are not quantised",
+        "is of int8, and the network computes with float32: give weights that are not quantized",
     ),
     "not finite": (
         lambda state: {**state, "bn1.weight": state["bn1.weight"] * float("nan")},

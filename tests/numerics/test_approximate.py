@@ -3,18 +3,18 @@ import pytest
 
 from resight.errors import DataError
 from resight.numerics.approximate import k_nearest_approximate
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.numerics.neighbors import k_nearest
 
 
 def crowds(seed, size=6000, count=300, width=32):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(count, width))
-    return normalise(centres[rng.integers(0, count, size)] + 0.4 * rng.normal(size=(size, width)))
+    centers = rng.normal(size=(count, width))
+    return normalize(centers[rng.integers(0, count, size)] + 0.4 * rng.normal(size=(size, width)))
 
 
 def share_found(found, exact):
-    """The share of the true neighbours that is found, by a plain loop over sets, without each vector's own row."""
+    """The share of the true neighbors that is found, by a plain loop over sets, without each vector's own row."""
     pairs = [(set(a), set(b) - {own}) for own, (a, b) in enumerate(zip(found, exact, strict=True))]
     return np.mean([len(a & b) / len(b) for a, b in pairs])
 
@@ -24,7 +24,7 @@ def test_the_recall_that_is_said_is_reached(caplog):
     vectors = crowds(1, size)
     with caplog.at_level("INFO", "resight"):
         found = k_nearest_approximate(vectors, 12, recall=0.9)
-    assert f"{100 * found.recall:.1f} % of the neighbours" in caplog.text
+    assert f"{100 * found.recall:.1f} % of the neighbors" in caplog.text
     distances, ids = k_nearest(vectors, 12)
     reached = share_found(found.ids, ids)
     assert found.recall >= 0.9
@@ -39,16 +39,16 @@ def test_the_recall_that_is_said_is_reached(caplog):
     np.testing.assert_allclose(found.distances[rows], exact, rtol=1e-6, atol=1e-12)
 
 
-def test_a_vector_is_no_neighbour_of_its_own():
-    """It is always found: with one neighbour beside it, half of what is found would be no merit."""
-    vectors = normalise(np.random.default_rng(4).normal(size=(4000, 12)))  # in no crowds: neighbours in many lists
+def test_a_vector_is_no_neighbor_of_its_own():
+    """It is always found: with one neighbor beside it, half of what is found would be no merit."""
+    vectors = normalize(np.random.default_rng(4).normal(size=(4000, 12)))  # in no crowds: neighbors in many lists
     found = k_nearest_approximate(vectors, 2, recall=0.8, sample=4000)
     assert found.compared < 0.5
     assert 0.8 <= found.recall < 0.9
     assert share_found(found.ids, k_nearest(vectors, 2)[1]) == pytest.approx(found.recall, abs=0.01)
 
 
-def test_lists_that_are_all_searched_give_the_exact_neighbours():
+def test_lists_that_are_all_searched_give_the_exact_neighbors():
     vectors = crowds(2, 1500)
     vectors[700:740] = vectors[3]  # more equals than are asked for
     vectors[800:1300] = vectors[5]  # and than there is room for
@@ -59,7 +59,7 @@ def test_lists_that_are_all_searched_give_the_exact_neighbours():
     np.testing.assert_array_equal(found.ids, ids)
 
 
-def test_the_same_seed_gives_the_same_neighbours():
+def test_the_same_seed_gives_the_same_neighbors():
     vectors = crowds(3, 3000)
     first, second = (k_nearest_approximate(vectors, 8) for _ in range(2))
     np.testing.assert_array_equal(first.ids, second.ids)

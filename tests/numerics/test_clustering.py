@@ -18,7 +18,7 @@ from resight.numerics.clustering import (
     cluster_warnings,
     dbscan,
 )
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.numerics.eps import rho_eps
 from resight.numerics.jaccard import blend, entries, jaccard_graph
 from resight.numerics.neighbors import k_nearest
@@ -29,7 +29,7 @@ def people(seed, size=220, spread=0.5, width=16, count=14):
     rng = np.random.default_rng(seed)
     owners = rng.integers(0, count, size)
     vectors = rng.normal(size=(count, width))[owners] + spread * rng.normal(size=(size, width))
-    return normalise(vectors), owners
+    return normalize(vectors), owners
 
 
 def to_graph(distances):
@@ -60,10 +60,10 @@ def test_dbscan_gives_the_labels_of_scikit_learn(seed, min_samples, eps):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_sparse_and_dense_pipelines_agree(reading, seed):
     vectors, owners = people(seed)
-    neighbours = k_nearest(vectors, 21)
+    neighbors = k_nearest(vectors, 21)
     width = 20 if reading == "ice" else 21
-    full = reference.jaccard(vectors, 20, 6, reading, neighbours[1][:, :width])
-    graph = jaccard_graph(vectors, k1=20, reading=reading, neighbours=neighbours)
+    full = reference.jaccard(vectors, 20, 6, reading, neighbors[1][:, :width])
+    graph = jaccard_graph(vectors, k1=20, reading=reading, neighbors=neighbors)
     known = DBSCAN(eps=0.55, min_samples=4, metric="precomputed").fit_predict(np.maximum(full, 0))
     labels = dbscan(graph, 0.55, 4)
     np.testing.assert_array_equal(labels, known)
@@ -147,7 +147,7 @@ def test_a_share_that_reaches_pairs_of_unknown_distance_is_told():
         found = cluster(vectors, ClusterSettings(k1=10, rho=rho, source_weight=0.1), source=vectors[:5])
         assert found.eps == pytest.approx(known, abs=1e-6)
     assert known > 0.75  # it did
-    with pytest.raises(ConfigError, match=r"rho = 0.99 gives an eps of .* without a common neighbour would join"):
+    with pytest.raises(ConfigError, match=r"rho = 0.99 gives an eps of .* without a common neighbor would join"):
         cluster(vectors, ClusterSettings(k1=10, rho=0.99, source_weight=0.1), source=vectors[:5])
     graph = to_graph(np.array([[0, 0.95, 1.0], [0.95, 0, 1.0], [1.0, 1.0, 0]]))
     with pytest.raises(ConfigError, match="lower rho"):  # it is stored, and may be farther than what is not
@@ -175,7 +175,7 @@ def test_cluster_composes_the_parts():
 def test_read_only_vectors_compile_no_kernel_twice():
     vectors, _ = people(5)
     cluster(vectors, ClusterSettings(k1=15))
-    names = ("offer_nearest", "measure_held", "neighbour_weights", "mean_rows", "jaccard_rows")
+    names = ("offer_nearest", "measure_held", "neighbor_weights", "mean_rows", "jaccard_rows")
     compiled = [getattr(kernels, name) for name in names]
     known = [len(kernel.signatures) for kernel in compiled]
     vectors.setflags(write=False)
@@ -183,7 +183,7 @@ def test_read_only_vectors_compile_no_kernel_twice():
     assert [len(kernel.signatures) for kernel in compiled] == known == [1] * len(names)
 
 
-def test_many_images_are_clustered_by_most_of_their_neighbours():
+def test_many_images_are_clustered_by_most_of_their_neighbors():
     vectors, _ = people(7, size=1500, spread=0.3, count=60)
     exact = cluster(vectors, ClusterSettings(k1=15))
     assert "recall" not in exact.quality
@@ -213,7 +213,7 @@ def test_balanced_lists_join_cameras_that_one_list_keeps_apart(seed):
     """Each camera moves all its images one way: the nearest of an image are of its own camera."""
     vectors, owners = people(seed, size=240, spread=0.3, count=12)
     cameras = np.random.default_rng(seed + 100).integers(0, 2, 240)
-    vectors = normalise(vectors + np.where(cameras[:, None] == 0, 0.2, -0.2))
+    vectors = normalize(vectors + np.where(cameras[:, None] == 0, 0.2, -0.2))
     one = cluster(vectors, ClusterSettings(k1=10, k2=4), people=owners, cameras=cameras).quality
     balanced = cluster(vectors, ClusterSettings(k1=5, k2=4, other_cameras=5), people=owners, cameras=cameras).quality
     assert one["single_camera_share"] > 0.8
@@ -229,15 +229,15 @@ def test_centroids_are_plain_or_unit_means():
     vectors, owners = people(6)
     labels = np.where(np.arange(len(owners)) % 5 == 0, -1, owners)
     plain = reference.means(vectors, labels)
-    np.testing.assert_allclose(centroids(vectors, labels, normalise=False), plain, atol=1e-6)
-    scaled = centroids(vectors, labels, normalise=True)
+    np.testing.assert_allclose(centroids(vectors, labels, normalize=False), plain, atol=1e-6)
+    scaled = centroids(vectors, labels, normalize=True)
     np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), atol=1e-6)
     assert scaled.dtype == np.float32
-    assert centroids(vectors, np.full(len(vectors), -1), normalise=True).shape == (0, vectors.shape[1])
+    assert centroids(vectors, np.full(len(vectors), -1), normalize=True).shape == (0, vectors.shape[1])
     with pytest.raises(DataError, match="without a gap"):
-        centroids(vectors[:3], [0, 2, 2], normalise=False)
+        centroids(vectors[:3], [0, 2, 2], normalize=False)
     with pytest.raises(DataError, match="labels must have shape"):
-        centroids(vectors, [0, 1], normalise=False)
+        centroids(vectors, [0, 1], normalize=False)
 
 
 def test_camera_proxies_are_ordered_by_label_and_camera():

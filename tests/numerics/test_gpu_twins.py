@@ -21,7 +21,7 @@ from resight.models.encoder import EncoderSettings
 from resight.numerics import gpu as tensors
 from resight.numerics import gpu_jaccard as tensor_jaccard
 from resight.numerics.clustering import EXACT_ON_GPU, ClusterSettings, cluster
-from resight.numerics.distances import normalise, sum_of_part_distances
+from resight.numerics.distances import normalize, sum_of_part_distances
 from resight.numerics.jaccard import jaccard_graph, rerank
 from resight.numerics.metrics import positive_ranks
 from resight.numerics.neighbors import farthest_distances, k_nearest, k_nearest_and_farthest, k_nearest_by_camera
@@ -52,15 +52,15 @@ def there(device, monkeypatch):
 
 
 def unit(rng, size, width=24):
-    return normalise(rng.normal(size=(size, width)))
+    return normalize(rng.normal(size=(size, width)))
 
 
 def crowds(seed, size=150, width=8, offset=0.0):
     """Crowds about a few points, duplicates among them."""
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(3, width)) + offset
+    centers = rng.normal(size=(3, width)) + offset
     spread = 10.0 ** rng.uniform(-5, 0)
-    vectors = (centres[rng.integers(0, 3, size)] + spread * rng.normal(size=(size, width))).astype(np.float32)
+    vectors = (centers[rng.integers(0, 3, size)] + spread * rng.normal(size=(size, width))).astype(np.float32)
     vectors[size - 40 : size - 20] = vectors[rng.integers(0, size - 40, 20)]
     return vectors
 
@@ -79,13 +79,13 @@ def assert_nearest(vectors, k, device, queries=None, block=2048):
     np.testing.assert_array_max_ulp(found[0], kernels[0], 1)
 
 
-# -- neighbours --------------------------------------------------------------------------------------------------------
+# -- neighbors --------------------------------------------------------------------------------------------------------
 
 
 @devices
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([1, 7, 64, 1000]), st.sampled_from([0, 1, 30]))
-def test_neighbours_are_those_of_a_full_sort(device, seed, k, block, offset):
+def test_neighbors_are_those_of_a_full_sort(device, seed, k, block, offset):
     assert_nearest(crowds(seed, offset=offset), k, device, block=block)
 
 
@@ -112,7 +112,7 @@ def test_ties_ascend_by_id_and_the_own_row_is_first(device, seed, k, own):
 @devices
 @pytest.mark.parametrize("width", [3, 300])
 @pytest.mark.parametrize("k", [1, 20, 120])
-def test_unit_vectors_and_all_neighbours(device, width, k):
+def test_unit_vectors_and_all_neighbors(device, width, k):
     rng = np.random.default_rng(width + k)
     assert_nearest(unit(rng, 120, width), k, device)
     assert_nearest(unit(rng, 120, width), k, device, unit(rng, 50, width))
@@ -290,7 +290,7 @@ def test_the_graph_stops_at_the_limit_of_the_kernels(there):
 @given(
     st.integers(0, 2**32 - 1), st.integers(2, 40), st.floats(0, 1), st.sampled_from([0.02, 1, 30]), st.integers(3, 80)
 )
-def test_any_neighbours_give_the_graph_of_the_kernels(device, seed, k1, share, scale, size):
+def test_any_neighbors_give_the_graph_of_the_kernels(device, seed, k1, share, scale, size):
     """Lists that are no one's nearest: the sets are what the lists say."""
     rng = np.random.default_rng(seed)
     k1 = min(k1, size - 1)
@@ -298,8 +298,8 @@ def test_any_neighbours_give_the_graph_of_the_kernels(device, seed, k1, share, s
     groups = rng.integers(0, 3, size)
     keys = rng.random((size, size)) + (groups[:, None] != groups)
     np.fill_diagonal(keys, -1)
-    neighbours = (np.zeros(0, np.float32), np.argsort(keys, axis=1)[:, :k1])
-    options = {"k1": k1, "k2": 1 + int(share * (k1 - 1)), "neighbours": neighbours}
+    neighbors = (np.zeros(0, np.float32), np.argsort(keys, axis=1)[:, :k1])
+    options = {"k1": k1, "k2": 1 + int(share * (k1 - 1)), "neighbors": neighbors}
     expected = jaccard_graph(vectors, **options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tensors, "used_for", lambda asked: True)
@@ -320,7 +320,7 @@ def test_weights_may_underflow(there, scale):
 
 @devices
 @pytest.mark.parametrize("reading", ["ice", "abmt"])
-def test_equal_images_are_one_neighbourhood(there, reading):
+def test_equal_images_are_one_neighborhood(there, reading):
     vectors = np.tile(np.float32([[0.6, 0.8]]), (9, 1))
     graph = there(jaccard_graph, vectors, k1=4, k2=2, reading=reading)
     np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, 4, 2, reading), atol=1e-6)
@@ -439,7 +439,7 @@ def test_blocks_cover_all_and_fit(monkeypatch):
 def test_clusters_are_those_of_the_kernels(there, reading, others):
     rng = np.random.default_rng(5)
     owners = rng.integers(0, 25, 500)
-    vectors = normalise(rng.normal(size=(25, 16))[owners] + 0.5 * rng.normal(size=(500, 16)))
+    vectors = normalize(rng.normal(size=(25, 16))[owners] + 0.5 * rng.normal(size=(500, 16)))
     cameras = rng.integers(0, 3, 500)
     chosen = ClusterSettings(k1=12, reading=reading, other_cameras=others)
     expected = cluster(vectors, chosen, people=owners, cameras=cameras)
@@ -540,11 +540,11 @@ def test_distances_that_cannot_be_ranked_are_told(device, monkeypatch):
 
 def sides(seed, width=16, count=(40, 200)):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(12, width))
+    centers = rng.normal(size=(12, width))
     found = []
     for size in count:
         owners, cameras = rng.integers(0, 12, size), rng.integers(0, 3, size)
-        vectors = normalise(centres[owners] + 1.2 * rng.normal(size=(size, width)))
+        vectors = normalize(centers[owners] + 1.2 * rng.normal(size=(size, width)))
         found.append(Features(ImageTable(np.arange(size).astype(str), owners - 1, cameras), vectors, "e"))
     return found
 

@@ -81,12 +81,12 @@ def test_order_of_the_images_does_not_matter():
     np.testing.assert_allclose(mixed, plain[np.ix_(order, order)], atol=1e-6)
 
 
-def test_given_neighbours_and_small_blocks_change_nothing(monkeypatch):
+def test_given_neighbors_and_small_blocks_change_nothing(monkeypatch):
     vectors = people(4)
     for reading in ("ice", "abmt"):
         plain = jaccard_graph(vectors, k1=12, reading=reading)
         monkeypatch.setattr(module, "FILL_ENTRIES", 500)
-        other = jaccard_graph(vectors, k1=12, reading=reading, neighbours=k_nearest(vectors, 20))
+        other = jaccard_graph(vectors, k1=12, reading=reading, neighbors=k_nearest(vectors, 20))
         monkeypatch.undo()
         np.testing.assert_array_equal(plain.indptr, other.indptr)
         np.testing.assert_array_equal(plain.indices, other.indices)
@@ -107,7 +107,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 @pytest.mark.parametrize("reading", ["ice", "abmt"])
-def test_equal_images_are_one_neighbourhood(reading):
+def test_equal_images_are_one_neighborhood(reading):
     # 9 equal vectors, lists of 4: everyone lists the lowest ids besides itself.
     vectors = np.tile(np.float32([[0.6, 0.8]]), (9, 1))
     graph = jaccard_graph(vectors, k1=4, k2=2, reading=reading)
@@ -150,9 +150,9 @@ def test_reranking_of_one_query_and_of_equal_vectors():
         ({"reading": "spcl"}, ConfigError, "reading must be one of ice, abmt"),
         ({"vectors": np.zeros((1, 3))}, DataError, "at least 2 images"),
         ({"vectors": np.full((10, 3), np.nan)}, DataError, "nan"),
-        ({"neighbours": (None, np.zeros((10, 4), int))}, DataError, r"shape \(10, 5\)"),
-        ({"neighbours": (None, np.zeros((10, 5), int))}, DataError, "row itself"),
-        ({"neighbours": (None, np.arange(10)[:, None] + 5 * np.arange(5))}, DataError, "in 0..9"),
+        ({"neighbors": (None, np.zeros((10, 4), int))}, DataError, r"shape \(10, 5\)"),
+        ({"neighbors": (None, np.zeros((10, 5), int))}, DataError, "row itself"),
+        ({"neighbors": (None, np.arange(10)[:, None] + 5 * np.arange(5))}, DataError, "in 0..9"),
     ],
 )
 def test_bad_input_is_told(change, kind, message):

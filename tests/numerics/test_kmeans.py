@@ -15,12 +15,12 @@ from resight.numerics.kmeans import kmeans
 
 
 @given(seed=st.integers(0, 1000), clusters=st.integers(1, 30))
-def test_every_vector_is_in_the_cluster_of_its_nearest_centre(seed: int, clusters: int) -> None:
+def test_every_vector_is_in_the_cluster_of_its_nearest_center(seed: int, clusters: int) -> None:
     vectors = people(seed)
     labels = kmeans(vectors, clusters)
     assert set(labels) == set(range(clusters))
-    centres = np.stack([vectors[labels == c].mean(0) for c in range(clusters)])
-    squared = ((vectors[:, None] - centres) ** 2).sum(-1)
+    centers = np.stack([vectors[labels == c].mean(0) for c in range(clusters)])
+    squared = ((vectors[:, None] - centers) ** 2).sum(-1)
     own = squared[np.arange(len(vectors)), labels]
     assert (own <= squared.min(1) + 1e-4).all()
 

@@ -138,5 +138,5 @@ def test_bad_input_is_told():
     with pytest.raises(DataError, match="are of 20 images, the vectors of 5"):
         joint_base(vectors[:5], seen, times, 3)
     base = joint_base(vectors, seen, times, 5)
-    with pytest.raises(DataError, match="neighbours must have shape"):
+    with pytest.raises(DataError, match="neighbors must have shape"):
         jaccard_graph(vectors, k1=8, base=base)

@@ -40,8 +40,8 @@ def test_contact_sheet(pictures: list[str]) -> None:
     )
     assert sheet.width > 3 * WIDTH
     assert sheet.height > 2 * HEIGHT
-    colours = {colour for _, colour in sheet.getcolors(1 << 16) or []}
-    assert {(0, 90, 200), (120, 90, 200), ImageColor.getrgb(tiles.UNREADABLE)} <= colours
+    colors = {color for _, color in sheet.getcolors(1 << 16) or []}
+    assert {(0, 90, 200), (120, 90, 200), ImageColor.getrgb(tiles.UNREADABLE)} <= colors
     assert sheets.contact_sheet([]).size[0] > 0
     with pytest.raises(DataError, match="2 rows"):
         sheets.contact_sheet([[], []], row_titles=["one"])

@@ -128,10 +128,10 @@ def test_match_curve_by_hand() -> None:
     assert len(figures.match_curve(Report({}))) == 0
 
 
-def test_inline_svg_takes_the_colours_of_the_page() -> None:
+def test_inline_svg_takes_the_colors_of_the_page() -> None:
     svg = figures.to_inline_svg(figures.training_figure(METRICS))
     assert svg.startswith("<svg")
-    for colour in (figures.INK, figures.MUTED, figures.GRID, figures.PAPER):
-        assert colour not in svg
+    for color in (figures.INK, figures.MUTED, figures.GRID, figures.PAPER):
+        assert color not in svg
     assert "http" not in svg
     assert "var(--ink)" in svg

@@ -42,10 +42,10 @@ def drawn(pictures: list[str], values: np.ndarray) -> tuple[strips.Strip, strips
 def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -> list[list[int]]:
     """The lengths of a kind's bars: for each result the distinct ones below it, from the top."""
     pixels = np.asarray(shown.image)[plain.image.height :]
-    coloured = (pixels == ImageColor.getrgb(bars.KINDS[kind][0])).all(2)
+    colored = (pixels == ImageColor.getrgb(bars.KINDS[kind][0])).all(2)
     found = []
     for left, right in strips.result_edges(plain.image, results, height=HEIGHT):
-        rows = coloured[:, left:right].sum(1)
+        rows = colored[:, left:right].sum(1)
         starts = np.flatnonzero((rows[1:] > 0) & (rows[:-1] == 0)) + 1
         found.append([int(rows[start + 1]) for start in starts])
     return found
@@ -54,8 +54,8 @@ def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -
 def test_result_edges_are_those_of_the_frames(pictures: list[str]) -> None:
     for count in (1, 3):
         image = strips.ranked_strip(pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT)
-        colour = (np.asarray(image) == ImageColor.getrgb(strips.VERDICT_COLOURS["wrong"])).all(2)
-        columns = np.flatnonzero(colour.sum(0) > HEIGHT // 2)  # the sides of the frames
+        color = (np.asarray(image) == ImageColor.getrgb(strips.VERDICT_COLORS["wrong"])).all(2)
+        columns = np.flatnonzero(color.sum(0) > HEIGHT // 2)  # the sides of the frames
         edges = strips.result_edges(image, count, height=HEIGHT)
         assert {left for left, _ in edges} <= set(columns.tolist())
         assert {right - 1 for _, right in edges} <= set(columns.tolist())

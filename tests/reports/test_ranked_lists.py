@@ -14,7 +14,7 @@ HEIGHT, WIDTH, FRAME, GAP, MARGIN = 128, 64, 4, 5, 7
 
 
 def features_of(table: ImageTable) -> Features:
-    """Vectors of which neighbours are opposite."""
+    """Vectors of which neighbors are opposite."""
     return Features(table, np.array([[1, 0], [-1, 0]] * len(table))[: len(table)])
 
 
@@ -28,15 +28,15 @@ def inside(rank: int) -> tuple[int, int]:
     return left_of(rank) + FRAME + WIDTH // 2, MARGIN + FRAME + HEIGHT // 2
 
 
-@pytest.mark.parametrize("verdict", strips.VERDICT_COLOURS)
-def test_the_frame_has_the_colour_of_the_verdict(pictures: list[str], verdict: str) -> None:
-    others = [name for name in strips.VERDICT_COLOURS if name != verdict]
+@pytest.mark.parametrize("verdict", strips.VERDICT_COLORS)
+def test_the_frame_has_the_color_of_the_verdict(pictures: list[str], verdict: str) -> None:
+    others = [name for name in strips.VERDICT_COLORS if name != verdict]
     strip = strips.ranked_strip(pictures[0], pictures[1:5], verdicts=[verdict, *others])
-    colour = ImageColor.getrgb(strips.VERDICT_COLOURS[verdict])
+    color = ImageColor.getrgb(strips.VERDICT_COLORS[verdict])
     middle = MARGIN + FRAME + HEIGHT // 2
     for x in (left_of(0), left_of(0) + FRAME - 1, left_of(0) + 2 * FRAME + WIDTH - 1):
-        assert strip.getpixel((x, middle)) == colour
-    assert strip.getpixel((left_of(0) + WIDTH, MARGIN + 2 * FRAME + HEIGHT - 1)) == colour
+        assert strip.getpixel((x, middle)) == color
+    assert strip.getpixel((left_of(0) + WIDTH, MARGIN + 2 * FRAME + HEIGHT - 1)) == color
     assert strip.getpixel((left_of(0) - 1, middle)) == ImageColor.getrgb(tiles.PAPER)
     assert strip.getpixel((MARGIN, middle)) == ImageColor.getrgb(tiles.INK)
 
@@ -47,19 +47,19 @@ def test_pictures_stand_in_rank_order(pictures: list[str]) -> None:
     assert strip.getpixel((MARGIN + FRAME + 32, MARGIN + 64)) == (0, 90, 200)
 
 
-def test_verdicts_differ_without_colour(pictures: list[str]) -> None:
+def test_verdicts_differ_without_color(pictures: list[str]) -> None:
     marks = set()
-    for verdict in strips.VERDICT_COLOURS:
+    for verdict in strips.VERDICT_COLORS:
         strip = strips.ranked_strip(pictures[0], pictures[1:2], verdicts=[verdict])
         badge = np.asarray(strip.crop((left_of(0), MARGIN, left_of(0) + 16, MARGIN + 16)))
         white = (badge > 240).all(axis=2)
         assert white.any()
         marks.add(white.tobytes())
-    assert len(marks) == len(strips.VERDICT_COLOURS)
+    assert len(marks) == len(strips.VERDICT_COLORS)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an image", b"\xff\xd8\xff\xe0 cut short"])
-def test_an_unreadable_image_is_a_grey_tile(pictures: list[str], tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_image_is_a_gray_tile(pictures: list[str], tmp_path: Path, content: bytes | None) -> None:
     broken = tmp_path / "broken.jpg"
     if content is not None:
         broken.write_bytes(content)
@@ -71,7 +71,7 @@ def test_an_unreadable_image_is_a_grey_tile(pictures: list[str], tmp_path: Path,
     assert strip.getpixel(inside(1)) == (40, 90, 200)
 
 
-def test_a_file_cut_short_is_a_grey_tile(tmp_path: Path) -> None:
+def test_a_file_cut_short_is_a_gray_tile(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jpg"
     noise = np.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(whole)

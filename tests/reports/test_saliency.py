@@ -21,7 +21,7 @@ def pictures(tmp_path: Path) -> list[str]:
     return paths
 
 
-def test_no_heat_is_the_grey_picture_and_full_heat_is_yellow() -> None:
+def test_no_heat_is_the_gray_picture_and_full_heat_is_yellow() -> None:
     picture = Image.merge("RGB", [Image.effect_noise((32, 64), spread) for spread in (80, 60, 40)])
     cold = np.asarray(saliency.overlay(picture, np.zeros((4, 2))))
     np.testing.assert_array_equal(cold, np.asarray(picture.convert("L").convert("RGB")))
@@ -33,15 +33,15 @@ def test_no_heat_is_the_grey_picture_and_full_heat_is_yellow() -> None:
 
 
 def test_heat_lies_where_the_map_is_high() -> None:
-    grey = Image.new("RGB", (40, 80), (90, 90, 90))
+    gray = Image.new("RGB", (40, 80), (90, 90, 90))
     heat = np.zeros((4, 2))
     heat[3, 0] = 1
-    shown = np.asarray(saliency.overlay(grey, heat)).astype(int)
-    coloured = np.ptp(shown, axis=2)
-    assert coloured[70, 10] > 100
-    assert coloured[:40].max() == 0
-    assert coloured[70, 38] < coloured[70, 10] / 4
-    assert np.unravel_index(coloured.argmax(), coloured.shape)[0] >= 60
+    shown = np.asarray(saliency.overlay(gray, heat)).astype(int)
+    colored = np.ptp(shown, axis=2)
+    assert colored[70, 10] > 100
+    assert colored[:40].max() == 0
+    assert colored[70, 38] < colored[70, 10] / 4
+    assert np.unravel_index(colored.argmax(), colored.shape)[0] >= 60
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_titles_and_notes_are_written(pictures: list[str]) -> None:
     assert np.nonzero(changed)[1].min() >= 80, "notes stand on maps, and not on the image itself"
 
 
-def test_an_unreadable_image_is_a_grey_tile(pictures: list[str]) -> None:
+def test_an_unreadable_image_is_a_gray_tile(pictures: list[str]) -> None:
     sheet = saliency.saliency_sheet([pictures[0], "/nowhere.png"], {"whole": np.ones((2, 4, 2))})
-    colours = {colour for _, colour in sheet.getcolors(1 << 20) or []}
-    assert tuple(bytes.fromhex(tiles.UNREADABLE[1:])) in colours
+    colors = {color for _, color in sheet.getcolors(1 << 20) or []}
+    assert tuple(bytes.fromhex(tiles.UNREADABLE[1:])) in colors
 
 
 @pytest.mark.parametrize(

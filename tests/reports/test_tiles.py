@@ -23,13 +23,13 @@ def test_a_picture_has_the_height_it_is_shown_at(tmp_path: Path) -> None:
         assert picture.size == (shown, HEIGHT)
 
 
-def test_grey_of_16_bits_and_transparency_look_as_they_are_learnt(tmp_path: Path) -> None:
+def test_gray_of_16_bits_and_transparency_look_as_they_are_learned(tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 32), 30_000, np.uint16)).save(tmp_path / "deep.png")
     Image.new("RGBA", (32, 64), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    for name, grey in (("deep.png", 117), ("clear.png", 128)):
+    for name, gray in (("deep.png", 117), ("clear.png", 128)):
         picture = read_picture(tmp_path / name, HEIGHT)
         assert picture is not None
-        assert picture.getpixel((16, 32)) == (grey, grey, grey)
+        assert picture.getpixel((16, 32)) == (gray, gray, gray)
 
 
 def test_what_training_cannot_read_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,9 +77,9 @@ def test_a_page_without_labels_says_what_it_shows_and_shows_clusters(tmp_path: P
     assert "Clusters to look at" in headings(html)
     assert html.count("<img") == 2
     assert "mAP" in html[: html.index("<h2>Clusters")]
-    labelled = training_page({"best": report([0.5])}, METRICS, title="x", clusters=clusters)
-    assert "What is on this page" not in headings(labelled)
-    assert "Clusters to look at" in headings(labelled)
+    labeled = training_page({"best": report([0.5])}, METRICS, title="x", clusters=clusters)
+    assert "What is on this page" not in headings(labeled)
+    assert "Clusters to look at" in headings(labeled)
 
 
 def test_a_page_of_a_run_without_clusters_does_not_speak_of_them() -> None:

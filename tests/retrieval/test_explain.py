@@ -158,7 +158,7 @@ def test_a_match_with_the_image_itself_is_what_made_its_vector() -> None:
 
 @pytest.mark.parametrize("pooling", ["max", "average", "gem"])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_an_image_of_one_colour_has_a_map(pooling: str, value: float) -> None:
+def test_an_image_of_one_color_has_a_map(pooling: str, value: float) -> None:
     network = encoder(pooling=pooling)
     for found in grad_cam(network, torch.full((1, 3, 64, 32), value)).values():
         assert found.isfinite().all()

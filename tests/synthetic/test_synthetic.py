@@ -22,7 +22,7 @@ from resight.synthetic.body import Build, joint_transforms, load_body, shape_bod
 from resight.synthetic.cameras import look, soften
 from resight.synthetic.gait import Gait, walk
 from resight.synthetic.outfit import dress, pose
-from resight.synthetic.paint import SECOND, Surface, shade, surface_colour
+from resight.synthetic.paint import SECOND, Surface, shade, surface_color
 from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, plan
 from resight.synthetic.raster import EMPTY, rasterise
 from resight.synthetic.render import Shot
@@ -91,8 +91,8 @@ def long_visits(occluders: float) -> list[list[Shot]]:
 
 
 def in_front(shot: Shot) -> list[object]:
-    """Who passes in front, and the colours of what stands there."""
-    return [p.figure.person for p in shot.passers if p.stance.away < 0] + [b.colour for b in shot.barriers]
+    """Who passes in front, and the colors of what stands there."""
+    return [p.figure.person for p in shot.passers if p.stance.away < 0] + [b.color for b in shot.barriers]
 
 
 def test_an_occluder_stays_for_some_images_and_passes_across() -> None:
@@ -348,7 +348,7 @@ def test_the_baked_body_is_sound() -> None:
     assert body.triangles.max() == len(body.vertices) - 1
     corners = body.vertices[body.triangles]
     volume = np.einsum("tk,tk->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    assert 0.05 < volume < 0.11  # cubic metres: the triangles face outwards
+    assert 0.05 < volume < 0.11  # cubic meters: the triangles face outwards
     assert set(body.triangle_parts.tolist()) == set(range(len(body.part_names)))
 
 
@@ -493,16 +493,16 @@ def test_shade_equals_its_plain_text() -> None:
     owner, shares = rasterise(points.astype(np.float32), figure.triangles, 64, 32)
     light = np.array([0.6, -0.64, 0.48, 0.7, 0.4], np.float32)
     mesh = (figure.triangles, figure.surfaces, figure.coordinates, normals)
-    pixels = shade((owner, shares), mesh, (figure.paint.colours, figure.paint.numbers), light, 2)
+    pixels = shade((owner, shares), mesh, (figure.paint.colors, figure.paint.numbers), light, 2)
     expected = np.zeros((64, 32, 4))
     for row, column in np.argwhere(owner != EMPTY):
         t, s = owner[row, column], shares[row, column]
         x, y, z, along = s @ figure.coordinates[figure.triangles[t]]
         normal = s @ normals[figure.triangles[t]]
         normal = normal / np.linalg.norm(normal)
-        slot, tint = surface_colour.py_func(int(figure.surfaces[t]), x, y, z, along, figure.paint.numbers)
+        slot, tint = surface_color.py_func(int(figure.surfaces[t]), x, y, z, along, figure.paint.numbers)
         strength = 0.7 * max(0, normal @ light[:3]) + 0.4 * (0.75 + 0.25 * normal[2])
-        expected[row, column, :3] = np.minimum(1, figure.paint.colours[slot] * tint) * strength
+        expected[row, column, :3] = np.minimum(1, figure.paint.colors[slot] * tint) * strength
         expected[row, column, 3] = 1
     expected = expected.reshape(32, 2, 16, 2, 4).mean((1, 3))
     close = np.isclose(pixels, expected, atol=2e-3).all(-1)
@@ -515,12 +515,12 @@ def test_surfaces_are_worn_where_they_belong() -> None:
         sample_person(rng, sample_wardrobe(rng)), pattern="plain", sleeve=0.3, hem=0.95, bag="none", print_back=0
     )
     numbers = dress(load_body(), replace(person, lower="trousers", lower_pattern=0)).paint.numbers
-    upper, _ = surface_colour(Surface.TORSO, 0.0, 0.1, 1.2, 0.0, numbers)
-    lower, _ = surface_colour(Surface.TORSO, 0.0, 0.1, 0.93, 0.0, numbers)
-    leg, _ = surface_colour(Surface.LEG, 0.1, 0.0, 0.7, 0.0, numbers)
-    sleeve, _ = surface_colour(Surface.ARM, 0.3, 0.0, 1.3, 0.2, numbers)
-    hand, _ = surface_colour(Surface.ARM, 0.5, 0.0, 1.1, 1.1, numbers)
-    face, _ = surface_colour(Surface.FACE, 0.0, 0.0, 1.7, 0.0, numbers)
+    upper, _ = surface_color(Surface.TORSO, 0.0, 0.1, 1.2, 0.0, numbers)
+    lower, _ = surface_color(Surface.TORSO, 0.0, 0.1, 0.93, 0.0, numbers)
+    leg, _ = surface_color(Surface.LEG, 0.1, 0.0, 0.7, 0.0, numbers)
+    sleeve, _ = surface_color(Surface.ARM, 0.3, 0.0, 1.3, 0.2, numbers)
+    hand, _ = surface_color(Surface.ARM, 0.5, 0.0, 1.1, 1.1, numbers)
+    face, _ = surface_color(Surface.FACE, 0.0, 0.0, 1.7, 0.0, numbers)
     assert lower == leg
     assert upper == sleeve
     assert hand == face
@@ -529,7 +529,7 @@ def test_surfaces_are_worn_where_they_belong() -> None:
 
 @pytest.mark.parametrize("height", [0.75, 0.6, 0.3])
 def test_a_side_stripe_runs_down_the_outside_of_a_leg(height: float) -> None:
-    """What of the leg's surface has the stripe's colour: a narrow band on the outside, on both legs alike."""
+    """What of the leg's surface has the stripe's color: a narrow band on the outside, on both legs alike."""
     body, rng = load_body(), np.random.default_rng(0)
     person = replace(
         sample_person(rng, sample_wardrobe(rng)), lower="trousers", lower_pattern=1, hem=0.95, boot=0.09, bag="none"
@@ -539,8 +539,8 @@ def test_a_side_stripe_runs_down_the_outside_of_a_leg(height: float) -> None:
     shares = rng.dirichlet(np.ones(3), (len(legs), 40))  # places all over the triangles
     places = np.einsum("tpc,tcx->tpx", shares, figure.coordinates[legs]).reshape(-1, 4)
     places = places[np.abs(places[:, 2] - height) < 0.1]
-    striped = np.array([surface_colour(Surface.LEG, *place, figure.paint.numbers)[0] == SECOND for place in places])
-    assert 0.04 < striped.mean() < 0.2, "a stripe, not a two-coloured leg"
+    striped = np.array([surface_color(Surface.LEG, *place, figure.paint.numbers)[0] == SECOND for place in places])
+    assert 0.04 < striped.mean() < 0.2, "a stripe, not a two-colored leg"
     axis = np.array([np.median(np.abs(places[:, 0])), np.median(places[:, 1])])
     assert (np.abs(places[striped, 0]) > axis[0]).all()
     assert np.abs(places[striped, 1] - axis[1]).max() < 0.06
@@ -557,7 +557,7 @@ def test_checked_trousers_are_checked() -> None:
 
     def dark(angle: float, z: float) -> bool:
         x, y = 0.2 - 0.09 * z + 0.07 * math.sin(angle), -0.02 - 0.07 * math.cos(angle)
-        return bool(surface_colour(Surface.LEG, x, y, z, 0.0, numbers)[1] < 0.9)
+        return bool(surface_color(Surface.LEG, x, y, z, 0.0, numbers)[1] < 0.9)
 
     around = [dark(angle, 0.5) for angle in np.linspace(-math.pi, math.pi, 120, endpoint=False)]
     down = [dark(0.2, z) for z in np.linspace(0.3, 0.66, 120, endpoint=False)]
@@ -580,7 +580,7 @@ def test_look_and_soften_equal_their_plain_texts(sigma: float) -> None:
 # --- the baseline ----------------------------------------------------------------------------------------------
 
 
-def test_histograms_are_unit_vectors_that_see_stripes_and_colours() -> None:
+def test_histograms_are_unit_vectors_that_see_stripes_and_colors() -> None:
     red, blue = np.zeros((128, 64, 3), np.uint8), np.zeros((128, 64, 3), np.uint8)
     red[..., 0], blue[..., 2] = 200, 200
     half = red.copy()

@@ -65,18 +65,18 @@ def run(table: str, out: Path, *words: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("below", ["", "each"])
-def test_labelled_and_detected_boxes_are_two_runs(
+def test_labeled_and_detected_boxes_are_two_runs(
     both: Path, trained: list[tuple[str, str]], tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Given one folder for both, or each its own."""
     folders = ("labeled", "detected") if below else ("", "")
-    given = [f"--data=cuhk03np-labelled={both / folders[0]}", f"--data=cuhk03np={both / folders[1]}"]
+    given = [f"--data=cuhk03np-labeled={both / folders[0]}", f"--data=cuhk03np={both / folders[1]}"]
     lines = run("table-3.7", tmp_path / "out", *given)
-    assert trained == [("scr-cuhk03np-labelled", "labeled"), ("scr-cuhk03np-detected", "detected")]
-    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labelled", "detected")] == [0.1, 0.2]
+    assert trained == [("scr-cuhk03np-labeled", "labeled"), ("scr-cuhk03np-detected", "detected")]
+    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labeled", "detected")] == [0.1, 0.2]
     text = " ".join(capsys.readouterr().out.split())
     page = (tmp_path / "out" / "table-3.7-smoke-seed1.md").read_text()
-    for boxes, folder in (("labelled", "labeled"), ("detected", "detected")):
+    for boxes, folder in (("labeled", "labeled"), ("detected", "detected")):
         said = f"cuhk03np-{boxes}: {both / folder}; the {boxes} boxes are read, as the folder {folder} says"
         assert said in text
         assert f"- {said}" in page.partition("## What was read")[2]
@@ -88,12 +88,12 @@ def test_boxes_that_are_not_there_are_not_replaced_by_the_others(
 ) -> None:
     shutil.rmtree(both / "labeled")
     words = ["thesis", "run", "table-3.7", "--scale=smoke", f"--out={tmp_path / 'out'}"]
-    assert main([*words, f"--data=cuhk03np-labelled={both}"]) == 2
-    assert "expected the labelled boxes, found the detected ones" in capsys.readouterr().err
+    assert main([*words, f"--data=cuhk03np-labeled={both}"]) == 2
+    assert "expected the labeled boxes, found the detected ones" in capsys.readouterr().err
     (both / "detected").rename(both / "cut")  # a name that says nothing cannot be two sets
-    given = [f"--data=cuhk03np-{boxes}={both / 'cut'}" for boxes in ("labelled", "detected")]
+    given = [f"--data=cuhk03np-{boxes}={both / 'cut'}" for boxes in ("labeled", "detected")]
     assert main([*words, *given]) == 2
-    assert f"cuhk03np-labelled and cuhk03np-detected are both {both / 'cut'}" in capsys.readouterr().err
+    assert f"cuhk03np-labeled and cuhk03np-detected are both {both / 'cut'}" in capsys.readouterr().err
     assert trained == []
 
 
@@ -108,11 +108,11 @@ def test_a_set_that_a_table_is_not_about_is_said_to_be_left_out(
 def test_what_was_read_is_said_of_a_set_that_is_not_given_again(
     both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = {boxes: f"--data=cuhk03np-{boxes}={both}" for boxes in ("labelled", "detected")}
-    run("table-3.7", tmp_path / "out", given["labelled"])
+    given = {boxes: f"--data=cuhk03np-{boxes}={both}" for boxes in ("labeled", "detected")}
+    run("table-3.7", tmp_path / "out", given["labeled"])
     lines = run("table-3.7", tmp_path / "out", given["detected"])
-    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labelled", "detected")] == [0.1, 0.2]
-    assert f"cuhk03np-labelled: {both / 'labeled'}; the labelled boxes" in " ".join(capsys.readouterr().out.split())
+    assert [lines[f"CUHK03 {boxes}"]["ours"]["mAP"] for boxes in ("labeled", "detected")] == [0.1, 0.2]
+    assert f"cuhk03np-labeled: {both / 'labeled'}; the labeled boxes" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_damaged_result_is_said_and_not_read(
@@ -139,7 +139,7 @@ def test_a_set_in_anothers_place_has_runs_of_its_own(table: str) -> None:
     place = load_exhibit(table).groups[0].data
     keys = {
         own: {job.key for job in planned(table, instead={place: own}) if own in job.sets}
-        for own in (place, "cuhk03np-labelled", "cuhk03np-detected")
+        for own in (place, "cuhk03np-labeled", "cuhk03np-detected")
     }
     assert len({len(found) for found in keys.values()}) == 1
     assert len(set.union(*keys.values())) == sum(map(len, keys.values())) > 0
@@ -163,7 +163,7 @@ def test_all_that_makes_a_training_another_one_is_in_the_name_of_its_run(tmp_pat
         key(settings=dataclasses.replace(job.settings, epochs=7)),
         key(options=dataclasses.replace(options, seed=7)),
         key(options=dataclasses.replace(options, eval_every=7)),
-        key(group=dataclasses.replace(job.group, data="cuhk03np-labelled")),
+        key(group=dataclasses.replace(job.group, data="cuhk03np-labeled")),
         key(group=dataclasses.replace(job.group, data="cuhk03np-detected")),
         key(source="market1501", ours=dataclasses.replace(job.ours, method="abmt")),
         weighed(weights[0]),

@@ -41,7 +41,7 @@ TYPED = {
     "table-3.1": {("ResNet-50 + channel attention (SENet)", "market1501"): "90.8 75.6"},
     "table-3.3": {("p3(s3c3)", "dukemtmc"): "89.2 78.7", ("p1", "cuhk03np-detected"): "52.4 46.3"},
     "table-3.6": {("Mancs", "dukemtmc"): "84.9 71.8"},
-    "table-3.7": {("PCB+RPP", "cuhk03np-labelled"): "~ ~", ("PCB+RPP", "cuhk03np-detected"): "63.7 57.5"},
+    "table-3.7": {("PCB+RPP", "cuhk03np-labeled"): "~ ~", ("PCB+RPP", "cuhk03np-detected"): "63.7 57.5"},
     "table-3.8": {("M3D", "mars"): "84.4 74.0"},
     "table-3.9": {("SCR(ours)", "market1501"): "59.7 30.6"},
     "table-4.1": {("ours (IBN-ResNet50)", "dukemtmc"): "70.8 83.3", ("MMT700(ResNet50)", "msmt17"): "~ ~"},

@@ -372,7 +372,7 @@ def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, c
 
 @pytest.fixture
 def two_domains(tiny_market: Path, tmp_path: Path) -> list[str]:
-    """The made-up people as Market-1501, and again, with other colours, as DukeMTMC-reID."""
+    """The made-up people as Market-1501, and again, with other colors, as DukeMTMC-reID."""
     root = tmp_path / "duke"
     for path in sorted(tiny_market.rglob("*.png")):
         person, camera, frame, _ = path.stem.split("_")

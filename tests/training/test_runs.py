@@ -116,12 +116,12 @@ def test_a_state_without_tensors(tmp_path: Path) -> None:
     assert load_state(path) == {"epoch": 1}
 
 
-def test_an_optimiser_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    def learn(model: nn.Linear, optimiser: torch.optim.Adam, steps: range) -> None:
+def test_an_optimizer_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    def learn(model: nn.Linear, optimizer: torch.optim.Adam, steps: range) -> None:
         for step in steps:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             model(torch.full((2, 3), float(step))).square().sum().backward()
-            optimiser.step()
+            optimizer.step()
 
     def fresh() -> tuple[nn.Linear, torch.optim.Adam]:
         torch.manual_seed(0)
@@ -132,12 +132,12 @@ def test_an_optimiser_goes_on_bit_for_bit(tmp_path: Path) -> None:
     learn(*whole, range(6))
     learn(*halved, range(3))
     path = tmp_path / "state.safetensors"
-    path.write_bytes(dump_state({"model": halved[0].state_dict(), "optimiser": halved[1].state_dict()}))
+    path.write_bytes(dump_state({"model": halved[0].state_dict(), "optimizer": halved[1].state_dict()}))
     state = load_state(path)
-    assert set(state["optimiser"]["state"]) == {0, 1}
-    assert state["optimiser"]["state"][0]["step"].shape == ()
+    assert set(state["optimizer"]["state"]) == {0, 1}
+    assert state["optimizer"]["state"][0]["step"].shape == ()
     after[0].load_state_dict(state["model"])
-    after[1].load_state_dict(state["optimiser"])
+    after[1].load_state_dict(state["optimizer"])
     learn(*after, range(3, 6))
     assert equal(after[0].state_dict(), dict(whole[0].state_dict()))
     assert equal(after[1].state_dict(), whole[1].state_dict())
@@ -500,20 +500,20 @@ def test_tensors_of_other_types_and_shapes_are_refused(value: object, tmp_path: 
         one_line(error)
 
 
-def test_an_optimiser_of_other_types_is_refused() -> None:
-    def optimiser(kind: torch.dtype) -> torch.optim.Adam:
+def test_an_optimizer_of_other_types_is_refused() -> None:
+    def optimizer(kind: torch.dtype) -> torch.optim.Adam:
         weight = nn.Parameter(torch.ones(2, dtype=kind))
         adam = torch.optim.Adam([weight])
         weight.sum().backward()
         adam.step()
         return adam
 
-    state = optimiser(torch.float32).state_dict()
-    put_back(optimiser(torch.float32), state)
+    state = optimizer(torch.float32).state_dict()
+    put_back(optimizer(torch.float32), state)
     with pytest.raises(ValueError, match="exp_avg of parameter 0"):
-        put_back(optimiser(torch.float64), state)
+        put_back(optimizer(torch.float64), state)
     with pytest.raises(ValueError, match="groups"):
-        put_back(optimiser(torch.float32), {**state, "param_groups": [{"lr": 1.0}]})
+        put_back(optimizer(torch.float32), {**state, "param_groups": [{"lr": 1.0}]})
 
 
 def test_a_lost_encoder_is_written_again_where_the_checkpoint_holds_it(tmp_path: Path) -> None:

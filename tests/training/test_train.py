@@ -579,7 +579,7 @@ LITE = EncoderSettings(weights="none", height=64, width=32, head="a+m1")
 
 
 def other_domain(tiny_market: Path, folder: Path) -> Path:
-    """The made-up people in other colours, half as large, and only some of them."""
+    """The made-up people in other colors, half as large, and only some of them."""
     for path in sorted(tiny_market.rglob("*.png")):
         if int(path.name[:4]) % 4:
             copy = folder / path.relative_to(tiny_market)

@@ -154,7 +154,7 @@ def _column(facts: SplitFacts, unit: Unit) -> dict[str, str]:
         "cameras": f"{len(facts.cameras.keys() - {UNKNOWN}):,}",
         "per person": f"{low:,}–{high:,}" if facts.people else "–",
         "median": f"{middle:,g}" if facts.people else "–",
-        "unlabelled": f"{facts.unlabelled:,}",
+        "unlabeled": f"{facts.unlabeled:,}",
         "distractors": f"{facts.distractors:,}",
     }
 

@@ -1,4 +1,4 @@
-"""`resight demo`: the whole job on drawn people, from unlabelled crops to a report and a first search."""
+"""`resight demo`: the whole job on drawn people, from unlabeled crops to a report and a first search."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, opti
     people = synthesize(folder / "people", settings=drawn)
     dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
     say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
-    colours = _histogram(dataset)
+    colors = _histogram(dataset)
 
     say("2 training without labels (ICE, recipe `site`)")
     trained = train_and_report(name, dataset, settings, options)
 
-    say("3 before and after, beside a colour histogram")
-    rows = {"colour histogram": colours, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
+    say("3 before and after, beside a color histogram")
+    rows = {"color histogram": colors, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
     show(scores_table_text(rows))
     assert trained.queries is not None
     assert trained.gallery is not None
@@ -104,7 +104,7 @@ def _clear(folder: Path) -> None:
 
 
 def _histogram(dataset: Dataset) -> Report:
-    """Score what colours alone give."""
+    """Score what colors alone give."""
     sides = []
     for table in (dataset.query, dataset.gallery):
         store = load_images(table, (PEOPLE.height, PEOPLE.width))

@@ -45,10 +45,10 @@ class EvaluateSettings:
         pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
             groups are `person`, `camera`, `tracklet`, `frame` and `split`.
         validation_people: Score so many people held out of the training part instead of the test people; `all` scores
-            everybody of it who can be found again, of a labelled folder all whom two cameras or more saw.
+            everybody of it who can be found again, of a labeled folder all whom two cameras or more saw.
         flip: Add the features of the mirrored images; a run's own choice where a run is named.
         tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
-        rerank: Re-rank by k-reciprocal neighbours first.
+        rerank: Re-rank by k-reciprocal neighbors first.
         cache: A folder that keeps vectors, so that the same encoder on the same images is not run again. Where they
             become more than 10 GB, those used longest ago go.
         page: Where to write the HTML page; empty writes none.

@@ -133,7 +133,7 @@ def _help() -> list[str]:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items()]
     return [
-        "resight recognises the same person across cameras, without labels.",
+        "resight recognizes the same person across cameras, without labels.",
         "",
         "usage: resight COMMAND ...        resight COMMAND --help says more",
         "",

@@ -118,7 +118,7 @@ def put_back(part: Stateful, state: Any) -> None:
         if isinstance(part, nn.Module):
             check_alike(part.state_dict(), state)
         if isinstance(part, torch.optim.Optimizer):
-            _check_optimiser(part, state)
+            _check_optimizer(part, state)
         part.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(" ".join(str(error).split())[:300]) from error
@@ -142,15 +142,15 @@ def check_alike(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is {_described(found)}, expected {_described(value)}")
 
 
-def _check_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, averages in state["state"].items():
         own = parameters[number]
         for name, found in averages.items():
             like = (found.shape, found.dtype) if isinstance(found, Tensor) else None
             if like not in ((own.shape, own.dtype), (torch.Size(), torch.float32)):
                 raise ValueError(f"{name} of parameter {number} is {_described(found)}, expected {_described(own)}")
-    for own, group in zip(optimiser.state_dict()["param_groups"], state["param_groups"], strict=True):
+    for own, group in zip(optimizer.state_dict()["param_groups"], state["param_groups"], strict=True):
         if own.keys() != group.keys() or own["params"] != group["params"]:
             raise ValueError("its groups of parameters differ")
 
@@ -159,12 +159,12 @@ def _described(value: Any) -> str:
     return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
-def _lay_out(optimiser: torch.optim.Optimizer) -> None:
-    """Lay an optimiser's averages out in memory as their parameters are, which its fast ways ask for.
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay an optimizer's averages out in memory as their parameters are, which its fast ways ask for.
 
     A file holds them row by row, and convolutions have their channels last.
     """
-    for parameter, averages in optimiser.state.items():
+    for parameter, averages in optimizer.state.items():
         for name, value in averages.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 averages[name] = torch.empty_like(parameter).copy_(value)

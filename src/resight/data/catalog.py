@@ -33,7 +33,7 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "market1501": load_market1501,
     "dukemtmc": load_dukemtmc,
     "cuhk03np": load_cuhk03np,
-    "cuhk03np-labelled": partial(load_cuhk03np, boxes="labelled"),
+    "cuhk03np-labeled": partial(load_cuhk03np, boxes="labeled"),
     "cuhk03np-detected": partial(load_cuhk03np, boxes="detected"),
     "msmt17": load_msmt17,
     "mars": load_mars,

@@ -51,7 +51,7 @@ class FolderSettings:
         pattern: A regular expression with named groups; empty for none.
         table: A CSV file, where relative below the root; where empty, and the pattern too, it is `LABELS` if there is
             such a file.
-        test_people: How many labelled people to hold out as query and gallery; 0 trains on all images.
+        test_people: How many labeled people to hold out as query and gallery; 0 trains on all images.
         seed: The seed of that draw.
         layout: What the levels of sub-folders are, such as ``camera`` or ``person/camera``; empty to find it out.
 

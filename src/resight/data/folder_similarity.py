@@ -1,7 +1,7 @@
 """How alike images are within groups and across them: what sub-folders are, where their names do not say it.
 
 Images of one person are more alike than images of two, whatever cameras saw them; those of one camera, which show many
-people, are not, once the colour of its light is taken away. So an image is described by the pattern of colours in its
+people, are not, once the color of its light is taken away. So an image is described by the pattern of colors in its
 middle, where the person is, relative to the middle's own mean, and groups by the chance that two images of one group
 are more alike than two of different groups: 0.5 where the groups say nothing of who is seen.
 """

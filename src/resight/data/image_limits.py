@@ -24,7 +24,7 @@ BYTES_LIMIT = 256 * 2**20
 """The largest file, in bytes: as many pixels as are allowed, not compressed."""
 
 HEADER_LIMIT = 16 * 2**20
-"""The most bytes before the pixels: the camera's data, colour profiles, tables of contents."""
+"""The most bytes before the pixels: the camera's data, color profiles, tables of contents."""
 
 SCANNED_LIMIT = 20 * PIXEL_LIMIT
 """The most pixels that the passes over a progressive JPEG may go over, all together: programs write about ten passes.

@@ -3,9 +3,9 @@
 What happens to each kind of file:
 
 - The EXIF orientation is applied; EXIF data that cannot be read count as upright.
-- Grey, palette, CMYK, YCbCr, HSV and 1-bit pixels become RGB. Alpha, and a palette's or a colour key's
-  transparency, is laid over mid grey (128), so that a cut-out person has no black or white halo.
-- 16-bit grey is scaled to 8 bit (``65535 -> 255``, rounded); 16-bit colour loses its lower byte, in Pillow.
+- Gray, palette, CMYK, YCbCr, HSV and 1-bit pixels become RGB. Alpha, and a palette's or a color key's
+  transparency, is laid over mid gray (128), so that a cut-out person has no black or white halo.
+- 16-bit gray is scaled to 8 bit (``65535 -> 255``, rounded); 16-bit color loses its lower byte, in Pillow.
 - An animation or a document of many pages gives its first frame.
 - Floating-point pixels, and integers outside 0..65535, have no known range: an error.
 - Empty, truncated and broken files, files that are no image or of a format other than `FORMATS`, and files

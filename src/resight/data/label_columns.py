@@ -119,10 +119,10 @@ def _no_path(names: Sequence[str], lines: Sequence[Cells], is_image: Callable[[s
 def _say_ignored(
     where: str, names: Sequence[str], said: Sequence[str], header: Sequence[str], notes: list[str]
 ) -> None:
-    """Say which columns are not read, and which of them is a misspelt one.
+    """Say which columns are not read, and which of them is a misspelled one.
 
     Raises:
-        DataError: None of those that are read holds labels, and one seems to be a misspelt one of these.
+        DataError: None of those that are read holds labels, and one seems to be a misspelled one of these.
     """
     ignored = [
         name for name, simple, column in zip(names, said, header, strict=True)
@@ -142,7 +142,7 @@ def _say_ignored(
 
 
 def _near(column: str, names: Sequence[str]) -> list[str]:
-    """Give the names that may be a misspelt column."""
+    """Give the names that may be a misspelled column."""
     return [name for name in names if nearest(_simple(name), [column])]
 
 

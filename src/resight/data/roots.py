@@ -1,7 +1,7 @@
 """The folders and file names of published sets: find them, read them, and say what does not fit.
 
 Market-1501's layout (three folders of crops whose names hold the labels) became that of many sets; what is
-common to them is here, and what is not (names, counts, licences) in one file a set.
+common to them is here, and what is not (names, counts, licenses) in one file a set.
 """
 
 from __future__ import annotations

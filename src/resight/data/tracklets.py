@@ -21,7 +21,7 @@ import numpy as np
 
 from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_most, nearest
-from resight.numerics.distances import normalise, squared_distances, sum_of_part_distances
+from resight.numerics.distances import normalize, squared_distances, sum_of_part_distances
 from resight.records import UNKNOWN, Features, Floats, ImageTable, Ints
 
 Sampling = Literal["even", "random", "restricted", "consecutive"]
@@ -200,9 +200,9 @@ def pool_tracklets(
 
     The ways:
 
-    - ``mean`` and ``max``: over the frames, then L2-normalised.
+    - ``mean`` and ``max``: over the frames, then L2-normalized.
     - ``tpp``, temporal partition pooling: the frames in their order are cut into ``parts`` parts of (nearly) equal
-      length, and the means of these stand one after the other, not normalised again. With 15 frames and 3 parts
+      length, and the means of these stand one after the other, not normalized again. With 15 frames and 3 parts
       these are frames 1-5, 6-10 and 11-15.
 
     Two distances between ``tpp`` rows are in use. The *thesis* concatenates: that is the Euclidean distance of the
@@ -210,7 +210,7 @@ def pool_tracklets(
     part of one to every part of the other: ``evaluate(..., distance=sum_of_part_distances)``.
 
     Args:
-        features: ``N`` vectors of dimension ``D``, L2-normalised; frames in any order.
+        features: ``N`` vectors of dimension ``D``, L2-normalized; frames in any order.
         how: The way.
         parts: The parts of ``tpp``.
         chosen: ``(K, F)`` the rows that count of each tracklet, each as often as it stands there, as `sample_tracklets`
@@ -238,7 +238,7 @@ def pool_tracklets(
         pooled = [pool(features.vectors[rows], axis=0) for rows in groups]
         width = features.vectors.shape[1]
     vectors: Floats = np.array(pooled, np.float32).reshape(-1, width)
-    return Features(features.table[heads], vectors if how == "tpp" else normalise(vectors), features.encoder)
+    return Features(features.table[heads], vectors if how == "tpp" else normalize(vectors), features.encoder)
 
 
 def _part_means(vectors: Floats, parts: int) -> Floats:

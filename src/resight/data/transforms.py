@@ -33,11 +33,11 @@ class AugmentSettings:
         erase: Probability of erasing a rectangle, 0..1.
         erase_area: Range of the rectangle's share of the image, 0..1.
         erase_aspect: Smallest height-to-width ratio of the rectangle; the largest is its inverse.
-        erase_colour: What the rectangle is filled with, RGB in 0..1. The default is what the released code's fill
-            (the ImageNet mean put into normalised images) amounts to.
+        erase_color: What the rectangle is filled with, RGB in 0..1. The default is what the released code's fill
+            (the ImageNet mean put into normalized images) amounts to.
         brightness: Largest relative change of brightness, 0..1.
         contrast: Largest relative change of contrast, 0..1.
-        tint: Largest relative change of each colour channel, 0..1: cameras differ in white balance.
+        tint: Largest relative change of each color channel, 0..1: cameras differ in white balance.
     """
 
     flip: float = 0.5
@@ -47,7 +47,7 @@ class AugmentSettings:
     erase: float = 0.6
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: float = 0.3
-    erase_colour: tuple[float, float, float] = (0.596, 0.558, 0.497)
+    erase_color: tuple[float, float, float] = (0.596, 0.558, 0.497)
     brightness: float = 0.0
     contrast: float = 0.0
     tint: float = 0.0
@@ -67,8 +67,8 @@ class AugmentSettings:
             raise ConfigError(f"augment.erase_area must ascend within 0..1, found {self.erase_area}")
         if not 0 < self.erase_aspect <= 1:
             raise ConfigError(f"augment.erase_aspect must be in 0..1, found {self.erase_aspect}")
-        if not all(0 <= value <= 1 for value in self.erase_colour):
-            raise ConfigError(f"augment.erase_colour must be in 0..1, found {self.erase_colour}")
+        if not all(0 <= value <= 1 for value in self.erase_color):
+            raise ConfigError(f"augment.erase_color must be in 0..1, found {self.erase_color}")
 
 
 class Draws(NamedTuple):
@@ -79,7 +79,7 @@ class Draws(NamedTuple):
         shift: ``(B, 2)`` int64, how far the crop lies from the image (down, right), pixels.
         sigma: ``(B,)`` standard deviation of the blur, pixels; 0 for none.
         box: ``(B, 4)`` int64 top, left, height, width of what is erased; height 0 for none.
-        gain: ``(B, 3)`` factor of each colour (brightness and tint together).
+        gain: ``(B, 3)`` factor of each color (brightness and tint together).
         contrast: ``(B,)`` factor of the distance to the image's mean.
     """
 
@@ -150,29 +150,29 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
-def augment(pixels: Tensor, draws: Draws, *, colour: tuple[float, float, float]) -> Tensor:
-    """Do what was drawn: crop and mirror, change colours, blur, erase.
+def augment(pixels: Tensor, draws: Draws, *, color: tuple[float, float, float]) -> Tensor:
+    """Do what was drawn: crop and mirror, change colors, blur, erase.
 
     Args:
         pixels: ``(B, H, W, 3)`` uint8.
         draws: B draws, on any device.
-        colour: What erased rectangles are filled with, RGB in 0..1.
+        color: What erased rectangles are filled with, RGB in 0..1.
 
     Returns:
         ``(B, 3, H, W)`` float32 in 0..1.
     """
     # Asked before they move to the images: nobody waits for a GPU to answer.
-    recoloured = bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any())
+    recolored = bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any())
     blurred, widest = draws.sigma.nonzero()[:, 0], float(draws.sigma.max())
     draws = Draws(*(field.to(pixels.device) for field in draws))
     images = to_float(_crop(pixels, draws))
-    if recoloured:
+    if recolored:
         images = images * draws.gain[:, :, None, None]
         mean = images.mean((1, 2, 3), keepdim=True)
         images = ((images - mean) * draws.contrast[:, None, None, None] + mean).clamp(0, 1)
     if len(blurred):
         images = _blur(images, draws.sigma, blurred.to(pixels.device), widest)
-    return _erase(images, draws.box, colour)
+    return _erase(images, draws.box, color)
 
 
 def _crop(pixels: Tensor, draws: Draws) -> Tensor:
@@ -202,12 +202,12 @@ def _blur(images: Tensor, sigma: Tensor, chosen: Tensor, widest: float) -> Tenso
     return images.index_copy(0, chosen, flat.view(count, 3, height, width))
 
 
-def _erase(images: Tensor, box: Tensor, colour: tuple[float, float, float]) -> Tensor:
+def _erase(images: Tensor, box: Tensor, color: tuple[float, float, float]) -> Tensor:
     top, left, tall, wide = (box[:, i, None] for i in range(4))
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
     inside = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[
         :, None, :
     ]
-    fill = torch.tensor(colour, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
+    fill = torch.tensor(color, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
     return torch.where(inside[:, None], fill, images)

@@ -17,7 +17,7 @@ from resight.errors import DataError, check_given, counted
 from resight.records import UNKNOWN, ImageTable
 
 SMALLEST_SIDE = 16
-"""Pixels; a crop with a shorter side shows too little of a person to be recognised."""
+"""Pixels; a crop with a shorter side shows too little of a person to be recognized."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class SplitFacts:
     Attributes:
         images: All images.
         tracklets: The tracklets, junk among them; 0 where no image's tracklet is known.
-        unlabelled: The images of person -1: junk, where the set says so, or nobody knows.
+        unlabeled: The images of person -1: junk, where the set says so, or nobody knows.
         distractors: The gallery images of people that no query shows; 0 in the other splits.
         people: The person ids other than -1.
         cameras: The images of each camera, by camera id; -1 is unknown.
         images_per_person: The smallest, the median and the largest number; zeros where no person is known.
-        published: Images or tracklets (without the unlabelled) and people as its publisher states them, or None.
+        published: Images or tracklets (without the unlabeled) and people as its publisher states them, or None.
     """
 
     images: int
     tracklets: int
-    unlabelled: int
+    unlabeled: int
     distractors: int
     people: int
     cameras: Mapping[int, int]
@@ -223,7 +223,7 @@ def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int]
     return SplitFacts(
         images=len(table),
         tracklets=len(tracklet_codes(table)[0]) if (table.tracklets != UNKNOWN).any() else 0,
-        unlabelled=len(table) - len(known),
+        unlabeled=len(table) - len(known),
         distractors=0 if shown is None else int((~np.isin(known, list(shown))).sum()),
         people=len(people),
         cameras={camera: cameras[camera] for camera in sorted(cameras)},
@@ -262,7 +262,7 @@ def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Seq
             + (", and scores of these people count matches by the same camera" if train.people else "")
         )
     elif len(train.cameras) == 1:
-        found.append("train: all images are from one camera; nothing can be learnt across cameras")
+        found.append("train: all images are from one camera; nothing can be learned across cameras")
     for split in ("train", "gallery"):
         facts = splits[split]
         smallest, _, largest = facts.images_per_person

@@ -44,13 +44,13 @@ def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
     return -(target_logits.detach().softmax(1) * logits.log_softmax(1)).sum(1)
 
 
-def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
-    """Give half the squared distance of each image to the centre of its class.
+def center_loss(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    """Give half the squared distance of each image to the center of its class.
 
     Args:
         features: ``(B, D)``.
         labels: ``(B,)`` in ``0..C-1``.
-        centres: ``(C, D)``; `models.centres.Centres` moves them by the paper's rule.
+        centers: ``(C, D)``; `models.centers.Centers` moves them by the paper's rule.
 
     Returns:
         ``(B,)`` losses, 0 or more.
@@ -58,4 +58,4 @@ def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
     References:
         Wen et al., A discriminative feature learning approach for deep face recognition, 2016, eq. 2.
     """
-    return 0.5 * (features - centres[labels]).square().sum(1)
+    return 0.5 * (features - centers[labels]).square().sum(1)

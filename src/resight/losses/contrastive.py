@@ -25,9 +25,9 @@ def proxy_contrast(
     """Pull each image to the proxy of its cluster and away from all others (L_agnostic).
 
     Args:
-        features: ``(B, D)``; plain dot products are taken, so the caller chooses whether to normalise.
+        features: ``(B, D)``; plain dot products are taken, so the caller chooses whether to normalize.
         labels: ``(B,)`` in ``0..C-1``.
-        proxies: ``(C, D)`` cluster centres.
+        proxies: ``(C, D)`` cluster centers.
         temperature: τ_a.
         label_smoothing: Share of the target spread over all clusters; the released code uses 0.1.
         spared: ``(B, C)`` bool, what an image is not pushed away from: left out of its softmax. Never its own cluster.
@@ -89,11 +89,11 @@ def camera_contrast(
     hardest = logits.masked_fill(ours, _far(logits)).topk(min(negatives, logits.shape[1]), dim=1).values
     if softmax == "joint":
         own = logits.masked_fill(~positive, _far(logits))
-        normaliser = torch.logsumexp(torch.cat([own, hardest], 1), 1, keepdim=True)
+        normalizer = torch.logsumexp(torch.cat([own, hardest], 1), 1, keepdim=True)
     else:
         against = torch.logsumexp(hardest, 1, keepdim=True)
-        normaliser = torch.logaddexp(logits, against)
-    losses = (normaliser - logits).masked_fill(~positive, 0).sum(1)
+        normalizer = torch.logaddexp(logits, against)
+    losses = (normalizer - logits).masked_fill(~positive, 0).sum(1)
     return losses / positive.sum(1).clamp(min=1)
 
 

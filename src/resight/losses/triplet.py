@@ -27,7 +27,7 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float | None
     ``[max_p |a - p| - min_n |a - n| + α]_+``, or ``log(1 + exp(max_p |a - p| - min_n |a - n|))``.
 
     Args:
-        features: ``(B, D)``, not normalised in SCR.
+        features: ``(B, D)``, not normalized in SCR.
         labels: ``(B,)`` people.
         margin: α in units of distance; None for the soft margin.
 
@@ -50,7 +50,7 @@ def soft_triplet(
     them ``T = exp(|a - p|) / (exp(|a - p|) + exp(|a - n|))``, of the student and of the teacher.
 
     Args:
-        features: ``(B, D)`` of the student, not normalised, before the neck.
+        features: ``(B, D)`` of the student, not normalized, before the neck.
         target_features: ``(B, E)`` of the teacher, of the same images; it learns nothing.
         labels: ``(B,)`` people.
         reading: ``"two-class"`` is the cross-entropy of the student's (T, 1 - T) with the teacher's, what the released

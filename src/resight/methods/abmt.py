@@ -7,7 +7,7 @@ student has nothing to teach: so the network ends in branches of different depth
 Each epoch the teacher embeds all images by its branches together, and their clusters stand in for people. Each step
 asks of every branch of the student
 
-- which cluster an image is of (eq. 4.2), by a classifier whose weights began as the clusters' centres,
+- which cluster an image is of (eq. 4.2), by a classifier whose weights began as the clusters' centers,
 - that its classifier is as unsure as that of the teacher's other branch (eq. 4.4 and 4.5),
 - and that its nearest and farthest images of the batch stand to each other as they do for the teacher's other branch
   (eq. 4.6 and 4.7);
@@ -45,13 +45,13 @@ from resight.errors import ConfigError
 from resight.losses.classification import cross_entropy, soft_cross_entropy
 from resight.losses.triplet import batch_hard_triplet, soft_triplet
 from resight.methods.abmt_settings import ABMTSettings
-from resight.methods.labelling import Labelling, embed_all
+from resight.methods.labeling import Labeling, embed_all
 from resight.models.classifier import BranchClassifier
 from resight.models.ema import ramp, update_average
 from resight.models.encoder import Encoder
 from resight.models.fused import folded, sharing
 from resight.numerics.clustering import centroids
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.records import Floats, Ints, PseudoLabels
 from resight.retrieval.extraction import build_encoder, embed_crops
 
@@ -68,7 +68,7 @@ class ABMT:
 
     Args:
         settings: Its numbers.
-        images: The unlabelled training images; true people, where known, only enter the diagnostics.
+        images: The unlabeled training images; true people, where known, only enter the diagnostics.
         devices: Where it runs.
         seed: Of the batches and augmentations.
         encoder: What to start from; built from the settings where it is not given.
@@ -113,8 +113,8 @@ class ABMT:
         for network in (*self.students, *self.teachers):
             network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
             self.devices.record(network.encoder.train(), shape, "training", name="describe")
-        self.labelling = Labelling(images.table, settings.cluster, keep_eps=settings.keep_eps)
-        self.optimiser = self._adam([student.encoder for student in self.students])
+        self.labeling = Labeling(images.table, settings.cluster, keep_eps=settings.keep_eps)
+        self.optimizer = self._adam([student.encoder for student in self.students])
         weights = {name: float(getattr(settings, f"{name}_weight")) for name in LOSSES}
         self._weights = {name: weight for name, weight in weights.items() if weight}
 
@@ -126,15 +126,15 @@ class ABMT:
     @property
     def clusters(self) -> PseudoLabels | None:
         """The clusters of the epoch in hand."""
-        return self.labelling.clusters
+        return self.labeling.clusters
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds; classifiers are made anew each epoch, and so may be Adam's moments."""
-        parts: dict[str, Stateful] = {"labels": self.labelling}
+        parts: dict[str, Stateful] = {"labels": self.labeling}
         for number, (student, teacher) in enumerate(zip(self.students, self.teachers, strict=True), 1):
             parts |= {f"student {number}": student.encoder, f"teacher {number}": teacher.encoder}
-        return parts if self.settings.fresh_optimiser else parts | {"optimiser": self.optimiser}
+        return parts if self.settings.fresh_optimizer else parts | {"optimizer": self.optimizer}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
@@ -142,17 +142,17 @@ class ABMT:
         """Embed all images with the teacher, cluster them, make the classifiers, and give the batches."""
         s = self.settings
         vectors, source = self._embed_all()
-        labels = self.labelling.update(vectors, self.devices, source=source).labels
-        centres = torch.from_numpy(centroids(vectors, labels, normalise=False)).to(self.devices.device)
+        labels = self.labeling.update(vectors, self.devices, source=source).labels
+        centers = torch.from_numpy(centroids(vectors, labels, normalize=False)).to(self.devices.device)
         for network in (*self.students, *self.teachers):
-            network.set_classifiers(centres)
+            network.set_classifiers(centers)
             network.train()  # the teacher's running statistics are those of its own forward passes
         for teacher in self.teachers:
             teacher.requires_grad_(False)
         self._teach = [_folded(each) for each in self.teachers]
-        if s.fresh_optimiser:
-            self.optimiser = self._adam([student.encoder for student in self.students])
-        self.classifier_optimiser = self._adam([student.classifiers for student in self.students])
+        if s.fresh_optimizer:
+            self.optimizer = self._adam([student.encoder for student in self.students])
+        self.classifier_optimizer = self._adam([student.classifiers for student in self.students])
         alone = self.devices.world == 1  # several processes share the gradients of a module's own weights
         self.forward = [_folded(each) if alone else self.devices.wrap(each) for each in self.students]
         self._step = epoch * s.iterations
@@ -175,7 +175,7 @@ class ABMT:
                 others.append(embed_crops(encoder, self.source, devices=self.devices))
         if len(found) == 1:
             return found[0], others[0] if others else None
-        scaled = normalise if self.settings.cluster.method == "dbscan" else np.asarray
+        scaled = normalize if self.settings.cluster.method == "dbscan" else np.asarray
         vectors, source = (scaled(np.mean(each, 0)) if each else None for each in (found, others))
         assert vectors is not None
         return vectors, source
@@ -188,14 +188,14 @@ class ABMT:
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far teachers and students are apart."""
         self.devices.same_buffers(*self.students, *self.teachers)
-        found = self.labelling.current
+        found = self.labeling.current
         values = {**found.quality, "eps": found.eps, "learning_rate": self.settings.learning_rate}
         return values | (self._apart() if self.settings.measured_images else {})
 
     def _apart(self) -> dict[str, float]:
         """Measure figure 4.4: mean Euclidean distances over images, where the figure has their sum over all.
 
-        ``teachers_apart`` is between the pooled features of neighbours in the ring of the teachers' branches,
+        ``teachers_apart`` is between the pooled features of neighbors in the ring of the teachers' branches,
         ``student_teacher_apart`` between the unit vectors of a student and its teacher.
         """
         count = min(self.settings.measured_images, len(self.images))
@@ -222,7 +222,7 @@ class ABMT:
         share = self.devices.share(len(batch))
         seen = self._augmented(batch, share)
         taught_by = self._augmented(batch, share) if s.stochastic_augmentation else seen
-        everyone = torch.from_numpy(self.labelling.current.labels[batch]).to(self.devices.device)
+        everyone = torch.from_numpy(self.labeling.current.labels[batch]).to(self.devices.device)
         labels = everyone[share]
 
         student = self._views(self.forward, seen)
@@ -247,11 +247,11 @@ class ABMT:
 
         joined = {name: weight * self._joined(losses[name]) for name, weight in self._weights.items()}
         total = torch.stack(list(joined.values())).sum()  # eq. 4.8
-        for optimiser in (self.optimiser, self.classifier_optimiser):
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer in (self.optimizer, self.classifier_optimizer):
+            optimizer.zero_grad(set_to_none=True)
         self.devices.backward(total)
-        self.optimiser.step()
-        self.classifier_optimiser.step()
+        self.optimizer.step()
+        self.classifier_optimizer.step()
         self._follow()
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in joined.items()}
 
@@ -260,7 +260,7 @@ class ABMT:
         s = self.settings
         pixels = self.images.pixels(batch[share]).to(self.devices.device)
         draws = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(s.networks)]
-        return [augment(pixels, d.rows(share.start, share.stop), colour=s.augment.erase_colour) for d in draws]
+        return [augment(pixels, d.rows(share.start, share.stop), color=s.augment.erase_color) for d in draws]
 
     def _views(self, networks: list[Any], images: list[Tensor]) -> Views:
         """Run each network over its images, and give what each branch of each makes of them."""

@@ -30,7 +30,7 @@ class ABMTSettings:
         images: K, images of each cluster in a batch.
         learning_rate: Of Adam, the same in all epochs.
         weight_decay: Of Adam, added to the gradient (L2).
-        fresh_optimiser: Whether Adam forgets its moments when the images are clustered anew.
+        fresh_optimizer: Whether Adam forgets its moments when the images are clustered anew.
         momentum: α of eq. 4.3; the teacher follows the student after each step.
         ramp: Whether α climbs as 1 - 1/(t+1) until it is `momentum`; if not, only the first step copies.
         networks: How many students there are, each with its teacher: 1, or 2 (MMT).
@@ -63,7 +63,7 @@ class ABMTSettings:
     images: int = 4
     learning_rate: float = 3.5e-4
     weight_decay: float = 5e-4
-    fresh_optimiser: bool = True
+    fresh_optimizer: bool = True
     momentum: float = 0.999
     ramp: bool = True
     networks: int = 1
@@ -103,7 +103,7 @@ LITERAL: dict[str, Any] = {
     "soft_triplet": "positive-share",
     "over_branches": "sum",
     "ramp": False,
-    "fresh_optimiser": False,
+    "fresh_optimizer": False,
     "batchnorm_chunks": 1,
 }
 """What the text sets differently, whatever the network."""

@@ -38,12 +38,12 @@ from resight.errors import ConfigError
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
 from resight.methods.ice_settings import ICESettings
-from resight.methods.labelling import Labelling, embed_all
+from resight.methods.labeling import Labeling, embed_all
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.models.fused import folded
 from resight.models.proxies import ProxyMemory
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.records import Floats, Ints, PseudoLabels
 
 MEASURED: Mapping[Divergence, str] = {
@@ -59,7 +59,7 @@ class ICE:
 
     Args:
         settings: Its numbers.
-        images: The unlabelled training images; true people, where known, only enter the diagnostics.
+        images: The unlabeled training images; true people, where known, only enter the diagnostics.
         devices: Where it runs.
         seed: Of the batches and augmentations.
         encoder: What to start from; built from the settings where it is not given.
@@ -92,17 +92,17 @@ class ICE:
         shape = (settings.identities * settings.images, 3, *images.size)
         self.devices.record(self.online.train(), shape, "training")
         self.devices.record(self.momentum.train(), shape, "inference")
-        self.optimiser = self.devices.adam(
+        self.optimizer = self.devices.adam(
             self.online.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.forward = self.devices.wrap(self.online)
         aware, chosen = settings.camera_aware, settings.cluster
         one_list = replace(chosen, k1=chosen.k1 + chosen.other_cameras, other_cameras=0)
-        self.labelling = Labelling(
+        self.labeling = Labeling(
             images.table,
             chosen if aware else one_list,
             supervised=settings.supervised,
-            centre_cameras=aware and settings.centre_cameras,
+            center_cameras=aware and settings.center_cameras,
             whiten=settings.whiten,
         )
         self._recent: deque[Ints] = deque(maxlen=8)
@@ -115,7 +115,7 @@ class ICE:
     @property
     def clusters(self) -> PseudoLabels | None:
         """The clusters of the epoch in hand; None where true people stand in their place."""
-        return self.labelling.clusters
+        return self.labeling.clusters
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
@@ -123,8 +123,8 @@ class ICE:
         return {
             "online": self.online,
             "momentum": self.momentum,
-            "optimiser": self.optimiser,
-            "labels": self.labelling,
+            "optimizer": self.optimizer,
+            "labels": self.labeling,
         }
 
     # -- an epoch ----------------------------------------------------------------------------------------------
@@ -132,17 +132,17 @@ class ICE:
     def begin_epoch(self, epoch: int) -> Iterator[Ints]:
         """Embed all images, cluster them, make the proxies, and give the batches."""
         s = self.settings
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = s.rate(epoch)
         vectors, pooled = embed_all(self.momentum, self.images, devices=self.devices, alike=(self.online,))
-        compared = normalise(pooled) if s.cluster_feature == "pooled" else vectors
-        labels = self.labelling.update(compared, self.devices).labels
+        compared = normalize(pooled) if s.cluster_feature == "pooled" else vectors
+        labels = self.labeling.update(compared, self.devices).labels
         cameras = self.images.table.cameras
         self.memory = ProxyMemory(
             vectors,
             labels,
             cameras if s.camera_aware else None,
-            normalise=s.agnostic_feature == "cosine",
+            normalize=s.agnostic_feature == "cosine",
             device=self.devices.device,
         )
         self.online.train()
@@ -158,7 +158,7 @@ class ICE:
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7), as eq. 6.12 asks."""
         self.devices.same_buffers(self.online, self.momentum)
-        found, rate = self.labelling.current, self.optimiser.param_groups[0]["lr"]
+        found, rate = self.labeling.current, self.optimizer.param_groups[0]["lr"]
         moved = {MEASURED[self.settings.soft_divergence]: self._divergence()}
         return {**found.quality, "eps": found.eps, "learning_rate": rate, **moved}
 
@@ -172,7 +172,7 @@ class ICE:
         for batch in self._recent:
             pixels = self.images.pixels(batch).to(self.devices.device)
             views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
-            first, second = (augment(pixels, view, colour=s.augment.erase_colour) for view in views)
+            first, second = (augment(pixels, view, color=s.augment.erase_color) for view in views)
             with self.devices.autocast("inference"):
                 f, m, plain = self.online(first), self.momentum(second), self.momentum(to_float(pixels))
             target = (m if s.soft_target == "strong" else plain).float()
@@ -199,8 +199,8 @@ class ICE:
         rows = batch[share]
         pixels = self.images.pixels(rows).to(self.devices.device)
         strong = self._strong(pixels, views[0], share)
-        labels, cameras = self._tensor(self.labelling.current.labels[rows]), self._tensor(table.cameras[rows])
-        all_labels = self._tensor(self.labelling.current.labels[batch])
+        labels, cameras = self._tensor(self.labeling.current.labels[rows]), self._tensor(table.cameras[rows])
+        all_labels = self._tensor(self.labeling.current.labels[batch])
 
         with self.devices.autocast("training"):
             features = self.forward(strong)
@@ -227,11 +227,11 @@ class ICE:
                 self.online(other)
 
         total = torch.stack(list(losses.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.devices.backward(total)
         if s.clip:
             torch.nn.utils.clip_grad_norm_(self.online.parameters(), s.clip)
-        self.optimiser.step()
+        self.optimizer.step()
         update_average(self.momentum, self.online, momentum=s.momentum)
         if s.proxy_momentum < 1:
             all_cameras = self._tensor(table.cameras[batch])
@@ -243,10 +243,10 @@ class ICE:
         return proxy_contrast(
             F.normalize(features) if s.agnostic_feature == "cosine" else features,
             labels,
-            self.memory.centres,
+            self.memory.centers,
             temperature=s.agnostic_temperature,
             label_smoothing=s.label_smoothing,
-            spared=self._spared(labels, torch.arange(len(self.memory.centres), device=labels.device)),
+            spared=self._spared(labels, torch.arange(len(self.memory.centers), device=labels.device)),
         )
 
     def _spared(self, labels: Tensor, others: Tensor) -> Tensor | None:
@@ -260,7 +260,7 @@ class ICE:
     ) -> dict[str, Tensor]:
         """Contrast with the batch's images as the momentum encoder sees them (eq. 6.9 and 6.12).
 
-        It sees them whatever is learnt from that: its batch-norm statistics are those of its own passes.
+        It sees them whatever is learned from that: its batch-norm statistics are those of its own passes.
         """
         s = self.settings
         own, everyone = labels
@@ -303,7 +303,7 @@ class ICE:
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def _strong(self, pixels: Tensor, draws: Draws, share: slice) -> Tensor:
-        return augment(pixels, draws.rows(share.start, share.stop), colour=self.settings.augment.erase_colour)
+        return augment(pixels, draws.rows(share.start, share.stop), color=self.settings.augment.erase_color)
 
     def _camera_weights(self, batch: Ints) -> Floats:
         """Give each image's weight in eq. 6.7: one over its camera's images in the batch, or over the batch."""

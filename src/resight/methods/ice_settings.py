@@ -35,16 +35,16 @@ class ICESettings:
         clip: Largest norm of the gradient of a step; 0 for no limit.
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
-        camera_aware: Learn from the cameras: camera proxies (eq. 6.7), `centre_cameras`, `negatives` and
+        camera_aware: Learn from the cameras: camera proxies (eq. 6.7), `center_cameras`, `negatives` and
             `cluster.other_cameras`. Off for images whose cameras are unknown. Either way a cluster's images in a batch
             come from as many of the cameras that are known as possible.
-        centre_cameras: Take each camera's mean away from the features before clustering.
+        center_cameras: Take each camera's mean away from the features before clustering.
         whiten: Flatten the spectrum of the features before clustering by this power: 0 not at all, 1 until all
             directions vary alike. A few directions, such as light, else decide who is near whom.
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
         agnostic_weight: Weight of eq. 6.5.
-        agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalises.
+        agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalizes.
         agnostic_temperature: τ_a.
         label_smoothing: Of eq. 6.5.
         cross_weight: Weight of eq. 6.7 in eq. 6.8.
@@ -83,7 +83,7 @@ class ICESettings:
     momentum: float = 0.999
     supervised: bool = False
     camera_aware: bool = True
-    centre_cameras: bool = False
+    center_cameras: bool = False
     whiten: float = 0.0
     negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0

@@ -5,7 +5,7 @@ Each step of P people with K images
 
 - asks a classifier on each vector who it is (eq. 3.1),
 - and asks on the vectors of whole maps that a person's images are nearer than anybody else's (eq. 3.2);
-- with `centre_weight`, not in the thesis, each of these vectors is also pulled to the centre of its person.
+- with `center_weight`, not in the thesis, each of these vectors is also pulled to the center of its person.
 
 The vectors together are what images are compared by. Smaller arrangements, PCB, MGN and a plain trunk are other values
 of `encoder.head` (`models/heads/partitions.py`).
@@ -39,16 +39,16 @@ from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings, augment, draw
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
-from resight.losses.classification import centre_loss, cross_entropy
+from resight.losses.classification import center_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
-from resight.models.centers import Centres
+from resight.models.centers import Centers
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads.grammar import SCR as ARRANGEMENT
 from resight.records import Ints
 
-AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_colour=(0.485, 0.456, 0.406))
-"""Mirroring and Random Erasing; 0 in normalised images is ImageNet's mean colour."""
+AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_color=(0.485, 0.456, 0.406))
+"""Mirroring and Random Erasing; 0 in normalized images is ImageNet's mean color."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class SCRSettings:
         second_margin: β of the quadruplet loss.
         circle_margin: m of the circle loss.
         circle_scale: γ of the circle loss.
-        centre_weight: Weight of the centre loss of whole maps' vectors; 0 leaves it out. Luo et al. use 0.0005.
-        centre_rate: α of the rule that moves the centres, 0..1.
+        center_weight: Weight of the center loss of whole maps' vectors; 0 leaves it out. Luo et al. use 0.0005.
+        center_rate: α of the rule that moves the centers, 0..1.
         over_batch: What becomes of a batch's losses: `mean`, or `sum` (eq. 3.1 and 3.2 to the letter).
     """
 
@@ -107,8 +107,8 @@ class SCRSettings:
     second_margin: float = 0.6
     circle_margin: float = 0.25
     circle_scale: float = 128.0
-    centre_weight: float = 0.0
-    centre_rate: float = 0.5
+    center_weight: float = 0.0
+    center_rate: float = 0.5
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
@@ -116,10 +116,10 @@ class SCRSettings:
         check_least(self, 1, "epochs", "images")
         check_least(self, 2, "identities")
         numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")
-        check_least(self, 0, *numbers, "centre_weight")
+        check_least(self, 0, *numbers, "center_weight")
         check_schedule(self)
-        check_most(self, HEAVIEST, "classification_weight", "pair_weight", "centre_weight", "circle_scale")
-        check_shares(self, "decay", "label_smoothing", "circle_margin", "centre_rate")
+        check_most(self, HEAVIEST, "classification_weight", "pair_weight", "center_weight", "circle_scale")
+        check_shares(self, "decay", "label_smoothing", "circle_margin", "center_rate")
         if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
             raise ConfigError("classification_weight and pair_weight must be 0 or more, and not both 0")
         if list(self.milestones) != sorted(set(self.milestones)):
@@ -175,7 +175,7 @@ class SCR:
         self.people = len(people)
         self.devices = devices or Devices()
         encoder = encoder or Encoder(settings.encoder)
-        for name, weight in (("pair", settings.pair_weight), ("centre", settings.centre_weight)):
+        for name, weight in (("pair", settings.pair_weight), ("center", settings.center_weight)):
             if weight and not encoder.whole:
                 raise ConfigError(
                     f"the {name} loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
@@ -184,16 +184,16 @@ class SCR:
         self.network = self.devices.place(PartClassifier(encoder, self.people, whole=settings.classified))
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
         self.devices.record(self.network.train(), shape, "training")
-        self.optimiser = self.devices.adam(
+        self.optimizer = self.devices.adam(
             self.network.parameters(),
             rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             amsgrad=settings.amsgrad,
         )
         self.forward = self.devices.wrap(self.network)
-        self.centres: Centres | None = None
-        if settings.centre_weight:
-            self.centres = self.devices.place(Centres((encoder.whole, self.people, encoder.width)))
+        self.centers: Centers | None = None
+        if settings.center_weight:
+            self.centers = self.devices.place(Centers((encoder.whole, self.people, encoder.width)))
         self._accuracies: list[Tensor] = []
 
     @property
@@ -208,15 +208,15 @@ class SCR:
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
-        parts: dict[str, Stateful] = {"network": self.network, "optimiser": self.optimiser}
-        return parts if self.centres is None else {**parts, "centres": self.centres}
+        parts: dict[str, Stateful] = {"network": self.network, "optimizer": self.optimizer}
+        return parts if self.centers is None else {**parts, "centers": self.centers}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int) -> Iterator[Ints]:
         """Set the learning rate and give the batches: each person once, in a random order."""
         s = self.settings
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = s.learning_rate * s.decay ** sum(epoch >= milestone for milestone in s.milestones)
         self.network.train()
         self._accuracies = []
@@ -229,7 +229,7 @@ class SCR:
     def end_epoch(self) -> dict[str, float]:
         """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
         self.devices.same_buffers(self.network)
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = self.optimizer.param_groups[0]["lr"]
         accuracies = [float(accuracy) for accuracy in self._accuracies]
         return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
 
@@ -242,7 +242,7 @@ class SCR:
         draws = draw(s.augment, len(batch), self.images.size, self.generator)
         share = self.devices.share(len(batch))
         pixels = self.images.pixels(batch[share]).to(self.devices.device)
-        images = augment(pixels, draws.rows(share.start, share.stop), colour=s.augment.erase_colour)
+        images = augment(pixels, draws.rows(share.start, share.stop), color=s.augment.erase_color)
         everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
         labels = everyone[share]
 
@@ -258,17 +258,17 @@ class SCR:
             pairs = [self._pairs(vectors, everyone)[share] for vectors in joined]  # eq. 3.2
             losses["pairs"] = s.pair_weight * self._over_batch(torch.stack(pairs).mean(0))
 
-        if self.centres is not None:
-            sides = zip(self._wholes(features), self.centres.values, strict=True)
-            pulls = [centre_loss(vectors, labels, centres) for vectors, centres in sides]
-            losses["centres"] = s.centre_weight * self._over_batch(torch.stack(pulls).mean(0))
+        if self.centers is not None:
+            sides = zip(self._wholes(features), self.centers.values, strict=True)
+            pulls = [center_loss(vectors, labels, centers) for vectors, centers in sides]
+            losses["centers"] = s.center_weight * self._over_batch(torch.stack(pulls).mean(0))
 
         total = torch.stack(list(losses.values())).sum()  # eq. 3.3
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.devices.backward(total)
-        self.optimiser.step()
-        if self.centres is not None:
-            self.centres.update(self._wholes(self.devices.gather(features)), everyone, rate=s.centre_rate)
+        self.optimizer.step()
+        if self.centers is not None:
+            self.centers.update(self._wholes(self.devices.gather(features)), everyone, rate=s.center_rate)
         named = logits.detach().softmax(2).mean(0).argmax(1)
         self._accuracies.append(self.devices.mean((named == labels).float().mean()))
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}

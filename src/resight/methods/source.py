@@ -1,4 +1,4 @@
-"""Training on a labelled source before an unlabelled target is adapted to: stage 1 of ABMT (thesis §4.3.3).
+"""Training on a labeled source before an unlabeled target is adapted to: stage 1 of ABMT (thesis §4.3.3).
 
 Each step of P people with K images of the source asks, of every branch of the network,
 
@@ -145,26 +145,26 @@ class Source:
         encoder: Encoder | None = None,
         source: Crops | None = None,
     ) -> None:
-        self.learnt = images if source is None else source
-        if (self.learnt.table.people < 0).any():
+        self.learned = images if source is None else source
+        if (self.learned.table.people < 0).any():
             raise ConfigError(
                 "source learns from people by name: give the person of every image, for a folder of crops in its "
                 f"{LABELS}, or --source and a set that has them"
             )
-        people, self.labels = np.unique(self.learnt.table.people, return_inverse=True)
+        people, self.labels = np.unique(self.learned.table.people, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"source needs two people or more to tell apart, found {len(people)}")
         self.settings, self.seed, self.people = settings, seed, len(people)
         self.target = images if source is not None and settings.target_statistics else None
         self.devices = devices or Devices()
-        encoder = encoder or build_encoder(settings.encoder, self.learnt, devices=self.devices)
+        encoder = encoder or build_encoder(settings.encoder, self.learned, devices=self.devices)
         network = BranchClassifier(encoder)
         network.draw_classifiers(self.people)
         network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
         self.network = self.devices.place(network)
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
         self.devices.record(network.encoder.train(), shape, "training", name="describe")
-        self.optimiser = self.devices.adam(
+        self.optimizer = self.devices.adam(
             self.network.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.forward = self.devices.wrap(self.network)
@@ -182,14 +182,14 @@ class Source:
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """All that a checkpoint holds."""
-        return {"network": self.network, "optimiser": self.optimiser}
+        return {"network": self.network, "optimizer": self.optimizer}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int) -> Iterator[Ints]:
         """Set the learning rate and give the batches of the source."""
         s = self.settings
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = s.rate(epoch)
         self.network.train()
         self._accuracies = []
@@ -197,13 +197,13 @@ class Source:
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._others = np.random.default_rng(numbers.integers(2**62))  # which images of the target are seen
         shape = (s.identities, s.images)
-        cameras = self.learnt.table.cameras
+        cameras = self.learned.table.cameras
         return islice(identity_batches(self.labels, cameras, shape, numbers, pick=pick_other_cameras), s.iterations)
 
     def end_epoch(self) -> dict[str, float]:
         """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
         self.devices.same_buffers(self.network)
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = self.optimizer.param_groups[0]["lr"]
         accuracies = [float(accuracy) for accuracy in self._accuracies]
         return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
 
@@ -217,7 +217,7 @@ class Source:
         everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
         labels = everyone[share]
 
-        images = self._augmented(self.learnt, batch, share)
+        images = self._augmented(self.learned, batch, share)
         with self.devices.autocast("training"):
             pooled, logits = self.forward(images)
         pooled, logits = pooled.float(), logits.float()  # losses are float32, whatever the forward pass was
@@ -235,9 +235,9 @@ class Source:
                 self.encoder(self._augmented(self.target, others, share))
 
         total = torch.stack(list(losses.values())).sum()  # eq. 4.1
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.devices.backward(total)
-        self.optimiser.step()
+        self.optimizer.step()
         named = logits.detach().softmax(2).mean(0).argmax(1)
         self._accuracies.append(self.devices.mean((named == labels).float().mean()))
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
@@ -247,4 +247,4 @@ class Source:
         draws = draw(self.settings.augment, len(batch), images.size, self.generator)
         pixels = images.pixels(batch[share]).to(self.devices.device)
         rows = draws.rows(share.start, share.stop)
-        return augment(pixels, rows, colour=self.settings.augment.erase_colour)
+        return augment(pixels, rows, color=self.settings.augment.erase_color)

@@ -1,7 +1,7 @@
 """The networks that turn images into feature maps, and where their weights come from.
 
-A backbone is a module that takes ``(B, 3, H, W)`` normalised images and gives a ``(B, C, h, w)`` map. It has the
-attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels in 0..1 to be normalised).
+A backbone is a module that takes ``(B, 3, H, W)`` normalized images and gives a ``(B, C, h, w)`` map. It has the
+attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels in 0..1 to be normalized).
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ class Provenance:
     Attributes:
         source: A file, a package or a hub's name; ``"random"`` where nothing was loaded.
         digest: SHA-256 of the file, or ``""``.
-        licence: What is known of the terms.
+        license: What is known of the terms.
     """
 
     source: str
     digest: str = ""
-    licence: str = "unknown: ask whoever made the file"
+    license: str = "unknown: ask whoever made the file"
 
 
 class Backbone(nn.Module):
     """A network cut before its pooling.
 
     Args:
-        network: Takes normalised images, gives ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, tokens, C)``.
+        network: Takes normalized images, gives ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, tokens, C)``.
         channels: C.
-        mean: Mean of each colour in 0..1.
-        std: Standard deviation of each colour in 0..1.
+        mean: Mean of each color in 0..1.
+        std: Standard deviation of each color in 0..1.
         prefix_tokens: How many leading tokens are no image patches (transformers only).
         channels_last: Whether the map is ``(B, h, w, C)``.
         unstrided: Names of the network's layers whose stride `last_stride` 1 removed.
@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         self._prefix_tokens, self._channels_last = prefix_tokens, channels_last
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the ``(B, C, h, w)`` map of ``(B, 3, H, W)`` normalised images."""
+        """Give the ``(B, C, h, w)`` map of ``(B, 3, H, W)`` normalized images."""
         maps: Tensor = self.network(images)
         if maps.ndim == 3:
             return maps[:, self._prefix_tokens :].transpose(1, 2).unsqueeze(-1)
@@ -101,7 +101,7 @@ class InstanceBatchNorm(nn.Module):
         self.batch = nn.BatchNorm2d(channels - self.split)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise ``(B, C, h, w)`` maps."""
+        """Normalize ``(B, C, h, w)`` maps."""
         first, rest = maps[:, : self.split], maps[:, self.split :]
         return torch.cat([self.instance(first.contiguous()), self.batch(rest.contiguous())], 1)
 
@@ -243,7 +243,7 @@ def build_backbone(
     build = BACKBONES.get(name) or (lambda **how: _timm(name, **how))
     backbone = build(last_stride=last_stride, size=size)
     if weights == "none":
-        return backbone, Provenance("random", licence="not needed")
+        return backbone, Provenance("random", license="not needed")
     if weights != "imagenet":
         return backbone, _load_file(backbone.network, Path(weights))
     if name == DEFAULT_BACKBONE:
@@ -283,14 +283,14 @@ def _load_hub(network: Any, name: str) -> Provenance:
             weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
             check_reachable(weights.url)
             fit(network, weights.get_state_dict(progress=False), weights.url)
-            return Provenance(weights.url, licence="BSD-3-Clause code; ImageNet terms for the data")
+            return Provenance(weights.url, license="BSD-3-Clause code; ImageNet terms for the data")
         config = {} if name in BACKBONES else network.pretrained_cfg
         if config.get("hf_hub_id") or config.get("url"):
             if not config.get("hf_hub_id"):
                 check_reachable(config["url"])
             with quick_hub():
                 fit(network, timm.create_model(name, pretrained=True, num_classes=0).state_dict(), name)
-            return Provenance(f"timm hub: {name}", licence=str(config.get("license", "unknown")))
+            return Provenance(f"timm hub: {name}", license=str(config.get("license", "unknown")))
     except WeightsError:
         raise
     except ConnectionError as error:

@@ -1,4 +1,4 @@
-"""The centres of people: where the vectors of each lie, followed while they move."""
+"""The centers of people: where the vectors of each lie, followed while they move."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Centres(nn.Module):
-    """A centre of each person for each of an encoder's vectors of whole maps; they start at 0, batch norm's mean.
+class Centers(nn.Module):
+    """A center of each person for each of an encoder's vectors of whole maps; they start at 0, batch norm's mean.
 
     Args:
         shape: (vectors, people, width).
@@ -27,12 +27,12 @@ class Centres(nn.Module):
 
     @torch.no_grad()
     def update(self, vectors: Sequence[Tensor], labels: Tensor, *, rate: float) -> None:
-        """Move the centre of each person in a batch towards its images; those of others stay.
+        """Move the center of each person in a batch towards its images; those of others stay.
 
         c_j ← c_j - α Σ_i (c_j - x_i) / (1 + n_j) over the n_j images of person j.
 
         Args:
-            vectors: For each set of centres ``(B, width)`` features.
+            vectors: For each set of centers ``(B, width)`` features.
             labels: ``(B,)`` people, in ``0..people-1``.
             rate: α, 0..1.
 
@@ -42,5 +42,5 @@ class Centres(nn.Module):
         """
         own = F.one_hot(labels, self.values.shape[1]).T.to(self.values.dtype)
         counts = own.sum(1, keepdim=True)
-        for centres, features in zip(self.values, vectors, strict=True):
-            centres.sub_(rate * (counts * centres - own @ features) / (1 + counts))
+        for centers, features in zip(self.values, vectors, strict=True):
+            centers.sub_(rate * (counts * centers - own @ features) / (1 + counts))

@@ -75,16 +75,16 @@ class BranchClassifier(nn.Module):
         """Make classifiers of so many people with small random weights."""
         self._make([torch.randn(people, self.encoder.width) * 1e-3 for _ in range(self.encoder.whole)])
 
-    def set_classifiers(self, centres: Tensor) -> None:
-        """Make classifiers whose weights are the centres of classes.
+    def set_classifiers(self, centers: Tensor) -> None:
+        """Make classifiers whose weights are the centers of classes.
 
         Args:
-            centres: ``(C, D)`` means of the classes' unit vectors; each branch's part of them is normalised anew.
+            centers: ``(C, D)`` means of the classes' unit vectors; each branch's part of them is normalized anew.
 
         References:
             Thesis §4.3.3, dynamic classifiers.
         """
-        self._make([F.normalize(part) for part in self.encoder.split(centres)])
+        self._make([F.normalize(part) for part in self.encoder.split(centers)])
 
     def _make(self, weights: list[Tensor]) -> None:
         self.classifiers = nn.ModuleList()

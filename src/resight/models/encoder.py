@@ -33,8 +33,8 @@ ENCODER = "an Encoder, as resight.load_encoder('runs/mine') gives it"
 """What to give where an encoder is needed, for errors."""
 
 
-class GeneralisedMean(nn.Module):
-    """Pool a map by its generalised mean, ``(mean(x^p))^(1/p)``, with a learned ``p``.
+class GeneralizedMean(nn.Module):
+    """Pool a map by its generalized mean, ``(mean(x^p))^(1/p)``, with a learned ``p``.
 
     References:
         Radenović et al., Fine-tuning CNN image retrieval with no human annotation, 2019.
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         self.settings = settings
         self.provenance = provenance or Provenance("given")
         self.chunks = 1
-        self.gem = GeneralisedMean() if settings.pooling == "gem" else None
+        self.gem = GeneralizedMean() if settings.pooling == "gem" else None
         for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
             parameter.requires_grad_(False)
         self.backbone: Backbone | Branches | AsymmetricBranches = backbone
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the features after the neck, not normalised.
+        """Give the features after the neck, not normalized.
 
         Args:
             images: ``(B, 3, H, W)`` float, 0..1.
@@ -146,12 +146,12 @@ class Encoder(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """Give the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
-        found = self.backbone(self._normalised(images))
+        found = self.backbone(self._normalized(images))
         return self._joined([found] if isinstance(found, Tensor) else found)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Give the ``(B, C, h, w)`` maps that are pooled, of images as in `pool`: one, or one of each branch."""
-        images = self._normalised(images)
+        images = self._normalized(images)
         found = self.backbone.maps(images) if isinstance(self.backbone, Branches) else self.backbone(images)
         return [found] if isinstance(found, Tensor) else found
 
@@ -159,7 +159,7 @@ class Encoder(nn.Module):
         """Give what `pool` gives of the images that `maps` were made of."""
         return self._joined(self.backbone.cut(maps) if isinstance(self.backbone, Branches) else maps)
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalized(self, images: Tensor) -> Tensor:
         # Convolutions are fastest with the channels last in memory, on CPUs and GPUs alike.
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
@@ -195,11 +195,11 @@ class Encoder(nn.Module):
         return parts(parse_arrangement(self.settings.head), self.backbone.channels)
 
     def embed(self, images: Tensor, *, flip: bool = False) -> Tensor:
-        """Give what images are compared by: L2-normalised features.
+        """Give what images are compared by: L2-normalized features.
 
         Args:
             images: ``(B, 3, H, W)`` float, 0..1.
-            flip: Add the features of the mirrored images before normalising.
+            flip: Add the features of the mirrored images before normalizing.
 
         Returns:
             ``(B, D)`` float32 of unit length.
@@ -224,10 +224,10 @@ class Encoder(nn.Module):
     def measure_added(self, images: Tensor) -> None:
         """Set the statistics of blocks that asymmetric branches add to those of ``(B, 3, H, W)`` images in 0..1."""
         if isinstance(self.backbone, AsymmetricBranches):
-            self.backbone.measure_added(self._normalised(images))
+            self.backbone.measure_added(self._normalized(images))
 
     @torch.no_grad()
-    def standardise(self, pooled: Tensor) -> None:
+    def standardize(self, pooled: Tensor) -> None:
         """Set the neck's statistics to those of ``(N, P)`` pooled features."""
         pairs = [(self.neck, pooled)]
         if isinstance(self.neck, PartNeck):

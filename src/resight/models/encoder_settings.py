@@ -36,7 +36,7 @@ class EncoderSettings:
         height: Height of the images that go in, pixels.
         width: Width of the images that go in, pixels.
         last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
-        pooling: `average`, `max` or `gem` (generalised mean, learned exponent); asymmetric branches each say their own.
+        pooling: `average`, `max` or `gem` (generalized mean, learned exponent); asymmetric branches each say their own.
         head: `global` (one vector of the whole map), an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6`
             is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1` is ABMT (docs/methods/abmt.md).
         head_width: Length of each vector of an arrangement; other heads have as many numbers as the backbone has

@@ -32,7 +32,7 @@ _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
 }
 """What oneDNN calls the activations that it applies as it writes."""
 
-_LEARNT = (nn.Identity, nn.ReLU, nn.ReLU6)
+_LEARNED = (nn.Identity, nn.ReLU, nn.ReLU6)
 """Those of which the gradient is told by what comes out."""
 
 Network = Any
@@ -114,7 +114,7 @@ class FoldedConvolution(nn.Module):
         with torch.autocast("cpu", enabled=False):
             weight, bias = self._folded(dtype, grown)
             geometry = convolution.stride, padding, convolution.dilation, convolution.groups
-            if torch.is_grad_enabled() and not isinstance(activation, _LEARNT):
+            if torch.is_grad_enabled() and not isinstance(activation, _LEARNED):
                 found: Tensor = activation(_Convolve.apply(maps, weight, bias, geometry, nn.Identity()))
                 return found
             found = _Convolve.apply(maps, weight, bias, geometry, activation)
@@ -141,7 +141,7 @@ class FoldedConvolution(nn.Module):
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:
-    """Say whether it does nothing but convolve; other kinds standardise their weights, for example."""
+    """Say whether it does nothing but convolve; other kinds standardize their weights, for example."""
     known = type(convolution) in (nn.Conv2d, Conv2dSame) and convolution.padding_mode == "zeros"
     return known and not isinstance(convolution.padding, str)
 

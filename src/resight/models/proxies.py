@@ -12,31 +12,31 @@ from resight.records import Floats, Ints
 
 
 class ProxyMemory:
-    """The centre of each cluster, and its proxy in each camera.
+    """The center of each cluster, and its proxy in each camera.
 
     Args:
         vectors: ``(N, D)`` unit vectors of all images.
         labels: ``(N,)`` clusters, -1 for none.
         cameras: ``(N,)`` cameras, or None for a camera-agnostic memory.
-        normalise: Whether centres are unit vectors; the mean of eq. 6.4 is shorter.
+        normalize: Whether centers are unit vectors; the mean of eq. 6.4 is shorter.
         device: Where it lies.
 
     Attributes:
-        centres: ``(C, D)``, eq. 6.4.
+        centers: ``(C, D)``, eq. 6.4.
         proxies: ``(P, D)`` unit vectors, their ``(P,)`` clusters and ``(P,)`` cameras, eq. 6.6; empty without cameras.
     """
 
     def __init__(
-        self, vectors: Floats, labels: Ints, cameras: Ints | None, *, normalise: bool, device: torch.device
+        self, vectors: Floats, labels: Ints, cameras: Ints | None, *, normalize: bool, device: torch.device
     ) -> None:
-        self.centres = torch.from_numpy(np.array(centroids(vectors, labels, normalise=normalise))).to(device)
+        self.centers = torch.from_numpy(np.array(centroids(vectors, labels, normalize=normalize))).to(device)
         columns = (
             camera_proxies(vectors, labels, cameras) if cameras is not None else (vectors[:0], labels[:0], labels[:0])
         )
         first, second, third = (torch.from_numpy(np.array(column)).to(device) for column in columns)
         self.proxies: tuple[Tensor, Tensor, Tensor] = first, second, third
         seen, camera = torch.unique(third, return_inverse=True)
-        self._seen = torch.zeros(len(self.centres), len(seen), device=device)
+        self._seen = torch.zeros(len(self.centers), len(seen), device=device)
         self._seen[second, camera] = 1
 
     def apart(self, labels: Tensor, others: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class ProxyMemory:
         vectors, proxy_labels, proxy_cameras = self.proxies
         for feature, label, camera in zip(F.normalize(features), labels, cameras, strict=True):
             own = (proxy_labels == label) & (proxy_cameras == camera)
-            self.centres[label] = _moved(self.centres[label], feature, momentum)
+            self.centers[label] = _moved(self.centers[label], feature, momentum)
             vectors[own] = _moved(vectors[own], feature, momentum)
 
 

@@ -99,7 +99,7 @@ def fit(network: nn.Module, state: State, source: str) -> str:
             kind = str(value.dtype).removeprefix("torch.")
             raise WeightsError(
                 f"weights of '{printable(source)}': '{printable(name)}' is of {kind}, and the network computes with "
-                f"{str(own[name].dtype).removeprefix('torch.')}: give weights that are not quantised"
+                f"{str(own[name].dtype).removeprefix('torch.')}: give weights that are not quantized"
             )
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise WeightsError(
@@ -145,7 +145,7 @@ def _loaded(path: Path) -> Any:
 
 
 def _tensors(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Give the tensors in nested dicts, each by its names joined by dots; an optimiser's are no weights."""
+    """Give the tensors in nested dicts, each by its names joined by dots; an optimizer's are no weights."""
     if not isinstance(content, Mapping) or depth > _DEEPEST:
         return
     for name, value in content.items():

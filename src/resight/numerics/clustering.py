@@ -16,7 +16,7 @@ from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_given, check_most
 from resight.numerics import gpu as tensors
 from resight.numerics.dbscan import density_labels
-from resight.numerics.distances import as_vectors, normalise
+from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.eps import check_square, rho_eps
 from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
@@ -41,10 +41,10 @@ class ClusterSettings:
     Attributes:
         method: ``"dbscan"`` on the Jaccard distance, whose numbers follow; or ``"kmeans"`` on the vectors themselves.
         clusters: Of K-Means: how many.
-        k1: Length of the neighbour lists of the Jaccard distance, at least 2 and below the number of images.
+        k1: Length of the neighbor lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
         reading: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
-        eps: The largest Jaccard distance of neighbours in DBSCAN, in (0, 1).
+        eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1).
         rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
             (`rho_eps`).
         pairs_per_image: The same share by a number that fits sets of any size: of ``N`` images the closest
@@ -54,9 +54,9 @@ class ClusterSettings:
             of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
             Balanced lists are searched exactly, whatever the size. Where cameras are not known it is one list, as long
             as both.
-        source_weight: Weight, in [0, 1), of how far images are from a labelled source, where
+        source_weight: Weight, in [0, 1), of how far images are from a labeled source, where
             there is one (`resight.numerics.source_distance`); 0.1 is usual. An eps must be below 1 minus it.
-        approximate_from: From so many images on, most of their neighbours are searched and not all, with a recall of
+        approximate_from: From so many images on, most of their neighbors are searched and not all, with a recall of
             0.95 or more (`resight.numerics.approximate`). On a GPU it is four times as many.
 
     Raises:
@@ -123,22 +123,22 @@ def cluster(
     """Cluster images by the Jaccard distance of their vectors, or by K-Means.
 
     Args:
-        vectors: ``(N, D)`` float32, meant to be L2-normalised.
+        vectors: ``(N, D)`` float32, meant to be L2-normalized.
         settings: How.
         people: ``(N,)`` true people where they are known (-1 unknown); they enter the quality only.
         cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality, and balanced lists.
-        source: ``(S, D)`` vectors of a labelled source by the same encoder; used where ``settings.source_weight`` is
+        source: ``(S, D)`` vectors of a labeled source by the same encoder; used where ``settings.source_weight`` is
             above 0.
-        device: Where to search and to compare neighbours; the distances are the same to float32 rounding.
+        device: Where to search and to compare neighbors; the distances are the same to float32 rounding.
 
     Returns:
         The labels, the eps that was used (0 with K-Means) and the numbers of `cluster_quality`; ``recall`` beside them
-        where neighbours are searched approximately.
+        where neighbors are searched approximately.
 
     Raises:
         ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
-            so many that neighbours are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
-            farthest image of each too; or ``settings.rho`` is so large that images without common neighbours would be
+            so many that neighbors are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
+            farthest image of each too; or ``settings.rho`` is so large that images without common neighbors would be
             joined.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
@@ -150,13 +150,13 @@ def cluster(
     k1 = settings.k1 + settings.other_cameras
     seen = id_column(cameras, "cameras", len(rows)) if settings.other_cameras and cameras is not None else None
     check_settings(k1 if seen is None else settings.k1, settings.k2, settings.reading, images=len(rows))
-    neighbours, recall = _neighbours(rows, seen, settings, device)
+    neighbors, recall = _neighbors(rows, seen, settings, device)
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
     limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
-        rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbours=neighbours, limit=limit, device=device
+        rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbors=neighbors, limit=limit, device=device
     )
     unstored: Callable[[slice], Doubles] | None = None
     if weight and source is not None:
@@ -168,17 +168,17 @@ def cluster(
         eps = rho_eps(graph, rho, beyond=1 - weight, unstored=unstored)
         if weight and eps >= 1 - weight:
             raise ConfigError(
-                f"rho = {rho:.4g} gives an eps of {eps:.3f}, at which images without a common neighbour would "
+                f"rho = {rho:.4g} gives an eps of {eps:.3f}, at which images without a common neighbor would "
                 "join: lower rho (pairs_per_image) or source_weight, or raise k1"
             )
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
 
-def _neighbours(
+def _neighbors(
     rows: Floats, cameras: Ints | None, settings: ClusterSettings, device: torch.device | str
 ) -> tuple[tuple[Floats, Ints] | None, dict[str, float]]:
-    """Search neighbours that the Jaccard graph would not search itself: balanced between cameras, or approximate.
+    """Search neighbors that the Jaccard graph would not search itself: balanced between cameras, or approximate.
 
     Returns:
         Distances and rows, None where the graph searches all of them, and the ``recall`` of an approximate search.
@@ -207,7 +207,7 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
 
     Args:
         graph: ``(N, N)`` float32, symmetric, diagonal stored; what is not stored is at distance 1.
-        eps: The largest distance of neighbours, 0 or more, compared in float32.
+        eps: The largest distance of neighbors, 0 or more, compared in float32.
         min_samples: How many images within eps, itself included, make a core image, at least 1.
 
     Returns:
@@ -225,20 +225,20 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     if min_samples < 1:
         raise ConfigError(f"min_samples must be at least 1, found {min_samples}")
     check_square(graph)
-    if eps >= 1:  # then the pairs that are not stored are neighbours too: every image is one of every other
+    if eps >= 1:  # then the pairs that are not stored are neighbors too: every image is one of every other
         return np.full(graph.shape[0], 0 if graph.shape[0] >= min_samples else UNKNOWN, np.int64)
     distances = graph.data.astype(np.float32, copy=False)
     labels: Ints = density_labels(graph.indptr, graph.indices, distances, float(np.float32(eps)), min_samples)
     return labels
 
 
-def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool) -> Floats:
+def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalize: bool) -> Floats:
     """Give the mean vector of each cluster.
 
     Args:
         vectors: ``(N, D)``.
         labels: ``(N,)`` clusters ``0..C-1``, none of them empty; negative for images left out.
-        normalise: Whether to scale the means to length 1 (ICE's agnostic loss does not).
+        normalize: Whether to scale the means to length 1 (ICE's agnostic loss does not).
 
     Returns:
         ``(C, D)`` float32; ``(0, D)`` where there is no cluster.
@@ -253,7 +253,7 @@ def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalise: bool)
     owners = id_column(labels, "labels", len(rows))
     if not np.array_equal(np.unique(owners[owners >= 0]), np.arange(owners.max(initial=-1) + 1)):
         raise DataError("labels must be 0..C-1 without a gap: a cluster without images has no mean")
-    return _means(rows, owners, normalise)
+    return _means(rows, owners, normalize)
 
 
 def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.ArrayLike) -> tuple[Floats, Ints, Ints]:
@@ -372,4 +372,4 @@ def _means(rows: Floats, owners: Ints, scaled: bool) -> Floats:
     starts = np.searchsorted(owners[order], np.arange(count))
     sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
     means: Floats = (sums / np.bincount(owners[order], minlength=count)[:, None]).astype(np.float32)
-    return normalise(means) if scaled else means
+    return normalize(means) if scaled else means

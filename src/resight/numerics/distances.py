@@ -1,4 +1,4 @@
-"""Distances between vectors, and their normalisation."""
+"""Distances between vectors, and their normalization."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
     if vectors.ndim != 2:
         raise DataError(f"{name} must have shape (N, D), found {np.shape(values)}")
     if not np.isfinite(squared_lengths(vectors)).all():
-        raise DataError(f"{name} hold nan, inf or lengths beyond float32: check what made them, or normalise them")
+        raise DataError(f"{name} hold nan, inf or lengths beyond float32: check what made them, or normalize them")
     return read_only(vectors)
 
 
@@ -48,7 +48,7 @@ def squared_lengths(vectors: Floats) -> Floats:
     return lengths
 
 
-def normalise(vectors: npt.ArrayLike) -> Floats:
+def normalize(vectors: npt.ArrayLike) -> Floats:
     """Scale each row to Euclidean length 1.
 
     Args:
@@ -100,8 +100,8 @@ def whiten(vectors: npt.ArrayLike, power: float) -> Floats:
 def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Give the squared Euclidean distance between every row of one set and every row of another.
 
-    For L2-normalised rows this is ``2 - 2 cos``. It is one matrix product, so a value is off by a few float32
-    roundings of the squared lengths, and equal rows may be that far from 0; `neighbours.k_nearest` measures
+    For L2-normalized rows this is ``2 - 2 cos``. It is one matrix product, so a value is off by a few float32
+    roundings of the squared lengths, and equal rows may be that far from 0; `neighbors.k_nearest` measures
     again what it returns. Call it on blocks of rows where ``A x B`` numbers do not fit the memory.
 
     Args:

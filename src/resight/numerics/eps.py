@@ -58,7 +58,7 @@ def rho_eps(
     if beyond < 1 and (count > len(stored) or smallest.max() > beyond):
         if unstored is not None:
             return float(_smallest(graph, unstored, count).mean())
-        raise ConfigError(f"rho = {rho} averages distances of images without a common neighbour: lower rho or raise k1")
+        raise ConfigError(f"rho = {rho} averages distances of images without a common neighbor: lower rho or raise k1")
     return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
 
 

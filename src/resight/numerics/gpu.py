@@ -1,7 +1,7 @@
-"""The numerics on a GPU: distances, nearest neighbours and ranks of blocks of rows, as dense tensors.
+"""The numerics on a GPU: distances, nearest neighbors and ranks of blocks of rows, as dense tensors.
 
 What is found is what the CPU's kernels find, and it does not depend on the order in which a GPU happens to add. The
-public functions of `neighbours`, `jaccard` and `metrics` say what goes in and what comes out; they check what they are
+public functions of `neighbors`, `jaccard` and `metrics` say what goes in and what comes out; they check what they are
 given and come here where that is for a GPU. Everything here runs on any device that has float64.
 """
 
@@ -107,7 +107,7 @@ def pair_distances(a: Tensor, rows: Tensor, b: Tensor, columns: Tensor) -> Tenso
     return distances
 
 
-# -- nearest neighbours ------------------------------------------------------------------------------------------------
+# -- nearest neighbors ------------------------------------------------------------------------------------------------
 
 
 def k_nearest(
@@ -121,12 +121,12 @@ def k_nearest(
     Args:
         vectors: Float32, finite.
         k: ``1..N``.
-        queries: Likewise; without them each vector comes first among its own neighbours.
+        queries: Likewise; without them each vector comes first among its own neighbors.
         block: Queries to handle at once, at most.
         farthest: Whether to find the farthest vectors too, in the same way.
 
     Returns:
-        Distances ``(Q, k)`` and ids ``(Q, k)`` as `neighbours.k_nearest` gives them, and ``(Q,)`` float32, the largest
+        Distances ``(Q, k)`` and ids ``(Q, k)`` as `neighbors.k_nearest` gives them, and ``(Q,)`` float32, the largest
         distance of each query; 0 where it is not asked for.
     """
     mean = vectors.mean(0, dtype=torch.float64)
@@ -174,16 +174,16 @@ class _Rounded:
 def _rounded(vectors: Tensor, mean: Tensor) -> _Rounded:
     """Round vectors so that TF32 multiplies them without a further loss.
 
-    They are centred first, which changes no distance and makes the roundings smaller.
+    They are centered first, which changes no distance and makes the roundings smaller.
     """
     factor = torch.empty_like(vectors)
     lengths, lost = torch.empty((2, len(vectors)), dtype=torch.float64, device=vectors.device)
     for part in blocks(*vectors.shape):
-        centred = vectors[part] - mean
-        bits = centred.float().view(torch.int32)
+        centered = vectors[part] - mean
+        bits = centered.float().view(torch.int32)
         factor[part] = ((bits + 2**12) & -(2**13)).view(torch.float32)
-        lengths[part] = centred.square().sum(1).sqrt()
-        lost[part] = (centred - factor[part]).square_().sum(1).sqrt()
+        lengths[part] = centered.square().sum(1).sqrt()
+        lost[part] = (centered - factor[part]).square_().sum(1).sqrt()
     return _Rounded(factor, lengths, lost)
 
 

@@ -1,4 +1,4 @@
-"""The Jaccard graph on a GPU, from neighbours to sparse rows; `jaccard` says what it is.
+"""The Jaccard graph on a GPU, from neighbors to sparse rows; `jaccard` says what it is.
 
 A block of rows is dense while it is made, which sorts its columns and joins equal ones, and is kept as its entries.
 What many threads add at once are whole numbers, whose sum has no order.
@@ -74,7 +74,7 @@ def weights(
 
     Args:
         rows: ``(N, D)`` float32.
-        ids: ``(N, W)`` int64 neighbours, each row's first the row itself.
+        ids: ``(N, W)`` int64 neighbors, each row's first the row itself.
         scales: ``(N,)`` float64; d is the squared distance times the row's.
         half: Length of the half lists, ``1..W``.
         k2: Rows averaged in the query expansion, ``1..W``.
@@ -99,7 +99,7 @@ def weights(
 
 
 def mutual(ids: Tensor) -> Tensor:
-    """Say of ``(N, W)`` neighbours which are mutual: entry ``(i, a)`` equals ``i in ids[ids[i, a]]``."""
+    """Say of ``(N, W)`` neighbors which are mutual: entry ``(i, a)`` equals ``i in ids[ids[i, a]]``."""
     found = torch.empty(ids.shape, dtype=torch.bool, device=ids.device)
     for part in blocks(len(ids), ids.shape[1] ** 2):
         own = torch.arange(part.start, part.stop, device=ids.device)

@@ -1,16 +1,16 @@
 """The k-reciprocal Jaccard distance, sparse from end to end, and the re-ranking that stands on it.
 
-For each row i, ``R(i)`` are its mutual neighbours: those j among its nearest that have i among theirs.
-``R(i)`` is widened by the mutual neighbours on the half lists, ``H(j)``, of each of its members j that shares
+For each row i, ``R(i)`` are its mutual neighbors: those j among its nearest that have i among theirs.
+``R(i)`` is widened by the mutual neighbors on the half lists, ``H(j)``, of each of its members j that shares
 more than two thirds of ``H(j)`` with it. A row of V holds ``exp(-d) / sum`` over that set and 0 elsewhere,
-and is then replaced by the mean of the V rows of its first k2 neighbours. With ``t(i, j) = sum over c of
-min(V[i, c], V[j, c])`` the Jaccard distance is ``1 - t / (2 - t)``. Rows without a common neighbour are at
+and is then replaced by the mean of the V rows of its first k2 neighbors. With ``t(i, j) = sum over c of
+min(V[i, c], V[j, c])`` the Jaccard distance is ``1 - t / (2 - t)``. Rows without a common neighbor are at
 distance 1 and are not stored.
 
 The two readings in use differ in the length of the lists and in d; they give almost the same clusters:
 
 * ``ice``: the nearest k1 rows, the row itself included; d is the squared Euclidean distance (``2 - 2 cos``
-  for L2-normalised vectors).
+  for L2-normalized vectors).
 * ``abmt``: the nearest k1 + 1 rows, the row itself included; d is the squared Euclidean distance divided by
   the row's largest. The re-ranking of Zhong et al. reads it so.
 
@@ -68,7 +68,7 @@ def jaccard_graph(
     k1: int = 30,
     k2: int = 6,
     reading: Reading = "ice",
-    neighbours: tuple[Floats, Ints] | None = None,
+    neighbors: tuple[Floats, Ints] | None = None,
     base: Base | None = None,
     limit: float = 1.0,
     device: torch.device | str = "cpu",
@@ -80,14 +80,14 @@ def jaccard_graph(
     the resolution of float32 weights that sum to one, are 0.
 
     Args:
-        vectors: ``(N, D)`` float32, meant to be L2-normalised.
-        k1: Length of the neighbour lists (see the module's text), ``2 <= k1 < N``.
+        vectors: ``(N, D)`` float32, meant to be L2-normalized.
+        k1: Length of the neighbor lists (see the module's text), ``2 <= k1 < N``.
         k2: Rows averaged in the query expansion, ``1..k1``; 1 means none.
         reading: ``"ice"`` or ``"abmt"``, see the module's text.
-        neighbours: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
+        neighbors: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
         base: A distance to use in place of the squared Euclidean one of the vectors, lists as long as for
-            ``neighbours``; d is then this distance, which `resight.numerics.spatiotemporal` offers one of.
+            ``neighbors``; d is then this distance, which `resight.numerics.spatiotemporal` offers one of.
         limit: Pairs at a larger distance, compared in float32, are not stored. Clusters of an eps need no pair
             beyond it, and of all pairs below 1 few are within.
         device: Where to work it out; the result is the same to float32 rounding.
@@ -98,7 +98,7 @@ def jaccard_graph(
 
     Raises:
         ConfigError: A setting is out of range, or ``k1`` is not below the number of vectors.
-        DataError: The vectors are not finite, or the neighbours do not fit them.
+        DataError: The vectors are not finite, or the neighbors do not fit them.
 
     References:
         Zhong et al. 2017, eq. 3-11.
@@ -109,13 +109,13 @@ def jaccard_graph(
     farthest: Floats | None = None
     if base is not None:
         ids, farthest = _checked_ids(base.ids, len(rows), width), base.farthest
-    elif neighbours is None:
+    elif neighbors is None:
         if reading == "abmt":
             _, ids, farthest = k_nearest_and_farthest(rows, width, device=device)
         else:
             _, ids = k_nearest(rows, width, device=device)
     else:
-        ids = _checked_ids(neighbours[1], len(rows), width)
+        ids = _checked_ids(neighbors[1], len(rows), width)
     scales = np.ones(len(rows))
     if reading == "abmt":
         scales = _scales(farthest_distances(rows, device=device) if farthest is None else farthest)
@@ -128,7 +128,7 @@ def blend(graph: sparse.csr_array, term: npt.ArrayLike, weight: float) -> sparse
 
     Pairs that are not stored, at distance 1, are at ``1 - weight`` or more from then on and stay out: an eps must be
     below that. The diagonal gets its term like every other pair, so an image may not even count itself among its
-    neighbours, as in the dense matrix.
+    neighbors, as in the dense matrix.
 
     Args:
         graph: ``(N, N)`` as `jaccard_graph` gives it.
@@ -163,15 +163,15 @@ def rerank(
 ) -> Floats:
     """Give the k-reciprocal re-ranked distances of queries to a gallery.
 
-    Neighbours are searched in the joint set of queries and gallery, with the ``abmt`` reading. The result is
+    Neighbors are searched in the joint set of queries and gallery, with the ``abmt`` reading. The result is
     ``(1 - weight) * Jaccard + weight * original``, where the original is the squared Euclidean distance
     divided by the query's largest in the joint set. Beyond the ``(Q, G)`` result, memory is that of blocks
     and sparse rows.
 
     Args:
-        query_vectors: ``(Q, D)`` float32, meant to be L2-normalised.
+        query_vectors: ``(Q, D)`` float32, meant to be L2-normalized.
         gallery_vectors: ``(G, D)`` float32.
-        k1: Length of the neighbour lists, ``2 <= k1 < Q + G``.
+        k1: Length of the neighbor lists, ``2 <= k1 < Q + G``.
         k2: Rows averaged in the query expansion, ``1..k1``; 1 means none.
         weight: Share of the original distance, λ in the paper, in [0, 1].
         device: Where to work it out; the result is the same to float32 rounding.
@@ -210,7 +210,7 @@ def rerank(
 
 
 def list_length(k1: int, reading: Reading) -> int:
-    """Give how many neighbours, the row itself included, a reading lists."""
+    """Give how many neighbors, the row itself included, a reading lists."""
     return k1 if reading == "ice" else k1 + 1
 
 
@@ -226,18 +226,18 @@ def check_settings(k1: int, k2: int, reading: str, *, images: int | None = None)
     if reading not in get_args(Reading):
         raise ConfigError(f"reading must be one of {', '.join(get_args(Reading))}, found '{reading}'")
     if images is not None and images < 2:
-        raise DataError(f"neighbour lists need at least 2 images, found {images}")
+        raise DataError(f"neighbor lists need at least 2 images, found {images}")
     if images is not None and k1 >= images:
         raise ConfigError(f"k1 = {k1} must be below the number of images, {images}: lower k1 or add images")
 
 
 def _checked_ids(ids: Ints, rows: int, width: int) -> Ints:
     if ids.ndim != 2 or len(ids) != rows or ids.shape[1] < width:
-        raise DataError(f"neighbours must have shape ({rows}, {width}) or wider, found {ids.shape}")
+        raise DataError(f"neighbors must have shape ({rows}, {width}) or wider, found {ids.shape}")
     if not (ids[:, 0] == np.arange(rows)).all():
-        raise DataError("each row's first neighbour must be the row itself, as k_nearest gives it")
+        raise DataError("each row's first neighbor must be the row itself, as k_nearest gives it")
     if ids.min() < 0 or ids.max() >= rows:
-        raise DataError(f"neighbours must be rows in 0..{rows - 1}")
+        raise DataError(f"neighbors must be rows in 0..{rows - 1}")
     return ids[:, :width]
 
 
@@ -300,7 +300,7 @@ def _weights(
     short, short_counts = kernels.mutual(lists, half)
 
     reach = np.where(np.arange(full.shape[1]) < full_counts[:, None], short_counts[full], 0)
-    fill = partial(kernels.neighbour_weights, full, full_counts, short, short_counts, rows, scales)
+    fill = partial(kernels.neighbor_weights, full, full_counts, short, short_counts, rows, scales)
     weights = _matrix(_filled(full_counts + reach.sum(axis=1), len(rows), fill), len(rows))
     if measure is not None:  # the same entries, weighed by another distance
         owners, columns = entries(weights)

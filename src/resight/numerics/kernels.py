@@ -223,7 +223,7 @@ def measure_held(vectors: Floats, own: Ints, candidates: Columns, counts: Ints, 
 
 @njit(cache=True, parallel=True)
 def mutual(ids: Columns, width: int) -> tuple[Columns, Ints]:
-    """Give ``(N, width)`` mutual neighbours and how many of them each row has.
+    """Give ``(N, width)`` mutual neighbors and how many of them each row has.
 
     Row ``i`` equals ``[j for j in ids[i, :width] if i in ids[j, :width]]``.
     """
@@ -243,7 +243,7 @@ def mutual(ids: Columns, width: int) -> tuple[Columns, Ints]:
 
 
 @njit(cache=True, parallel=True)
-def neighbour_weights(
+def neighbor_weights(
     full: Columns,
     full_counts: Ints,
     half: Columns,
@@ -256,11 +256,11 @@ def neighbour_weights(
     values: Floats,
     counts: Ints,
 ) -> None:
-    """Fill the rows ``low..`` of V: the expanded mutual neighbours and ``exp(-d) / sum`` for each.
+    """Fill the rows ``low..`` of V: the expanded mutual neighbors and ``exp(-d) / sum`` for each.
 
     Row ``i`` goes to ``columns``, ``values`` from ``starts[i - low]`` on, columns ascending. Its set equals
     ``R(i).union(*(H(j) for j in R(i) if len(H(j) & R(i)) > 2 / 3 * len(H(j))))``, R and H the full and half
-    mutual neighbours, and ``d = squared_distance(i, j) * scales[i]``.
+    mutual neighbors, and ``d = squared_distance(i, j) * scales[i]``.
     """
     rows = len(starts)
     size = max(CHUNK, len(full) // CHUNKS)

@@ -10,11 +10,11 @@ from resight.numerics.distances import as_vectors
 from resight.records import Ints
 
 SEED = 0
-"""Of the first centres: the same vectors give the same clusters."""
+"""Of the first centers: the same vectors give the same clusters."""
 
 
 def kmeans(vectors: npt.ArrayLike, clusters: int) -> Ints:
-    """Cluster vectors by Lloyd's iterations from k-means++ centres.
+    """Cluster vectors by Lloyd's iterations from k-means++ centers.
 
     Args:
         vectors: ``(N, D)`` float32.

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.numerics.clustering import centroids
-from resight.numerics.distances import normalise
+from resight.numerics.distances import normalize
 from resight.records import Doubles, Floats, Ints
 
 _BLOCK = 4096
@@ -29,13 +29,13 @@ def margins(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
         DataError: As `centroids` does.
     """
     rows, owners = np.asarray(vectors, dtype=np.float32), np.asarray(labels, dtype=np.int64)
-    means = centroids(rows, owners, normalise=True)
+    means = centroids(rows, owners, normalize=True)
     directions = means - means[_most_similar(means)] if len(means) > 1 else means
     found: Floats = np.full(len(rows), np.nan, np.float32)
     inside = np.flatnonzero(owners >= 0)
     for start in range(0, len(inside), _BLOCK):
         part = inside[start : start + _BLOCK]
-        found[part] = np.einsum("nd,nd->n", normalise(rows[part]), directions[owners[part]])
+        found[part] = np.einsum("nd,nd->n", normalize(rows[part]), directions[owners[part]])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours, block by block.
+"""Exact nearest neighbors, block by block.
 
 A matrix product proposes and exact distances decide: whatever may be among the nearest, within the bound of the
 product's own rounding, is measured again from the vectors. So the product may be as coarse as is fast.
@@ -51,7 +51,7 @@ def k_nearest(
         vectors: ``(N, D)`` the rows that are searched.
         k: How many to find, ``1..N``.
         queries: ``(Q, D)`` the rows to search for; ``vectors`` themselves by default, and then each row's
-            first neighbour is itself, before any duplicate of it.
+            first neighbor is itself, before any duplicate of it.
         block: Queries to handle at once, at most.
         device: Where to search. The result is the same, but for the last bit of one distance in some hundred million.
 
@@ -122,7 +122,7 @@ def k_nearest_by_camera(
         DataError: There are fewer than ``own + others`` vectors, or what `k_nearest` raises.
 
     References:
-        The camera-aware neighbours of Chen et al., "CA-Jaccard: camera-aware Jaccard distance for person
+        The camera-aware neighbors of Chen et al., "CA-Jaccard: camera-aware Jaccard distance for person
             re-identification", CVPR 2024.
     """
     rows, _ = _checked(vectors, None, own + others, block=1)
@@ -205,7 +205,7 @@ def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
 # -- vectors search themselves -----------------------------------------------------------------------------------------
 
 Tile = tuple[Ints, Ints, bool]
-"""Which vectors look for neighbours among which others, rows ascending, and whether the others look at them too."""
+"""Which vectors look for neighbors among which others, rows ascending, and whether the others look at them too."""
 
 
 def search_itself(
@@ -282,14 +282,14 @@ def _part(factor: Tensor | Floats, rows: Ints) -> Tensor | Floats:
 def _coarse(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
     """Round vectors to bfloat16 for a product of half the cost.
 
-    They are centred first, which changes no distance and makes the roundings smaller.
+    They are centered first, which changes no distance and makes the roundings smaller.
 
     Args:
         rows: ``(N, D)``.
         block: Rows to handle at once.
 
     Returns:
-        The centred vectors, rounded, ``(N, D)``; the squared lengths ``(N,)`` of the centred ones; and a bound
+        The centered vectors, rounded, ``(N, D)``; the squared lengths ``(N,)`` of the centered ones; and a bound
         ``(N,)`` of how far off a squared distance is that is made of these.
     """
     mean = rows.mean(axis=0, dtype=np.float64)
@@ -297,11 +297,11 @@ def _coarse(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
     lengths, lost = np.empty(len(rows)), np.empty(len(rows))
     for low in range(0, len(rows), block):
         part = slice(low, low + block)
-        centred = rows[part] - mean
-        factor[part] = torch.from_numpy(centred)
-        lengths[part] = np.sqrt(np.einsum("nd,nd->n", centred, centred))
-        centred -= factor[part].double().numpy()
-        lost[part] = np.sqrt(np.einsum("nd,nd->n", centred, centred))
+        centered = rows[part] - mean
+        factor[part] = torch.from_numpy(centered)
+        lengths[part] = np.sqrt(np.einsum("nd,nd->n", centered, centered))
+        centered -= factor[part].double().numpy()
+        lost[part] = np.sqrt(np.einsum("nd,nd->n", centered, centered))
     longest = lengths.max()
     # a b - a' b' = a (b - b') + (a - a') b', each at most a product of lengths (Cauchy-Schwarz); a' is no longer than
     # a and what it lost. Then the sum of D products in float32, and its rounding to the 8 bits of a bfloat16.

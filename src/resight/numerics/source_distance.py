@@ -1,4 +1,4 @@
-"""How far images are from a labelled set: the source term of unsupervised domain adaptation.
+"""How far images are from a labeled set: the source term of unsupervised domain adaptation.
 
 With ``s_i = min over the source of (1 - exp(-|t_i - s|²))``, divided by the largest of them, the distance of two
 images becomes ``(1 - w) * Jaccard + w * (s_i + s_j)``: images unlike anything in the source join clusters later.
@@ -25,7 +25,7 @@ def source_terms(vectors: npt.ArrayLike, source: npt.ArrayLike, *, device: torch
     """Give how far each image is from its nearest image of the source.
 
     Args:
-        vectors: ``(N, D)``, meant to be L2-normalised.
+        vectors: ``(N, D)``, meant to be L2-normalized.
         source: ``(S, D)`` vectors of the source by the same encoder.
         device: Where to search.
 
@@ -36,7 +36,7 @@ def source_terms(vectors: npt.ArrayLike, source: npt.ArrayLike, *, device: torch
         DataError: A shape is wrong, the dimensions differ, the source is empty or a value is not finite.
     """
     if np.ndim(source) == 2 and not len(np.asarray(source)):
-        raise DataError("the source has no vectors: give the labelled images, or leave the source term out")
+        raise DataError("the source has no vectors: give the labeled images, or leave the source term out")
     squared, _ = k_nearest(source, 1, queries=vectors, device=device)
     terms: Doubles = -np.expm1(-squared[:, 0].astype(np.float64))
     return terms / (terms.max() or 1)

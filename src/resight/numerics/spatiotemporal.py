@@ -22,7 +22,7 @@ from torch import Tensor
 
 from resight.errors import ConfigError, DataError
 from resight.numerics import gpu as tensors
-from resight.numerics.distances import as_vectors, normalise
+from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.jaccard import Base
 from resight.records import Floats, Ints
 
@@ -156,7 +156,7 @@ def joint_base(
         vectors: ``(N, D)``; their directions are compared.
         seen: The images' cameras and frames.
         times: How long people take from camera to camera.
-        k: Length of the neighbour lists, ``1..N``; see `resight.numerics.jaccard.list_length`.
+        k: Length of the neighbor lists, ``1..N``; see `resight.numerics.jaccard.list_length`.
         device: Where to search.
 
     Returns:
@@ -166,11 +166,11 @@ def joint_base(
     Raises:
         DataError: The lengths differ, or there are fewer than 2 vectors or than k.
     """
-    rows = as_vectors(normalise(vectors))
+    rows = as_vectors(normalize(vectors))
     if len(seen) != len(rows):
         raise DataError(f"cameras and frames are of {len(seen)} images, the vectors of {len(rows)}")
     if len(rows) < 2 or not 1 <= k <= len(rows):
-        raise DataError(f"a search for {k} neighbours needs at least {max(2, k)} vectors, found {len(rows)}")
+        raise DataError(f"a search for {k} neighbors needs at least {max(2, k)} vectors, found {len(rows)}")
     held = tensors.on_device(rows, device)
     places, frames = times.places(seen, device)
     ids, farthest = np.empty((len(rows), k), np.int64), np.empty(len(rows), np.float32)

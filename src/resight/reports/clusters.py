@@ -25,7 +25,7 @@ _HEIGHT = 112
 _LETTERS, _ROOM = 14, 220  # pixels: of a caption, and what a name may take of it
 
 _INTRO = (
-    "The clusters that the kept model learnt from; each is shown once, by images spread over its cameras, whose names "
+    "The clusters that the kept model learned from; each is shown once, by images spread over its cameras, whose names "
     "stand above them. A sheet that shows two people: the model mixes them. Two sheets that show the same person: it "
     f"holds them apart. Which image is in which cluster is in {CLUSTERS} beside this page."
 )
@@ -35,7 +35,7 @@ KINDS = {
     "Most mixed by camera": "Cameras that are joined are what training is for, if they show one person.",
     "Least certain": "Their images are hardly more alike to each other than to those of the next cluster.",
     "Of several people": "By the labels of these images, which training did not see.",
-    "In no cluster": "Too unlike all others, or seen too rarely: nothing was learnt from them in that epoch.",
+    "In no cluster": "Too unlike all others, or seen too rarely: nothing was learned from them in that epoch.",
 }
 """Why clusters of each kind are looked at."""
 

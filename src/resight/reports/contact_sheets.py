@@ -1,6 +1,6 @@
 """Contact sheets: what the images of a data set look like, in one picture.
 
-An image that cannot be read becomes a grey tile that says so.
+An image that cannot be read becomes a gray tile that says so.
 """
 
 from __future__ import annotations

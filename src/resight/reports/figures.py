@@ -29,10 +29,10 @@ INK = "#1f2530"
 MUTED = "#646c78"
 GRID = "#e1e4e9"
 PAPER = "#fcfcfd"
-"""The neutral colours of every figure. A page swaps them for its own, and so follows a dark theme."""
+"""The neutral colors of every figure. A page swaps them for its own, and so follows a dark theme."""
 
 PALETTE = ("#1a86c7", "#d9731a", "#009e73", "#b865a0", "#3fa7dd", "#a58a00")
-"""The colours of series, in order: told apart by colour-blind readers, readable on light and on dark."""
+"""The colors of series, in order: told apart by color-blind readers, readable on light and on dark."""
 
 _MAX_SERIES = len(PALETTE)
 _PERCENT = 100.0
@@ -203,21 +203,21 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_inline_svg(figure: Figure) -> str:
-    """Write a figure as an SVG element for a page, in the page's colours.
+    """Write a figure as an SVG element for a page, in the page's colors.
 
     Args:
-        figure: A figure of this module, or one in its neutral colours.
+        figure: A figure of this module, or one in its neutral colors.
 
     Returns:
-        The element, without namespaces and metadata. The neutral colours are CSS variables: ``--ink``,
+        The element, without namespaces and metadata. The neutral colors are CSS variables: ``--ink``,
         ``--muted``, ``--line`` and ``--card``.
     """
     svg = to_svg(figure)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"|(?<=<g) id="[^"]*"', "", svg)  # group ids repeat between figures
-    for colour, variable in ((INK, "--ink"), (MUTED, "--muted"), (GRID, "--line"), (PAPER, "--card")):
-        svg = svg.replace(colour, f"var({variable})")
+    for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (GRID, "--line"), (PAPER, "--card")):
+        svg = svg.replace(color, f"var({variable})")
     return svg
 
 

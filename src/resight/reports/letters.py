@@ -69,14 +69,14 @@ class Letters:
         """Give how wide a line of text is, in pixels."""
         return sum(font.getlength(run) for font, run in self._runs(text))
 
-    def write(self, draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: str, anchor: str) -> None:
+    def write(self, draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, color: str, anchor: str) -> None:
         """Write a line of text.
 
         Args:
             draw: What draws.
             place: Where, in pixels.
             text: The text.
-            colour: Its colour.
+            color: Its color.
             anchor: What of the line lies at ``place``: ``l``, ``m`` or ``r`` for its left end, middle or right end,
                 then ``a``, ``m`` or ``d`` for the top of high letters, their middle or the bottom of low ones.
         """
@@ -84,7 +84,7 @@ class Letters:
         left = place[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * self.length(text)
         line = place[1] + {"a": float(above), "m": (above - below) / 2, "d": -float(below)}[anchor[1]]
         for font, run in self._runs(text):
-            draw.text((left, line), run, fill=colour, font=font, anchor="ls")
+            draw.text((left, line), run, fill=color, font=font, anchor="ls")
             left += font.getlength(run)
 
     def fit(self, text: str, width: float) -> str:

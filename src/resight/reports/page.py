@@ -83,11 +83,11 @@ def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def figure_section(title: str, figure: Figure, intro: str = "") -> Section:
-    """Put a figure on the page, in the page's own colours and font.
+    """Put a figure on the page, in the page's own colors and font.
 
     Args:
         title: The section's heading, and what a screen reader says of the figure.
-        figure: A figure of `resight.reports.figures`, or one in its neutral colours.
+        figure: A figure of `resight.reports.figures`, or one in its neutral colors.
         intro: A sentence under the heading.
 
     Returns:
@@ -113,7 +113,7 @@ def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Secti
     if not drawn:
         return Section(title, _empty("There is nothing to show."), intro)
     key = "".join(
-        f'<li><b style="background:{strips.VERDICT_COLOURS[verdict]}">{mark}</b>{words}</li>'
+        f'<li><b style="background:{strips.VERDICT_COLORS[verdict]}">{mark}</b>{words}</li>'
         for verdict, mark, words in _VERDICTS
         if any(verdict in strip.verdicts for strip in drawn)
     )
@@ -148,9 +148,7 @@ def strips_sections(
         drawn,
         "A sample of queries, spread evenly from the best found to the worst. Under each result: its similarity to the "
         "query (cosine, -1 to 1; larger is more alike) and its camera."
-        + (
-            " Re-ranking put them in order, by neighbours in common too." if report.provenance.get("re_ranking") else ""
-        ),
+        + (" Re-ranking put them in order, by neighbors in common too." if report.provenance.get("re_ranking") else ""),
     )
     more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
     return [shown, hardest_section(report, queries, gallery, ranking, names)] if more else [shown]
@@ -231,9 +229,9 @@ def warnings_section(warnings: Sequence[str]) -> Section:
     return Section("Warnings", body)
 
 
-def unlabelled_section() -> Section:
+def unlabeled_section() -> Section:
     """Say in plain words what a page without labels shows, and what nobody can know without them."""
-    return Section("What is on this page", _UNLABELLED)
+    return Section("What is on this page", _UNLABELED)
 
 
 def limits_section() -> Section:
@@ -350,13 +348,13 @@ def _precision(report: Report) -> Doubles:
     return np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
 
 
-_UNLABELLED = """<dl class="limits">
+_UNLABELED = """<dl class="limits">
 <dt>Is the model good now?</dt>
 <dd>This page cannot say. How often a search finds the right person (<b>mAP</b>, rank-1) can only be counted where it
 is known who is who, and these images have no labels. Some fifty people with their names in a table are enough to
 measure it: <b>resight evaluate</b>.</dd>
 <dt>Clusters</dt>
-<dd>Groups of images that the model takes for one person each; training learnt from them in place of names. They should
+<dd>Groups of images that the model takes for one person each; training learned from them in place of names. They should
 become about as many as there are people. The sheets below show some: look whether each shows one person.</dd>
 <dt>Images in no cluster (outliers)</dt>
 <dd>Images too unlike all others. They should become few; where most stay, there is little to learn from.</dd>

@@ -17,9 +17,9 @@ from resight.retrieval.explain import Part, PartSimilarities
 KINDS = {
     "whole": ("#545b66", "the whole picture"),
     "stripe": ("#1a86c7", "a horizontal stripe of the picture, counted from the top"),
-    "channels": ("#b4540a", "a group of learnt characteristics, wherever in the picture they are"),
+    "channels": ("#b4540a", "a group of learned characteristics, wherever in the picture they are"),
 }
-"""The colour of each kind of part, and what it is called."""
+"""The color of each kind of part, and what it is called."""
 
 _TRACK = "#dfe2e7"
 _LEGEND = (
@@ -30,7 +30,7 @@ _QUERIES = 4
 _STRIP_HEIGHT = 160
 _INTRO = (
     "The encoder describes a picture by several vectors: of the whole picture, of horizontal stripes and of groups of "
-    "learnt characteristics. The bars say how alike each is to the same one of the query (cosine similarity: a full "
+    "learned characteristics. The bars say how alike each is to the same one of the query (cosine similarity: a full "
     "bar is 1, the same; an empty one is 0 or less). A few queries, spread evenly from the best found to the worst."
 )
 
@@ -45,7 +45,7 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
         height: Height that the strip was drawn at.
 
     Returns:
-        The strip with a line of bars for each part, the key of their colours, and in its heading which part of the
+        The strip with a line of bars for each part, the key of their colors, and in its heading which part of the
         first result agrees most and which least.
     """
     results = len(strip.verdicts)
@@ -68,7 +68,7 @@ def with_parts(strip: Strip, found: PartSimilarities, row: int, *, height: int =
         room = (edges[0][0] if edges else image.width) - words - margin
         letters.write(draw, (words, middle), letters.fit(part.name, room), INK, "lm")
         for (left, right), values in zip(edges, cosines, strict=True):
-            _bar(draw, left, right, middle, float(values[place]), colour=KINDS[part.kind][0], letters=letters)
+            _bar(draw, left, right, middle, float(values[place]), color=KINDS[part.kind][0], letters=letters)
     for place, (kind, part) in enumerate(examples.items()):
         middle = below + line * place + line // 2
         _icon(draw, margin, middle, line - 3, part)
@@ -132,7 +132,7 @@ def _bar(
     middle: int,
     value: float,
     *,
-    colour: str,
+    color: str,
     letters: Letters,
 ) -> None:
     """Draw a value in -1..1 as a bar between two edges, and write it right of it; below 0 the bar is empty."""
@@ -140,7 +140,7 @@ def _bar(
     end, half = right - number, max(2, round(letters.size / 3))
     draw.rectangle((left, middle - half, end, middle + half), fill=_TRACK)
     if value > 0:
-        draw.rectangle((left, middle - half, left + round((end - left) * min(value, 1)), middle + half), fill=colour)
+        draw.rectangle((left, middle - half, left + round((end - left) * min(value, 1)), middle + half), fill=color)
     letters.write(draw, (right, middle), f"{value:.2f}", INK, "rm")
 
 

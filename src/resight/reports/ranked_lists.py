@@ -1,6 +1,6 @@
 """Ranked strips: pictures of what a search gave.
 
-An image that cannot be read becomes a grey tile that says so: one broken file never costs the whole page.
+An image that cannot be read becomes a gray tile that says so: one broken file never costs the whole page.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from resight.reports.letters import Letters
 from resight.reports.tiles import INK, MUTED, PAPER, Names, called, data_uri, draw_tile, read_picture, tile_width
 from resight.retrieval.ranking import similarities
 
-VERDICT_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
-"""The frame of each verdict. The green and the red stay apart for every common kind of colour blindness."""
+VERDICT_COLORS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
+"""The frame of each verdict. The green and the red stay apart for every common kind of color blindness."""
 
 _RESULTS = 10
 
@@ -163,8 +163,8 @@ def ranked_strip(
 ) -> Image.Image:
     """Draw a query and what it found, most similar first.
 
-    The query stands left, in a dark border. Each result has a frame in the colour of its verdict and a badge
-    that says the same without colour: a tick, a cross, a dash (junk) or a ring (not known).
+    The query stands left, in a dark border. Each result has a frame in the color of its verdict and a badge
+    that says the same without color: a tick, a cross, a dash (junk) or a ring (not known).
 
     Args:
         query: The query's image file.
@@ -187,9 +187,9 @@ def ranked_strip(
             f"{len(results)} results, {len(verdicts)} verdicts, {len(captions)} captions"
         )
     for verdict in verdicts:
-        if verdict not in VERDICT_COLOURS:
-            known = ", ".join(VERDICT_COLOURS)
-            hint = nearest(verdict, VERDICT_COLOURS)
+        if verdict not in VERDICT_COLORS:
+            known = ", ".join(VERDICT_COLORS)
+            hint = nearest(verdict, VERDICT_COLORS)
             raise DataError(f"a verdict must be one of {known}; found '{verdict}'{hint}")
 
     pictures = [read_picture(path, height) for path in (query, *results)]
@@ -216,8 +216,8 @@ def ranked_strip(
     letters.write(draw, (margin + frame + width // 2, below), "query", INK, "ma")
     for rank, picture in enumerate(pictures[1:]):
         left = first + rank * step
-        colour = VERDICT_COLOURS[verdicts[rank]]
-        draw_tile(strip, picture, (left, margin), (width, height), frame, colour)
+        color = VERDICT_COLORS[verdicts[rank]]
+        draw_tile(strip, picture, (left, margin), (width, height), frame, color)
         _badge(draw, verdicts[rank], (left, margin), max(12, height // 8))
         for row, text in enumerate(texts[rank] if captions else ()):
             letters.write(draw, (left + frame + width // 2, below + row * line), cut[text], MUTED, "ma")
@@ -270,9 +270,9 @@ def _scored(report: Report, entry: int) -> list[str]:
 
 
 def _badge(draw: ImageDraw.ImageDraw, verdict: str, corner: tuple[int, int], size: int) -> None:
-    """Draw the verdict's mark in white, in a square of its colour."""
+    """Draw the verdict's mark in white, in a square of its color."""
     left, top = corner
-    draw.rectangle((left, top, left + size - 1, top + size - 1), fill=VERDICT_COLOURS[verdict])
+    draw.rectangle((left, top, left + size - 1, top + size - 1), fill=VERDICT_COLORS[verdict])
 
     def at(*points: tuple[float, float]) -> list[tuple[float, float]]:
         return [(left + x * size, top + y * size) for x, y in points]

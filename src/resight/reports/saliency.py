@@ -14,16 +14,16 @@ from resight.errors import DataError
 from resight.reports.letters import Letters
 from resight.reports.tiles import INK, MUTED, PAPER, draw_tile, read_picture, tile_width
 
-COLOURS = "plasma"
-"""Its lightness rises evenly, and it can be read with every common kind of colour blindness."""
+COLORS = "plasma"
+"""Its lightness rises evenly, and it can be read with every common kind of color blindness."""
 
 _STRONGEST = 0.8  # how much of the picture the highest value hides
-_LEGEND = "Colours: how much each place speaks for it, from nothing (grey) to the most in this picture (yellow)."
+_LEGEND = "Colors: how much each place speaks for it, from nothing (gray) to the most in this picture (yellow)."
 _NOTES = " Numbers: how alike the two images are in this part, by cosine similarity (-1 to 1; larger is more alike)."
 
 
 def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
-    """Lay a map over a picture: greyed where it is 0, under a colour that hides more the higher it is.
+    """Lay a map over a picture: grayed where it is 0, under a color that hides more the higher it is.
 
     Args:
         picture: Any picture.
@@ -39,11 +39,11 @@ def overlay(picture: Image.Image, saliency: npt.ArrayLike) -> Image.Image:
     if values.ndim != 2 or not values.size or not ((values >= 0) & (values <= 1)).all():
         raise DataError(f"a map to lay over a picture must be (h, w) with values in 0..1, found shape {values.shape}")
     heat = np.asarray(Image.fromarray(values).resize(picture.size, Image.Resampling.BILINEAR)).clip(0, 1)
-    colours = 255 * mpl.colormaps[COLOURS](heat)[..., :3]
-    # The picture's own colours would mix with those of the map.
+    colors = 255 * mpl.colormaps[COLORS](heat)[..., :3]
+    # The picture's own colors would mix with those of the map.
     below = np.asarray(ImageOps.grayscale(picture), dtype=np.float32)[..., None]
     hidden = _STRONGEST * heat[..., None]
-    return Image.fromarray((below * (1 - hidden) + colours * hidden).round().astype(np.uint8))
+    return Image.fromarray((below * (1 - hidden) + colors * hidden).round().astype(np.uint8))
 
 
 def saliency_sheet(
@@ -57,7 +57,7 @@ def saliency_sheet(
     """Lay out images in rows: each image, then its maps laid over it.
 
     Args:
-        images: The files of ``B`` images; one that cannot be read is a grey tile.
+        images: The files of ``B`` images; one that cannot be read is a gray tile.
         maps: For each column's title ``(B, h, w)`` maps in 0..1.
         titles: A title left of each row; none where empty. Titles are broken into lines, also at newlines.
         notes: For each column of maps the text for each image of how alike it is there to the image it is compared

@@ -67,12 +67,12 @@ def draw_tile(
     corner: tuple[int, int],
     size: tuple[int, int],
     frame: int,
-    colour: str,
+    color: str,
 ) -> None:
-    """Put a picture, whole and centred, in a tile with a frame; ``corner`` is the frame's upper left."""
+    """Put a picture, whole and centered, in a tile with a frame; ``corner`` is the frame's upper left."""
     draw = ImageDraw.Draw(sheet)
     (left, top), (width, height) = corner, size
-    draw.rectangle((left, top, left + width + 2 * frame - 1, top + height + 2 * frame - 1), fill=colour)
+    draw.rectangle((left, top, left + width + 2 * frame - 1, top + height + 2 * frame - 1), fill=color)
     inner = (left + frame, top + frame, left + frame + width - 1, top + frame + height - 1)
     draw.rectangle(inner, fill=UNREADABLE if picture is None else "#ffffff")
     if picture is None:

@@ -18,7 +18,7 @@ from resight.reports.page import (
     scores_table,
     settings_section,
     strips_sections,
-    unlabelled_section,
+    unlabeled_section,
     warnings_section,
 )
 from resight.reports.parts import parts_sections
@@ -49,7 +49,7 @@ def training_page(
         title: The page's title.
         found: Queries, gallery and the ranking of the best encoder, for the strips.
         names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
-        clusters: The clusters that the best encoder learnt from, to look at.
+        clusters: The clusters that the best encoder learned from, to look at.
         parts: The similarities of the parts in that ranking.
         problems: Images that could not be read, with the reason.
         settings: What the run was made with.
@@ -62,7 +62,7 @@ def training_page(
     if warnings:
         sections.append(warnings_section(list(warnings)))
     if clusters is not None and not reports:
-        sections.append(unlabelled_section())
+        sections.append(unlabeled_section())
     if reports:
         sections.append(scores_table(reports, title="Before and after"))
         curves = {name: figures.match_curve(report) for name, report in reports.items()}

@@ -54,7 +54,7 @@ class PartSimilarities:
 def part_similarities(queries: Features, gallery: Features, ranking: Ranking, encoder: Encoder) -> PartSimilarities:
     """Take the similarity of each query to each of its results apart into the encoder's parts.
 
-    Features are the parts' vectors one after another, normalised together. So the cosine similarity of two images is a
+    Features are the parts' vectors one after another, normalized together. So the cosine similarity of two images is a
     sum with a term for each part, the product of the two parts' lengths and of their own cosine similarity:
     ``a·b = Σ_p |a_p| |b_p| cos(a_p, b_p)``.
 

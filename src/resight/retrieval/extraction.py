@@ -163,7 +163,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
         crops: ``N`` decoded images.
         devices: Where to compute.
         flip: Whether to add the features of the mirrored images.
-        raw: Give the pooled features before the neck, not normalised, in place of unit vectors.
+        raw: Give the pooled features before the neck, not normalized, in place of unit vectors.
 
     Returns:
         ``(N, D)`` float32; ``(N, P)`` where raw.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from resight.errors import DataError, check_given, whole_number
-from resight.numerics.distances import normalise, squared_distances
+from resight.numerics.distances import normalize, squared_distances
 from resight.numerics.neighbors import k_nearest
 from resight.records import Features, Floats, Mask, Ranking, check_features
 
@@ -123,7 +123,7 @@ def similarities(queries: Features, gallery: Features, ranking: Ranking, *, rows
         ``(R, K)`` cosine similarities in -1..1; nan where a query has fewer than ``K`` results.
     """
     ids = ranking.ids[list(rows)]
-    first, second = normalise(queries.vectors[list(rows)]), normalise(gallery.vectors[ids.clip(0).ravel()])
+    first, second = normalize(queries.vectors[list(rows)]), normalize(gallery.vectors[ids.clip(0).ravel()])
     found: Floats = np.einsum("rd,rkd->rk", first, second.reshape(*ids.shape, first.shape[1])).clip(-1, 1)
     found[ids < 0] = np.nan
     return found

@@ -1,7 +1,7 @@
 """What synthetic people look like: build, skin, hair, clothes, bags, and the wardrobe they dress from.
 
-Colours come from one small palette in which black, greys, navy and white dominate, as they do in a street, so that
-many people share colours and only the combination with patterns, cuts, bags and build tells them apart.
+Colors come from one small palette in which black, grays, navy and white dominate, as they do in a street, so that
+many people share colors and only the combination with patterns, cuts, bags and build tells them apart.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy.typing as npt
 from resight.synthetic.body import Build
 from resight.synthetic.gait import Gait
 
-Colour = tuple[float, float, float]
-"""An sRGB colour, each number in 0..1."""
+Color = tuple[float, float, float]
+"""An sRGB color, each number in 0..1."""
 
-PALETTE: dict[str, tuple[Colour, float, float]] = {
+PALETTE: dict[str, tuple[Color, float, float]] = {
     "black": ((0.07, 0.07, 0.08), 24, 26),
     "charcoal": ((0.20, 0.20, 0.22), 12, 14),
-    "grey": ((0.47, 0.47, 0.48), 11, 9),
+    "gray": ((0.47, 0.47, 0.48), 11, 9),
     "navy": ((0.10, 0.13, 0.26), 12, 14),
     "denim": ((0.24, 0.32, 0.46), 5, 17),
     "white": ((0.87, 0.87, 0.85), 12, 4),
@@ -35,13 +35,13 @@ PALETTE: dict[str, tuple[Colour, float, float]] = {
     "purple": ((0.33, 0.18, 0.42), 1.5, 0.4),
     "orange": ((0.82, 0.38, 0.12), 1, 0.2),
 }
-"""Name -> colour, weight among upper garments, weight among lower garments."""
+"""Name -> color, weight among upper garments, weight among lower garments."""
 
-SKINS: tuple[Colour, ...] = (
+SKINS: tuple[Color, ...] = (
     (0.94, 0.78, 0.69), (0.87, 0.68, 0.56), (0.76, 0.57, 0.43), (0.60, 0.42, 0.30),
     (0.42, 0.28, 0.20), (0.29, 0.19, 0.14),
 )  # fmt: skip
-HAIRS: tuple[Colour, ...] = (
+HAIRS: tuple[Color, ...] = (
     (0.06, 0.05, 0.05), (0.16, 0.11, 0.08), (0.29, 0.19, 0.12), (0.55, 0.40, 0.22), (0.74, 0.62, 0.42),
     (0.45, 0.20, 0.10), (0.62, 0.61, 0.60),
 )  # fmt: skip
@@ -57,7 +57,7 @@ class Wardrobe:
     """The clothes of a place and season: what people sampled together draw from.
 
     Attributes:
-        upper: Chances of the palette's colours for upper garments; sums to 1.
+        upper: Chances of the palette's colors for upper garments; sums to 1.
         lower: The same for lower garments.
         patterns: Chances of `PATTERNS`.
         bags: Chances of `BAGS`.
@@ -78,44 +78,44 @@ class Person:
     Attributes:
         build: The body's shape.
         gait: The way of walking.
-        skin: Skin colour.
-        hair: Hair colour.
+        skin: Skin color.
+        hair: Hair color.
         hair_style: One of `HAIR_STYLES`.
-        hat: One of `HATS`; a hood has the upper garment's colour.
-        hat_colour: Colour of cap or beanie.
-        scarf: Whether the neck is covered with ``hat_colour``.
-        upper: Colour of the upper garment.
-        upper_second: Second colour of its pattern.
+        hat: One of `HATS`; a hood has the upper garment's color.
+        hat_color: Color of cap or beanie.
+        scarf: Whether the neck is covered with ``hat_color``.
+        upper: Color of the upper garment.
+        upper_second: Second color of its pattern.
         pattern: One of `PATTERNS`.
         pattern_scale: Size of the pattern relative to the usual, about 0.6..1.6.
         print_front: 25 bits of a 5 x 5 print on the chest.
         print_back: 25 bits of a print on the back; 0 is none.
         sleeve: Where the sleeve ends: 0 shoulder, 0.5 elbow, 1 wrist.
-        hem: Height of the upper garment's lower edge on the average body, metres; skirts of coats lie below 0.8.
-        looseness: Thickness of the clothes, metres.
-        neckline: Depth of the neckline, metres.
+        hem: Height of the upper garment's lower edge on the average body, meters; skirts of coats lie below 0.8.
+        looseness: Thickness of the clothes, meters.
+        neckline: Depth of the neckline, meters.
         lower: One of `LOWERS`.
-        lower_colour: Its colour.
+        lower_color: Its color.
         lower_pattern: 0 plain, 1 side stripe, 2 faded denim, 3 checks.
-        shoes: Colour of the shoes.
-        soles: Colour of the soles.
-        boot: Height of the shoes, metres.
+        shoes: Color of the shoes.
+        soles: Color of the soles.
+        boot: Height of the shoes, meters.
         bag: One of `BAGS`.
-        bag_colour: Its colour.
+        bag_color: Its color.
         bag_size: Relative to the usual, about 0.75..1.3.
         bag_left: Whether a shoulder or hand bag is on the left.
     """
 
     build: Build
     gait: Gait
-    skin: Colour
-    hair: Colour
+    skin: Color
+    hair: Color
     hair_style: str
     hat: str
-    hat_colour: Colour
+    hat_color: Color
     scarf: bool
-    upper: Colour
-    upper_second: Colour
+    upper: Color
+    upper_second: Color
     pattern: str
     pattern_scale: float
     print_front: int
@@ -125,13 +125,13 @@ class Person:
     looseness: float
     neckline: float
     lower: str
-    lower_colour: Colour
+    lower_color: Color
     lower_pattern: int
-    shoes: Colour
-    soles: Colour
+    shoes: Color
+    soles: Color
     boot: float
     bag: str
-    bag_colour: Colour
+    bag_color: Color
     bag_size: float
     bag_left: bool
 
@@ -169,32 +169,32 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
     Returns:
         The person.
     """
-    palette = [colour for colour, _, _ in PALETTE.values()]
+    palette = [color for color, _, _ in PALETTE.values()]
 
     def chance(share: float) -> bool:
         return bool(rng.random() < share)
 
-    def jitter(colour: Colour, size: float = 0.025) -> Colour:
-        red, green, blue = np.clip(np.array(colour) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95)
+    def jitter(color: Color, size: float = 0.025) -> Color:
+        red, green, blue = np.clip(np.array(color) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95)
         return float(red), float(green), float(blue)
 
     def pick(names: tuple[str, ...], weights: npt.ArrayLike) -> str:
         chances = np.asarray(weights, np.float64)
         return names[int(rng.choice(len(names), p=chances / chances.sum()))]
 
-    def colour(chances: tuple[float, ...]) -> Colour:
+    def color(chances: tuple[float, ...]) -> Color:
         return jitter(palette[int(rng.choice(len(palette), p=chances))])
 
     male = chance(0.5)
     warm = wardrobe.warmth
     long_sleeved = chance(0.35 + 0.6 * warm)
     coat = chance(0.3 * warm)
-    upper = colour(wardrobe.upper)
-    second = colour(wardrobe.upper)
+    upper = color(wardrobe.upper)
+    second = color(wardrobe.upper)
     while np.abs(np.subtract(upper, second)).max() < 0.22:  # a pattern has to be seen
         second = jitter(palette[int(rng.integers(len(palette)))])
     lower = pick(LOWERS, [70, 14 * (1 - warm) + 2, 0 if male else 16, 0 if male else 9])
-    lower_colour = colour(wardrobe.lower)
+    lower_color = color(wardrobe.lower)
     dark = palette[int(rng.choice([0, 0, 1, 7]))]
     return Person(
         build=Build(
@@ -217,7 +217,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
         hair=jitter(HAIRS[int(rng.choice(len(HAIRS), p=[0.34, 0.2, 0.17, 0.09, 0.06, 0.04, 0.1]))], 0.015),
         hair_style=pick(HAIR_STYLES, [12, 55, 25, 3, 3, 0.5, 1.5] if male else [0, 8, 12, 22, 30, 12, 16]),
         hat=pick(HATS, [82, 8, 10 * warm, 7]),
-        hat_colour=colour(wardrobe.upper),
+        hat_color=color(wardrobe.upper),
         scarf=chance(0.25 * warm),
         upper=upper,
         upper_second=second,
@@ -230,13 +230,13 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
         looseness=float(rng.uniform(0.006, 0.016) + (0.02 * rng.random() if long_sleeved else 0)),
         neckline=float(rng.uniform(0.02, 0.05 if male else 0.12)),
         lower=lower,
-        lower_colour=lower_colour,
+        lower_color=lower_color,
         lower_pattern=int(rng.choice(4, p=[0.62, 0.12, 0.2, 0.06])),
         shoes=jitter(palette[5] if chance(0.33) else dark),
         soles=jitter(palette[5] if chance(0.55) else dark),
         boot=float(rng.uniform(0.2, 0.38)) if chance(0.12 * (1.5 if not male else 0.4)) else 0.09,
         bag=pick(BAGS, wardrobe.bags),
-        bag_colour=colour(wardrobe.upper),
+        bag_color=color(wardrobe.upper),
         bag_size=float(rng.uniform(0.75, 1.3)),
         bag_left=chance(0.5),
     )  # fmt: skip

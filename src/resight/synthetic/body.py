@@ -1,6 +1,6 @@
 """The body that synthetic people are drawn from: load it, shape it, pose it.
 
-Lengths are metres; z points up, the body faces -y and its left is +x. The arrays were baked once by
+Lengths are meters; z points up, the body faces -y and its left is +x. The arrays were baked once by
 ``scripts/bake_body.py`` from MakeHuman's CC0 body.
 """
 
@@ -119,7 +119,7 @@ def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
         build: How this one differs.
 
     Returns:
-        Vertices ``(V, 3)`` and joints ``(J, 3)`` at rest, float32 metres.
+        Vertices ``(V, 3)`` and joints ``(J, 3)`` at rest, float32 meters.
     """
     terms = np.ones(len(body.terms), np.float32)
     for row, term in enumerate(body.terms):

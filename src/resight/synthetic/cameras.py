@@ -1,6 +1,6 @@
 """Synthetic cameras: where each looks from, in which light, how it turns light into pixels, and what is behind.
 
-Colours are linear light until `develop` makes an sRGB image of them.
+Colors are linear light until `develop` makes an sRGB image of them.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Camera:
         gains: White balance of red, green and blue.
         exposure: Factor on all light.
         gamma: Exponent on the finished image, 1 is none.
-        saturation: 1 is true, 0 grey.
-        haze: Share of grey veil, 0..1.
+        saturation: 1 is true, 0 gray.
+        haze: Share of gray veil, 0..1.
         blur: Standard deviation of its blur, crop pixels.
         noise: Standard deviation of its noise, share of full scale.
         quality: JPEG quality.
         horizon: Row of the scene where ground and wall meet, share of its height.
-        site_seed: What the colours that all cameras of a site share are drawn from.
+        site_seed: What the colors that all cameras of a site share are drawn from.
         scene_seed: What its background is drawn from.
     """
 
@@ -74,7 +74,7 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     Args:
         rng: The source of chance; the same state gives the same camera.
         site_seed: The same for all cameras of a site.
-        variation: How far light and colours stray from the average, 0 (not at all) to 3.
+        variation: How far light and colors stray from the average, 0 (not at all) to 3.
 
     Returns:
         The camera.
@@ -121,8 +121,8 @@ def draw_scene(camera: Camera) -> Floats:
     pavement = site.uniform(95, 135) + site.normal(0, 5, 3)
 
     def dull() -> tuple[int, int, int]:
-        colour = shared[rng.integers(len(shared))] + rng.normal(0, 12) + rng.normal(0, 4, 3)
-        return _whole(colour)
+        color = shared[rng.integers(len(shared))] + rng.normal(0, 12) + rng.normal(0, 4, 3)
+        return _whole(color)
 
     def ground(spread: float) -> tuple[int, int, int]:
         return _whole(pavement + rng.normal(0, spread) + rng.normal(0, 3, 3))
@@ -171,8 +171,8 @@ def draw_scene(camera: Camera) -> Floats:
     return scene
 
 
-def _whole(colour: npt.ArrayLike) -> tuple[int, int, int]:
-    red, green, blue = np.clip(np.asarray(colour), 4, 250).astype(int).tolist()
+def _whole(color: npt.ArrayLike) -> tuple[int, int, int]:
+    red, green, blue = np.clip(np.asarray(color), 4, 250).astype(int).tolist()
     return red, green, blue
 
 
@@ -252,7 +252,7 @@ def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np
 
     Args:
         light: ``(H, W, 3)`` float32 linear RGB, 1 is white in an average light.
-        camera: Whose colours, tone and noise.
+        camera: Whose colors, tone and noise.
         exposure: Factor of this moment, 1 is the camera's own.
         blur: Standard deviation of the blur, pixels.
         rng: The source of the noise.
@@ -261,8 +261,8 @@ def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np
         ``(H, W, 3)`` uint8 sRGB.
     """
     seen = soften(light, max(blur, 0.2)) * np.array(camera.gains, np.float32) * np.float32(camera.exposure * exposure)
-    grey = seen @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    seen = grey[..., None] + np.float32(camera.saturation) * (seen - grey[..., None])
+    gray = seen @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    seen = gray[..., None] + np.float32(camera.saturation) * (seen - gray[..., None])
     seen = seen * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
     seen = np.maximum(seen, 0)
     seen = seen * (1 + seen / 6) / (1 + seen) * np.float32(1.55)  # a soft shoulder instead of hard clipping

@@ -1,4 +1,4 @@
-"""Draw a labelled multi-camera set of synthetic people, in Market-1501's layout.
+"""Draw a labeled multi-camera set of synthetic people, in Market-1501's layout.
 
 Beside the three image folders lie ``silhouettes/`` (the same names, as PNG), ``annotations.csv`` (one row an image),
 ``people.json``, ``cameras.json`` and ``dataset.json``. The same settings give the same bytes: each image draws its

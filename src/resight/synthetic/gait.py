@@ -101,6 +101,6 @@ def _arm(upper: Doubles, lower: Doubles, sign: float, gait: Gait, phase: float) 
     ])  # fmt: skip
 
 
-def _bump(phase: float, centre: float, width: float) -> float:
-    gap = (phase - centre + 0.5) % 1.0 - 0.5
+def _bump(phase: float, center: float, width: float) -> float:
+    gap = (phase - center + 0.5) % 1.0 - 0.5
     return math.exp(-0.5 * (gap / width) ** 2)

@@ -1,4 +1,4 @@
-"""The baseline that synthetic people must not give in to: a colour histogram."""
+"""The baseline that synthetic people must not give in to: a color histogram."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BINS = (8, 8, 4)
 
 
 def stripe_histogram(pixels: Pixels) -> Floats:
-    """Describe images by the colours of horizontal stripes.
+    """Describe images by the colors of horizontal stripes.
 
     Args:
         pixels: ``(N, H, W, 3)`` uint8 sRGB.
 
     Returns:
-        ``(N, D)`` float32, L2-normalised, ``D = 6 * 8 * 8 * 4``: square roots of each stripe's shares, so
+        ``(N, D)`` float32, L2-normalized, ``D = 6 * 8 * 8 * 4``: square roots of each stripe's shares, so
         that the dot product compares histograms by Bhattacharyya's coefficient.
 
     Raises:

@@ -28,15 +28,15 @@ class Figure:
     """A dressed person as a skinned mesh.
 
     Attributes:
-        vertices: ``(V, 3)`` float32 rest positions, metres.
+        vertices: ``(V, 3)`` float32 rest positions, meters.
         triangles: ``(T, 3)`` int64 vertex rows.
         surfaces: ``(T,)`` int64 `Surface` of each triangle.
-        coordinates: ``(V, 4)`` float32: place on the average body (x, y, z), metres, and
+        coordinates: ``(V, 4)`` float32: place on the average body (x, y, z), meters, and
             along the arm (0 shoulder, 0.5 elbow, 1 wrist).
         bones: ``(V, 4)`` int64 transform rows; rows behind the body's joints are hands that things hang from.
         weights: ``(V, 4)`` float32 shares.
         joints: ``(J, 3)`` float32 rest joints of this body.
-        paint: The colours and cuts.
+        paint: The colors and cuts.
         person: Who it is.
     """
 
@@ -104,7 +104,7 @@ def pose(body: Body, figure: Figure, phase: float) -> Floats:
         phase: Share of the walking cycle, 0..1.
 
     Returns:
-        Vertices ``(V, 3)`` float32 metres, the lowest at z = 0 and the pelvis above the origin.
+        Vertices ``(V, 3)`` float32 meters, the lowest at z = 0 and the pelvis above the origin.
     """
     turns = walk(body, figure.joints, figure.person.gait, phase)
     moved = joint_transforms(figure.joints, body.parents, turns)
@@ -139,7 +139,7 @@ def _coordinates(body: Body) -> Doubles:
 
 
 def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles) -> Floats:
-    """Give each vertex the thickness of what covers it, metres."""
+    """Give each vertex the thickness of what covers it, meters."""
     covered = np.zeros((len(Surface), len(coordinates)), bool)
     for surface in Surface:
         covered[surface, body.triangles[surfaces == surface].ravel()] = True
@@ -176,35 +176,35 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
         style = person.hair_style
         if style in ("long", "bob"):
             drop = 0.36 if style == "long" else 0.22
-            centre = np.array([0, back - 0.035, top - 0.07 - drop / 2])
-            mop = _blob(centre, np.array([0.095, 0.055, drop / 2 + 0.06]), 0.7, Surface.HAIR, on_head)
+            center = np.array([0, back - 0.035, top - 0.07 - drop / 2])
+            mop = _blob(center, np.array([0.095, 0.055, drop / 2 + 0.06]), 0.7, Surface.HAIR, on_head)
             pieces.append(mop)
         elif style == "bun" and person.hat == "none":
             pieces.append(_blob(np.array([0, back + 0.01, top - 0.04]), np.full(3, 0.05), 1, Surface.HAIR, on_head))
         elif style == "ponytail":
-            centre = np.array([0, back + 0.03, top - 0.2])
-            pieces.append(_blob(centre, np.array([0.035, 0.035, 0.15]), 0.9, Surface.HAIR, on_head))
+            center = np.array([0, back + 0.03, top - 0.2])
+            pieces.append(_blob(center, np.array([0.035, 0.035, 0.15]), 0.9, Surface.HAIR, on_head))
     if person.hat == "cap":
-        centre = np.array([0, head[:, 1].min() - 0.03, top - 0.085])
-        pieces.append(_blob(centre, np.array([0.08, 0.09, 0.012]), 0.8, Surface.HAT, on_head))
+        center = np.array([0, head[:, 1].min() - 0.03, top - 0.085])
+        pieces.append(_blob(center, np.array([0.08, 0.09, 0.012]), 0.8, Surface.HAT, on_head))
     scale = person.bag_size * stature
     sign = 1 if person.bag_left else -1
     if person.bag == "backpack":
         half = np.array([0.15, 0.085, 0.22]) * scale
         behind = torso[np.abs(torso[:, 2] - place["chest"][2] - 0.1) < 0.2, 1].max()
-        centre = np.array([0, behind + half[1] * 0.8, place["chest"][2] + 0.06])
-        pieces.append(_blob(centre, half, 0.45, Surface.BAG, on_chest))
+        center = np.array([0, behind + half[1] * 0.8, place["chest"][2] + 0.06])
+        pieces.append(_blob(center, half, 0.45, Surface.BAG, on_chest))
     elif person.bag == "shoulder":
         half = np.array([0.06, 0.15, 0.11]) * scale
         wide = np.abs(torso[np.abs(torso[:, 2] - place["pelvis"][2]) < 0.1, 0]).max()
-        centre = np.array([sign * (wide + half[0] + 0.02), 0.03, place["pelvis"][2] + 0.02])
-        pieces.append(_blob(centre, half, 0.4, Surface.BAG, body.joint("pelvis")))
+        center = np.array([sign * (wide + half[0] + 0.02), 0.03, place["pelvis"][2] + 0.02])
+        pieces.append(_blob(center, half, 0.4, Surface.BAG, body.joint("pelvis")))
     elif person.bag == "hand":
         wrist = place["wrist_left" if sign > 0 else "wrist_right"]
         half = np.array([0.05, 0.16, 0.14]) * scale
-        centre = wrist + np.array([0, 0, -0.12 - half[2]])
+        center = wrist + np.array([0, 0, -0.12 - half[2]])
         grip = len(joints) + (0 if sign > 0 else 1)
-        pieces.append(_blob(centre, half, 0.35, Surface.BAG, grip))
+        pieces.append(_blob(center, half, 0.35, Surface.BAG, grip))
     return pieces
 
 
@@ -223,15 +223,15 @@ def _tube(body: Body, vertices: Doubles, joints: Doubles, top: float, low: float
     inside, level = vertices[part], body.vertices[part, 2]
     hips = inside[np.abs(level - 0.92) < 0.08]
     wide = np.abs(hips[:, 0]).max()
-    centre = (hips[:, 1].max() + hips[:, 1].min()) / 2
+    center = (hips[:, 1].max() + hips[:, 1].min()) / 2
     for ring in range(rings):
         share = ring / (rings - 1)
         height = top + (low - top) * share
         slice_ = inside[np.abs(level - height) < 0.07]
         # An ellipse around a figure of eight needs some room at the corners.
         width = 1.04 * np.abs(slice_[:, 0]).max() + 0.012 + flare * share
-        depth = 1.1 * np.abs(slice_[:, 1] - centre).max() + 0.012 + 1.3 * flare * share
-        x, y = np.cos(angles) * width, centre + np.sin(angles) * depth
+        depth = 1.1 * np.abs(slice_[:, 1] - center).max() + 0.012 + 1.3 * flare * share
+        x, y = np.cos(angles) * width, center + np.sin(angles) * depth
         places.append(np.stack([x, y, np.full(around, height * ratio)], axis=1))
         coordinates.append(np.stack([x, y, np.full(around, height), np.zeros(around)], axis=1))
         swing = 0.75 * min(1.0, max(0.0, (0.98 - height) / 0.25))
@@ -253,7 +253,7 @@ def _tube(body: Body, vertices: Doubles, joints: Doubles, top: float, low: float
     )  # fmt: skip
 
 
-def _blob(centre: Doubles, half: Doubles, roundness: float, surface: Surface, bone: int) -> _Piece:
+def _blob(center: Doubles, half: Doubles, roundness: float, surface: Surface, bone: int) -> _Piece:
     """Make a superellipsoid: a box for a small ``roundness``, an ellipsoid for 1."""
     around, rings = 12, 7
     longitude = np.arange(around) / around * 2 * np.pi
@@ -279,4 +279,4 @@ def _blob(centre: Doubles, half: Doubles, roundness: float, surface: Surface, bo
     bones = np.zeros((len(unit), 4), np.int64)
     bones[:, 0] = bone
     weights = np.tile(np.array([1.0, 0, 0, 0]), (len(unit), 1))
-    return _Piece(centre + unit * half, np.concatenate(triangles), coordinates, bones, weights, surface)
+    return _Piece(center + unit * half, np.concatenate(triangles), coordinates, bones, weights, surface)

@@ -1,6 +1,6 @@
-"""How a figure's surfaces are coloured: patterns as functions of the place on the body.
+"""How a figure's surfaces are colored: patterns as functions of the place on the body.
 
-Colours are linear light from here on; the camera turns them into sRGB. All compiled code that calls each other stands
+Colors are linear light from here on; the camera turns them into sRGB. All compiled code that calls each other stands
 in this one file: numba's cache knows only the file of the function that is called.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from resight.numerics.compiled import njit
 from resight.records import Floats, Ints
-from resight.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Colour, Person
+from resight.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Color, Person
 
 
 class Surface(IntEnum):
@@ -33,32 +33,32 @@ class Surface(IntEnum):
     HAT = 9
 
 
-# Rows of Paint.colours.
+# Rows of Paint.colors.
 SKIN, HAIR, UPPER, SECOND, LOWER, SHOES, SOLES, BAG, HAT, SCARF = range(10)
 # Entries of Paint.numbers.
 (PATTERN, SCALE, FRONT, BACK, SLEEVE, HEM, NECKLINE, LOWER_KIND, LEG_END, LOWER_PATTERN, BOOT, BAG_KIND, BAG_SIDE,
  FOLDS, SCARFED, HEADWEAR) = range(16)  # fmt: skip
 _PLAIN, _STRIPES, _PINSTRIPES, _CHECKS, _PRINT, _TWO_TONE, _RAGLAN, _OPEN, _BAND = range(len(PATTERNS))
-# Under a skirt the legs have its colour, so that a knee which pushes through does not show.
+# Under a skirt the legs have its color, so that a knee which pushes through does not show.
 _LEG_ENDS = {"trousers": 0.07, "shorts": 0.56, "skirt": 0.5, "long_skirt": 0.24}
 
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """A person's colours and cuts as arrays that compiled code reads.
+    """A person's colors and cuts as arrays that compiled code reads.
 
     Attributes:
-        colours: ``(10, 3)`` float32 linear RGB, rows `SKIN` ... `SCARF`.
+        colors: ``(10, 3)`` float32 linear RGB, rows `SKIN` ... `SCARF`.
         numbers: ``(16,)`` float64, entries `PATTERN` ... `HEADWEAR`.
     """
 
-    colours: Floats
+    colors: Floats
     numbers: npt.NDArray[np.float64]
 
 
-def linear(colour: Colour) -> tuple[float, float, float]:
-    """Turn an sRGB colour (0..1) into linear light (0..1)."""
-    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in colour)
+def linear(color: Color) -> tuple[float, float, float]:
+    """Turn an sRGB color (0..1) into linear light (0..1)."""
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in color)
     return red, green, blue
 
 
@@ -71,16 +71,16 @@ def mix_paint(person: Person) -> Paint:
     Returns:
         The arrays.
     """
-    hat = person.upper if person.hat == "hood" else person.hat_colour
-    colours = [person.skin, person.hair, person.upper, person.upper_second, person.lower_colour, person.shoes,
-               person.soles, person.bag_colour, hat, person.hat_colour]  # fmt: skip
+    hat = person.upper if person.hat == "hood" else person.hat_color
+    colors = [person.skin, person.hair, person.upper, person.upper_second, person.lower_color, person.shoes,
+               person.soles, person.bag_color, hat, person.hat_color]  # fmt: skip
     numbers = [
         PATTERNS.index(person.pattern), person.pattern_scale, person.print_front, person.print_back, person.sleeve,
         person.hem, person.neckline, LOWERS.index(person.lower), _LEG_ENDS[person.lower], person.lower_pattern,
         person.boot, BAGS.index(person.bag), 1.0 if person.bag_left else -1.0,
         40.0 + 25.0 * person.pattern_scale, 1.0 if person.scarf else 0.0, HATS.index(person.hat),
     ]  # fmt: skip
-    return Paint(np.array([linear(c) for c in colours], np.float32), np.array(numbers, np.float64))
+    return Paint(np.array([linear(c) for c in colors], np.float32), np.array(numbers, np.float64))
 
 
 @njit(cache=True)
@@ -92,7 +92,7 @@ def _printed(bits: int, across: float, down: float) -> bool:
 
 @njit(cache=True)
 def _around(x: float, y: float, arm: bool) -> float:
-    """Give the metres around the cloth, from the middle of the front."""
+    """Give the meters around the cloth, from the middle of the front."""
     return x if arm else math.atan2(x, -y) * 0.15
 
 
@@ -110,9 +110,9 @@ def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
 
 @njit(cache=True)
 def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray[np.float64]) -> int:
-    """Give the colour row of the upper garment at a place."""
+    """Give the color row of the upper garment at a place."""
     pattern, scale = int(n[PATTERN]), n[SCALE]
-    run = 0.62 * along if arm else z  # metres along the cloth
+    run = 0.62 * along if arm else z  # meters along the cloth
     if pattern == _STRIPES:
         return SECOND if (run / (0.085 * scale)) % 1.0 < 0.45 else UPPER
     if pattern == _PINSTRIPES:
@@ -152,21 +152,21 @@ def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
 
 
 @njit(cache=True)
-def surface_colour(
+def surface_color(
     surface: int, x: float, y: float, z: float, along: float, n: npt.NDArray[np.float64]
 ) -> tuple[int, float]:
-    """Give the colour of one place on a figure.
+    """Give the color of one place on a figure.
 
     Args:
         surface: A value of `Surface`.
-        x: Place on the average body, left, metres.
+        x: Place on the average body, left, meters.
         y: Backwards.
         z: Upwards.
         along: Along the arm: 0 shoulder, 0.5 elbow, 1 wrist.
         n: The figure's ``Paint.numbers``.
 
     Returns:
-        A row of ``Paint.colours`` and a factor on it.
+        A row of ``Paint.colors`` and a factor on it.
     """
     if surface == Surface.TORSO:
         if z > 1.49 - n[NECKLINE] and y < 0 and abs(x) < 0.05 + 0.4 * (z - 1.49 + n[NECKLINE]):
@@ -225,12 +225,12 @@ def shade(
     light: Floats,
     factor: int,
 ) -> Floats:
-    """Colour what `raster.rasterise` found and average it down to pixels.
+    """Color what `raster.rasterise` found and average it down to pixels.
 
     Args:
         samples: Triangle rows ``(H, W)`` and corner shares ``(H, W, 3)``.
         mesh: Triangles ``(T, 3)``, surfaces ``(T,)``, coordinates ``(V, 4)`` and unit normals ``(V, 3)``.
-        paint: Linear colours ``(10, 3)`` and numbers ``(16,)``.
+        paint: Linear colors ``(10, 3)`` and numbers ``(16,)``.
         light: ``(5,)`` float32: unit direction towards the light, its strength, strength of the light from all sides.
         factor: Samples along a pixel's side; must divide ``H`` and ``W``.
 
@@ -239,7 +239,7 @@ def shade(
     """
     owner, shares = samples
     triangles, surfaces, coordinates, normals = mesh
-    colours, numbers = paint
+    colors, numbers = paint
     height, width = owner.shape
     pixels = np.zeros((height // factor, width // factor, 4), np.float32)
     weight = np.float32(1 / (factor * factor))
@@ -262,9 +262,9 @@ def shade(
             lit = (nx * light[0] + ny * light[1] + nz * light[2]) / length
             sky = 0.75 + 0.25 * nz / length  # light from all sides comes rather from above
             strength = light[3] * max(0.0, lit) + light[4] * sky
-            slot, tint = surface_colour(surfaces[t], x, y, z, along, numbers)
+            slot, tint = surface_color(surfaces[t], x, y, z, along, numbers)
             pixel = pixels[row // factor, column // factor]
             for channel in range(3):
-                pixel[channel] += weight * min(1.0, colours[slot, channel] * tint) * strength
+                pixel[channel] += weight * min(1.0, colors[slot, channel] * tint) * strength
             pixel[3] += weight
     return pixels

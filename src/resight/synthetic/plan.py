@@ -58,7 +58,7 @@ class SyntheticSettings:
         seed: Decides everything; the same settings give the same bytes.
         cameras_seed: Decides the cameras alone; ``None`` takes ``seed``. Another one is another site.
         clothes_seed: Decides what people tend to wear; ``None`` takes ``seed``.
-        variation: How far the cameras' light and colours differ, 0 (not at all) to 3; 1 is an ordinary site.
+        variation: How far the cameras' light and colors differ, 0 (not at all) to 3; 1 is an ordinary site.
         first_person: The first person id; the others follow.
         height: Of an image, pixels.
         width: Of an image, pixels.

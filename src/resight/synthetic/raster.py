@@ -1,6 +1,6 @@
 """A small software renderer's z-buffer.
 
-It keeps for each sample which triangle is nearest and where in it the sample lies; colours are worked
+It keeps for each sample which triangle is nearest and where in it the sample lies; colors are worked
 out once, for the samples that are seen.
 """
 
@@ -20,7 +20,7 @@ def rasterise(points: Floats, triangles: Ints, height: int, width: int) -> tuple
     """Find the nearest triangle of each sample.
 
     Args:
-        points: ``(V, 3)`` float32: column, row (in samples; sample centres lie at halves) and 1 / depth.
+        points: ``(V, 3)`` float32: column, row (in samples; sample centers lie at halves) and 1 / depth.
         triangles: ``(T, 3)`` vertex rows; both sides are drawn.
         height: Rows of samples.
         width: Columns of samples.

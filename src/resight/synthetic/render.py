@@ -57,14 +57,14 @@ class Barrier:
         top: Upper edge.
         right: Right edge.
         bottom: Lower edge.
-        colour: Linear RGB.
+        color: Linear RGB.
     """
 
     left: float
     top: float
     right: float
     bottom: float
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _paint(
     found = rasterise(samples, triangles, height * SAMPLES, width * SAMPLES)
     light = np.array([*camera.light, camera.sun, camera.sky], np.float32)
     mesh = (triangles, figure.surfaces[seen], figure.coordinates, normals)
-    painted: Floats = shade(found, mesh, (figure.paint.colours, figure.paint.numbers), light, SAMPLES)
+    painted: Floats = shade(found, mesh, (figure.paint.colors, figure.paint.numbers), light, SAMPLES)
     return painted
 
 
@@ -207,10 +207,10 @@ def _shadow(camera: Camera, feet: Doubles, box: Doubles, size: tuple[int, int]) 
     height, width = size
     across = np.linspace(box[0], box[2], width, dtype=np.float32) - np.float32(feet[0])
     down = np.linspace(box[1], box[3], height, dtype=np.float32) - np.float32(feet[1])
-    metre = 1 / camera.distance
-    flat = metre * (0.1 + 0.4 * math.sin(camera.pitch))
-    lean = np.float32(-0.35 * camera.light[0] * metre)
-    spread = ((across - lean) / (0.38 * metre))[None] ** 2 + ((down + 0.04 * metre) / flat)[:, None] ** 2
+    meter = 1 / camera.distance
+    flat = meter * (0.1 + 0.4 * math.sin(camera.pitch))
+    lean = np.float32(-0.35 * camera.light[0] * meter)
+    spread = ((across - lean) / (0.38 * meter))[None] ** 2 + ((down + 0.04 * meter) / flat)[:, None] ** 2
     shadow: Floats = 1 - np.float32(0.3 + 0.25 * camera.sun) * np.exp(-spread)
     return shadow
 
@@ -228,6 +228,6 @@ def _barrier(camera: Camera, barrier: Barrier, size: tuple[int, int]) -> Floats:
     ]
     cover = inside[0][:, None] * inside[1][None]
     round_ = 1 - 0.35 * ((columns / width - barrier.left) / (barrier.right - barrier.left)) ** 2
-    colour = np.array(barrier.colour, np.float32) * np.float32(camera.sky + 0.5 * camera.sun)
-    layer = np.concatenate([cover[..., None] * round_[None, :, None] * colour, cover[..., None]], axis=2)
+    color = np.array(barrier.color, np.float32) * np.float32(camera.sky + 0.5 * camera.sun)
+    layer = np.concatenate([cover[..., None] * round_[None, :, None] * color, cover[..., None]], axis=2)
     return layer.astype(np.float32)

@@ -124,9 +124,9 @@ class Studio:
         if rng.random() < 0.15:
             passers.append(stranger(side * rng.uniform(0.2, 0.9), rng.uniform(0.8, 4), rng.uniform(0, 2 * math.pi)))
         if rng.random() < self.settings.occluders:
-            kind, grey = rng.random(), rng.uniform(0.02, 0.4)
-            red, green, blue = np.clip(grey * (1 + rng.normal(0, 0.25, 3)), 0.01, 0.9).tolist()
-            drift = -_STEP * steps * math.sin(course)  # what stands still falls behind; a crop is about a metre wide
+            kind, gray = rng.random(), rng.uniform(0.02, 0.4)
+            red, green, blue = np.clip(gray * (1 + rng.normal(0, 0.25, 3)), 0.01, 0.9).tolist()
+            drift = -_STEP * steps * math.sin(course)  # what stands still falls behind; a crop is about a meter wide
             if kind < 0.45:  # somebody walks along: who crossed would hide the person, and be the person of the box
                 yaw = course + rng.normal(0, 0.15)
                 passers.append(stranger(-side * rng.uniform(0.32, 0.48), -rng.uniform(0.5, 1.2), yaw))

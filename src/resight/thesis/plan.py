@@ -88,7 +88,7 @@ class Job:
         settings: The method's settings; None where they cannot be known.
         options: What surrounds it, likewise; its run folder is still open.
         thesis: The dotted settings of the recipe and row as they are, without a scale: those of the thesis.
-        source: The labelled data set that it adapts from, by our name; empty for none.
+        source: The labeled data set that it adapts from, by our name; empty for none.
         starts: The runs that it starts from, one for each of its networks; none where it starts from the backbone's
             weights.
         instead: Of each of its data sets that stands in another's place: its name, and that of the thesis' set.

@@ -77,7 +77,7 @@ class TrainSettings:
 
     Attributes:
         data: The data set: `name=PATH` or a path; see `resight data info`.
-        source: A second, labelled data set that methods which adapt from one to the other start from; empty for none.
+        source: A second, labeled data set that methods which adapt from one to the other start from; empty for none.
         layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
             `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
             Empty finds it out, and says what was found.
@@ -137,7 +137,7 @@ class Trained:
         problems: Images that could not be read, with the reason.
         queries: The queries' vectors by the best encoder, where the data set can be scored.
         gallery: The gallery's vectors by the best encoder, likewise.
-        clusters: The clusters that the best epoch learnt from; None where people were known by name.
+        clusters: The clusters that the best epoch learned from; None where people were known by name.
         writes: Whether this process is the one that writes; of several, only the first.
     """
 
@@ -250,7 +250,7 @@ def train(
 
 
 def _keep_clusters(run: Run, method: Method, table: ImageTable, names: Mapping[str, Sequence[str]]) -> None:
-    """Write down the clusters that an epoch learnt from."""
+    """Write down the clusters that an epoch learned from."""
     found = method.clusters
     if found is not None:
         run.write(CLUSTERS, clusters_csv(Clusters(table, found.labels, found.margins), names))

@@ -63,7 +63,7 @@ def test_pooled_tracklets_are_evaluated(video: Path) -> None:
     report = evaluate(*sides, rule=data.rule, distractor=data.distractor)
     assert report.scores["queries"] == 8
     assert report.scores["queries_without_match"] == 0
-    # Colours alone do not survive the change of camera; within a camera they do.
+    # Colors alone do not survive the change of camera; within a camera they do.
     assert evaluate(*sides, rule="none", distractor=data.distractor).scores["mAP"] > 0.6
 
 

@@ -65,10 +65,10 @@ def test_the_two_galleries_of_mars_differ_as_they_say(tmp_path: Path) -> None:
 def test_mars_is_evaluated_by_tracklet(tmp_path: Path) -> None:
     data = load_dataset("mars-with-queries", write_mars(tmp_path))
     random = np.random.default_rng(0)
-    centres = {person: random.normal(size=8) for person in (-1, 0, 2, 4)}
+    centers = {person: random.normal(size=8) for person in (-1, 0, 2, 4)}
     sides = [
         pool_tracklets(
-            Features(side, np.array([centres[p] / np.linalg.norm(centres[p]) for p in side.people.tolist()]))
+            Features(side, np.array([centers[p] / np.linalg.norm(centers[p]) for p in side.people.tolist()]))
         )
         for side in (data.query, data.gallery)
     ]

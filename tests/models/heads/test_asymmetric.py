@@ -244,7 +244,7 @@ def test_each_branch_has_the_neck_of_its_own_numbers() -> None:
         torch.testing.assert_close(after, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_the_signature_is_normalised_once_over_both_branches() -> None:
+def test_the_signature_is_normalized_once_over_both_branches() -> None:
     network = encoder().eval()
     with torch.no_grad():
         features, vectors = network(pictures(3)), network.embed(pictures(3))
@@ -308,7 +308,7 @@ def test_it_is_saved_and_loaded_with_its_branches(tmp_path: Path) -> None:
 def test_statistics_of_the_data_set_reach_both_necks() -> None:
     network = encoder(neck_statistics="dataset").train()
     pooled = torch.rand((50, network.pooled_dim), generator=torch.Generator().manual_seed(0))
-    network.standardise(pooled)
+    network.standardize(pooled)
     torch.testing.assert_close(network.neck(pooled).mean(0), torch.zeros(network.dim), rtol=0, atol=1e-4)
 
 

@@ -396,7 +396,7 @@ def test_frozen_statistics_and_stages_hold_in_every_branch() -> None:
 def test_neck_statistics_of_the_data_set_reach_every_vector() -> None:
     network = encoder(neck_statistics="dataset").train()
     pooled = torch.rand((50, network.pooled_dim), generator=torch.Generator().manual_seed(0))
-    network.standardise(pooled)
+    network.standardize(pooled)
     for vector, norm in zip(network.split(network.neck(pooled)), network.neck.norms, strict=True):
         expected = norm.bias.expand_as(vector)
         torch.testing.assert_close(vector.mean(0), expected[0], rtol=0, atol=1e-4)

@@ -1,10 +1,10 @@
 """CUHK03-NP: 14,096 boxes of 1,467 people by two cameras, under the new protocol of 767 and 700 people.
 
 The set comes twice: boxes drawn by hand (``labeled``) and by a detector (``detected``), whose counts differ.
-``cuhk03np-labelled`` and ``cuhk03np-detected`` ask for one of them, ``cuhk03np`` takes what is there. Scores are
+``cuhk03np-labeled`` and ``cuhk03np-detected`` ask for one of them, ``cuhk03np`` takes what is there. Scores are
 computed as on Market-1501, not by the old protocol of one gallery image a person.
 
-Licence: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. Nothing of it comes with resight.
 
 References:
     Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-identification", CVPR 2014.
@@ -24,18 +24,18 @@ from resight.data.roots import MARKET_FOLDERS, find_root, read_market_style
 from resight.errors import DataError
 from resight.files import printable
 
-Boxes = Literal["labelled", "detected"]
+Boxes = Literal["labeled", "detected"]
 """Who drew the boxes that people were cut out by: a hand or a detector."""
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_")
 FORM = "PPPP_cC_<name>.jpg"
 PUBLISHED: Mapping[Boxes, Mapping[str, tuple[int, int]]] = {
     "detected": {"train": (7_365, 767), "query": (1_400, 700), "gallery": (5_332, 700)},
-    "labelled": {"train": (7_368, 767), "query": (1_400, 700), "gallery": (5_328, 700)},
+    "labeled": {"train": (7_368, 767), "query": (1_400, 700), "gallery": (5_328, 700)},
 }
 """Images and person ids."""
 
-FOLDERS: Mapping[Boxes, tuple[str, ...]] = {"detected": ("detected",), "labelled": ("labeled", "labelled")}
+FOLDERS: Mapping[Boxes, tuple[str, ...]] = {"detected": ("detected",), "labeled": ("labeled", "labelled")}
 """What the folder of each kind is called."""
 
 ABOVE = ("", "cuhk03-np", "cuhk03np", "CUHK03-NP")
@@ -93,7 +93,7 @@ def _counted(dataset: Dataset) -> Boxes | None:
 
 def _read(own: Boxes, root: Path, found: Path, *, said: Boxes | None, counted: Boxes | None, asked: bool) -> str:
     """Say which boxes are read and how that is known."""
-    other: Boxes = "labelled" if own == "detected" else "detected"
+    other: Boxes = "labeled" if own == "detected" else "detected"
     text = f"the {own} boxes are read"
     if said:
         text += f", as the folder {found.name} says"

@@ -3,7 +3,7 @@
 408 people are seen by one camera only; all their images are in the gallery, as distractors with ids of their
 own. There is no junk.
 
-Licence: its authors withdrew the set in 2019. resight reads copies that exist, so that older results can be
+License: its authors withdrew the set in 2019. resight reads copies that exist, so that older results can be
 checked, and uses it nowhere by default.
 
 References:

@@ -2,7 +2,7 @@
 
 408 people are in the gallery only, as distractors with ids of their own.
 
-Licence: the authors of DukeMTMC withdrew it in 2019. resight reads copies that exist, so that older results can be
+License: the authors of DukeMTMC withdrew it in 2019. resight reads copies that exist, so that older results can be
 checked, and uses it nowhere by default.
 
 References:

@@ -5,7 +5,7 @@ gallery those of camera 2; published scores are the average of the ten. The halv
 ``train-test people splits/train_test_splits_ilidsvid.mat``; where the file is not there, they are drawn, and a note
 says so.
 
-Licence: for research, on the Home Office's terms for i-LIDS; ask its authors. Nothing of it comes with resight.
+License: for research, on the Home Office's terms for i-LIDS; ask its authors. Nothing of it comes with resight.
 
 References:
     Wang et al., "Person Re-identification by Video Ranking", ECCV 2014.

@@ -15,7 +15,7 @@ No copy of the set was at hand when this was written; its layout is what public 
 
 Some keep the lists in ``info/list_sequence`` and the matrix in ``info/data``; that is read too.
 
-Licence: for research, on a signed agreement with its authors. Nothing of it comes with resight.
+License: for research, on a signed agreement with its authors. Nothing of it comes with resight.
 
 References:
     Li et al., "Global-Local Temporal Representations for Video Person Re-Identification", ICCV 2019.

@@ -4,7 +4,7 @@ Person 0 in the gallery is everybody who is none of the people (2,798 distractor
 hardly a person (3,819 junk images, which an evaluation leaves out and the published counts here do too). A
 camera's frame numbers start again in each of its sequences (``s``), which the table does not keep.
 
-Licence: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. Nothing of it comes with resight.
 
 References:
     Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.

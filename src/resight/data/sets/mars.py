@@ -12,7 +12,7 @@ A query is one of 1,980 test tracklets, and two galleries are in use:
 - ``with-queries`` (``mars-with-queries``): all test tracklets, 11,310 without junk, as in its authors' evaluation.
   The rule ``same-camera`` takes the query itself out again, and every query has a match.
 
-Licence: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. Nothing of it comes with resight.
 
 References:
     Zheng et al., "MARS: A Video Benchmark for Large-Scale Person Re-identification", ECCV 2016.

@@ -4,7 +4,7 @@ Version 2 differs from version 1 in its folder names and in masked faces; the sp
 People are numbered from 0 in the training part and from 0 again in the test part: the same number is another
 person. As in the papers, training takes the lists ``train`` and ``val`` together.
 
-Licence: for research, on a signed agreement with its authors. Nothing of it comes with resight.
+License: for research, on a signed agreement with its authors. Nothing of it comes with resight.
 
 References:
     Wei et al., "Person Transfer GAN to Bridge Domain Gap for Person Re-identification", CVPR 2018.

@@ -9,7 +9,7 @@ gallery those of camera B (2); published scores are the average of the ten. The 
 ``splits_prid2011.json`` or ``train_test_splits_prid.mat`` (it comes with iLIDS-VID) beside the images is read, else
 they are drawn, and a note says so.
 
-Licence: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. Nothing of it comes with resight.
 
 References:
     Hirzer et al., "Person Re-Identification by Descriptive and Discriminative Classification", SCIA 2011.

@@ -5,7 +5,7 @@ queries; published scores are the average of ten draws. Without cameras the rule
 many images the lists hold, so counts are not compared with published ones; a note says where the vehicles are not as
 many as the list's name says.
 
-Licence: for research, on an agreement with its authors. Nothing of it comes with resight.
+License: for research, on an agreement with its authors. Nothing of it comes with resight.
 
 References:
     Liu et al., "Deep Relative Distance Learning: Tell the Difference Between Similar Vehicles", CVPR 2016.

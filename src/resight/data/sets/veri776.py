@@ -1,9 +1,9 @@
-"""VeRi-776: 51,035 boxes of 776 vehicles by twenty cameras on one square kilometre of streets, drawn by hand.
+"""VeRi-776: 51,035 boxes of 776 vehicles by twenty cameras on one square kilometer of streets, drawn by hand.
 
 The queries' images lie in the gallery too; the rule ``same-camera`` takes them out. Scores are image to image, as in
 today's papers; the first ones compared images with tracks (``test_track.txt``), which is not read here.
 
-Licence: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. Nothing of it comes with resight.
 
 References:
     Liu et al., "A Deep Learning-Based Approach to Progressive Vehicle Re-identification for Urban Surveillance",

@@ -65,7 +65,7 @@ class AsymmetricBranches(nn.Module):
         self.added = tuple(added)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalised images."""
+        """Give the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalized images."""
         shared = self.shared(images)
         return [branch(shared) for branch in self.branches]
 
@@ -76,7 +76,7 @@ class AsymmetricBranches(nn.Module):
         A block that never measures, since statistics are frozen, would else have those of nothing: mean 0, variance 1.
 
         Args:
-            images: ``(B, 3, H, W)`` normalised.
+            images: ``(B, 3, H, W)`` normalized.
         """
         norms = [module for block in self.added for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
         before = [(module, module.training) for module in self.modules()]

@@ -171,7 +171,7 @@ def stripes(maps: Tensor, count: int) -> list[Tensor]:
 
 
 def stripe_rows(height: int, count: int) -> list[slice]:
-    """Give the rows of each stripe of a map, from the top; where its height does not divide, neighbours share a row.
+    """Give the rows of each stripe of a map, from the top; where its height does not divide, neighbors share a row.
 
     Raises:
         ConfigError: There are fewer rows than stripes.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import reference
 from resight.errors import DataError
-from resight.numerics.distances import as_vectors, normalise, squared_distances
+from resight.numerics.distances import as_vectors, normalize, squared_distances
 from resight.numerics.neighbors import (
     farthest_distances,
     k_nearest,
@@ -17,11 +17,11 @@ from resight.numerics.neighbors import (
 
 
 def unit(rng, size, width=24):
-    return normalise(rng.normal(size=(size, width)))
+    return normalize(rng.normal(size=(size, width)))
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])
-def test_neighbours_are_those_of_a_full_sort(rng, block):
+def test_neighbors_are_those_of_a_full_sort(rng, block):
     vectors = unit(rng, 150)
     distances, ids = k_nearest(vectors, 20, block=block)
     expected = reference.k_nearest(vectors, 20)
@@ -140,15 +140,15 @@ def test_lists_are_filled_up_where_a_camera_is_too_small(rng, cameras):
         k_nearest_by_camera(vectors, cameras, 30, 20)
 
 
-def test_distances_and_normalisation(rng):
+def test_distances_and_normalization(rng):
     a, b = rng.normal(size=(8, 5)), rng.normal(size=(3, 5))
     np.testing.assert_allclose(squared_distances(a, b), reference.squared_distances(a, b), rtol=1e-4)
     assert (squared_distances(a, a) >= 0).all()
     a[2] = 0
-    scaled = normalise(a)
+    scaled = normalize(a)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), np.arange(8) != 2, atol=1e-6)
-    np.testing.assert_array_equal(normalise(a * 1e-15)[0] > 0, a[0] > 0)
+    np.testing.assert_array_equal(normalize(a * 1e-15)[0] > 0, a[0] > 0)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_distances_and_normalisation(rng):
         (lambda x: k_nearest(x * 1e30, 2), "beyond float32"),
         (lambda x: k_nearest(x, 2, queries=np.full((1, 3), np.inf)), "queries hold nan, inf"),
         (lambda x: squared_distances(x, x[:, :1]), "same dimension"),
-        (lambda x: normalise([[np.nan]]), "nan"),
+        (lambda x: normalize([[np.nan]]), "nan"),
     ],
 )
 def test_bad_input_is_told_in_one_line(rng, call, message):

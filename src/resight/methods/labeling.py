@@ -17,7 +17,7 @@ from resight.compute.devices import Devices
 from resight.data.crops import Crops
 from resight.models.encoder import Encoder
 from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
-from resight.numerics.distances import normalise, whiten
+from resight.numerics.distances import normalize, whiten
 from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
 from resight.retrieval.extraction import embed_crops
@@ -25,14 +25,14 @@ from resight.retrieval.extraction import embed_crops
 logger = logging.getLogger(__name__)
 
 
-class Labelling:
+class Labeling:
     """The labels of the epoch in hand.
 
     Args:
         table: The ``N`` training images.
         settings: How they are clustered.
         supervised: Take true people in place of clusters.
-        centre_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
+        center_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
         keep_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch; after an epoch
             in which one cluster held more than `GIANT` of the images it is measured anew.
@@ -47,12 +47,12 @@ class Labelling:
         settings: ClusterSettings,
         *,
         supervised: bool = False,
-        centre_cameras: bool = False,
+        center_cameras: bool = False,
         whiten: float = 0.0,
         keep_eps: bool = False,
     ) -> None:
         self.table, self.settings = table, settings
-        self.supervised, self.centre_cameras, self.whiten = supervised, centre_cameras, whiten
+        self.supervised, self.center_cameras, self.whiten = supervised, center_cameras, whiten
         self.keep_eps = keep_eps
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
@@ -86,10 +86,10 @@ class Labelling:
             settings = replace(settings, eps=self.current.eps, rho=None, pairs_per_image=None)
         people = self.table.people if self.table.has_people else None
         cameras = self.table.cameras if self.table.has_cameras else None
-        if self.centre_cameras:
-            vectors = centred(vectors, self.table)
+        if self.center_cameras:
+            vectors = centered(vectors, self.table)
         if self.whiten:
-            vectors = normalise(whiten(vectors, self.whiten))
+            vectors = normalize(whiten(vectors, self.whiten))
         found = cluster(vectors, settings, people=people, cameras=cameras, device=devices.device, source=source)
         found = replace(found, margins=margins(vectors, found.labels))
         if not self.current.clusters:
@@ -139,19 +139,19 @@ def embed_all(
     features = torch.from_numpy(pooled).to(devices.device)
     if encoder.settings.neck_statistics == "dataset":
         for each in (encoder, *alike):
-            each.standardise(features)
+            each.standardize(features)
     with torch.inference_mode():
         encoder.eval()
         return F.normalize(encoder.neck(features)).cpu().numpy(), pooled
 
 
-def centred(vectors: Floats, table: ImageTable) -> Floats:
-    """Take each camera's mean away from ``(N, D)`` vectors and normalise again."""
+def centered(vectors: Floats, table: ImageTable) -> Floats:
+    """Take each camera's mean away from ``(N, D)`` vectors and normalize again."""
     moved = vectors.copy()
     for camera in np.unique(table.cameras):
         rows = table.cameras == camera
         moved[rows] -= vectors[rows].mean(0)
-    return normalise(moved)
+    return normalize(moved)
 
 
 def _digest(table: ImageTable) -> str:
