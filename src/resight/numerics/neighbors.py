@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from resight.numerics.processor import cpu_has_bfloat16
 from resight.errors import DataError
 from resight.numerics import gpu as tensors
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.kernels import measure_held, offer_nearest, raise_farthest, select_nearest
+from resight.numerics.processor import cpu_has_bfloat16
 from resight.records import Doubles, Floats, Ints
 
 BLOCK_ENTRIES = 2**26
