@@ -38,8 +38,8 @@ WAYS = {
     "pooled, whitened 0.4": ("pooled", 0.4, ONE),
     "pooled, whitened 0.6": ("pooled", 0.6, ONE),
     "after the neck, whitened 0.4": ("neck", 0.4, ONE),
-    "after the neck, balanced lists": ("neck", 0.0, ClusterSettings(k1=5, other_cameras=10, k2=4, eps=0.42)),
-    "pooled, whitened 0.4, balanced lists": ("pooled", 0.4, ClusterSettings(k1=5, other_cameras=10, k2=4, eps=0.42)),
+    "after the neck, balanced lists": ("neck", 0.0, ClusterSettings(k1=5, k_cross_camera=10, k2=4, eps=0.42)),
+    "pooled, whitened 0.4, balanced lists": ("pooled", 0.4, ClusterSettings(k1=5, k_cross_camera=10, k2=4, eps=0.42)),
 }
 """What is clustered, the power of its whitening, and how."""
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--result", type=Path, required=True)
     asked = parser.parse_args()
     dataset = load_dataset(*parse_spec(asked.data))
-    held_out = np.unique(split_validation(dataset, asked.people).query.people)
+    held_out = np.unique(split_validation(dataset, asked.person_ids).query.person_ids)
     settings, _ = read_recipe("ice", "site")
     encoder = load_encoder(asked.start) if asked.start else Encoder(settings.encoder)
     images = load_crops(dataset.train, settings.encoder.size)
@@ -81,7 +81,7 @@ def main() -> None:
     with torch.inference_mode():
         after = F.normalize(encoder.eval().neck(torch.from_numpy(pooled))).numpy()
     features = {"neck": after, "pooled": normalize(pooled)}
-    people, cameras = images.table.people, images.table.cameras
+    people, cameras = images.table.person_ids, images.table.camera_ids
     rows = []
     for name, (feature, power, how) in WAYS.items():
         labeling = Labeling(images.table, how, center_cameras=True, whiten=power)

@@ -88,7 +88,7 @@ def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
     settings = EncoderSettings(backbone, "none", height, width, stride, batchnorm="frozen", neck_statistics="dataset")
     seed_epoch(1, 0)
     if purpose == "extract":
-        encoder = devices.place(Encoder(settings))
+        encoder = devices.to_device(Encoder(settings))
         found = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
     else:
         site, _ = read_recipe("ice", "site")

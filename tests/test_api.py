@@ -33,7 +33,7 @@ class Given:
         self.encoder = tiny.encoder().eval()
         self.table = ImageTable(self.paths, [0, 0, 1, 1], [0, 1, 0, 1])
         self.features = resight.extract(self.encoder, load_crops(self.table, (64, 32)), devices=DEVICES)
-        self.vectors = self.features.vectors
+        self.vectors = self.features.embeddings
         self.ranking = resight.rank(self.features, self.features, k=2)
         self.dataset = Dataset("drawn", folder, self.table, self.table[:0], self.table[:0])
         self.images = torch.rand(2, 3, 64, 32)
@@ -74,8 +74,8 @@ IDS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", IDS)
 def test_ids_are_taken_however_they_are_given(kind: str) -> None:
     table = ImageTable([Path("a.jpg"), "b.jpg", "c.jpg", b"d.jpg"], IDS[kind])
-    assert table.people.tolist() == [1, 2, -1, 4]
-    assert table.people.dtype == np.int64
+    assert table.person_ids.tolist() == [1, 2, -1, 4]
+    assert table.person_ids.dtype == np.int64
     assert table.paths.tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
 
 
@@ -279,14 +279,14 @@ def test_images_are_embedded_however_they_are_given(kind: str, given: Given) -> 
         "Pillow": [Image.open(path) for path in given.paths],
     }[kind]
     found = resight.extract(given.encoder, images, devices=DEVICES)
-    np.testing.assert_allclose(found.vectors, given.vectors[: len(found)], atol=1e-6)
+    np.testing.assert_allclose(found.embeddings, given.vectors[: len(found)], atol=1e-6)
     assert len(found) == (1 if kind == "one array" else 4)
 
 
 def test_one_path_is_one_image(given: Given) -> None:
     found = resight.extract(given.encoder, given.paths[2], devices=DEVICES)
     assert found.table.paths.tolist() == given.paths[2:3]
-    np.testing.assert_allclose(found.vectors, given.vectors[2:3], atol=1e-6)
+    np.testing.assert_allclose(found.embeddings, given.vectors[2:3], atol=1e-6)
 
 
 def test_only_files_are_kept_for_the_next_time(given: Given, tmp_path: Path) -> None:

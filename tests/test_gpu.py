@@ -57,7 +57,7 @@ def test_vectors_are_the_cpus(images: Crops, precision: str, tolerance: float) -
     settings = dataclasses.replace(EXACT, inference=precision)
     here = embed_crops(tiny.encoder(), images, devices=Devices(tiny.DEVICE))
     devices = Devices(settings)
-    there = embed_crops(devices.place(tiny.encoder()), images, devices=devices)
+    there = embed_crops(devices.to_device(tiny.encoder()), images, devices=devices)
     assert np.abs(here - there).max() < tolerance
 
 
@@ -191,7 +191,7 @@ def test_clusters_are_the_cpus(reading: Any, others: int) -> None:
     random = np.random.default_rng(1)
     people, cameras = random.integers(0, 150, 3000), random.integers(0, 4, 3000)
     vectors = normalize(random.normal(size=(150, 256))[people] + 0.8 * random.normal(size=(3000, 256)))
-    settings = ClusterSettings(k1=20, reading=reading, other_cameras=others)
+    settings = ClusterSettings(k1=20, variant=reading, k_cross_camera=others)
     here, there = (cluster(vectors, settings, people=people, cameras=cameras, device=d) for d in ("cpu", "cuda"))
     assert adjusted_rand_score(here.labels, there.labels) == 1
     assert there.quality == pytest.approx(here.quality, abs=1e-9)

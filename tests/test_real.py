@@ -37,7 +37,7 @@ def test_re_ranking_helps_on_real_images(market, features):
 def test_clusters_of_real_images_are_far_purer_than_chance(market):
     rows = np.flatnonzero(market.train.people < 300)
     some = market.train[rows]
-    vectors = resight.extract(resight.Encoder(SMALL).eval(), some).vectors
+    vectors = resight.extract(resight.Encoder(SMALL).eval(), some).embeddings
     found = resight.cluster(vectors, resight.ClusterSettings(k1=20, eps=0.5), people=some.people, cameras=some.cameras)
-    assert found.clusters > 20
+    assert found.num_clusters > 20
     assert found.quality["ari"] > 0.3

@@ -20,18 +20,18 @@ def features(*, dim: int = 3, encoder: str = "") -> Features:
 
 
 def test_a_column_that_is_not_given_is_unknown() -> None:
-    assert TABLE.tracklets.tolist() == TABLE.frames.tolist() == [-1, -1, -1]
-    assert TABLE.people.dtype == TABLE.frames.dtype == np.int64
+    assert TABLE.tracklet_ids.tolist() == TABLE.frame_ids.tolist() == [-1, -1, -1]
+    assert TABLE.person_ids.dtype == TABLE.frame_ids.dtype == np.int64
     assert TABLE.has_people
     assert TABLE.has_cameras
-    assert not ImageTable(np.array(["a", "b"]), cameras=np.array([1, -1])).has_cameras
+    assert not ImageTable(np.array(["a", "b"]), camera_ids=np.array([1, -1])).has_cameras
     assert not ImageTable(np.array(["a"])).has_people
     assert not TABLE[:0].has_cameras
 
 
 def test_columns_must_be_of_one_length() -> None:
     with pytest.raises(DataError, match=r"cameras must have shape \(2,\), found \(3,\)"):
-        ImageTable(np.array(["a", "b"]), cameras=np.arange(3))
+        ImageTable(np.array(["a", "b"]), camera_ids=np.arange(3))
     with pytest.raises(DataError, match=r"paths must have shape \(N,\)"):
         ImageTable(np.array([["a"], ["b"]]))
 
@@ -40,27 +40,27 @@ def test_nothing_changes_a_table_in_place() -> None:
     given = np.array([1, 2, 3])
     table = ImageTable(np.array(["a", "b", "c"]), given)
     given[0] = 9
-    assert table.people.tolist() == [1, 2, 3]
+    assert table.person_ids.tolist() == [1, 2, 3]
     with pytest.raises(ValueError, match="read-only"):
-        table.people[0] = 9
+        table.person_ids[0] = 9
     with pytest.raises(dataclasses.FrozenInstanceError):
-        table.people = given  # type: ignore[misc]
+        table.person_ids = given  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("rows", [slice(1, 3), np.array([1, 2]), np.array([False, True, True])])
 def test_rows_are_chosen_from_every_column(rows: slice | np.ndarray) -> None:
     chosen = features()[rows]
     assert chosen.table.paths.tolist() == ["b", "c"]
-    assert chosen.table.people.tolist() == [4, -1]
-    assert chosen.table.cameras.tolist() == [1, 2]
-    assert chosen.vectors.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert chosen.table.person_ids.tolist() == [4, -1]
+    assert chosen.table.camera_ids.tolist() == [1, 2]
+    assert chosen.embeddings.tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
 def test_relabel_takes_an_id_for_each_image() -> None:
     relabeled = TABLE.relabel([7, 8, 9])
-    assert relabeled.people.tolist() == [7, 8, 9]
-    assert relabeled.cameras.tolist() == [0, 1, 2]
-    assert TABLE.people.tolist() == [4, 4, -1]
+    assert relabeled.person_ids.tolist() == [7, 8, 9]
+    assert relabeled.camera_ids.tolist() == [0, 1, 2]
+    assert TABLE.person_ids.tolist() == [4, 4, -1]
     for people in ([], [1, 2]):
         with pytest.raises(DataError, match="people must have shape"):
             TABLE.relabel(people)
@@ -69,7 +69,7 @@ def test_relabel_takes_an_id_for_each_image() -> None:
 def test_tables_are_joined_in_order() -> None:
     joined = ImageTable.concatenate(TABLE[1:], TABLE[:1], TABLE[:0])
     assert joined.paths.tolist() == ["b", "c", "a"]
-    assert joined.people.tolist() == [4, -1, 4]
+    assert joined.person_ids.tolist() == [4, -1, 4]
 
 
 def test_vectors_are_finite_and_one_a_row() -> None:
@@ -79,7 +79,7 @@ def test_vectors_are_finite_and_one_a_row() -> None:
         with pytest.raises(DataError, match="nan or inf"), np.errstate(over="ignore"):
             Features(TABLE, np.full((3, 2), bad))
     with pytest.raises(ValueError, match="read-only"):
-        features().vectors[0] = 1
+        features().embeddings[0] = 1
 
 
 def test_only_vectors_of_one_encoder_and_length_compare() -> None:
@@ -92,9 +92,9 @@ def test_only_vectors_of_one_encoder_and_length_compare() -> None:
 
 
 def test_clusters_are_counted() -> None:
-    assert PseudoLabels(np.array([0, 2, -1, 1, 2]), 0.5).clusters == 3
-    assert PseudoLabels(np.array([-1, -1]), 0.5).clusters == 0
-    assert PseudoLabels(np.array([], np.int64), 0.5).clusters == 0
+    assert PseudoLabels(np.array([0, 2, -1, 1, 2]), 0.5).num_clusters == 3
+    assert PseudoLabels(np.array([-1, -1]), 0.5).num_clusters == 0
+    assert PseudoLabels(np.array([], np.int64), 0.5).num_clusters == 0
     with pytest.raises(DataError, match="labels must have shape"):
         PseudoLabels(np.zeros((2, 2)), 0.5)
 

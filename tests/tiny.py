@@ -40,7 +40,7 @@ SETTINGS = ICESettings(
     images=4,
     warmup_epochs=2,
     momentum=0.9,
-    batchnorm_chunks=2,
+    ghost_batches=2,
 )
 
 SPLITS_CLEANLY: dict[str, Any] = {
@@ -101,15 +101,15 @@ def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEV
 
 ABMT_SETTINGS = ABMTSettings(
     encoder=dataclasses.replace(ENCODER, head="a+m1"),
-    cluster=ClusterSettings(k1=12, reading="abmt", rho=0.03),
+    cluster=ClusterSettings(k1=12, variant="abmt", rho=0.03),
     augment=AugmentSettings(pad=4, blur=0, erase=0.5),
     epochs=4,
     iterations=2,
     identities=4,
     images=4,
     momentum=0.9,
-    batchnorm_chunks=2,
-    measured_images=20,
+    ghost_batches=2,
+    num_eval_images=20,
 )
 
 MEAN_TEACHER: dict[str, Any] = {"encoder": ENCODER}
@@ -131,7 +131,7 @@ SOURCE_SETTINGS = SourceSettings(
     images=4,
     warmup_epochs=2,
     milestones=(3,),
-    batchnorm_chunks=2,
+    ghost_batches=2,
 )
 
 

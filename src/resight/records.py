@@ -68,20 +68,20 @@ class ImageTable:
 
     Attributes:
         paths: ``(N,)`` file paths, as strings.
-        people: ``(N,)`` int64 person ids; ``-1`` is unknown (or junk, where a data set says so).
-        cameras: ``(N,)`` int64 camera ids, gaps allowed; ``-1`` is unknown.
-        tracklets: ``(N,)`` int64 tracklet ids, ``-1`` unknown.
-        frames: ``(N,)`` int64 frame numbers, ``-1`` unknown.
+        person_ids: ``(N,)`` int64 person ids; ``-1`` is unknown (or junk, where a data set says so).
+        camera_ids: ``(N,)`` int64 camera ids, gaps allowed; ``-1`` is unknown.
+        tracklet_ids: ``(N,)`` int64 tracklet ids, ``-1`` unknown.
+        frame_ids: ``(N,)`` int64 frame numbers, ``-1`` unknown.
 
     Raises:
         DataError: A column's length differs from the number of paths, or holds what is no id or no path.
     """
 
     paths: npt.NDArray[np.str_]
-    people: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    cameras: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    tracklets: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    frames: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    person_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    camera_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    tracklet_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    frame_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", _kept(text_column(self.paths, "paths")))
@@ -97,18 +97,18 @@ class ImageTable:
 
     def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
         """Give the table of the chosen rows (a slice, indices or a boolean mask)."""
-        columns = (self.paths, self.people, self.cameras, self.tracklets, self.frames)
+        columns = (self.paths, self.person_ids, self.camera_ids, self.tracklet_ids, self.frame_ids)
         return ImageTable(*(_chosen(column, rows) for column in columns))
 
     @property
     def has_people(self) -> bool:
         """Whether any image has a known person."""
-        return bool((self.people != UNKNOWN).any())
+        return bool((self.person_ids != UNKNOWN).any())
 
     @property
     def has_cameras(self) -> bool:
         """Whether every image has a known camera."""
-        return len(self) > 0 and bool((self.cameras != UNKNOWN).all())
+        return len(self) > 0 and bool((self.camera_ids != UNKNOWN).all())
 
     def relabel(self, people: npt.ArrayLike) -> ImageTable:
         """Give the same images with other person ids, ``(N,)``.
@@ -137,7 +137,7 @@ class Features:
 
     Attributes:
         table: The ``N`` images.
-        vectors: ``(N, D)`` float32, finite; L2-normalized unless the maker says otherwise.
+        embeddings: ``(N, D)`` float32, finite; L2-normalized unless the maker says otherwise.
         encoder: The identity of the encoder that made them (a digest of its weights and settings).
 
     Raises:
@@ -146,12 +146,12 @@ class Features:
     """
 
     table: ImageTable
-    vectors: Floats
+    embeddings: Floats
     encoder: str = ""
 
     def __post_init__(self) -> None:
         check_given("table", self.table, ImageTable, "an ImageTable of the images that the vectors are of")
-        vectors = real_numbers(self.vectors, "vectors").view()
+        vectors = real_numbers(self.embeddings, "vectors").view()
         if vectors.ndim != 2 or len(vectors) != len(self.table):
             raise DataError(f"vectors must have shape ({len(self.table)}, D), found {vectors.shape}")
         if not np.isfinite(vectors).all():
@@ -165,7 +165,7 @@ class Features:
 
     def __getitem__(self, rows: slice | Ints | Mask) -> Features:
         """Give the features of the chosen rows."""
-        return Features(self.table[rows], self.vectors[rows], self.encoder)
+        return Features(self.table[rows], self.embeddings[rows], self.encoder)
 
     def check_comparable(self, other: Features) -> None:
         """Make sure that distances between these vectors and others mean something.
@@ -179,7 +179,7 @@ class Features:
                 f"vectors of the different encoders {self.encoder} and {other.encoder} cannot be compared: extract "
                 "one of them again"
             )
-        sizes = self.vectors.shape[1], other.vectors.shape[1]
+        sizes = self.embeddings.shape[1], other.embeddings.shape[1]
         if sizes[0] != sizes[1]:
             raise DataError(
                 f"vectors of lengths {sizes[0]} and {sizes[1]} cannot be compared: extract one of them again"
@@ -233,7 +233,7 @@ class PseudoLabels:
         return len(self.labels)
 
     @property
-    def clusters(self) -> int:
+    def num_clusters(self) -> int:
         """How many clusters there are."""
         return int(self.labels.max(initial=-1)) + 1
 
@@ -243,18 +243,18 @@ class Ranking:
     """For each query, the nearest gallery rows.
 
     Attributes:
-        ids: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` where fewer than ``K`` exist.
+        indices: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` where fewer than ``K`` exist.
         distances: ``(Q, K)`` float32, ascending along each row.
 
     Raises:
         DataError: Shapes disagree or a row does not ascend.
     """
 
-    ids: Ints
+    indices: Ints
     distances: Floats
 
     def __post_init__(self) -> None:
-        ids, distances = whole_numbers(self.ids, "ids"), real_numbers(self.distances, "distances")
+        ids, distances = whole_numbers(self.indices, "ids"), real_numbers(self.distances, "distances")
         if ids.ndim != 2 or ids.shape != distances.shape:
             raise DataError(f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}")
         if np.isnan(distances).any() or (distances[:, 1:] < distances[:, :-1]).any():
@@ -263,7 +263,7 @@ class Ranking:
             object.__setattr__(self, name, _kept(array))
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.indices)
 
 
 @dataclass(frozen=True, eq=False)

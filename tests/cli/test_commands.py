@@ -140,20 +140,20 @@ def test_the_page_ranks_as_the_scores_do():
 
     def side(count, camera):
         table = ImageTable(np.full(count, "x.jpg"), np.arange(count) % 9, np.full(count, camera))
-        vectors = random.normal(size=(count, 8)) + 2 * np.eye(9, 8)[table.people]
+        vectors = random.normal(size=(count, 8)) + 2 * np.eye(9, 8)[table.person_ids]
         return Features(table, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
     queries, gallery = side(18, 1), side(60, 2)
     first = {}
     for re_ranking in (False, True):
         found = ranking(queries, gallery, re_ranking=re_ranking, k=60)
-        right = gallery.table.people[found.ids] == queries.table.people[:, None]
+        right = gallery.table.people[found.indices] == queries.table.people[:, None]
         report = evaluate(queries, gallery, re_ranking=re_ranking)
         np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
         first[re_ranking] = right.argmax(1).tolist()
     assert first[False] != first[True]
     found = ranking(queries, gallery, re_ranking=False, k=60, distance=sum_of_four)
-    right = gallery.table.people[found.ids] == queries.table.people[:, None]
+    right = gallery.table.people[found.indices] == queries.table.people[:, None]
     report = evaluate(queries, gallery, distance=sum_of_four)
     np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
     assert first[False] != right.argmax(1).tolist()

@@ -58,10 +58,10 @@ def test_training_warns_where_fewer_threads_are_faster(
     share: float, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("resight.compute.devices.thread_speeds", lambda most: {2: share, 1: 1.0})
-    Devices(DeviceSettings(accelerator="cpu")).warn_of_load()
+    Devices(DeviceSettings(accelerator="cpu")).warn_if_cpu_busy()
     assert ("20 % of its speed with 1; stop them, or give --device.threads 1" in caplog.text) == warned
     caplog.clear()
-    Devices(DeviceSettings(accelerator="cpu", threads=1)).warn_of_load()  # who chose has chosen
+    Devices(DeviceSettings(accelerator="cpu", threads=1)).warn_if_cpu_busy()  # who chose has chosen
     assert not caplog.text
 
 

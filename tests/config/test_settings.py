@@ -136,7 +136,7 @@ def test_recipes_and_flags_win_over_the_variant(tmp_path: Path) -> None:
     path = recipe(tmp_path, "variant: thesis\nbatchnorm_chunks: 2\n")
     options, settings = read("--config", path, "--label_smoothing", "0.3")
     assert options.variant == "thesis"
-    assert (settings.batchnorm_chunks, settings.label_smoothing, settings.shuffle) == (2, 0.3, False)
+    assert (settings.ghost_batches, settings.label_smoothing, settings.shuffle) == (2, 0.3, False)
 
 
 def test_an_unknown_variant_names_the_known_ones() -> None:

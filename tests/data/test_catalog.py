@@ -56,14 +56,14 @@ CUHK = (
 def test_market1501_is_read(tmp_path: Path, draw: Draw) -> None:
     data = load_dataset("market1501", draw(tmp_path, *MARKET))
     assert data.name == "market1501"
-    assert data.train.people.tolist() == [2, 2, 7]
-    assert data.train.cameras.tolist() == [1, 2, 3]
-    assert data.train.frames.tolist() == [451, 551, 77419]
-    assert data.train.tracklets.tolist() == [-1, -1, -1]
-    assert data.query.people.tolist() == [1, 1]
-    assert data.gallery.people.tolist() == [-1, 0, 1]
+    assert data.train.person_ids.tolist() == [2, 2, 7]
+    assert data.train.camera_ids.tolist() == [1, 2, 3]
+    assert data.train.frame_ids.tolist() == [451, 551, 77419]
+    assert data.train.tracklet_ids.tolist() == [-1, -1, -1]
+    assert data.query.person_ids.tolist() == [1, 1]
+    assert data.gallery.person_ids.tolist() == [-1, 0, 1]
     assert data.counts == {"train": (3, 2), "query": (2, 1), "gallery": (2, 2)}
-    assert data.rule == "same-camera"
+    assert data.exclude == "same-camera"
     assert not data.official
     assert "not the official split" in data.unofficial
     assert "train 3 images of 2 people (published 12,936 of 751)" in data.unofficial
@@ -71,9 +71,9 @@ def test_market1501_is_read(tmp_path: Path, draw: Draw) -> None:
 
 def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
     data = load_dataset("dukemtmc", draw(tmp_path, *DUKE))
-    assert data.train.frames.tolist() == [46182]
-    assert data.gallery.people.tolist() == [5, 7139]
-    assert data.gallery.cameras.tolist() == [5, 8]
+    assert data.train.frame_ids.tolist() == [46182]
+    assert data.gallery.person_ids.tolist() == [5, 7139]
+    assert data.gallery.camera_ids.tolist() == [5, 8]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
         ("", "", "detected", "as nothing says which they are"),
         ("detected", "", "detected", "as the folder detected says"),
         ("labeled", "", "labeled", "as the folder labeled says"),
-        ("labeled", "", "labeled", "as the folder labeled says"),
+        ("labelled", "", "labeled", "as the folder labelled says"),
         ("labeled", "labeled", "labeled", "as the folder labeled says"),
     ],
 )
@@ -90,7 +90,7 @@ def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: st
     draw(tmp_path / below, *CUHK)
     data = load_dataset("cuhk03np", tmp_path / given_root)
     assert data.root == tmp_path / below
-    assert data.gallery.cameras.tolist() == [2]
+    assert data.gallery.camera_ids.tolist() == [2]
     assert data.published["train"][0] == {"detected": 7365, "labeled": 7368}[read]
     assert f"the {read} boxes are read, {how}" in data.notes[0]
     assert f"those of the {read} boxes" in data.notes[0]
@@ -166,9 +166,9 @@ def test_msmt17_is_read(tmp_path: Path, draw: Draw, folder: str, train: str, tes
     write_msmt17(tmp_path / folder, draw, train, test)
     data = load_dataset("msmt17", tmp_path)
     assert data.root == tmp_path / folder
-    assert data.train.people.tolist() == [0, 1]
-    assert data.train.cameras.tolist() == [1, 15]
-    assert data.gallery.cameras.tolist() == [14]
+    assert data.train.person_ids.tolist() == [0, 1]
+    assert data.train.camera_ids.tolist() == [1, 15]
+    assert data.gallery.camera_ids.tolist() == [14]
     notes = "\n".join(data.notes)
     assert version in notes
     assert "list_gallery.txt: 1 image that is not there is skipped" in notes
@@ -220,7 +220,7 @@ def test_ids_of_more_than_nine_digits_are_kept(tmp_path: Path, draw: Draw) -> No
     names = [f"{part}/1700000000123_c1s1_{i:06}_00.jpg" for i, part in enumerate(("bounding_box_train", "query"))]
     draw(tmp_path, *names, "bounding_box_test/1700000000124_c2s1_000001_00.jpg")
     data = load_dataset("market1501", tmp_path)
-    assert (data.train.people.tolist(), data.gallery.people.tolist()) == ([1700000000123], [1700000000124])
+    assert (data.train.person_ids.tolist(), data.gallery.person_ids.tolist()) == ([1700000000123], [1700000000124])
 
 
 def test_flags_are_for_folders_of_crops(tmp_path: Path, draw: Draw) -> None:
@@ -265,7 +265,7 @@ def test_links_that_lead_nowhere_are_kept_to_be_reported(tmp_path: Path, draw: D
     (tmp_path / "query" / "0001_c4s1_000301_00.jpg").symlink_to("0001_c4s1_000301_00.jpg")
     (tmp_path / "loop").symlink_to("loop")
     data = load_dataset("market1501", tmp_path)
-    assert data.query.cameras.tolist() == [1, 2, 3, 4]
+    assert data.query.camera_ids.tolist() == [1, 2, 3, 4]
     (tmp_path / "query").rename(tmp_path / "query_old")
     with pytest.raises(DataError, match="did you mean 'query_old'"):
         load_dataset("market1501", tmp_path)
@@ -442,17 +442,17 @@ def test_validation_is_disjoint_matched_and_the_same_for_a_seed(
             split_validation(data, people, seed=seed)
         return
     split = split_validation(data, people, seed=seed)
-    train, query, gallery = (set(table.people.tolist()) for table in (split.train, split.query, split.gallery))
+    train, query, gallery = (set(table.person_ids.tolist()) for table in (split.train, split.query, split.gallery))
     assert len(query) == people
     assert query == gallery
     assert not query & train
     assert query <= set(able)
     joined = [*split.train.paths, *split.query.paths, *split.gallery.paths]
     assert sorted(joined) == sorted(data.train.paths.tolist())
-    pairs = list(zip(split.query.people.tolist(), split.query.cameras.tolist(), strict=True))
+    pairs = list(zip(split.query.person_ids.tolist(), split.query.camera_ids.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs)
     for person, camera in pairs:
-        assert (split.gallery.cameras[split.gallery.people == person] != camera).any()
+        assert (split.gallery.camera_ids[split.gallery.person_ids == person] != camera).any()
 
     order = np.random.default_rng(seed).permutation(len(data.train))
     again = split_validation(replace(data, train=data.train[order]), people, seed=seed)
@@ -466,8 +466,8 @@ def test_validation_by_hand() -> None:
     assert split.name == "made+validation3"
     assert split.published == {}
     assert "3 of the 5 training people are held out" in split.notes[-1]
-    assert sorted(split.train.people.tolist()) == [-1] * 4 + [2] * 4 + [9] * 9
-    asked = sorted(zip(split.query.people.tolist(), split.query.cameras.tolist(), strict=True))
+    assert sorted(split.train.person_ids.tolist()) == [-1] * 4 + [2] * 4 + [9] * 9
+    asked = sorted(zip(split.query.person_ids.tolist(), split.query.camera_ids.tolist(), strict=True))
     assert asked == [(1, 1), (1, 2), (3, 1), (4, 1)]
     with pytest.raises(DataError, match="3 of its 5 people are seen by two cameras or more; ask for fewer"):
         split_validation(data, 4)
@@ -480,7 +480,7 @@ def test_validation_by_hand() -> None:
 def test_distractors_are_not_held_out() -> None:
     data = replace(dataset_of({0: {1: 3, 2: 3}, 1: {1: 2, 2: 2}, 2: {1: 2, 2: 2}}), distractor=0)
     for seed in range(5):
-        assert split_validation(data, 2, seed=seed).train.people.tolist() == [0] * 6
+        assert split_validation(data, 2, seed=seed).train.person_ids.tolist() == [0] * 6
     with pytest.raises(DataError, match="2 of its 2 people are seen by two cameras"):
         split_validation(data, 3)
 
@@ -499,14 +499,14 @@ def test_a_set_is_official_by_all_of_its_published_counts() -> None:
 
 def test_seeds_differ() -> None:
     data = dataset_of({person: {1: 2, 2: 2} for person in range(20)})
-    chosen = {tuple(sorted(set(split_validation(data, 5, seed=seed).query.people.tolist()))) for seed in range(5)}
+    chosen = {tuple(sorted(set(split_validation(data, 5, seed=seed).query.person_ids.tolist()))) for seed in range(5)}
     assert len(chosen) > 1
 
 
 def test_without_cameras_a_person_needs_two_images() -> None:
     split = split_validation(dataset_of({1: {-1: 3}, 2: {-1: 1}, 3: {-1: 2}}, "none"), 2)
-    assert split.query.people.tolist() == [1, 3]
-    assert split.gallery.people.tolist() == [1, 1, 3]
+    assert split.query.person_ids.tolist() == [1, 3]
+    assert split.gallery.person_ids.tolist() == [1, 1, 3]
     with pytest.raises(DataError, match="two images or more"):
         split_validation(dataset_of({1: {-1: 1}, 2: {-1: 2}}, "none"), 2)
 
@@ -537,10 +537,10 @@ def test_everybody_who_can_be_found_again_is_scored() -> None:
     data = dataset_of({1: {1: 3, 2: 2}, 2: {1: 4}, 3: {1: 1, 2: 1}, -1: {1: 2, 2: 2}})
     split = split_validation(data, "all")
     assert split.name == "made+validation-all"
-    assert sorted(split.train.people.tolist()) == [-1] * 4
-    asked = sorted(zip(split.query.people.tolist(), split.query.cameras.tolist(), strict=True))
+    assert sorted(split.train.person_ids.tolist()) == [-1] * 4
+    asked = sorted(zip(split.query.person_ids.tolist(), split.query.camera_ids.tolist(), strict=True))
     assert asked == [(1, 1), (1, 2), (3, 1)]
-    assert sorted(split.gallery.people.tolist()) == [1] * 3 + [2] * 4 + [3]
+    assert sorted(split.gallery.person_ids.tolist()) == [1] * 3 + [2] * 4 + [3]
     assert split.notes[-1].startswith("validation: 2 of the 3 training people")
     assert split.notes[-1].endswith("the images of the others are in the gallery too")
     assert len(split_validation(dataset_of({1: {1: 2, 2: 2}}), "all").query) == 2

@@ -14,7 +14,7 @@ from resight.records import ImageTable
 
 PATHS = ["=1+1.jpg", "a,b.jpg", "c\nd.jpg", "e.jpg"]
 CLUSTERS = Clusters(
-    ImageTable(np.array(PATHS), cameras=np.array([0, 1, 2, -1])),
+    ImageTable(np.array(PATHS), camera_ids=np.array([0, 1, 2, -1])),
     np.array([1, -1, 0, 0]),
     np.array([0.25, np.nan, 0.5, -0.125], np.float32),
 )
@@ -73,8 +73,8 @@ def test_what_was_changed_since_is_said_and_left_out(
 def test_the_table_is_one_of_labels_but_for_a_name(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"")
-    table = ImageTable(np.array(["a.jpg", "b.jpg"]), cameras=np.array([1, 2]))
+    table = ImageTable(np.array(["a.jpg", "b.jpg"]), camera_ids=np.array([1, 2]))
     found = clusters_csv(Clusters(table, np.array([0, -1]), np.array([0.5, np.nan], np.float32)), {})
     (tmp_path / "people.csv").write_text(found.replace("cluster", "person", 1))
     read = load_folder(tmp_path, FolderSettings(table="people.csv")).train
-    assert (read.people.tolist(), read.cameras.tolist()) == ([0, -1], [1, 2])
+    assert (read.person_ids.tolist(), read.camera_ids.tolist()) == ([0, -1], [1, 2])

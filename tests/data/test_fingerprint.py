@@ -19,7 +19,7 @@ from resight.records import ImageTable
 def table(draw, tmp_path: Path) -> ImageTable:
     names = [f"{number}.png" for number in range(5)]
     root = draw(tmp_path / "images", *names)
-    return ImageTable(np.array([str(root / name) for name in names]), cameras=np.arange(5) % 2)
+    return ImageTable(np.array([str(root / name) for name in names]), camera_ids=np.arange(5) % 2)
 
 
 def test_a_copy_under_other_names_is_the_same(table: ImageTable, tmp_path: Path) -> None:

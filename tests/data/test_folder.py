@@ -23,11 +23,11 @@ def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
     (tmp_path / "door" / "notes.txt").write_text("x")
     data = load_folder(tmp_path)
     assert [Path(path).name for path in data.train.paths] == ["c.jpeg", "a.jpg", "b.PNG"]
-    assert data.train.cameras.tolist() == [0, 1, 1]
+    assert data.train.camera_ids.tolist() == [0, 1, 1]
     assert data.names == {"cameras": ("door", "lobby")}
     assert not data.train.has_people
     assert (len(data.query), len(data.gallery)) == (0, 0)
-    assert data.rule == "same-camera"
+    assert data.exclude == "same-camera"
     assert data.notes[0] == "1 file that is no image is skipped"
     assert data.notes[1].startswith("sub-folders are taken for cameras (2 folders of about 1 image, such as door)")
     assert data.notes[2:] == ("cameras are numbered: 0 = door, 1 = lobby",)
@@ -36,18 +36,18 @@ def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
 def test_whole_numbers_stay_as_they_are(tmp_path: Path, draw: Draw) -> None:
     camera = FolderSettings(layout="camera")
     data = load_folder(draw(tmp_path, "0007/a.jpg", "12/b.jpg"), camera)
-    assert data.train.cameras.tolist() == [7, 12]
+    assert data.train.camera_ids.tolist() == [7, 12]
     assert data.names == {}
     draw(tmp_path, "7/c.jpg")  # 7 and 0007 are two folders, so they must be two cameras
     data = load_folder(tmp_path, camera)
-    assert sorted(data.train.cameras.tolist()) == [0, 1, 2]
+    assert sorted(data.train.camera_ids.tolist()) == [0, 1, 2]
     assert data.names["cameras"] == ("0007", "12", "7")
 
 
 def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -> None:
     data = load_folder(draw(tmp_path, "a.jpg", "b.jpg"))
-    assert data.train.cameras.tolist() == [-1, -1]
-    assert data.rule == "none"
+    assert data.train.camera_ids.tolist() == [-1, -1]
+    assert data.exclude == "none"
     (note,) = data.notes
     assert note.startswith("no camera is known: put the images of each into a folder of its own")
     assert "--camera_aware false" in note
@@ -89,20 +89,20 @@ def test_a_pattern_reads_names(tmp_path: Path, draw: Draw) -> None:
         tmp_path,
         FolderSettings(r"(?P<person>[a-z]+)_c(?P<camera>\d)_t(?P<tracklet>\d)_f(?P<frame>\d+)"),
     )
-    assert data.train.people.tolist() == [0, 1, 0]
-    assert data.train.cameras.tolist() == [2, 1, 1]
-    assert data.train.frames.tolist() == [100, 7, 1]
+    assert data.train.person_ids.tolist() == [0, 1, 0]
+    assert data.train.camera_ids.tolist() == [2, 1, 1]
+    assert data.train.frame_ids.tolist() == [100, 7, 1]
     # Tracklet 5 of camera 1 is not tracklet 5 of camera 2.
     assert data.names == {"people": ("anna", "bert"), "tracklets": ("1/5", "1/6", "2/5")}
-    assert data.train.tracklets.tolist() == [2, 0, 1]
+    assert data.train.tracklet_ids.tolist() == [2, 0, 1]
     assert data.notes[0] == "1 image that the pattern does not match is skipped, such as 'y/odd.jpg'"
 
 
 def test_a_pattern_without_camera_leaves_it_to_the_folder(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "c1/0005.jpg", "c2/-1.jpg", "c2/none.jpg")
     data = load_folder(tmp_path, FolderSettings(r"/(?P<person>\d+|-1)?[a-z]*\.jpg"))
-    assert data.train.cameras.tolist() == [0, 1, 1]
-    assert data.train.people.tolist() == [5, -1, -1]
+    assert data.train.camera_ids.tolist() == [0, 1, 1]
+    assert data.train.person_ids.tolist() == [5, -1, -1]
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
     )
     data = load_folder(tmp_path / "crops", FolderSettings(table="labels.csv"))
     assert [Path(path).name for path in data.train.paths] == ["a.jpg", "b.jpg", "c.jpg"]
-    assert data.train.people.tolist() == [7, 9, -1]
-    assert data.train.cameras.tolist() == [0, 1, 0]
-    assert data.train.frames.tolist() == [12, -1, -1]
-    assert data.train.tracklets.tolist() == [-1, -1, -1]
+    assert data.train.person_ids.tolist() == [7, 9, -1]
+    assert data.train.camera_ids.tolist() == [0, 1, 0]
+    assert data.train.frame_ids.tolist() == [12, -1, -1]
+    assert data.train.tracklet_ids.tolist() == [-1, -1, -1]
     assert data.notes[0].startswith("labels.csv: column score is ignored")
 
 
@@ -246,7 +246,7 @@ def test_tables_of_spreadsheets_and_pandas_are_read(
     (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     data = load_folder(tmp_path)
     assert [Path(path).name for path in data.train.paths] == ["a.jpg", "b.jpg"]
-    assert (data.train.people.tolist(), data.train.cameras.tolist()) == ([7, 7], [1, 2])
+    assert (data.train.person_ids.tolist(), data.train.camera_ids.tolist()) == ([7, 7], [1, 2])
     assert not data.names
     said = [note.removeprefix("labels.csv: ") for note in data.notes if note.startswith("labels.csv: ")]
     assert [note for note in said if "ignored" not in note] == notes
@@ -258,9 +258,9 @@ def test_every_usual_word_for_unknown_is_unknown(tmp_path: Path, draw: Draw) -> 
     lines = [f"{i}.jpg,{word},{word}" for i, word in enumerate(words)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,person,frame", *lines, "13.jpg,None Smith,5.0", "14.jpg,7,"]))
     data = load_folder(tmp_path)
-    assert data.train.people.tolist() == [-1] * len(words) + [1, 0]
+    assert data.train.person_ids.tolist() == [-1] * len(words) + [1, 0]
     assert data.names["people"] == ("7", "None Smith")
-    assert data.train.frames.tolist() == [-1] * len(words) + [5, -1]
+    assert data.train.frame_ids.tolist() == [-1] * len(words) + [5, -1]
     assert any(note.startswith("taken for unknown: '-' (2 images)") for note in data.notes)
 
 
@@ -269,15 +269,15 @@ def test_numbers_are_one_where_all_are_numbers(tmp_path: Path, draw: Draw) -> No
     table = tmp_path / "labels.csv"
     table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,7.0\n")
     data = load_folder(tmp_path)
-    assert data.train.people.tolist() == [7, 7, 7]
+    assert data.train.person_ids.tolist() == [7, 7, 7]
     assert "column person: 007 and 7 and 7.0 are taken for one number" in data.notes
     table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,anna\n")
     assert load_folder(tmp_path).names["people"] == ("007", "7", "anna")
     table.write_text(f"path,person\na.jpg,1700000000123.0\nb.jpg,1700000000124\nc.jpg,{'9' * 18}\n")
-    assert load_folder(tmp_path).train.people.tolist() == [1700000000123, 1700000000124, 10**18 - 1]
+    assert load_folder(tmp_path).train.person_ids.tolist() == [1700000000123, 1700000000124, 10**18 - 1]
     table.write_text(f"path,person\na.jpg,7\nb.jpg,8\nc.jpg,{'9' * 5000}\n")
     data = load_folder(tmp_path)
-    assert data.train.people.tolist() == [0, 1, 2]
+    assert data.train.person_ids.tolist() == [0, 1, 2]
     assert max(map(len, data.notes)) < 300
 
 
@@ -345,7 +345,7 @@ def test_columns_may_be_called_in_capitals(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "a.jpg")
     (tmp_path / "t.csv").write_text("Path,PERSON,Score\na.jpg,7,1\n")
     data = load_folder(tmp_path, FolderSettings(table="t.csv"))
-    assert data.train.people.tolist() == [7]
+    assert data.train.person_ids.tolist() == [7]
     assert data.notes[0].startswith("t.csv: column Score is ignored")
 
 
@@ -365,10 +365,10 @@ def test_a_table_in_the_root_is_read_where_none_is_given(tmp_path: Path, draw: D
     assert data.names == {"people": ("anna",), "cameras": ("c1", "c2")}
     assert data.notes[0].startswith("images and labels are those of its labels.csv")
     matched = load_folder(tmp_path, FolderSettings(r"(?P<person>\d)_"))
-    assert matched.train.people.tolist() == [3, 1, 2], "a pattern that is given goes before it"
+    assert matched.train.person_ids.tolist() == [3, 1, 2], "a pattern that is given goes before it"
     (tmp_path / "other.csv").write_text("path,person\nhall/2_b.jpg,5\n")
     other = load_folder(tmp_path, FolderSettings(table="other.csv"))
-    assert other.train.people.tolist() == [5]
+    assert other.train.person_ids.tolist() == [5]
     assert other.notes[0].startswith("no camera is known: give the table a column camera")
 
 
@@ -378,7 +378,7 @@ def test_people_are_held_out_when_asked(tmp_path: Path, draw: Draw) -> None:
     data = load_folder(tmp_path, FolderSettings(pattern, test_people=2, seed=3))
     assert data.name == "folder+validation2"
     assert (len(data.train), len(data.query), len(data.gallery)) == (16, 4, 4)
-    assert not set(data.train.people.tolist()) & set(data.query.people.tolist())
+    assert not set(data.train.person_ids.tolist()) & set(data.query.person_ids.tolist())
     assert data.names["cameras"] == ("c1", "c2")
     with pytest.raises(DataError, match="cannot hold 7 people out"):
         load_folder(tmp_path, FolderSettings(pattern, test_people=7))
@@ -418,5 +418,5 @@ def test_names_of_many_people_are_listed_in_part(tmp_path: Path, draw: Draw) -> 
     draw(tmp_path, *(f"c/p{person:02}.jpg" for person in range(25)), size=(4, 8))
     data = load_folder(tmp_path, FolderSettings(r"(?P<person>p\d+)"))
     assert len(data.names["people"]) == 25
-    np.testing.assert_array_equal(data.train.people, np.arange(25))
+    np.testing.assert_array_equal(data.train.person_ids, np.arange(25))
     assert any(note.endswith("19 = p19, ...") for note in data.notes)

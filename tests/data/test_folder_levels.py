@@ -72,14 +72,14 @@ def test_levels_are_told_from_names_and_images(sorted_by: Callable[[Place], Path
 def test_people_of_folders_are_people_and_no_cameras(sorted_by: Callable[[Place], Path]) -> None:
     root = sorted_by(lambda person, camera, i: person)
     data = load_folder(root)
-    assert sorted(set(data.train.people.tolist())) == list(range(1, 9))
-    assert not (data.train.cameras != -1).any()
-    assert data.rule == "none"
+    assert sorted(set(data.train.person_ids.tolist())) == list(range(1, 9))
+    assert not (data.train.camera_ids != -1).any()
+    assert data.exclude == "none"
     (note,) = (note for note in data.notes if "sub-folders" in note)
     assert note.startswith("sub-folders are taken for people (8 folders of about 12 images, such as 0001) because ")
     assert "--layout camera" in note
     told = load_folder(root, FolderSettings(layout="camera"))
-    assert sorted(set(told.train.cameras.tolist())) == list(range(1, 9))
+    assert sorted(set(told.train.camera_ids.tolist())) == list(range(1, 9))
     assert not [note for note in told.notes if "taken for" in note], "who said it need not be told"
 
 
@@ -109,7 +109,7 @@ def test_train_all_holds_train(tmp_path: Path, draw: Draw) -> None:
     )
     data = load_folder(draw(tmp_path, *names), FolderSettings(layout="split/person"))
     assert [Path(path).parts[-3] for path in data.train.paths] == ["train_all"] * 2
-    assert data.query.people.tolist() == [2]
+    assert data.query.person_ids.tolist() == [2]
     assert "splits: 1 query of an unknown person are left out" in data.notes
 
 
@@ -122,7 +122,7 @@ def test_splits_without_labels_are_an_error(tmp_path: Path, draw: Draw) -> None:
     assert pattern is not None
     data = load_folder(tmp_path, FolderSettings(pattern[1], layout="split"))
     assert (len(data.train), len(data.query)) == (2, 2)
-    assert (data.train.people.tolist(), data.train.cameras.tolist()) == ([1, 1], [1, 2])
+    assert (data.train.person_ids.tolist(), data.train.camera_ids.tolist()) == ([1, 1], [1, 2])
     assert len(load_folder(tmp_path, FolderSettings(layout="split")).train) == 2, "queries are not trained on"
 
 
@@ -136,7 +136,7 @@ def test_known_names_in_split_folders_name_their_set(tmp_path: Path, draw: Draw)
 
 def test_what_is_not_clear_gives_no_cameras(tmp_path: Path, draw: Draw) -> None:
     data = load_folder(draw(tmp_path, "x/a.jpg", "y/b.jpg", "z/c.jpg"))
-    assert data.train.cameras.tolist() == [-1, -1, -1]
+    assert data.train.camera_ids.tolist() == [-1, -1, -1]
     assert data.notes[0].startswith("what the sub-folders are is not clear (3 folders of about 1 image, such as x)")
     assert "--layout camera or --layout person" in data.notes[0]
     dates = load_folder(draw(tmp_path / "dates", "2024-05-01/01/a.jpg", "2024-05-02/02/b.jpg"))
@@ -146,11 +146,11 @@ def test_what_is_not_clear_gives_no_cameras(tmp_path: Path, draw: Draw) -> None:
 def test_a_folder_that_a_pattern_reads_is_nothing_else(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, *(f"{person:04}/{i}.jpg" for person in range(1, 5) for i in range(5)), "0001/cam1/x.jpg")
     data = load_folder(tmp_path, FolderSettings(r"^(?P<person>\d+)/"))
-    assert set(data.train.people.tolist()) == {1, 2, 3, 4}
-    assert data.train.cameras.tolist().count(-1) == 20
+    assert set(data.train.person_ids.tolist()) == {1, 2, 3, 4}
+    assert data.train.camera_ids.tolist().count(-1) == 20
     assert data.names["cameras"] == ("cam1",), "a level that it does not read may still be one"
     both = load_folder(tmp_path, FolderSettings(r"^(?P<person>\d+)/", layout="camera"))
-    assert set(both.train.cameras.tolist()) == {1, 2, 3, 4}, "as told"
+    assert set(both.train.camera_ids.tolist()) == {1, 2, 3, 4}, "as told"
 
 
 def test_nothing_is_decoded_where_names_are_certain(
@@ -161,7 +161,7 @@ def test_nothing_is_decoded_where_names_are_certain(
 
     monkeypatch.setattr("resight.data.folder_similarity.open_image", decoded)
     draw(tmp_path, "cam1/a.jpg", "cam2/b.jpg")
-    assert load_folder(tmp_path).rule == "same-camera"
+    assert load_folder(tmp_path).exclude == "same-camera"
     load_folder(draw(tmp_path / "told", "x/a.jpg", "x/b.jpg", "y/c.jpg"), FolderSettings(layout="person"))
 
 

@@ -102,9 +102,9 @@ def test_every_tracklet_gives_its_own_frames(sizes: list[int], count: int, how: 
     rows = sample_tracklets(images, count, how, random=np.random.default_rng(1))
     assert rows.shape == (len(sizes), count)
     for own in rows:
-        assert len(set(images.tracklets[own].tolist())) == 1
-        assert (np.diff(images.frames[own]) >= 0).all()
-    assert sorted(images.tracklets[rows[:, 0]].tolist()) == list(range(len(sizes)))
+        assert len(set(images.tracklet_ids[own].tolist())) == 1
+        assert (np.diff(images.frame_ids[own]) >= 0).all()
+    assert sorted(images.tracklet_ids[rows[:, 0]].tolist()) == list(range(len(sizes)))
     assert sample_tracklets(images[:0], count).shape == (0, count)
 
 
@@ -128,9 +128,9 @@ def test_pooling_equals_its_plain_text() -> None:
     for how in ("mean", "max", "tpp"):
         pooled = pool_tracklets(features, how)
         assert pooled.encoder == "e"
-        assert pooled.vectors.shape == (4, 18 if how == "tpp" else 6)
+        assert pooled.embeddings.shape == (4, 18 if how == "tpp" else 6)
         for row, rows in enumerate(group_tracklets(features.table)):
-            frames = features.vectors[rows].astype(float)
+            frames = features.embeddings[rows].astype(float)
             if how == "tpp":
                 thirds = {15: (5, 10), 1: None, 7: (2, 4), 2: None}[len(rows)]
                 if thirds:
@@ -141,7 +141,7 @@ def test_pooling_equals_its_plain_text() -> None:
             else:
                 expected = frames.mean(0) if how == "mean" else frames.max(0)
                 expected = expected / np.linalg.norm(expected)
-            np.testing.assert_allclose(pooled.vectors[row], expected, atol=1e-6)
+            np.testing.assert_allclose(pooled.embeddings[row], expected, atol=1e-6)
             for name in ("people", "cameras", "tracklets", "paths"):
                 assert getattr(pooled.table, name)[row] == getattr(features.table, name)[rows[0]]
 
@@ -152,16 +152,16 @@ def test_pooling_does_not_depend_on_the_order_of_the_images(sizes: list[int], se
     mixed = features[np.random.default_rng(seed).permutation(len(features))]
     for how in ("mean", "max", "tpp"):
         one, other = pool_tracklets(features, how), pool_tracklets(mixed, how)
-        order, back = np.argsort(one.table.tracklets), np.argsort(other.table.tracklets)
-        np.testing.assert_allclose(one.vectors[order], other.vectors[back], atol=1e-6)
+        order, back = np.argsort(one.table.tracklet_ids), np.argsort(other.table.tracklet_ids)
+        np.testing.assert_allclose(one.embeddings[order], other.embeddings[back], atol=1e-6)
 
 
 def test_a_tracklet_of_one_frame_is_its_frame_and_no_tracklet_none() -> None:
     features = walks(1, 1, 1)
     for how in ("mean", "max"):
-        np.testing.assert_allclose(pool_tracklets(features, how).vectors, features.vectors, atol=1e-6)
-    np.testing.assert_allclose(pool_tracklets(features, "tpp").vectors, np.tile(features.vectors, 3), atol=1e-6)
-    assert pool_tracklets(features[:0], "tpp").vectors.shape == (0, 18)
+        np.testing.assert_allclose(pool_tracklets(features, how).embeddings, features.embeddings, atol=1e-6)
+    np.testing.assert_allclose(pool_tracklets(features, "tpp").embeddings, np.tile(features.embeddings, 3), atol=1e-6)
+    assert pool_tracklets(features[:0], "tpp").embeddings.shape == (0, 18)
 
 
 def test_evaluate_and_rank_take_pooled_rows_in_both_readings_of_tpp() -> None:
@@ -173,12 +173,12 @@ def test_evaluate_and_rank_take_pooled_rows_in_both_readings_of_tpp() -> None:
         np.stack([y, z, x, x, y, other]),
     )
     asked, held = pool_tracklets(queries, "tpp"), pool_tracklets(gallery, "tpp")
-    assert rank(asked, held, k=1).ids.tolist() == [[1]]
+    assert rank(asked, held, k=1).indices.tolist() == [[1]]
     assert evaluate(asked, held).scores["rank-1"] == 0
     assert evaluate(asked, held, distance=sum_of_part_distances).scores["rank-1"] == 1
-    assert rank(asked, held, k=1, distance=sum_of_part_distances).ids.tolist() == [[0]]
+    assert rank(asked, held, k=1, distance=sum_of_part_distances).indices.tolist() == [[0]]
     mean = [pool_tracklets(side) for side in (queries, gallery)]
-    assert rank(*mean, k=1).ids.tolist() == [[0]]
+    assert rank(*mean, k=1).indices.tolist() == [[0]]
     assert evaluate(*mean).scores["mAP"] == 1
     with pytest.raises(ConfigError, match="re-ranking stands on"):
         evaluate(*mean, distance=sum_of_part_distances, re_ranking=True)
@@ -189,34 +189,34 @@ def test_a_row_counts_as_often_as_it_is_chosen() -> None:
     rows = sample_tracklets(features.table, 6)
     for how in ("mean", "max", "tpp"):
         pooled = pool_tracklets(features, how, chosen=rows)
-        for row, own in zip(pooled.vectors, rows, strict=True):
-            frames = features.vectors[own].astype(float)
+        for row, own in zip(pooled.embeddings, rows, strict=True):
+            frames = features.embeddings[own].astype(float)
             if how == "tpp":
                 expected = np.concatenate([frames[0:2].mean(0), frames[2:4].mean(0), frames[4:6].mean(0)])
             else:
                 expected = frames.mean(0) if how == "mean" else frames.max(0)
                 expected = expected / np.linalg.norm(expected)
             np.testing.assert_allclose(row, expected, atol=1e-6)
-    assert not np.allclose(pool_tracklets(features, chosen=rows).vectors, pool_tracklets(features).vectors)
+    assert not np.allclose(pool_tracklets(features, chosen=rows).embeddings, pool_tracklets(features).embeddings)
 
 
 def test_an_image_of_unknown_tracklet_is_one_row_however_often_it_is_chosen() -> None:
     images = table((1, 1, 7, 0), (1, 1, 7, 1), (-1, 2, -1, 0), (0, 2, -1, 0))
     features = Features(images, np.eye(4, dtype=np.float32))
     pooled = pool_tracklets(features, "mean", chosen=sample_tracklets(images, 15))
-    assert pooled.table.people.tolist() == [1, -1, 0]
-    np.testing.assert_array_equal(pooled.vectors[1:], np.eye(4)[2:])
+    assert pooled.table.person_ids.tolist() == [1, -1, 0]
+    np.testing.assert_array_equal(pooled.embeddings[1:], np.eye(4)[2:])
 
 
 def test_the_settings_choose_alike_for_a_seed_and_measure_by_their_pooling() -> None:
     images = walks(40, 3, 60).table
     even = TrackletSettings()
     np.testing.assert_array_equal(even.choose(images), sample_tracklets(images, 15))
-    drawn = TrackletSettings(frames=4, sampling="random", seed=5)
+    drawn = TrackletSettings(num_frames=4, sampling="random", seed=5)
     np.testing.assert_array_equal(drawn.choose(images), drawn.choose(images))
     assert not np.array_equal(drawn.choose(images), TrackletSettings(4, "random", seed=6).choose(images))
     measures = {
-        (pooling, distance): TrackletSettings(pooling=pooling, distance=distance).measure
+        (pooling, distance): TrackletSettings(pooling=pooling, distance=distance).distance_fn
         for pooling in ("mean", "max", "tpp")
         for distance in ("sum", "concatenated")
     }
@@ -233,5 +233,5 @@ def test_the_nine_distances_of_two_walks_by_hand() -> None:
     first[0, 2], second[0, 1] = 3, 4
     apart = [4, 0, 0, 5, 3, 3, 4, 0, 0]
     assert sum_of_part_distances(first, second).tolist() == [[sum(apart)]]
-    assert TrackletSettings(pooling="tpp").measure(first, second).tolist() == [[19]]
-    assert TrackletSettings(pooling="tpp", distance="concatenated").measure(first, second).tolist() == [[25]]
+    assert TrackletSettings(pooling="tpp").distance_fn(first, second).tolist() == [[19]]
+    assert TrackletSettings(pooling="tpp", distance="concatenated").distance_fn(first, second).tolist() == [[25]]

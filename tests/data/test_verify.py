@@ -67,10 +67,10 @@ def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, r
         return ImageTable(np.array([f"{name}{i}" for i in range(len(pairs))]), np.array(people), np.array(cameras))
 
     asked, held = table("q", query), table("g", gallery)
-    data = Dataset("made", Path("/root"), asked[:0], asked, held, rule, distractor=distractor)
+    data = Dataset("made", Path("/root"), asked[:0], asked, held, rule, distractor_id=distractor)
     distances = np.zeros((len(asked), len(held)), np.float32)
     _, offsets = positive_ranks(
-        distances, asked.people, asked.cameras, held.people, held.cameras, rule=rule, distractor=distractor
+        distances, asked.person_ids, asked.camera_ids, held.person_ids, held.camera_ids, rule=rule, distractor=distractor
     )
     assert describe(data).unmatched == tuple(np.flatnonzero(np.diff(offsets) == 0))
 

@@ -80,7 +80,7 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, cha
     if len(method.students) == 2:
         for parameter in method.students[1].parameters():
             parameter.data *= 1.1
-    seen, parts = to_float(images.pixels(batch)), s.batchnorm_chunks
+    seen, parts = to_float(images.pixels(batch)), s.ghost_batches
     with torch.no_grad():
         students, teachers = (
             [branch for network in networks for branch in tiny.described(copy.deepcopy(network), seen, parts)]
@@ -98,8 +98,8 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, cha
         sums["soft_classification"] += np.mean(reference.soft_cross_entropy(logits, target_logits))
         sums["triplet"] += np.mean(reference.batch_hard_triplet(pooled, labels, None))
         sums["soft_triplet"] += np.mean(reference.soft_triplet(pooled, target_pooled, labels, s.soft_triplet))
-    assert s.over_branches == ("mean" if variant == "code" and s.networks == 1 else "sum")
-    share = count if s.over_branches == "mean" else 1
+    assert s.branch_reduction == ("mean" if variant == "code" and s.networks == 1 else "sum")
+    share = count if s.branch_reduction == "mean" else 1
     for name, total in sums.items():
         weight = getattr(s, f"{name}_weight")
         if weight:
@@ -116,12 +116,12 @@ def test_the_gradients_of_a_step_are_those_of_equation_4_8(images: Crops, change
     moved(method)
     seen, labels = to_float(images.pixels(batch)), torch.from_numpy(method.labeling.current.labels[batch].copy())
     copies = copy.deepcopy(method.students)
-    students = [branch for network in copies for branch in tiny.described(network, seen, s.batchnorm_chunks)]
+    students = [branch for network in copies for branch in tiny.described(network, seen, s.ghost_batches)]
     with torch.no_grad():
         teachers = [
             branch
             for network in copy.deepcopy(method.teachers)
-            for branch in tiny.described(network, seen, s.batchnorm_chunks)
+            for branch in tiny.described(network, seen, s.ghost_batches)
         ]
     total = torch.zeros(())
     same, rows = labels[:, None] == labels, torch.arange(len(labels))
@@ -134,7 +134,7 @@ def test_the_gradients_of_a_step_are_those_of_equation_4_8(images: Crops, change
         total = total + s.soft_classification_weight * F.cross_entropy(logits, target_logits.softmax(1))
         total = total + s.triplet_weight * F.softplus(student[:, 0] - student[:, 1]).mean()
         total = total + s.soft_triplet_weight * F.cross_entropy(student, teacher)
-    (total / (len(students) if s.over_branches == "mean" else 1)).backward()
+    (total / (len(students) if s.branch_reduction == "mean" else 1)).backward()
     method.step(batch)
     for network, other in zip(method.students, copies, strict=True):
         for (name, found), expected in zip(network.named_parameters(), other.parameters(), strict=True):
@@ -146,7 +146,7 @@ def test_the_gradients_of_a_step_are_those_of_equation_4_8(images: Crops, change
 
 def test_the_images_of_a_cluster_are_of_other_cameras_than_its_first(images: Crops) -> None:
     method = tiny.abmt(images, iterations=20)
-    labels, cameras = None, images.table.cameras
+    labels, cameras = None, images.table.camera_ids
     for batch in method.begin_epoch(0):
         labels = method.labeling.current.labels
         for group in batch.reshape(-1, method.settings.images):
@@ -301,7 +301,7 @@ def test_classifiers_begin_as_the_centers_of_the_clusters(images: Crops, name: s
         assert len(network.classifiers) == network.encoder.whole
         for branch, classifier in enumerate(network.classifiers):
             part = vectors[:, branch * 32 : (branch + 1) * 32]
-            for label in range(method.labeling.current.clusters):
+            for label in range(method.labeling.current.num_clusters):
                 mean = part[labels == label].mean(0)
                 torch.testing.assert_close(classifier.weight[label].detach(), mean / mean.norm(), rtol=1e-3, atol=1e-4)
             assert classifier.bias is None
@@ -310,7 +310,7 @@ def test_classifiers_begin_as_the_centers_of_the_clusters(images: Crops, name: s
 def test_kmeans_sees_the_mean_of_two_teachers_as_it_is(images: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = {}
     for kind in ("dbscan", "kmeans"):
-        method = tiny.abmt(images, **{**tiny.MMT, "cluster": ClusterSettings(method=kind, clusters=8, k1=12)})
+        method = tiny.abmt(images, **{**tiny.MMT, "cluster": ClusterSettings(method=kind, num_clusters=8, k1=12)})
         moved(method)
         seen: list[np.ndarray] = []
         whole = method.labeling.update
@@ -321,7 +321,7 @@ def test_kmeans_sees_the_mean_of_two_teachers_as_it_is(images: Crops, monkeypatc
         lengths[kind] = np.linalg.norm(seen[0], axis=1)
     np.testing.assert_allclose(lengths["dbscan"], 1, rtol=1e-5)
     assert (lengths["kmeans"] < 0.999).all()
-    assert method.labeling.current.clusters == 8
+    assert method.labeling.current.num_clusters == 8
 
 
 def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> None:
@@ -355,8 +355,8 @@ def test_the_first_epochs_eps_can_be_kept(images: Crops) -> None:
 def test_an_eps_that_made_a_giant_cluster_is_not_kept() -> None:
     rng = np.random.default_rng(1)
     table = ImageTable(np.array([f"{i}.jpg" for i in range(96)]))
-    settings = ClusterSettings(k1=10, k2=2, reading="abmt", pairs_per_image=15.0)
-    labeling = Labeling(table, settings, keep_eps=True)
+    settings = ClusterSettings(k1=10, k2=2, variant="abmt", pairs_per_image=15.0)
+    labeling = Labeling(table, settings, freeze_eps=True)
     directions = normalize(rng.normal(size=(8, 16)))
 
     def seen(groups: int, noise: float) -> Floats:
@@ -427,7 +427,7 @@ def test_images_of_a_source_are_passed_on_only_where_they_weigh(
 
         def update(vectors: Any, devices: Any, *, source: Any = None, method: Any = method, seen: Any = seen) -> Any:
             seen.append(source)
-            labels = np.unique(images.table.people, return_inverse=True)[1]
+            labels = np.unique(images.table.person_ids, return_inverse=True)[1]
             method.labeling.current = dataclasses.replace(method.labeling.current, labels=labels)
             return method.labeling.current
 

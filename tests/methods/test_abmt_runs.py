@@ -59,9 +59,9 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert (s.epochs, s.iterations, s.identities, s.images) == (40, 400, 16, 4)
     assert (s.learning_rate, s.weight_decay, s.momentum) == (3.5e-4, 5e-4, 0.999)
     assert (s.classification_weight, s.soft_classification_weight, s.soft_triplet_weight) == (0.5, 0.5, 1)
-    assert (s.triplet_weight, s.label_smoothing, s.batchnorm_chunks) == (0, 0.1, 4)
-    assert (s.cluster.k1, s.cluster.k2, s.cluster.reading, s.cluster.rho) == (20, 6, "abmt", 2e-3)
-    assert (s.cluster.min_samples, s.cluster.method, s.cluster.clusters) == (4, "dbscan", 500)
+    assert (s.triplet_weight, s.label_smoothing, s.ghost_batches) == (0, 0.1, 4)
+    assert (s.cluster.k1, s.cluster.k2, s.cluster.variant, s.cluster.rho) == (20, 6, "abmt", 2e-3)
+    assert (s.cluster.min_samples, s.cluster.method, s.cluster.num_clusters) == (4, "dbscan", 500)
     assert s.augment == AugmentSettings(flip=0.5, pad=10, blur=0, erase=0.5)
     assert s.encoder == EncoderSettings("resnet50_linear_stem", head="a+m1")
     assert MeanTeacherSettings() == MeanTeacherSettings(
@@ -74,7 +74,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     )
     mmt = MMTSettings()
     assert (mmt.networks, mmt.triplet_weight, mmt.soft_triplet_weight) == (2, 0.2, 0.8)
-    assert (mmt.cluster.rho, mmt.keep_eps) == (1.6e-3, True)
+    assert (mmt.cluster.rho, mmt.freeze_eps) == (1.6e-3, True)
     assert {METHODS[name][0] for name in ("abmt", "mean_teacher", "mmt")} == {ABMT}
 
 
@@ -169,14 +169,14 @@ def test_without_two_clusters_it_says_so(images: Crops) -> None:
     ):
         method = tiny.abmt(images, cluster=cluster)
         batches = method.begin_epoch(0)
-        assert method.labeling.current.clusters == count
+        assert method.labeling.current.num_clusters == count
         with pytest.raises(RunError, match=rf"found {count} cluster\(s\)") as error:
             next(iter(batches))
         assert "\n" not in str(error.value)
 
 
 def test_more_clusters_than_images_are_refused(images: Crops) -> None:
-    method = tiny.abmt(images, cluster=ClusterSettings(method="kmeans", clusters=500))
+    method = tiny.abmt(images, cluster=ClusterSettings(method="kmeans", num_clusters=500))
     with pytest.raises(ConfigError, match="1 to 96 clusters for so many images, found 500"):
         method.begin_epoch(0)
 

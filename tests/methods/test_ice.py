@@ -87,7 +87,7 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
         plain = method.momentum(to_float(images.pixels(batch))).double().numpy()
     found = method.step(batch)
 
-    labels, cameras = method.labeling.current.labels, images.table.cameras
+    labels, cameras = method.labeling.current.labels, images.table.camera_ids
     clusters = range(labels.max() + 1)
     centers = [unit[labels == a].mean(0) for a in clusters]
     pairs = [(a, b) for a in clusters for b in np.unique(cameras[labels == a])]
@@ -227,8 +227,8 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     s = ICESettings()
     assert (s.epochs, s.iterations, s.identities, s.images) == (40, 400, 8, 4)
     assert (s.learning_rate, s.weight_decay, s.warmup_epochs, s.schedule, s.clip) == (3.5e-4, 5e-4, 10, "constant", 0)
-    assert (s.momentum, s.proxy_momentum, s.batchnorm_chunks, s.shuffle, s.extra_forward) == (0.999, 1, 4, True, True)
-    assert (s.agnostic_weight, s.agnostic_feature, s.agnostic_temperature, s.label_smoothing) == (1, "raw", 0.5, 0.1)
+    assert (s.momentum, s.proxy_momentum, s.ghost_batches, s.shuffle, s.extra_forward) == (0.999, 1, 4, True, True)
+    assert (s.agnostic_weight, s.agnostic_similarity, s.agnostic_temperature, s.label_smoothing) == (1, "raw", 0.5, 0.1)
     assert (s.cross_weight, s.cross_temperature, s.cross_negatives) == (0.5, 0.07, 50)
     assert (s.cross_own_camera, s.cross_softmax, s.cross_average) == (True, "joint", "camera-sum")
     assert (s.hard_weight, s.hard_temperature, s.hard_negatives) == (1, 0.1, "all")
@@ -236,7 +236,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert (s.soft_target, s.cluster_feature, s.negatives) == ("plain", "neck", "all")
     assert (s.center_cameras, s.whiten) == (False, 0)
     c = s.cluster
-    assert (c.k1, c.k2, c.eps, c.rho, c.min_samples, c.method, c.other_cameras) == (30, 6, 0.55, None, 4, "dbscan", 0)
+    assert (c.k1, c.k2, c.eps, c.rho, c.min_samples, c.method, c.k_cross_camera) == (30, 6, 0.55, None, 4, "dbscan", 0)
     assert s.augment == AugmentSettings(flip=0.5, pad=10, blur=0.5, erase=0.6)
     assert s.encoder == EncoderSettings("resnet50")
     assert (s.encoder.height, s.encoder.width, s.encoder.last_stride, s.encoder.pooling) == (256, 128, 1, "average")
@@ -299,7 +299,7 @@ def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images
 
 
 def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_else(images: Crops) -> None:
-    cameras = np.random.default_rng(1).permutation(images.table.cameras)
+    cameras = np.random.default_rng(1).permutation(images.table.camera_ids)
     seen = [images, with_columns(images, cameras=cameras)]
     plain, moved = (tiny.ice(each, camera_aware=False) for each in seen)
     batches = [next(iter(method.begin_epoch(0))) for method in (plain, moved)]
@@ -310,13 +310,13 @@ def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_e
     assert (batches[0] != batches[1]).any()
     for batch, each in zip(batches, seen, strict=True):
         for rows in batch.reshape(-1, 4):
-            there = np.unique(each.table.cameras[labels == labels[rows[0]]])
-            assert len(np.unique(each.table.cameras[rows])) == min(4, len(there)), "as many cameras as possible"
+            there = np.unique(each.table.camera_ids[labels == labels[rows[0]]])
+            assert len(np.unique(each.table.camera_ids[rows])) == min(4, len(there)), "as many cameras as possible"
     assert plain.step(batches[0]) == moved.step(batches[0]), "the same batch teaches the same"
 
 
 def test_camera_aware_training_learns_from_cameras(images: Crops) -> None:
-    cameras = np.random.default_rng(1).permutation(images.table.cameras)
+    cameras = np.random.default_rng(1).permutation(images.table.camera_ids)
     plain, moved = (tiny.ice(each) for each in (images, with_columns(images, cameras=cameras)))
     batch, _ = (next(iter(method.begin_epoch(0))) for method in (plain, moved))
     found, other = plain.step(batch), moved.step(batch)
@@ -358,7 +358,7 @@ def test_supervised_training_takes_the_true_people(images: Crops) -> None:
     method = tiny.ice(images, supervised=True)
     assert len(steps(method)) == 2
     np.testing.assert_array_equal(
-        method.labeling.current.labels, np.unique(images.table.people, return_inverse=True)[1]
+        method.labeling.current.labels, np.unique(images.table.person_ids, return_inverse=True)[1]
     )
     values = method.end_epoch()
     assert values["clusters"] == 8
@@ -366,14 +366,14 @@ def test_supervised_training_takes_the_true_people(images: Crops) -> None:
 
 
 def test_supervised_training_needs_every_person(images: Crops) -> None:
-    people = images.table.people.copy()
+    people = images.table.person_ids.copy()
     people[3] = -1
     with pytest.raises(ConfigError, match="person of every image"):
         tiny.ice(with_columns(images, people=people), supervised=True)
 
 
 def test_unknown_cameras_are_refused_by_camera_aware_and_taken_by_camera_agnostic_training(images: Crops) -> None:
-    cameras = images.table.cameras.copy()
+    cameras = images.table.camera_ids.copy()
     cameras[::5] = -1
     for column in (cameras, np.full(len(images), -1)):
         unknown = with_columns(images, cameras=column)
@@ -550,7 +550,7 @@ def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, t
 
 def test_fewer_clusters_than_a_batch_asks_for(images: Crops) -> None:
     """Two people, two images each: a batch of 4, less than the chunks of batch norm were made for."""
-    two = images[np.isin(images.table.people, [1, 2])]
+    two = images[np.isin(images.table.person_ids, [1, 2])]
     for losses in steps(tiny.ice(two, supervised=True, images=2)):
         assert np.isfinite(list(losses.values())).all()
 

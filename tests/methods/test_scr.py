@@ -224,7 +224,7 @@ def test_a_pass_is_recorded_and_nothing_of_it_is_used_after_the_next(
 
 def test_an_epoch_shows_each_person_once(images: Crops) -> None:
     batches = list(tiny.scr(images, iterations=0, identities=3).begin_epoch(0))
-    shown = np.concatenate([np.unique(images.table.people[batch]) for batch in batches])
+    shown = np.concatenate([np.unique(images.table.person_ids[batch]) for batch in batches])
     assert len(batches) == 8 // 3
     assert len(shown) == len(set(shown)) == 6
     assert len(list(tiny.scr(images, iterations=0, identities=99).begin_epoch(0))) == 1
@@ -387,7 +387,7 @@ def test_a_whole_run_is_scored_with_mirrors_and_its_encoder_starts_another(tiny_
     assert trained.reports["last"].provenance["flip"] is True
     assert trained.encoder.settings == settings.encoder
     assert trained.queries is not None
-    assert trained.queries.vectors.shape == (12, 6 * 16)
+    assert trained.queries.embeddings.shape == (12, 6 * 16)
     assert not any("classifier" in name for name in load_encoder(trained.folder).state_dict())
     assert {"accuracy", "people", "learning_rate", "loss/classification", "loss/pairs", "mAP"} <= set(
         trained.metrics[0]
@@ -404,7 +404,7 @@ def test_a_whole_run_is_scored_with_mirrors_and_its_encoder_starts_another(tiny_
 
 
 def test_every_person_must_be_known_and_there_must_be_two(images: Crops) -> None:
-    people = images.table.people.copy()
+    people = images.table.person_ids.copy()
     people[3] = -1
     with pytest.raises(ConfigError, match="train with ice"):
         tiny.scr(with_people(images, people))
@@ -413,7 +413,7 @@ def test_every_person_must_be_known_and_there_must_be_two(images: Crops) -> None
 
 
 def test_people_with_a_single_image_can_be_learned(images: Crops) -> None:
-    people = images.table.people
+    people = images.table.person_ids
     few = images[np.concatenate([np.flatnonzero(people == p)[:1] for p in np.unique(people)])]
     for losses in steps(tiny.scr(few)):
         assert np.isfinite(list(losses.values())).all()

@@ -32,7 +32,7 @@ SETTINGS = SCRSettings(
     identities=2,
     milestones=(2,),
 )
-SHORT = TrackletSettings(frames=3, sampling="random", pooling="tpp")
+SHORT = TrackletSettings(num_frames=3, sampling="random", pooling="tpp")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_whole_run_learns_from_frames_and_scores_tracklets(mars: Dataset, tmp_
     assert run.queries is not None
     assert run.gallery is not None
     assert (len(run.queries), len(run.gallery)) == (3, 3)
-    assert run.queries.vectors.shape[1] == 3 * run.encoder.dim
+    assert run.queries.embeddings.shape[1] == 3 * run.encoder.dim
     assert run.metrics[0]["people"] == 2
     assert {"mAP", "loss/pairs"} <= set(run.metrics[-1])
     report = run.reports["best"]
@@ -153,7 +153,7 @@ def test_a_killed_run_on_tracklets_ends_as_if_it_had_not_been(
 
 
 def test_a_person_without_a_name_is_refused(mars: Dataset, tmp_path: Path) -> None:
-    people = np.where(np.arange(len(mars.train)) == 5, -1, mars.train.people)
+    people = np.where(np.arange(len(mars.train)) == 5, -1, mars.train.person_ids)
     nameless = dataclasses.replace(mars, train=mars.train.relabel(people))
     with pytest.raises(ConfigError, match="give the person of every image"):
         trained(nameless, tmp_path / "run")

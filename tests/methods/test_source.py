@@ -38,7 +38,7 @@ PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 def people(tiny_market: Path) -> Crops:
     """The labeled source: all but the last person."""
     crops = tiny.crops(tiny_market)
-    return crops[crops.table.people < 8]
+    return crops[crops.table.person_ids < 8]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_losses_of_a_step_are_the_equation(target: Crops, people: Crops, var
     batch = next(iter(method.begin_epoch(0)))
     seen = to_float(people.pixels(batch))
     network = copy.deepcopy(method.network)
-    pooled, logits = zip(*tiny.described(network, seen, s.batchnorm_chunks), strict=True)
+    pooled, logits = zip(*tiny.described(network, seen, s.ghost_batches), strict=True)
     found, labels = method.step(batch), method.labels[batch]
     branches = 1 if head == "global" else 2
     assert len(logits) == branches
@@ -181,7 +181,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     s = SourceSettings()
     assert (s.epochs, s.iterations, s.identities, s.images) == (80, 200, 16, 4)
     assert (s.learning_rate, s.weight_decay, s.milestones) == (3.5e-4, 5e-4, (40, 70))
-    assert (s.label_smoothing, s.target_statistics, s.batchnorm_chunks) == (0.1, True, 4)
+    assert (s.label_smoothing, s.target_statistics, s.ghost_batches) == (0.1, True, 4)
     assert s.augment == AugmentSettings(flip=0.5, pad=10, blur=0, erase=0)
     assert s.encoder == EncoderSettings("resnet50_linear_stem", head="a+m1")
     assert METHODS["source"] == (Source, SourceSettings, VARIANTS)
@@ -253,7 +253,7 @@ def test_every_person_of_the_source_must_be_known_and_there_must_be_two(target: 
     with pytest.raises(ConfigError, match="person of every image"):
         tiny.source(people, source=target)
     with pytest.raises(ConfigError, match="two people or more to tell apart, found 1"):
-        tiny.source(target, source=people[people.table.people == 3])
+        tiny.source(target, source=people[people.table.person_ids == 3])
 
 
 @pytest.mark.parametrize(

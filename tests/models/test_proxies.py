@@ -51,8 +51,8 @@ def test_clusters_are_apart_where_no_camera_has_seen_both() -> None:
     made = ProxyMemory(vectors, labels, cameras, normalize=True, device=torch.device("cpu"))
     every = torch.arange(3)
     expected = [[False, False, True], [False, False, True], [True, True, False]]
-    assert made.apart(every, every).tolist() == expected
-    assert made.apart(every[1:2], every[[2, 0]]).tolist() == [[True, False]]
+    assert made.share_no_camera(every, every).tolist() == expected
+    assert made.share_no_camera(every[1:2], every[[2, 0]]).tolist() == [[True, False]]
 
 
 def test_an_update_moves_the_own_center_and_proxy_image_after_image(vectors: np.ndarray) -> None:

@@ -98,13 +98,13 @@ def test_clusters_with_a_source_are_those_of_the_dense_sum(reading, seed):
     full[entries(graph)] = graph.data
     terms = reference.source_terms(vectors, source)
     full = (0.7 * full + 0.3 * (terms[:, None] + terms)).astype(np.float32)
-    choice = ClusterSettings(k1=20, reading=reading, eps=0.25, source_weight=0.3)
+    choice = ClusterSettings(k1=20, variant=reading, eps=0.25, source_weight=0.3)
     found = cluster(vectors, choice, source=source)
     known = DBSCAN(eps=0.25, min_samples=4, metric="precomputed").fit_predict(full)
     np.testing.assert_array_equal(found.labels, known)
-    assert not np.array_equal(known, cluster(vectors, ClusterSettings(k1=20, reading=reading, eps=0.25)).labels)
+    assert not np.array_equal(known, cluster(vectors, ClusterSettings(k1=20, variant=reading, eps=0.25)).labels)
 
-    by_rho = cluster(vectors, ClusterSettings(k1=20, reading=reading, rho=0.02, source_weight=0.3), source=source)
+    by_rho = cluster(vectors, ClusterSettings(k1=20, variant=reading, rho=0.02, source_weight=0.3), source=source)
     assert by_rho.eps == pytest.approx(reference.rho_eps(full.astype(float), 0.02), abs=1e-6)
     known = DBSCAN(eps=by_rho.eps, min_samples=4, metric="precomputed").fit_predict(full)
     np.testing.assert_array_equal(by_rho.labels, known)
@@ -162,13 +162,13 @@ def test_a_share_that_reaches_pairs_of_unknown_distance_is_told():
 def test_cluster_composes_the_parts():
     vectors, owners = people(5)
     cameras = np.arange(len(vectors)) % 3 * 10
-    settings = ClusterSettings(k1=15, reading="abmt", rho=0.02)
+    settings = ClusterSettings(k1=15, variant="abmt", rho=0.02)
     found = cluster(vectors, settings, people=owners, cameras=cameras)
     graph = jaccard_graph(vectors, k1=15, reading="abmt")
     assert found.eps == rho_eps(graph, 0.02)
     np.testing.assert_array_equal(found.labels, dbscan(graph, found.eps, 4))
     assert found.quality == cluster_quality(found.labels, owners, cameras)
-    assert found.quality["clusters"] == found.clusters > 0
+    assert found.quality["clusters"] == found.num_clusters > 0
     assert cluster(vectors, ClusterSettings(k1=15)).eps == 0.55
 
 
@@ -191,16 +191,16 @@ def test_many_images_are_clustered_by_most_of_their_neighbors():
     assert 0.95 <= found.quality["recall"] <= 1
     assert adjusted_rand_score(found.labels, exact.labels) > 0.9
     with pytest.raises(ConfigError, match="reading to ice"):
-        cluster(vectors, ClusterSettings(k1=15, reading="abmt", approximate_from=1500))
+        cluster(vectors, ClusterSettings(k1=15, variant="abmt", approximate_from=1500))
 
 
 def test_defined_results_on_degenerate_images():
     equal = np.ones((40, 4), np.float32)
     for reading in ("ice", "abmt"):
-        settings = ClusterSettings(k1=5, k2=2, reading=reading, rho=0.01, min_samples=1)
+        settings = ClusterSettings(k1=5, k2=2, variant=reading, rho=0.01, min_samples=1)
         assert len(cluster(equal, settings)) == 40
     # As many as the lists are long: every image sees every other.
-    assert (cluster(equal[:4], ClusterSettings(k1=3, k2=1, reading="abmt", rho=0.1)).labels == 0).all()
+    assert (cluster(equal[:4], ClusterSettings(k1=3, k2=1, variant="abmt", rho=0.1)).labels == 0).all()
     lonely = cluster(people(0, size=30, spread=9)[0], ClusterSettings(k1=3, k2=1, eps=0.01), cameras=[2] * 30)
     assert (lonely.labels == -1).all()
     assert lonely.quality == {
@@ -215,13 +215,13 @@ def test_balanced_lists_join_cameras_that_one_list_keeps_apart(seed):
     cameras = np.random.default_rng(seed + 100).integers(0, 2, 240)
     vectors = normalize(vectors + np.where(cameras[:, None] == 0, 0.2, -0.2))
     one = cluster(vectors, ClusterSettings(k1=10, k2=4), people=owners, cameras=cameras).quality
-    balanced = cluster(vectors, ClusterSettings(k1=5, k2=4, other_cameras=5), people=owners, cameras=cameras).quality
+    balanced = cluster(vectors, ClusterSettings(k1=5, k2=4, k_cross_camera=5), people=owners, cameras=cameras).quality
     assert one["single_camera_share"] > 0.8
     assert balanced["single_camera_share"] < 0.2
     assert balanced["completeness"] > one["completeness"]
-    other = ClusterSettings(k1=5, k2=4, other_cameras=5, reading="abmt")
+    other = ClusterSettings(k1=5, k2=4, k_cross_camera=5, variant="abmt")
     assert cluster(vectors, other, cameras=cameras, people=owners).quality["completeness"] > one["completeness"]
-    unknown = cluster(vectors, ClusterSettings(k1=10, k2=4, other_cameras=5)).labels
+    unknown = cluster(vectors, ClusterSettings(k1=10, k2=4, k_cross_camera=5)).labels
     np.testing.assert_array_equal(unknown, cluster(vectors, ClusterSettings(k1=15, k2=4)).labels)
 
 

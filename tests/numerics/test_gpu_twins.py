@@ -214,7 +214,7 @@ def test_the_public_searches_are_those_of_the_kernels(there):
     np.testing.assert_allclose(found[2], expected[2], rtol=1e-6)
     np.testing.assert_array_equal(there(farthest_distances, vectors, block=50), found[2])
     asked, held = (Features(ImageTable(np.arange(len(v)).astype(str)), v, "e") for v in (queries, vectors))
-    assert there(rank, asked, held, k=4).ids.tolist() == rank(asked, held, k=4).ids.tolist()
+    assert there(rank, asked, held, k=4).ids.tolist() == rank(asked, held, k=4).indices.tolist()
     assert there(rank, asked[:0], held, k=4).ids.shape == (0, 4)
 
 
@@ -441,13 +441,13 @@ def test_clusters_are_those_of_the_kernels(there, reading, others):
     owners = rng.integers(0, 25, 500)
     vectors = normalize(rng.normal(size=(25, 16))[owners] + 0.5 * rng.normal(size=(500, 16)))
     cameras = rng.integers(0, 3, 500)
-    chosen = ClusterSettings(k1=12, reading=reading, other_cameras=others)
+    chosen = ClusterSettings(k1=12, variant=reading, k_cross_camera=others)
     expected = cluster(vectors, chosen, people=owners, cameras=cameras)
     found = there(cluster, vectors, chosen, people=owners, cameras=cameras)
     assert adjusted_rand_score(found.labels, expected.labels) == 1
     assert expected.quality["ari"] > 0.8
     assert found.quality == expected.quality
-    shares = ClusterSettings(k1=12, reading=reading, other_cameras=others, rho=0.01)
+    shares = ClusterSettings(k1=12, variant=reading, k_cross_camera=others, rho=0.01)
     eps = [there(cluster, vectors, shares, cameras=cameras), cluster(vectors, shares, cameras=cameras)]
     assert eps[0].eps == pytest.approx(eps[1].eps, abs=1e-6)
 
@@ -462,7 +462,7 @@ def test_a_gpu_searches_more_images_exactly(device):
         assert ("recall" not in found.quality) == exact
         assert "recall" in cluster(vectors[:size], chosen).quality
     with pytest.raises(ConfigError, match="reading to ice"):
-        cluster(vectors, ClusterSettings(k1=8, reading="abmt", approximate_from=100), device=torch.device(device))
+        cluster(vectors, ClusterSettings(k1=8, variant="abmt", approximate_from=100), device=torch.device(device))
 
 
 # -- ranks -------------------------------------------------------------------------------------------------------------

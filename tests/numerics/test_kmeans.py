@@ -47,8 +47,8 @@ def test_fewer_different_vectors_than_clusters_leave_no_gap() -> None:
 
 def test_as_a_way_to_cluster_it_leaves_nothing_out() -> None:
     vectors = people(3)
-    found = cluster(vectors, ClusterSettings(method="kmeans", clusters=7), cameras=np.arange(len(vectors)) % 3)
-    assert found.clusters == 7
+    found = cluster(vectors, ClusterSettings(method="kmeans", num_clusters=7), cameras=np.arange(len(vectors)) % 3)
+    assert found.num_clusters == 7
     assert found.eps == 0
     assert found.quality["outlier_share"] == 0
     assert found.quality["cameras"] == 3
@@ -59,6 +59,6 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="1 to 140 clusters for so many images, found 141"):
         kmeans(people(0), 141)
     with pytest.raises(ConfigError, match="clusters must be 2 or more"):
-        ClusterSettings(method="kmeans", clusters=1)
+        ClusterSettings(method="kmeans", num_clusters=1)
     with pytest.raises(DataError):
         kmeans(np.full((3, 2), np.nan), 2)

@@ -54,7 +54,7 @@ def test_people_are_rows_ordered_by_camera(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_cameras_are_rows_where_nobody_is_known_and_many_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = ImageTable(np.array([f"{i}" for i in range(45)]), cameras=np.array([7] * 23 + [9] * 22))
+    table = ImageTable(np.array([f"{i}" for i in range(45)]), camera_ids=np.array([7] * 23 + [9] * 22))
     rows, titles = shown(monkeypatch, table)
     assert titles == ["camera 7\n23 images", "camera 9\n22 images"]
     assert rows[0] == [str(i) for i in range(0, 23, 2)]

@@ -113,8 +113,8 @@ def test_re_ranked_scores_are_those_of_the_naive_re_ranked_distances() -> None:
     asked = np.arange(64) % 8 == 0
     queries, gallery = made[asked], made[~asked]
     report = evaluate(queries, gallery, re_ranking=True)
-    distances = reference.rerank(queries.vectors.astype(float), gallery.vectors.astype(float), 20, 6, 0.3)
-    pairs = [list(zip(f.table.people.tolist(), f.table.cameras.tolist(), strict=True)) for f in (queries, gallery)]
+    distances = reference.rerank(queries.embeddings.astype(float), gallery.embeddings.astype(float), 20, 6, 0.3)
+    pairs = [list(zip(f.table.person_ids.tolist(), f.table.camera_ids.tolist(), strict=True)) for f in (queries, gallery)]
     ranks = reference.ranks(distances, *pairs)
     assert report.scores["mAP"] == pytest.approx(np.mean([reference.average_precision(r) for r in ranks]), abs=1e-6)
     assert report.scores["rank-1"] == pytest.approx(np.mean([r[0] == 0 for r in ranks]))

@@ -261,7 +261,7 @@ def test_shares_add_up_to_the_similarity(seed: int, count: int, size: int) -> No
     found = part_similarities(queries, gallery, ranking, network)
     np.testing.assert_allclose(found.totals, 1 - ranking.distances / 2, atol=2e-6)
     for row, place in itertools.product(range(count), range(size)):
-        a, b = queries.vectors[row], gallery.vectors[ranking.ids[row, place]]
+        a, b = queries.embeddings[row], gallery.embeddings[ranking.indices[row, place]]
         exact = a.astype(np.float64) @ b.astype(np.float64)
         assert found.totals[row, place] == pytest.approx(exact, abs=1e-15)
         shares, cosines = reference.part_shares(a, b, len(network.parts))
@@ -288,7 +288,7 @@ def test_results_that_are_not_there_have_no_numbers() -> None:
     found = part_similarities(vectors[:2], vectors, ranking, network)
     assert [part.name for part in found.parts] == ["whole"]
     assert np.isnan(found.cosines[..., 0]).tolist() == [[False, False, True], [False, True, True]]
-    np.testing.assert_allclose(found.totals[0, :2], vectors.vectors[[2, 1]] @ vectors.vectors[0], atol=1e-6)
+    np.testing.assert_allclose(found.totals[0, :2], vectors.embeddings[[2, 1]] @ vectors.embeddings[0], atol=1e-6)
 
 
 def test_vectors_of_something_else_are_refused() -> None:

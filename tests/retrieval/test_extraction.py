@@ -50,9 +50,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def same(left: Features, right: Features) -> bool:
     return (
-        np.array_equal(left.vectors, right.vectors)
+        np.array_equal(left.embeddings, right.embeddings)
         and left.table.paths.tolist() == right.table.paths.tolist()
-        and left.table.people.tolist() == right.table.people.tolist()
+        and left.table.person_ids.tolist() == right.table.person_ids.tolist()
         and left.encoder == right.encoder
     )
 
@@ -60,12 +60,12 @@ def same(left: Features, right: Features) -> bool:
 def test_vectors_are_those_of_the_encoder(table: ImageTable, devices: Devices) -> None:
     encoder = tiny.encoder().train()
     found = extract(encoder, table, devices=devices)
-    assert found.table.people.tolist() == [0, 1, 3]
+    assert found.table.person_ids.tolist() == [0, 1, 3]
     assert encoder.training
     pixels = load_crops(table, tiny.ENCODER.size).pixels(slice(None))
     with torch.no_grad():
         expected = encoder.eval().embed(pixels.permute(0, 3, 1, 2) / 255)
-    np.testing.assert_allclose(found.vectors, expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found.embeddings, expected.numpy(), atol=1e-6)
     assert found.encoder == encoder.digest()
 
 
@@ -95,7 +95,7 @@ def test_an_encoder_goes_on_training_after_an_error(
 
 def test_no_image_gives_no_vector(devices: Devices, tmp_path: Path) -> None:
     found = extract(tiny.encoder(), ImageTable(np.array([], np.str_)), devices=devices, cache=tmp_path)
-    assert found.vectors.shape == (0, tiny.encoder().dim)
+    assert found.embeddings.shape == (0, tiny.encoder().dim)
 
 
 def test_a_second_call_reads_the_kept_vectors(
@@ -142,8 +142,8 @@ def test_a_changed_image_is_embedded_again(
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**6))
     after = extract(tiny.encoder(), table, devices=devices, cache=cache)
     assert decoded == [4, 4]
-    assert np.array_equal(before.vectors[0], after.vectors[0])
-    assert not np.array_equal(before.vectors[1], after.vectors[1])
+    assert np.array_equal(before.embeddings[0], after.embeddings[0])
+    assert not np.array_equal(before.embeddings[1], after.embeddings[1])
 
 
 @pytest.mark.parametrize("damage", [b"", b"not vectors", None])
@@ -163,7 +163,7 @@ def test_a_damaged_file_of_kept_vectors_is_ignored(
 def test_an_image_that_is_listed_twice_keeps_both_its_rows(table: ImageTable, devices: Devices, tmp_path: Path) -> None:
     twice = ImageTable(table.paths[[0, 1, 0]], np.array([5, 6, 7]), np.array([0, 0, 1]))
     first, again = (extract(tiny.encoder(), twice, devices=devices, cache=tmp_path / "cache") for _ in range(2))
-    assert first.table.people.tolist() == [5, 6, 7]
+    assert first.table.person_ids.tolist() == [5, 6, 7]
     assert same(first, again)
 
 
@@ -201,7 +201,7 @@ def test_the_first_process_alone_looks_for_kept_vectors(
     monkeypatch.setattr(Devices, "rank", 1)
     monkeypatch.setattr(devices, "broadcast", lambda value: sent if value is None else pytest.fail("looked itself"))
     found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "absent")
-    assert found.vectors.tolist() == sent[0].tolist()
+    assert found.embeddings.tolist() == sent[0].tolist()
 
 
 def test_tracklets_are_embedded_by_the_mean_of_their_even_frames(draw, tmp_path: Path, devices: Devices) -> None:
@@ -215,11 +215,11 @@ def test_tracklets_are_embedded_by_the_mean_of_their_even_frames(draw, tmp_path:
     found = extract_tracklets(encoder, images, devices=devices)
     every = extract(encoder, images, devices=devices)
     expected = pool_tracklets(every[sample_tracklets(images, 15).ravel()])
-    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
     assert found.table.paths.tolist() == expected.table.paths.tolist()
     # Of three frames the last stands thirteen times among fifteen.
-    last = every.vectors[41:44] * np.array([[1], [1], [13]])
-    np.testing.assert_allclose(found.vectors[2], last.sum(0) / np.linalg.norm(last.sum(0)), atol=1e-6)
+    last = every.embeddings[41:44] * np.array([[1], [1], [13]])
+    np.testing.assert_allclose(found.embeddings[2], last.sum(0) / np.linalg.norm(last.sum(0)), atol=1e-6)
     crops = load_crops(images, encoder.settings.size)
     assert same(extract_tracklets(encoder, crops, devices=devices), found)
 
@@ -229,7 +229,7 @@ def test_only_the_chosen_frames_are_decoded(draw, tmp_path: Path, decoded: list[
     root = draw(tmp_path, *names)
     (root / "004.png").write_bytes(b"broken")
     paths = np.array([str(root / name) for name in names])
-    images = ImageTable(paths, tracklets=np.zeros(33, np.int64), frames=np.arange(33))
+    images = ImageTable(paths, tracklet_ids=np.zeros(33, np.int64), frame_ids=np.arange(33))
     assert len(extract_tracklets(tiny.encoder(), images, devices=devices)) == 1
     assert decoded == [15]
 
@@ -247,9 +247,9 @@ def walks(draw, tmp_path: Path) -> ImageTable:
 @pytest.mark.parametrize(
     "asked",
     [
-        TrackletSettings(frames=6, pooling="tpp"),
-        TrackletSettings(frames=6, sampling="random", pooling="tpp", seed=4),
-        TrackletSettings(frames=2, sampling="restricted", pooling="max", seed=4),
+        TrackletSettings(num_frames=6, pooling="tpp"),
+        TrackletSettings(num_frames=6, sampling="random", pooling="tpp", seed=4),
+        TrackletSettings(num_frames=2, sampling="restricted", pooling="max", seed=4),
     ],
     ids=["even-tpp", "random-tpp", "restricted-max"],
 )
@@ -258,18 +258,18 @@ def test_tracklets_are_chosen_embedded_and_pooled_as_asked(
 ) -> None:
     encoder = tiny.encoder().eval()
     found = extract_tracklets(encoder, walks, tracklet=asked, devices=devices)
-    every = extract(encoder, walks, devices=devices).vectors.astype(float)
+    every = extract(encoder, walks, devices=devices).embeddings.astype(float)
     random = np.random.default_rng(asked.seed)
-    chosen = sample_tracklets(walks, asked.frames, asked.sampling, random=random)
+    chosen = sample_tracklets(walks, asked.num_frames, asked.sampling, random=random)
     assert len(found) == len(chosen) == 6
-    for vector, rows in zip(found.vectors, chosen, strict=True):
+    for vector, rows in zip(found.embeddings, chosen, strict=True):
         frames = every[rows]
         if asked.pooling == "tpp":
             expected = np.concatenate([frames[0:2].mean(0), frames[2:4].mean(0), frames[4:6].mean(0)])
         else:
             expected = frames.max(0) / np.linalg.norm(frames.max(0))
         np.testing.assert_allclose(vector, expected, atol=1e-6)
-    assert found.table.tracklets.tolist() == [4, 2, 9, 5, -1, -1]
+    assert found.table.tracklet_ids.tolist() == [4, 2, 9, 5, -1, -1]
     decoded = load_crops(walks[np.unique(chosen)], encoder.settings.size)
     assert same(extract_tracklets(encoder, decoded, tracklet=asked, devices=devices), found)
 
@@ -277,11 +277,11 @@ def test_tracklets_are_chosen_embedded_and_pooled_as_asked(
 def test_blocks_of_tracklets_do_not_matter(
     walks: ImageTable, devices: Devices, decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = TrackletSettings(frames=4, sampling="random", pooling="tpp")
+    asked = TrackletSettings(num_frames=4, sampling="random", pooling="tpp")
     whole = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
     monkeypatch.setattr(extraction, "TRACKLETS", 2)
     parts = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
-    np.testing.assert_allclose(parts.vectors, whole.vectors, atol=1e-6)
+    np.testing.assert_allclose(parts.embeddings, whole.embeddings, atol=1e-6)
     assert parts.table.paths.tolist() == whole.table.paths.tolist()
     assert decoded == [14, 7, 5, 2], "four frames, three, one, four and two single ones; then two tracklets at a time"
 
@@ -291,18 +291,18 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_a_tracklet_without_others(
 ) -> None:
     for row in (0, 20, 23):  # of 20 frames the first, of three the first, and the one alone
         Path(walks.paths[row]).write_bytes(b"broken")
-    asked = TrackletSettings(frames=3, pooling="tpp")
+    asked = TrackletSettings(num_frames=3, pooling="tpp")
     found = extract_tracklets(tiny.encoder(), walks, tracklet=asked, devices=devices)
-    assert found.table.tracklets.tolist() == [4, 2, 5, -1, -1]
+    assert found.table.tracklet_ids.tolist() == [4, 2, 5, -1, -1]
     kept = extract(tiny.encoder(), walks, devices=devices)
-    (rows,) = (rows for rows in group_tracklets(kept.table) if kept.table.tracklets[rows[0]] == 2)
-    first, second = kept.vectors[rows]
-    np.testing.assert_allclose(found.vectors[1], np.concatenate([first, second, second]), atol=1e-6)
+    (rows,) = (rows for rows in group_tracklets(kept.table) if kept.table.tracklet_ids[rows[0]] == 2)
+    first, second = kept.embeddings[rows]
+    np.testing.assert_allclose(found.embeddings[1], np.concatenate([first, second, second]), atol=1e-6)
 
 
 def test_one_tracklet_alone_can_be_embedded(walks: ImageTable, devices: Devices) -> None:
-    one = walks[walks.tracklets == 9]
+    one = walks[walks.tracklet_ids == 9]
     found = extract_tracklets(tiny.encoder(), one, tracklet=TrackletSettings(pooling="tpp"), devices=devices)
     np.testing.assert_allclose(
-        found.vectors[0], np.tile(extract(tiny.encoder(), one, devices=devices).vectors[0], 3), atol=1e-6
+        found.embeddings[0], np.tile(extract(tiny.encoder(), one, devices=devices).embeddings[0], 3), atol=1e-6
     )

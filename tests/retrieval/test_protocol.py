@@ -26,7 +26,7 @@ from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract, extract_tracklets
 from resight.retrieval.protocol import Score, embed, measure, scorer
 
-DRAWN = TrackletSettings(frames=2, sampling="random", pooling="tpp", seed=3)
+DRAWN = TrackletSettings(num_frames=2, sampling="random", pooling="tpp", seed=3)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, mo
         extract_tracklets(encoder, side, tracklet=DRAWN, flip=True, devices=Devices(tiny.DEVICE))
         for side in (mars.query, mars.gallery)
     ]
-    np.testing.assert_allclose(gallery.vectors, sides[1].vectors, atol=1e-6)
-    assert (len(queries), len(gallery), queries.vectors.shape[1]) == (3, 6, 3 * 32)
+    np.testing.assert_allclose(gallery.embeddings, sides[1].embeddings, atol=1e-6)
+    assert (len(queries), len(gallery), queries.embeddings.shape[1]) == (3, 6, 3 * 32)
     expected = evaluate(*sides, distractor=0, distance=sum_of_part_distances)
     assert report.scores == expected.scores
     assert used == [sum_of_part_distances]
@@ -99,9 +99,9 @@ def test_images_are_decoded_once_for_all_scorings(tiny_market: Path, monkeypatch
 
 
 def test_a_gallery_with_images_of_unknown_tracklet_holds_each_once(mars: Dataset) -> None:
-    gallery = dataclasses.replace(mars.gallery, tracklets=np.where(mars.gallery.people > 0, mars.gallery.tracklets, -1))
+    gallery = dataclasses.replace(mars.gallery, tracklets=np.where(mars.gallery.person_ids > 0, mars.gallery.tracklet_ids, -1))
     _, _, found = score_of(dataclasses.replace(mars, gallery=gallery), TrackletSettings())(tiny.encoder())
-    assert sorted(found.table.people.tolist()) == [-1, 0, 0, 2, 2, 2, 4]
+    assert sorted(found.table.person_ids.tolist()) == [-1, 0, 0, 2, 2, 2, 4]
 
 
 def test_images_take_no_notice_of_tracklet_settings(tiny_market: Path) -> None:
@@ -117,9 +117,9 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
     tiny_market: Path, distractor: int | None, without: int
 ) -> None:
     dataset = load_dataset("market1501", tiny_market)
-    person = dataset.query.people[0]
+    person = dataset.query.person_ids[0]
     query, gallery = (
-        dataclasses.replace(side, people=np.where(side.people == person, 0, side.people))
+        dataclasses.replace(side, people=np.where(side.person_ids == person, 0, side.person_ids))
         for side in (dataset.query[[0, -1]], dataset.gallery)
     )
     changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor=distractor)
@@ -129,8 +129,8 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
 def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny_market: Path) -> None:
     dataset = load_dataset("market1501", tiny_market)
     asked, held = dataset.query, dataset.gallery
-    mine = asked.people[:, None] == held.people
-    elsewhere = mine & (asked.cameras[:, None] != held.cameras)
+    mine = asked.person_ids[:, None] == held.person_ids
+    elsewhere = mine & (asked.camera_ids[:, None] != held.camera_ids)
     for rule, matches in (("none", mine), ("same-camera", elsewhere)):
         report = score_of(dataclasses.replace(dataset, rule=rule))(tiny.encoder())[0]
         assert report.per_query["matches"].tolist() == matches.sum(1).tolist()
@@ -145,7 +145,7 @@ def test_images_are_scored_as_asked_and_the_report_says_how(tiny_market: Path) -
         report, queries, gallery = score(encoder)
         sides = [extract(encoder, side, devices=devices, flip=flip) for side in (dataset.query, dataset.gallery)]
         for found, expected in zip((queries, gallery), sides, strict=True):
-            np.testing.assert_array_equal(found.vectors, expected.vectors)
+            np.testing.assert_array_equal(found.embeddings, expected.embeddings)
         assert report.scores == evaluate(*sides, distractor=0).scores
         assert report.provenance.items() >= {"flip": flip, "data": dataset.name, "unit": "images"}.items()
 

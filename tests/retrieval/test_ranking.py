@@ -25,13 +25,13 @@ def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> 
 def test_the_nearest_come_first(k: int) -> None:
     queries, gallery = features(4, seed=1), features(20)
     found = rank(queries, gallery, k=k)
-    distances, ids = reference.k_nearest(gallery.vectors, min(k, 20), queries.vectors)
-    assert found.ids.tolist() == ids.tolist()
+    distances, ids = reference.k_nearest(gallery.embeddings, min(k, 20), queries.embeddings)
+    assert found.indices.tolist() == ids.tolist()
     np.testing.assert_allclose(found.distances, distances, atol=1e-6)
 
 
 def test_no_query_gives_an_empty_ranking() -> None:
-    assert rank(features(0), features(5), k=3).ids.shape == (0, 3)
+    assert rank(features(0), features(5), k=3).indices.shape == (0, 3)
 
 
 def located(vectors: npt.ArrayLike, *paths: Path) -> Features:
@@ -48,25 +48,25 @@ def test_a_querys_own_file_is_left_out_under_whatever_path(tmp_path: Path) -> No
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1)
     gallery, queries = located(vectors, *names), located(vectors[:2], tmp_path / "." / "a", names[1])
     found, left_out = rank_others(queries, gallery, k=3)
-    assert found.ids[0].tolist() == [2, 1, -1], "the copy is another file"
+    assert found.indices[0].tolist() == [2, 1, -1], "the copy is another file"
     assert np.isinf(found.distances[0, 2])
-    assert found.ids[1, 0] == 2
-    assert 1 not in found.ids[1]
+    assert found.indices[1, 0] == 2
+    assert 1 not in found.indices[1]
     assert left_out.tolist() == [True, True]
     alike = similarities(queries, gallery, found, rows=[1, 0])
     np.testing.assert_allclose(alike[1], [np.cos(0.1), np.cos(0.5), np.nan], atol=1e-6)
     stranger = located(vectors[1:2], tmp_path / "nowhere")
     found, left_out = rank_others(stranger, gallery, k=2)
-    assert found.ids.tolist() == rank(stranger, gallery, k=2).ids.tolist()
+    assert found.indices.tolist() == rank(stranger, gallery, k=2).indices.tolist()
     assert left_out.tolist() == [False]
     found, _ = rank_others(queries[:1], gallery[:1], k=2)
-    assert found.ids.shape == (1, 0), "nothing else is there"
+    assert found.indices.shape == (1, 0), "nothing else is there"
 
 
 def test_similarities_are_cosines_and_never_beyond_one() -> None:
     first, second = features(3), features(40, seed=2)
     np.testing.assert_allclose(
-        compare(first, second), 1 - reference.squared_distances(first.vectors, second.vectors) / 2, atol=1e-6
+        compare(first, second), 1 - reference.squared_distances(first.embeddings, second.embeddings) / 2, atol=1e-6
     )
     same = compare(second, second)
     assert same.dtype == np.float32
@@ -88,20 +88,20 @@ def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) 
     queries, gallery = features(7, dim=6), features(11, dim=6, seed=1)
     for k in (1, 4, 20):
         found = rank(queries, gallery, k=k, distance=sum_of_part_distances)
-        distances = reference.sum_of_part_distances(queries.vectors, gallery.vectors, 3)
+        distances = reference.sum_of_part_distances(queries.embeddings, gallery.embeddings, 3)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        np.testing.assert_array_equal(found.ids, order)
+        np.testing.assert_array_equal(found.indices, order)
         np.testing.assert_allclose(found.distances, np.take_along_axis(distances, order, 1), rtol=1e-4)
         with monkeypatch.context() as smaller:
             smaller.setattr("resight.retrieval.ranking.BLOCK", 2)
-            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).ids, order)
-    assert (rank(queries, gallery, k=1).ids != rank(queries, gallery, k=1, distance=sum_of_part_distances).ids).any()
-    assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).ids.shape == (0, 3)
+            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).indices, order)
+    assert (rank(queries, gallery, k=1).indices != rank(queries, gallery, k=1, distance=sum_of_part_distances).indices).any()
+    assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).indices.shape == (0, 3)
 
 
 def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
     first, second = features(3), features(6, seed=2)
-    longer = Features(second.table, second.vectors * np.arange(1, 7)[:, None], second.encoder)
+    longer = Features(second.table, second.embeddings * np.arange(1, 7)[:, None], second.encoder)
     ranking = Ranking(np.array([[4, 0], [2, -1], [5, 1]]), np.array([[7, 8], [0, np.inf], [1, 1]]))
     found = similarities(first, longer, ranking, rows=[2, 1])
     expected = compare(first, second)

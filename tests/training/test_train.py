@@ -44,7 +44,7 @@ SETTINGS = ICESettings(
     identities=2,
     images=2,
     momentum=0.5,
-    batchnorm_chunks=1,
+    ghost_batches=1,
     extra_forward=False,
 )
 
@@ -199,14 +199,14 @@ def test_held_out_people_are_scored_in_place_of_the_test_people(dataset: Dataset
     found = train("ice", dataset, settings, how)
     assert found.queries is not None
     assert found.gallery is not None
-    assert set(found.queries.table.people) <= set(dataset.train.people)
+    assert set(found.queries.table.person_ids) <= set(dataset.train.person_ids)
     assert len(found.queries) + len(found.gallery) == 3 * 12
     assert found.metrics[0]["clusters"] == 8 - 3
 
 
 def test_a_set_of_tracklets_is_scored_by_tracklet(dataset: Dataset, tmp_path: Path) -> None:
     def walks(table: ImageTable) -> ImageTable:
-        return dataclasses.replace(table, tracklets=10 * table.people + table.cameras)
+        return dataclasses.replace(table, tracklets=10 * table.person_ids + table.camera_ids)
 
     tables = {split: walks(table) for split, table in dataset.tables.items()}
     video = dataclasses.replace(dataset, **tables, unit="tracklets")
@@ -551,11 +551,11 @@ def test_the_log_says_how_long_the_rest_will_take() -> None:
 
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = Devices()
-    assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    assert devices.drop_remainder(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
     monkeypatch.setattr(Devices, "world", 2)
-    assert devices.even(np.arange(5)).tolist() == [0, 1, 2, 3]
+    assert devices.drop_remainder(np.arange(5)).tolist() == [0, 1, 2, 3]
     with pytest.raises(RunError, match="2 processes"):
-        devices.even(np.arange(1))
+        devices.drop_remainder(np.arange(1))
 
 
 @pytest.mark.parametrize(
@@ -590,14 +590,14 @@ def other_domain(tiny_market: Path, folder: Path) -> Path:
 
 def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market: Path, tmp_path: Path) -> None:
     other = other_domain(tiny_market, tmp_path / "other")
-    first = SourceSettings(encoder=LITE, epochs=1, iterations=2, identities=4, warmup_epochs=0, batchnorm_chunks=2)
+    first = SourceSettings(encoder=LITE, epochs=1, iterations=2, identities=4, warmup_epochs=0, ghost_batches=2)
     how = options(tmp_path / "source", source=f"market1501={other}")
     source = train("source", dataset, first, how)
     assert source.metrics[0]["people"] == 6, "those of the source; the target has 8"
     assert source.reports["last"].scores["queries"] == 12, "scored on the target"
     assert source.encoder.settings == LITE
 
-    cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2, source_weight=0.1)
+    cluster = ClusterSettings(k1=12, variant="abmt", rho=0.05, min_samples=2, source_weight=0.1)
     plain = EncoderSettings(weights="none", height=64, width=32)
     few = {"epochs": 1, "iterations": 2, "identities": 4, "batchnorm_chunks": 1, "measured_images": 10}
     second = ABMTSettings(encoder=plain, cluster=cluster, **few)
@@ -647,7 +647,7 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
 
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
     encoder = dataclasses.replace(SETTINGS.encoder, head="global")
-    cluster = ClusterSettings(k1=12, reading="abmt", rho=0.05, min_samples=2)
+    cluster = ClusterSettings(k1=12, variant="abmt", rho=0.05, min_samples=2)
     few = {"epochs": 1, "iterations": 1, "identities": 4, "batchnorm_chunks": 1, "measured_images": 8}
     settings = MMTSettings(encoder=encoder, cluster=cluster, **few)
     last, best = (str(trained.folder / f"encoder-{which}.safetensors") for which in ("last", "best"))

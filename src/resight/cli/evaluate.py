@@ -102,7 +102,7 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError(f"{dataset.name} has no queries: {_needed(dataset)}")
     tell_notes(dataset)
     devices = Devices(settings.device)
-    devices.place(encoder)
+    devices.to_device(encoder)
     queries, gallery = (
         embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
         for side in (dataset.query, dataset.gallery)
@@ -113,8 +113,8 @@ def run(arguments: Sequence[str]) -> int:
     report = evaluate(
         queries,
         gallery,
-        rule=dataset.rule,
-        distractor=dataset.distractor,
+        rule=dataset.exclude,
+        distractor=dataset.distractor_id,
         re_ranking=settings.rerank,
         distance=distance,
         device=devices.device,
@@ -128,7 +128,7 @@ def run(arguments: Sequence[str]) -> int:
         found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
         title = f"{model or settings.encoder.backbone} on {dataset.name}"
         why = []
-        if queries.vectors.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
+        if queries.embeddings.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
             parts = part_similarities(queries, gallery, found, encoder)
             why = parts_sections(report, queries, gallery, found, parts, dataset.names)
         page = evaluation_page(report, queries, gallery, found, title=title, names=dataset.names, more_sections=why)
@@ -169,6 +169,6 @@ def ranking(
     """
     if not re_ranking:
         return rank(queries, gallery, k=k, distance=distance, device=device)
-    distances = rerank(queries.vectors, gallery.vectors, device=device)
+    distances = rerank(queries.embeddings, gallery.embeddings, device=device)
     ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return Ranking(ids, np.take_along_axis(distances, ids, axis=1))

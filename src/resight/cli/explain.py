@@ -131,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
     encoder = load_encoder(words[0])
     choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
     devices = Devices(settings.device)
-    devices.place(encoder)
+    devices.to_device(encoder)
     crops = load_crops(ImageTable(np.array(asked.paths)), encoder.settings.size)
     tell_problems(crops.problems[1:])  # the first has been said
     about, pictures = (_looks if images else _matches)(encoder, crops, settings, devices)
@@ -248,9 +248,9 @@ def _results(
         tell_fewer(len(searched), settings.k)
         gallery = extract(encoder, searched, devices=devices, cache=cache)
         ranking, _ = rank_others(queries, gallery, k=settings.k, device=devices.device)
-        if not ranking.ids.size:
+        if not ranking.indices.size:
             raise DataError(f"{settings.data} holds the query alone: there is nothing to compare it with")
-    return gallery[ranking.ids[0]], Ranking(np.arange(len(ranking.ids[0]))[None], ranking.distances)
+    return gallery[ranking.indices[0]], Ranking(np.arange(len(ranking.indices[0]))[None], ranking.distances)
 
 
 def _floats(crops: Crops, devices: Devices) -> Tensor:

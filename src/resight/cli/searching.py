@@ -53,7 +53,7 @@ def search(
     """
     network = load_encoder(encoder) if isinstance(encoder, str) else Encoder(encoder).eval()
     devices = Devices(device)
-    devices.place(network)
+    devices.to_device(network)
     crops = load_crops(ImageTable(np.array(asked.paths)), network.settings.size)
     tell_problems(crops.problems[1:])  # the first has been said
     gallery = extract(network, searched, devices=devices, cache=cache)
@@ -87,8 +87,8 @@ def _described(
     gallery: ImageTable, ranking: Ranking, alike: Floats, row: int, dataset: Dataset
 ) -> tuple[Mapping[str, Any], ...]:
     """Say of each result of a query what is known of it."""
-    there = ranking.ids[row] >= 0
-    found = gallery[ranking.ids[row][there]]
+    there = ranking.indices[row] >= 0
+    found = gallery[ranking.indices[row][there]]
     cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
     return tuple(
         {
@@ -96,11 +96,11 @@ def _described(
             "similarity": similarity,
             "camera": _name(camera, cameras),
             "camera_id": camera,
-            "person": None if person in dataset.nobody else _name(person, people),
+            "person": None if person in dataset.non_person_ids else _name(person, people),
             "person_id": person,
         }
         for path, similarity, camera, person in zip(
-            found.paths.tolist(), alike[row][there].tolist(), found.cameras.tolist(), found.people.tolist(), strict=True
+            found.paths.tolist(), alike[row][there].tolist(), found.camera_ids.tolist(), found.person_ids.tolist(), strict=True
         )
     )
 

@@ -113,7 +113,7 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
     if trained.queries is not None and trained.gallery is not None:
         distance = measure(dataset, options.tracklet)
         found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10, distance=distance))
-        if trained.queries.vectors.shape[1] == trained.encoder.dim:  # parts of a tracklet's time are no encoder's parts
+        if trained.queries.embeddings.shape[1] == trained.encoder.dim:  # parts of a tracklet's time are no encoder's parts
             parts = part_similarities(*found, trained.encoder)
     page = training_page(
         trained.reports,

@@ -68,12 +68,12 @@ class Devices:
         """How many processes there are."""
         return self.fabric.world_size if self.fabric else 1
 
-    def share(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """Give the part of ``count`` rows that this process works on; the parts are equal, the last may be short."""
         size = -(-count // self.world)
         return slice(min(self.rank * size, count), min((self.rank + 1) * size, count))
 
-    def even(self, rows: Ints) -> Ints:
+    def drop_remainder(self, rows: Ints) -> Ints:
         """Leave out the last rows of a batch that processes cannot share equally.
 
         Raises:
@@ -101,7 +101,7 @@ class Devices:
             context.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16))
         return context
 
-    def place(self, module: Network) -> Network:
+    def to_device(self, module: Network) -> Network:
         """Move a module to the device, in the layout that convolutions are fastest in."""
         return module.to(self.device).to(memory_format=torch.channels_last)
 
@@ -112,7 +112,7 @@ class Devices:
         learning = [parameter for parameter in parameters if parameter.requires_grad]
         return torch.optim.Adam(learning, lr=rate, weight_decay=weight_decay, amsgrad=amsgrad, fused=True)
 
-    def record(
+    def capture_graph(
         self,
         module: nn.Module,
         shape: tuple[int, ...],
@@ -131,7 +131,7 @@ class Devices:
             purpose: Decides the precision.
             name: The method that makes the pass, of images alone.
         """
-        if self.device.type != "cuda" or self.world > 1 or not self.settings.graphs:
+        if self.device.type != "cuda" or self.world > 1 or not self.settings.cuda_graphs:
             return
         learns = any(parameter.requires_grad for parameter in module.parameters())
         images = torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
@@ -151,7 +151,7 @@ class Devices:
 
         module.__dict__[name] = forward
 
-    def wrap(self, module: nn.Module) -> Callable[..., Any]:
+    def ddp(self, module: nn.Module) -> Callable[..., Any]:
         """Give what runs a module's forward pass so that processes share its gradients."""
         if not self.fabric:
             return module
@@ -192,14 +192,14 @@ class Devices:
         return self.fabric.broadcast(value) if self.fabric else value
 
     @torch.no_grad()
-    def same_buffers(self, *modules: nn.Module) -> None:
+    def sync_buffers(self, *modules: nn.Module) -> None:
         """Give all processes the first one's buffers: running statistics that each has of its own share of images."""
         for module in modules if self.fabric else ():
             buffers = list(module.buffers())
             for buffer, first in zip(buffers, self.broadcast([buffer.cpu() for buffer in buffers]), strict=True):
                 buffer.copy_(first)
 
-    def warn_of_load(self) -> None:
+    def warn_if_cpu_busy(self) -> None:
         """Warn where fewer threads would train faster, since other programs use the cores; takes under a second.
 
         Threads wait for each other hundreds of times in a step, and one that has no core of its own holds up all.

@@ -22,7 +22,7 @@ class DeviceSettings:
         training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it.
         inference: Precision of feature extraction, likewise.
         threads: CPU threads of each process; 0 leaves torch's own choice.
-        graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
+        cuda_graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
             otherwise wait for the processor, which launches each of their hundreds of kernels.
     """
 
@@ -32,7 +32,7 @@ class DeviceSettings:
     training: Precision = "auto"
     inference: Precision = "auto"
     threads: int = 0
-    graphs: bool = True
+    cuda_graphs: bool = True
 
     def __post_init__(self) -> None:
         check_types(self)

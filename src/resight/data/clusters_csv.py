@@ -55,7 +55,7 @@ def clusters_csv(clusters: Clusters, names: Mapping[str, Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    columns = (clusters.table.paths, clusters.labels, clusters.table.cameras, clusters.margins)
+    columns = (clusters.table.paths, clusters.labels, clusters.table.camera_ids, clusters.margins)
     for path, label, camera, margin in zip(*(column.tolist() for column in columns), strict=True):
         place = f"./{path}" if path.startswith(_FORMULA) else path
         writer.writerow((printable(place), label, _camera(camera, cameras), "" if label < 0 else f"{margin:.4f}"))

@@ -34,13 +34,13 @@ class Dataset:
         train: The images to train on.
         query: The images to search with; may be empty.
         gallery: The images to search in; may be empty.
-        rule: What an evaluation removes from the gallery for each query, one of `RULES`.
+        exclude: What an evaluation removes from the gallery for each query, one of `RULES`.
         published: For each split, the images or tracklets (without junk) and the person ids that its publisher
             states; empty where nobody did.
         notes: What its user should know: skipped files, what folders were taken for, how ids were made.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
-        distractor: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
+        distractor_id: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
             is a person.
         vehicles: Whether it shows vehicles, whose images are wider than tall, and not people.
         unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
@@ -55,19 +55,19 @@ class Dataset:
     train: ImageTable
     query: ImageTable
     gallery: ImageTable
-    rule: Rule = "same-camera"
+    exclude: Rule = "same-camera"
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    distractor: int | None = None
+    distractor_id: int | None = None
     unit: Unit = "images"
     vehicles: bool = False
 
     def __post_init__(self) -> None:
         for name, table in self.tables.items():
             check_given(name, table, ImageTable, "an ImageTable of paths, people and cameras")
-        if self.rule not in RULES:
-            raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.rule}'")
+        if self.exclude not in RULES:
+            raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.exclude}'")
 
     @property
     def tables(self) -> dict[str, ImageTable]:
@@ -75,9 +75,9 @@ class Dataset:
         return {"train": self.train, "query": self.query, "gallery": self.gallery}
 
     @property
-    def nobody(self) -> tuple[int, ...]:
+    def non_person_ids(self) -> tuple[int, ...]:
         """The person ids that are no one person: unknown or junk, and the distractor."""
-        return (UNKNOWN,) if self.distractor is None else (UNKNOWN, self.distractor)
+        return (UNKNOWN,) if self.distractor_id is None else (UNKNOWN, self.distractor_id)
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
@@ -105,9 +105,9 @@ class Dataset:
 
 def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
     """Count the images (or tracklets) of a person other than -1, and the ids of these people."""
-    known = table[table.people != UNKNOWN]
+    known = table[table.person_ids != UNKNOWN]
     items = len(known) if unit == "images" else len(tracklet_codes(known)[0])
-    return items, len(np.unique(known.people))
+    return items, len(np.unique(known.person_ids))
 
 
 def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: int = 0) -> Dataset:
@@ -139,12 +139,12 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
     train = dataset.train
-    cameras = train.cameras if dataset.rule == "same-camera" else np.zeros(len(train), np.int64)
+    cameras = train.camera_ids if dataset.exclude == "same-camera" else np.zeros(len(train), np.int64)
     # Rows by person, camera and path: from here on nothing depends on the order of the files.
-    rows = np.lexsort((train.paths, cameras, train.people))
-    rows = rows[~np.isin(train.people[rows], dataset.nobody)]
-    by_person = {int(train.people[group[0]]): group for group in _runs(rows, train.people)}
-    if dataset.rule == "same-camera":
+    rows = np.lexsort((train.paths, cameras, train.person_ids))
+    rows = rows[~np.isin(train.person_ids[rows], dataset.non_person_ids)]
+    by_person = {int(train.person_ids[group[0]]): group for group in _runs(rows, train.person_ids)}
+    if dataset.exclude == "same-camera":
         able = [person for person, own in by_person.items() if len(np.unique(cameras[own])) > 1]
         need = "seen by two cameras or more"
     else:
@@ -166,9 +166,9 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
         several = [group for group in groups if len(group) > 1] or groups[:1]
         queries.extend(int(group[random.integers(len(group))]) for group in several)
 
-    held = np.isin(train.people, chosen)
+    held = np.isin(train.person_ids, chosen)
     if everybody:
-        held = ~np.isin(train.people, dataset.nobody)
+        held = ~np.isin(train.person_ids, dataset.non_person_ids)
     elif held.all():
         raise DataError(f"{dataset.name}: holding out {number} people leaves no image to train on; ask for fewer")
     asked = np.zeros(len(train), np.bool_)

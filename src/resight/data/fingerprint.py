@@ -30,7 +30,7 @@ def content_digest(*tables: ImageTable) -> str:
     """
     digest = hashlib.sha256()
     for table in tables:
-        for column in (_checks(table), table.people, table.cameras, table.tracklets):
+        for column in (_checks(table), table.person_ids, table.camera_ids, table.tracklet_ids):
             digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()[:32]
 

@@ -269,7 +269,7 @@ def _splits_without_labels(root: Path, reading: Reading, found: _Found) -> str:
 
 
 def _say_unknown(found: _Found, table: ImageTable, settings: FolderSettings) -> None:
-    unknown = int((table.cameras == UNKNOWN).sum())
+    unknown = int((table.camera_ids == UNKNOWN).sum())
     if 0 < unknown < len(table):
         found.notes.append(f"the camera of {unknown:,} of {counted(len(table), 'image')} is unknown")
     if unknown == len(table):

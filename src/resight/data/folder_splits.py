@@ -53,7 +53,7 @@ def divide(
         where = f"of '{printable(name)}'" if name else "of no split"
         notes.append(f"splits: {counted(number, 'image')} {where} {'is' if number == 1 else 'are'} left out")
     part = np.array([meant[name] for name in called])
-    asking = (part == "query") & (table.people != UNKNOWN)
+    asking = (part == "query") & (table.person_ids != UNKNOWN)
     unasked = int((part == "query").sum() - asking.sum())
     if unasked:
         notes.append(f"splits: {counted(unasked, 'query', 'queries')} of an unknown person are left out")

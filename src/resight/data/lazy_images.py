@@ -84,9 +84,9 @@ class ImageFiles:
     def _in_place_of(self, row: int) -> Ints:
         """Give the rows that may stand in for one, the best first."""
         table = self.table
-        tracklet, person = int(table.tracklets[row]), int(table.people[row])
-        own = (table.tracklets == tracklet) & (tracklet != UNKNOWN)
-        alike = np.flatnonzero(own | ((table.people == person) & (person != UNKNOWN)))
+        tracklet, person = int(table.tracklet_ids[row]), int(table.person_ids[row])
+        own = (table.tracklet_ids == tracklet) & (tracklet != UNKNOWN)
+        alike = np.flatnonzero(own | ((table.person_ids == person) & (person != UNKNOWN)))
         alike = alike[alike != row]
         nearest: Ints = alike[np.lexsort((np.abs(alike - row), ~own[alike]))]
         return nearest

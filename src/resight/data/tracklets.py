@@ -39,7 +39,7 @@ class TrackletSettings:
     """How a tracklet becomes a vector, and how two of these are compared; images are not affected.
 
     Attributes:
-        frames: Frames of each tracklet that are embedded.
+        num_frames: Frames of each tracklet that are embedded.
         sampling: Which frames: `even`, `random`, `restricted` (one of each of equal chunks) or `consecutive`.
         pooling: How their vectors become one: `mean`, `max`, or `tpp`, the means of beginning, middle and end.
         distance: Between rows of `tpp`: `sum` adds the nine distances of every part to every part (the released code),
@@ -47,7 +47,7 @@ class TrackletSettings:
         seed: Of the frames that are drawn.
     """
 
-    frames: int = 15
+    num_frames: int = 15
     sampling: Sampling = "even"
     pooling: Pooling = "mean"
     distance: Literal["sum", "concatenated"] = "sum"
@@ -55,21 +55,21 @@ class TrackletSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.frames < 1:
-            raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.frames}")
+        if self.num_frames < 1:
+            raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.num_frames}")
         check_most(self, 10_000, "frames")
         if self.seed < 0:
             raise ConfigError(f"the seed of a tracklet's frames must be 0 or more, found {self.seed}")
 
     @property
-    def measure(self) -> Callable[[Floats, Floats], Floats]:
+    def distance_fn(self) -> Callable[[Floats, Floats], Floats]:
         """What gives the distances ``(A, B)`` between rows ``(A, D)`` and ``(B, D)``, for `evaluate` and `rank`."""
         summed = self.pooling == "tpp" and self.distance == "sum"
         return sum_of_part_distances if summed else squared_distances
 
     def choose(self, table: ImageTable) -> Ints:
         """Choose the frames of every tracklet: rows ``(K, frames)``, as `sample_tracklets`; a seed gives the same."""
-        return sample_tracklets(table, self.frames, self.sampling, random=np.random.default_rng(self.seed))
+        return sample_tracklets(table, self.num_frames, self.sampling, random=np.random.default_rng(self.seed))
 
 
 def group_tracklets(table: ImageTable) -> list[Ints]:
@@ -88,9 +88,9 @@ def group_tracklets(table: ImageTable) -> list[Ints]:
     if not len(table):
         return []
     numbers, codes = tracklet_codes(table)
-    rows = np.lexsort((table.frames, codes))
+    rows = np.lexsort((table.frame_ids, codes))
     starts = np.searchsorted(codes[rows], np.arange(len(numbers)))
-    for name, column in (("people", table.people[rows]), ("cameras", table.cameras[rows])):
+    for name, column in (("people", table.person_ids[rows]), ("cameras", table.camera_ids[rows])):
         low, high = np.minimum.reduceat(column, starts), np.maximum.reduceat(column, starts)
         for group in np.flatnonzero(low != high)[:1]:
             raise DataError(
@@ -110,8 +110,8 @@ def tracklet_codes(table: ImageTable) -> tuple[Ints, Ints]:
         The ids of the ``K`` tracklets, ``-1`` for each image of unknown tracklet, and for each image the place
         ``(N,)`` of its tracklet among them.
     """
-    alone = table.tracklets == UNKNOWN
-    keys = np.where(alone, UNKNOWN - 1 - np.arange(len(table)), table.tracklets)
+    alone = table.tracklet_ids == UNKNOWN
+    keys = np.where(alone, UNKNOWN - 1 - np.arange(len(table)), table.tracklet_ids)
     found, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty(len(found), np.int64)
@@ -231,12 +231,12 @@ def pool_tracklets(
     groups = group_tracklets(features.table) if chosen is None else list(chosen)
     heads = np.array([rows[0] for rows in groups], np.int64)
     if how == "tpp":
-        pooled = [_part_means(features.vectors[rows], parts) for rows in groups]
-        width = features.vectors.shape[1] * parts
+        pooled = [_part_means(features.embeddings[rows], parts) for rows in groups]
+        width = features.embeddings.shape[1] * parts
     else:
         pool = np.mean if how == "mean" else np.max
-        pooled = [pool(features.vectors[rows], axis=0) for rows in groups]
-        width = features.vectors.shape[1]
+        pooled = [pool(features.embeddings[rows], axis=0) for rows in groups]
+        width = features.embeddings.shape[1]
     vectors: Floats = np.array(pooled, np.float32).reshape(-1, width)
     return Features(features.table[heads], vectors if how == "tpp" else normalize(vectors), features.encoder)
 

@@ -52,7 +52,7 @@ class Description:
     Attributes:
         name: The set's name.
         root: Its folder.
-        rule: What an evaluation removes from the gallery for each query.
+        exclude: What an evaluation removes from the gallery for each query.
         unit: What a query and an entry of the gallery is, and what the published counts count.
         official: Whether all counts are the published ones.
         splits: The facts of ``train``, ``query`` and ``gallery``.
@@ -64,7 +64,7 @@ class Description:
 
     name: str
     root: str
-    rule: str
+    exclude: str
     unit: Unit
     official: bool
     splits: Mapping[str, SplitFacts]
@@ -113,7 +113,7 @@ def describe(dataset: Dataset, *, headers: int = 48) -> Description:
         Its facts, beside the published counts where there are some.
     """
     check_given("dataset", dataset, Dataset, DATASET)
-    shown = set(dataset.query.people.tolist())
+    shown = set(dataset.query.person_ids.tolist())
     splits = {
         split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)
         for split, table in dataset.tables.items()
@@ -123,7 +123,7 @@ def describe(dataset: Dataset, *, headers: int = 48) -> Description:
     description = Description(
         name=dataset.name,
         root=str(dataset.root),
-        rule=dataset.rule,
+        exclude=dataset.exclude,
         unit=dataset.unit,
         official=dataset.official,
         splits=splits,
@@ -217,12 +217,12 @@ def _with_frames(description: Description, frames: Sequence[tuple[str, int, int]
 
 
 def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int] | None) -> SplitFacts:
-    known = table.people[table.people != UNKNOWN]
+    known = table.person_ids[table.person_ids != UNKNOWN]
     people, sizes = np.unique(known, return_counts=True)
-    cameras = Counter(table.cameras.tolist())
+    cameras = Counter(table.camera_ids.tolist())
     return SplitFacts(
         images=len(table),
-        tracklets=len(tracklet_codes(table)[0]) if (table.tracklets != UNKNOWN).any() else 0,
+        tracklets=len(tracklet_codes(table)[0]) if (table.tracklet_ids != UNKNOWN).any() else 0,
         unlabeled=len(table) - len(known),
         distractors=0 if shown is None else int((~np.isin(known, list(shown))).sum()),
         people=len(people),
@@ -237,17 +237,17 @@ def _facts(table: ImageTable, published: tuple[int, int] | None, shown: set[int]
 def _unmatched(dataset: Dataset) -> tuple[int, ...]:
     """Give the query rows whose person is in no gallery image that the rule leaves; an unknown camera is no camera."""
     gallery = dataset.gallery
-    by_person = Counter(gallery.people.tolist())
-    by_camera = Counter(zip(gallery.people.tolist(), gallery.cameras.tolist(), strict=True))
+    by_person = Counter(gallery.person_ids.tolist())
+    by_camera = Counter(zip(gallery.person_ids.tolist(), gallery.camera_ids.tolist(), strict=True))
     query = dataset.query
     asked = np.arange(len(query))
     if dataset.unit == "tracklets":
         _, asked = np.unique(tracklet_codes(query)[1], return_index=True)
     rows = []
     for row in asked.tolist():
-        person, camera = int(query.people[row]), int(query.cameras[row])
-        removed = by_camera[person, camera] if dataset.rule == "same-camera" and camera != UNKNOWN else 0
-        if person in dataset.nobody or by_person[person] == removed:
+        person, camera = int(query.person_ids[row]), int(query.camera_ids[row])
+        removed = by_camera[person, camera] if dataset.exclude == "same-camera" and camera != UNKNOWN else 0
+        if person in dataset.non_person_ids or by_person[person] == removed:
             rows.append(row)
     return tuple(rows)
 
@@ -267,7 +267,7 @@ def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Seq
         facts = splits[split]
         smallest, _, largest = facts.images_per_person
         if facts.people and smallest == 1:
-            people = dataset.tables[split].people
+            people = dataset.tables[split].person_ids
             sizes = np.unique(people[people != UNKNOWN], return_counts=True)[1]
             single = int((sizes == 1).sum())
             every = (
@@ -285,7 +285,7 @@ def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Seq
             f"gallery and {'does' if one else 'do'} not count in an evaluation"
         )
     # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.
-    both = set(dataset.train.people.tolist()) & set(dataset.gallery.people.tolist()) - set(dataset.nobody)
+    both = set(dataset.train.person_ids.tolist()) & set(dataset.gallery.person_ids.tolist()) - set(dataset.non_person_ids)
     if both and not dataset.published:
         shared = counted(len(both), "person is", "people are")
         found.append(f"{shared} in the training part and in the gallery; scores will look too good")

@@ -107,13 +107,13 @@ class ABMT:
         self.devices = devices or Devices()
         first = encoder or build_encoder(settings.encoder, images, devices=self.devices)
         encoders = [first, peer or copy.deepcopy(first)][: settings.networks]
-        self.students = [self.devices.place(BranchClassifier(each, dropout=settings.dropout)) for each in encoders]
+        self.students = [self.devices.to_device(BranchClassifier(each, dropout=settings.dropout)) for each in encoders]
         self.teachers = [copy.deepcopy(student).requires_grad_(False) for student in self.students]
         shape = (settings.identities * settings.images, 3, *images.size)
         for network in (*self.students, *self.teachers):
-            network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
-            self.devices.record(network.encoder.train(), shape, "training", name="describe")
-        self.labeling = Labeling(images.table, settings.cluster, keep_eps=settings.keep_eps)
+            network.encoder.chunks = max(1, settings.ghost_batches // self.devices.world)
+            self.devices.capture_graph(network.encoder.train(), shape, "training", name="describe")
+        self.labeling = Labeling(images.table, settings.cluster, freeze_eps=settings.freeze_eps)
         self.optimizer = self._adam([student.encoder for student in self.students])
         weights = {name: float(getattr(settings, f"{name}_weight")) for name in LOSSES}
         self._weights = {name: weight for name, weight in weights.items() if weight}
@@ -134,7 +134,7 @@ class ABMT:
         parts: dict[str, Stateful] = {"labels": self.labeling}
         for number, (student, teacher) in enumerate(zip(self.students, self.teachers, strict=True), 1):
             parts |= {f"student {number}": student.encoder, f"teacher {number}": teacher.encoder}
-        return parts if self.settings.fresh_optimizer else parts | {"optimizer": self.optimizer}
+        return parts if self.settings.reset_optimizer else parts | {"optimizer": self.optimizer}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
@@ -150,16 +150,16 @@ class ABMT:
         for teacher in self.teachers:
             teacher.requires_grad_(False)
         self._teach = [_folded(each) for each in self.teachers]
-        if s.fresh_optimizer:
+        if s.reset_optimizer:
             self.optimizer = self._adam([student.encoder for student in self.students])
         self.classifier_optimizer = self._adam([student.classifiers for student in self.students])
         alone = self.devices.world == 1  # several processes share the gradients of a module's own weights
-        self.forward = [_folded(each) if alone else self.devices.wrap(each) for each in self.students]
+        self.forward = [_folded(each) if alone else self.devices.ddp(each) for each in self.students]
         self._step = epoch * s.iterations
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         shape = (s.identities, s.images)
-        batches = identity_batches(labels, self.images.table.cameras, shape, numbers, pick=pick_other_cameras)
+        batches = identity_batches(labels, self.images.table.camera_ids, shape, numbers, pick=pick_other_cameras)
         return islice(batches, s.iterations)
 
     def _embed_all(self) -> tuple[Floats, Floats | None]:
@@ -187,10 +187,10 @@ class ABMT:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far teachers and students are apart."""
-        self.devices.same_buffers(*self.students, *self.teachers)
+        self.devices.sync_buffers(*self.students, *self.teachers)
         found = self.labeling.current
         values = {**found.quality, "eps": found.eps, "learning_rate": self.settings.learning_rate}
-        return values | (self._apart() if self.settings.measured_images else {})
+        return values | (self._apart() if self.settings.num_eval_images else {})
 
     def _apart(self) -> dict[str, float]:
         """Measure figure 4.4: mean Euclidean distances over images, where the figure has their sum over all.
@@ -198,7 +198,7 @@ class ABMT:
         ``teachers_apart`` is between the pooled features of neighbors in the ring of the teachers' branches,
         ``student_teacher_apart`` between the unit vectors of a student and its teacher.
         """
-        count = min(self.settings.measured_images, len(self.images))
+        count = min(self.settings.num_eval_images, len(self.images))
         images = self.images[np.linspace(0, len(self.images) - 1, count).round().astype(np.int64)]
         pooled: list[Tensor] = []
         gaps = []
@@ -218,8 +218,8 @@ class ABMT:
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; every process takes its share of them."""
         s = self.settings
-        batch = self.devices.even(batch)
-        share = self.devices.share(len(batch))
+        batch = self.devices.drop_remainder(batch)
+        share = self.devices.shard(len(batch))
         seen = self._augmented(batch, share)
         taught_by = self._augmented(batch, share) if s.stochastic_augmentation else seen
         everyone = torch.from_numpy(self.labeling.current.labels[batch]).to(self.devices.device)
@@ -276,7 +276,7 @@ class ABMT:
     def _joined(self, losses: list[Tensor]) -> Tensor:
         """Turn the branches' ``(share,)`` losses into one; the mean over the processes is the whole batch's."""
         stacked = torch.stack(losses)
-        return (stacked.mean(0) if self.settings.over_branches == "mean" else stacked.sum(0)).mean()
+        return (stacked.mean(0) if self.settings.branch_reduction == "mean" else stacked.sum(0)).mean()
 
     def _follow(self) -> None:
         """Move each teacher towards its student, its classifiers too (eq. 4.3)."""

@@ -21,7 +21,7 @@ class ABMTSettings:
     Attributes:
         encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
         cluster: How images are clustered; `cluster.source_weight` needs images of a source.
-        keep_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
+        freeze_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
             epoch in which one cluster held more than 30 % of the images it is measured anew.
         augment: How images are augmented.
         epochs: How many times the images are clustered anew.
@@ -30,7 +30,7 @@ class ABMTSettings:
         images: K, images of each cluster in a batch.
         learning_rate: Of Adam, the same in all epochs.
         weight_decay: Of Adam, added to the gradient (L2).
-        fresh_optimizer: Whether Adam forgets its moments when the images are clustered anew.
+        reset_optimizer: Whether Adam forgets its moments when the images are clustered anew.
         momentum: α of eq. 4.3; the teacher follows the student after each step.
         ramp: Whether α climbs as 1 - 1/(t+1) until it is `momentum`; if not, only the first step copies.
         networks: How many students there are, each with its teacher: 1, or 2 (MMT).
@@ -42,20 +42,20 @@ class ABMTSettings:
         triplet_weight: Of the batch-hard triplet loss with the soft margin, which ABMT leaves out.
         soft_triplet_weight: λ_stri of eq. 4.8.
         soft_triplet: `two-class`, or `positive-share`: eq. 4.6 and 4.7 to the letter.
-        over_branches: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter; MMT's two
+        branch_reduction: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter; MMT's two
             networks).
         dropout: Share of the features that is blanked before the classifiers, apart for student and teacher.
         stochastic_augmentation: Whether the teacher sees images that were augmented apart from the student's.
-        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
-        measured_images: On how many images, evenly spread over all, it is measured at the end of an epoch how far
+        ghost_batches: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        num_eval_images: On how many images, evenly spread over all, it is measured at the end of an epoch how far
             teachers and students are apart; 0 measures nothing.
     """
 
     encoder: EncoderSettings = field(
         default_factory=lambda: EncoderSettings(backbone="resnet50_linear_stem", head=BRANCHES)
     )
-    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, reading="abmt", rho=2e-3))
-    keep_eps: bool = False
+    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, variant="abmt", rho=2e-3))
+    freeze_eps: bool = False
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(blur=0.0, erase=0.5))
     epochs: int = 40
     iterations: int = 400
@@ -63,7 +63,7 @@ class ABMTSettings:
     images: int = 4
     learning_rate: float = 3.5e-4
     weight_decay: float = 5e-4
-    fresh_optimizer: bool = True
+    reset_optimizer: bool = True
     momentum: float = 0.999
     ramp: bool = True
     networks: int = 1
@@ -74,17 +74,17 @@ class ABMTSettings:
     triplet_weight: float = 0.0
     soft_triplet_weight: float = 1.0
     soft_triplet: SoftTriplet = "two-class"
-    over_branches: Literal["mean", "sum"] = "mean"
+    branch_reduction: Literal["mean", "sum"] = "mean"
     dropout: float = 0.0
     stochastic_augmentation: bool = False
-    batchnorm_chunks: int = 4
-    measured_images: int = 1000
+    ghost_batches: int = 4
+    num_eval_images: int = 1000
 
     def __post_init__(self) -> None:
         check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
-        check_parts(self.identities, self.batchnorm_chunks)
+        check_parts(self.identities, self.ghost_batches)
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")

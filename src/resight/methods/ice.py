@@ -81,23 +81,23 @@ class ICE:
             raise ConfigError(
                 "camera-aware ICE needs the camera of every image: give them, or set --camera_aware false"
             )
-        if settings.supervised and (images.table.people < 0).any():
+        if settings.supervised and (images.table.person_ids < 0).any():
             raise ConfigError("supervised ICE needs the person of every image")
         self.settings, self.images, self.seed = settings, images, seed
         self.devices = devices or Devices()
-        self.online = self.devices.place(encoder or Encoder(settings.encoder))
+        self.online = self.devices.to_device(encoder or Encoder(settings.encoder))
         self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         for network in (self.online, self.momentum):
-            network.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
+            network.chunks = max(1, settings.ghost_batches // self.devices.world)
         shape = (settings.identities * settings.images, 3, *images.size)
-        self.devices.record(self.online.train(), shape, "training")
-        self.devices.record(self.momentum.train(), shape, "inference")
+        self.devices.capture_graph(self.online.train(), shape, "training")
+        self.devices.capture_graph(self.momentum.train(), shape, "inference")
         self.optimizer = self.devices.adam(
             self.online.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.forward = self.devices.wrap(self.online)
+        self.forward = self.devices.ddp(self.online)
         aware, chosen = settings.camera_aware, settings.cluster
-        one_list = replace(chosen, k1=chosen.k1 + chosen.other_cameras, other_cameras=0)
+        one_list = replace(chosen, k1=chosen.k1 + chosen.k_cross_camera, other_cameras=0)
         self.labeling = Labeling(
             images.table,
             chosen if aware else one_list,
@@ -137,12 +137,12 @@ class ICE:
         vectors, pooled = embed_all(self.momentum, self.images, devices=self.devices, alike=(self.online,))
         compared = normalize(pooled) if s.cluster_feature == "pooled" else vectors
         labels = self.labeling.update(compared, self.devices).labels
-        cameras = self.images.table.cameras
+        cameras = self.images.table.camera_ids
         self.memory = ProxyMemory(
             vectors,
             labels,
             cameras if s.camera_aware else None,
-            normalize=s.agnostic_feature == "cosine",
+            normalize=s.agnostic_similarity == "cosine",
             device=self.devices.device,
         )
         self.online.train()
@@ -157,7 +157,7 @@ class ICE:
 
     def end_epoch(self) -> dict[str, float]:
         """Give the clusters' numbers and how far augmentation moves the similarities (figure 6.7), as eq. 6.12 asks."""
-        self.devices.same_buffers(self.online, self.momentum)
+        self.devices.sync_buffers(self.online, self.momentum)
         found, rate = self.labeling.current, self.optimizer.param_groups[0]["lr"]
         moved = {MEASURED[self.settings.soft_divergence]: self._divergence()}
         return {**found.quality, "eps": found.eps, "learning_rate": rate, **moved}
@@ -192,14 +192,14 @@ class ICE:
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; every process takes its share of them."""
         s, table = self.settings, self.images.table
-        batch = self.devices.even(batch)
+        batch = self.devices.drop_remainder(batch)
         self._recent.append(batch)
         views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
-        share = self.devices.share(len(batch))
+        share = self.devices.shard(len(batch))
         rows = batch[share]
         pixels = self.images.pixels(rows).to(self.devices.device)
         strong = self._strong(pixels, views[0], share)
-        labels, cameras = self._tensor(self.labeling.current.labels[rows]), self._tensor(table.cameras[rows])
+        labels, cameras = self._tensor(self.labeling.current.labels[rows]), self._tensor(table.camera_ids[rows])
         all_labels = self._tensor(self.labeling.current.labels[batch])
 
         with self.devices.autocast("training"):
@@ -234,14 +234,14 @@ class ICE:
         self.optimizer.step()
         update_average(self.momentum, self.online, momentum=s.momentum)
         if s.proxy_momentum < 1:
-            all_cameras = self._tensor(table.cameras[batch])
+            all_cameras = self._tensor(table.camera_ids[batch])
             self.memory.update(self.devices.gather(features), all_labels, all_cameras, momentum=s.proxy_momentum)
         return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
 
     def _agnostic(self, features: Tensor, labels: Tensor) -> Tensor:
         s = self.settings
         return proxy_contrast(
-            F.normalize(features) if s.agnostic_feature == "cosine" else features,
+            F.normalize(features) if s.agnostic_similarity == "cosine" else features,
             labels,
             self.memory.centers,
             temperature=s.agnostic_temperature,
@@ -253,7 +253,7 @@ class ICE:
         """Give which of the other clusters each label is not pushed away from."""
         if self.settings.negatives == "all" or not self.settings.camera_aware:
             return None
-        return self.memory.apart(labels, others)
+        return self.memory.share_no_camera(labels, others)
 
     def _instance_losses(
         self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]
@@ -309,7 +309,7 @@ class ICE:
         """Give each image's weight in eq. 6.7: one over its camera's images in the batch, or over the batch."""
         if self.settings.cross_average == "batch":
             return np.full(len(batch), 1 / len(batch), np.float32)
-        _, camera, counts = np.unique(self.images.table.cameras[batch], return_inverse=True, return_counts=True)
+        _, camera, counts = np.unique(self.images.table.camera_ids[batch], return_inverse=True, return_counts=True)
         return (1 / counts[camera]).astype(np.float32)
 
     def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:

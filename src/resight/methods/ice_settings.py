@@ -44,7 +44,7 @@ class ICESettings:
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
         agnostic_weight: Weight of eq. 6.5.
-        agnostic_feature: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalizes.
+        agnostic_similarity: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalizes.
         agnostic_temperature: τ_a.
         label_smoothing: Of eq. 6.5.
         cross_weight: Weight of eq. 6.7 in eq. 6.8.
@@ -62,7 +62,7 @@ class ICESettings:
         soft_divergence: The direction of eq. 6.12, or the squared difference of Table 6.3; what is trained and what
             each epoch's metrics hold.
         soft_target: The images of Q: `plain`, or `strong` (Table 6.3).
-        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        ghost_batches: Parts of a batch that batch norm sees apart; the first moves the running statistics.
         shuffle: Whether momentum batches are shuffled before they are cut into those parts.
         extra_forward: Whether the online encoder also sees the second view, only to move its statistics.
     """
@@ -87,7 +87,7 @@ class ICESettings:
     whiten: float = 0.0
     negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0
-    agnostic_feature: Literal["raw", "cosine"] = "raw"
+    agnostic_similarity: Literal["raw", "cosine"] = "raw"
     agnostic_temperature: float = 0.5
     label_smoothing: float = 0.1
     cross_weight: float = 0.5
@@ -104,7 +104,7 @@ class ICESettings:
     soft_temperature: float = 0.4
     soft_divergence: Divergence = "target-prediction"
     soft_target: Literal["plain", "strong"] = "plain"
-    batchnorm_chunks: int = 4
+    ghost_batches: int = 4
     shuffle: bool = True
     extra_forward: bool = True
 
@@ -112,7 +112,7 @@ class ICESettings:
         check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
         check_least(self, 2, "identities")
-        check_parts(self.identities, self.batchnorm_chunks)
+        check_parts(self.identities, self.ghost_batches)
         for name in ("agnostic", "cross", "hard", "soft"):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")

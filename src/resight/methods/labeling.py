@@ -34,7 +34,7 @@ class Labeling:
         supervised: Take true people in place of clusters.
         center_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
-        keep_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch; after an epoch
+        freeze_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch; after an epoch
             in which one cluster held more than `GIANT` of the images it is measured anew.
 
     Attributes:
@@ -49,11 +49,11 @@ class Labeling:
         supervised: bool = False,
         center_cameras: bool = False,
         whiten: float = 0.0,
-        keep_eps: bool = False,
+        freeze_eps: bool = False,
     ) -> None:
         self.table, self.settings = table, settings
         self.supervised, self.center_cameras, self.whiten = supervised, center_cameras, whiten
-        self.keep_eps = keep_eps
+        self.freeze_eps = keep_eps
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
     def update(self, vectors: Floats, devices: Devices, *, source: Floats | None = None) -> PseudoLabels:
@@ -68,7 +68,7 @@ class Labeling:
             The labels, `current` from now on.
         """
         if self.supervised:
-            people = np.unique(self.table.people, return_inverse=True)[1]
+            people = np.unique(self.table.person_ids, return_inverse=True)[1]
             self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
             return self.current
         found = self._cluster(vectors, devices, source) if devices.rank == 0 else None
@@ -82,17 +82,17 @@ class Labeling:
     def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
         settings = self.settings
         sound = self.current.quality.get("largest_share", 0.0) <= GIANT
-        if self.keep_eps and sound and 0 < self.current.eps < 1 - settings.source_weight:
+        if self.freeze_eps and sound and 0 < self.current.eps < 1 - settings.source_weight:
             settings = replace(settings, eps=self.current.eps, rho=None, pairs_per_image=None)
-        people = self.table.people if self.table.has_people else None
-        cameras = self.table.cameras if self.table.has_cameras else None
+        people = self.table.person_ids if self.table.has_people else None
+        cameras = self.table.camera_ids if self.table.has_cameras else None
         if self.center_cameras:
             vectors = centered(vectors, self.table)
         if self.whiten:
             vectors = normalize(whiten(vectors, self.whiten))
         found = cluster(vectors, settings, people=people, cameras=cameras, device=devices.device, source=source)
         found = replace(found, margins=margins(vectors, found.labels))
-        if not self.current.clusters:
+        if not self.current.num_clusters:
             return found
         from sklearn.metrics import adjusted_rand_score  # slow to load
 
@@ -148,8 +148,8 @@ def embed_all(
 def centered(vectors: Floats, table: ImageTable) -> Floats:
     """Take each camera's mean away from ``(N, D)`` vectors and normalize again."""
     moved = vectors.copy()
-    for camera in np.unique(table.cameras):
-        rows = table.cameras == camera
+    for camera in np.unique(table.camera_ids):
+        rows = table.camera_ids == camera
         moved[rows] -= vectors[rows].mean(0)
     return normalize(moved)
 

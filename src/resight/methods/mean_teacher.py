@@ -41,10 +41,10 @@ class MMTSettings(ABMTSettings):
     """The settings of ABMT, for two networks of a single branch each."""
 
     encoder: EncoderSettings = field(default_factory=_one_branch)
-    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, reading="abmt", rho=1.6e-3))
-    keep_eps: bool = True
+    cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, variant="abmt", rho=1.6e-3))
+    freeze_eps: bool = True
     networks: int = 2
-    over_branches: Literal["mean", "sum"] = "sum"
+    branch_reduction: Literal["mean", "sum"] = "sum"
     triplet_weight: float = 0.2
     soft_triplet_weight: float = 0.8
 

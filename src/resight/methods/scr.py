@@ -163,12 +163,12 @@ class SCR:
         seed: int = 1,
         encoder: Encoder | None = None,
     ) -> None:
-        if (images.table.people < 0).any():
+        if (images.table.person_ids < 0).any():
             raise ConfigError(
                 "scr learns from people by name: give the person of every image, for a folder of crops in its "
                 f"{LABELS}, or train with ice"
             )
-        people, self.labels = np.unique(images.table.people, return_inverse=True)
+        people, self.labels = np.unique(images.table.person_ids, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"scr needs two people or more to tell apart, found {len(people)}")
         self.settings, self.images, self.seed = settings, images, seed
@@ -181,19 +181,19 @@ class SCR:
                     f"the {name} loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
                     f"set {name}_weight to 0"
                 )
-        self.network = self.devices.place(PartClassifier(encoder, self.people, whole=settings.classified))
+        self.network = self.devices.to_device(PartClassifier(encoder, self.people, whole=settings.classified))
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
-        self.devices.record(self.network.train(), shape, "training")
+        self.devices.capture_graph(self.network.train(), shape, "training")
         self.optimizer = self.devices.adam(
             self.network.parameters(),
             rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             amsgrad=settings.amsgrad,
         )
-        self.forward = self.devices.wrap(self.network)
+        self.forward = self.devices.ddp(self.network)
         self.centers: Centers | None = None
         if settings.center_weight:
-            self.centers = self.devices.place(Centers((encoder.whole, self.people, encoder.width)))
+            self.centers = self.devices.to_device(Centers((encoder.whole, self.people, encoder.width)))
         self._accuracies: list[Tensor] = []
 
     @property
@@ -223,12 +223,12 @@ class SCR:
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         shape = (s.identities, s.images)
-        batches = identity_batches(self.labels, self.images.table.cameras, shape, numbers, pick=pick_random)
+        batches = identity_batches(self.labels, self.images.table.camera_ids, shape, numbers, pick=pick_random)
         return islice(batches, s.iterations or max(1, self.people // s.identities))
 
     def end_epoch(self) -> dict[str, float]:
         """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
-        self.devices.same_buffers(self.network)
+        self.devices.sync_buffers(self.network)
         rate = self.optimizer.param_groups[0]["lr"]
         accuracies = [float(accuracy) for accuracy in self._accuracies]
         return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
@@ -238,9 +238,9 @@ class SCR:
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; every process takes its share of them."""
         s = self.settings
-        batch = self.devices.even(batch)
+        batch = self.devices.drop_remainder(batch)
         draws = draw(s.augment, len(batch), self.images.size, self.generator)
-        share = self.devices.share(len(batch))
+        share = self.devices.shard(len(batch))
         pixels = self.images.pixels(batch[share]).to(self.devices.device)
         images = augment(pixels, draws.rows(share.start, share.stop), color=s.augment.erase_color)
         everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)

@@ -63,7 +63,7 @@ class SourceSettings:
         label_smoothing: Of the classification loss.
         triplet_weight: Of the mean of the branches' triplet losses; eq. 4.1 gives each of two 0.5.
         target_statistics: Whether images of the target are run through the network too, only for batch norm.
-        batchnorm_chunks: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        ghost_batches: Parts of a batch that batch norm sees apart; the first moves the running statistics.
     """
 
     encoder: EncoderSettings = field(
@@ -83,13 +83,13 @@ class SourceSettings:
     label_smoothing: float = 0.1
     triplet_weight: float = 1.0
     target_statistics: bool = True
-    batchnorm_chunks: int = 4
+    ghost_batches: int = 4
 
     def __post_init__(self) -> None:
         check_types(self)
         check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
         check_least(self, 2, "identities")
-        check_parts(self.identities, self.batchnorm_chunks)
+        check_parts(self.identities, self.ghost_batches)
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
         check_schedule(self)
         check_most(self, HEAVIEST, "classification_weight", "triplet_weight")
@@ -146,12 +146,12 @@ class Source:
         source: Crops | None = None,
     ) -> None:
         self.learned = images if source is None else source
-        if (self.learned.table.people < 0).any():
+        if (self.learned.table.person_ids < 0).any():
             raise ConfigError(
                 "source learns from people by name: give the person of every image, for a folder of crops in its "
                 f"{LABELS}, or --source and a set that has them"
             )
-        people, self.labels = np.unique(self.learned.table.people, return_inverse=True)
+        people, self.labels = np.unique(self.learned.table.person_ids, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"source needs two people or more to tell apart, found {len(people)}")
         self.settings, self.seed, self.people = settings, seed, len(people)
@@ -160,14 +160,14 @@ class Source:
         encoder = encoder or build_encoder(settings.encoder, self.learned, devices=self.devices)
         network = BranchClassifier(encoder)
         network.draw_classifiers(self.people)
-        network.encoder.chunks = max(1, settings.batchnorm_chunks // self.devices.world)
-        self.network = self.devices.place(network)
+        network.encoder.chunks = max(1, settings.ghost_batches // self.devices.world)
+        self.network = self.devices.to_device(network)
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
-        self.devices.record(network.encoder.train(), shape, "training", name="describe")
+        self.devices.capture_graph(network.encoder.train(), shape, "training", name="describe")
         self.optimizer = self.devices.adam(
             self.network.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.forward = self.devices.wrap(self.network)
+        self.forward = self.devices.ddp(self.network)
         self._accuracies: list[Tensor] = []
 
     @property
@@ -197,12 +197,12 @@ class Source:
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._others = np.random.default_rng(numbers.integers(2**62))  # which images of the target are seen
         shape = (s.identities, s.images)
-        cameras = self.learned.table.cameras
+        cameras = self.learned.table.camera_ids
         return islice(identity_batches(self.labels, cameras, shape, numbers, pick=pick_other_cameras), s.iterations)
 
     def end_epoch(self) -> dict[str, float]:
         """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
-        self.devices.same_buffers(self.network)
+        self.devices.sync_buffers(self.network)
         rate = self.optimizer.param_groups[0]["lr"]
         accuracies = [float(accuracy) for accuracy in self._accuracies]
         return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
@@ -212,8 +212,8 @@ class Source:
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows of the source; every process takes its share of them."""
         s = self.settings
-        batch = self.devices.even(batch)
-        share = self.devices.share(len(batch))
+        batch = self.devices.drop_remainder(batch)
+        share = self.devices.shard(len(batch))
         everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
         labels = everyone[share]
 

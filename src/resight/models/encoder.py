@@ -61,8 +61,8 @@ class Encoder(nn.Module):
         dim: Length D of the vectors.
         pooled_dim: Length P of what is pooled, before the neck.
         width: Length of each of the vectors that `split` gives.
-        whole: How many of the vectors that `split` gives are of a whole map; they come first.
-        chunks: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
+        num_global: How many of the vectors that `split` gives are of a whole map; they come first.
+        ghost_batches: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
             first part moves the running statistics, as with data-parallel training on as many devices.
     """
 
@@ -87,18 +87,18 @@ class Encoder(nn.Module):
             )
         self.settings = settings
         self.provenance = provenance or Provenance("given")
-        self.chunks = 1
+        self.ghost_batches = 1
         self.gem = GeneralizedMean() if settings.pooling == "gem" else None
         for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
             parameter.requires_grad_(False)
         self.backbone: Backbone | Branches | AsymmetricBranches = backbone
         self.neck: nn.Module = nn.Identity()
         self.dim = self.pooled_dim = self.width = backbone.channels
-        self.whole = 1
+        self.num_global = 1
         if is_asymmetric(settings.head):
             self.backbone = AsymmetricBranches(backbone, parse_branches(settings.head))
-            self.whole = len(self.backbone.branches)
-            self.dim = self.pooled_dim = self.width * self.whole
+            self.num_global = len(self.backbone.branches)
+            self.dim = self.pooled_dim = self.width * self.num_global
         elif settings.head != "global":
             arrangement = parse_arrangement(settings.head)
             self.backbone = Branches(backbone, arrangement)
@@ -107,7 +107,7 @@ class Encoder(nn.Module):
             )
             self.width = settings.head_width
             self.dim, self.pooled_dim = self.width * len(self.neck.columns), self.neck.pooled_dim
-            self.whole = self.neck.whole
+            self.num_global = self.neck.whole
         if settings.neck == "batchnorm" and not isinstance(self.neck, PartNeck):
             # One over all branches: batch norm treats each number apart, so it is that of each branch.
             self.neck = nn.BatchNorm1d(self.dim)
@@ -124,21 +124,21 @@ class Encoder(nn.Module):
         Returns:
             ``(B, D)`` float32.
         """
-        return self.describe(images)[1]
+        return self.forward_with_pooled(images)[1]
 
-    def describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Give the ``(B, P)`` pooled features and the ``(B, D)`` features after the neck, of images as in `forward`."""
-        parts = min(self.chunks, len(images) // 2)  # batch norm needs two images to measure a variance
+        parts = min(self.ghost_batches, len(images) // 2)  # batch norm needs two images to measure a variance
         if not self.training or parts <= 1:
-            return self._describe(images)
+            return self._forward_with_pooled(images)
         first, *rest = images.tensor_split(parts)
-        described = [self._describe(first)]
+        described = [self._forward_with_pooled(first)]
         with _statistics_kept(self):
-            described += [self._describe(chunk) for chunk in rest]
+            described += [self._forward_with_pooled(chunk) for chunk in rest]
         pooled, features = zip(*described, strict=True)
         return torch.cat(pooled), torch.cat(features)
 
-    def _describe(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward_with_pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
         pooled = self.pool(images)
         if self.settings.dropout:
             pooled = F.dropout(pooled, self.settings.dropout, self.training)

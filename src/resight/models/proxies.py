@@ -39,7 +39,7 @@ class ProxyMemory:
         self._seen = torch.zeros(len(self.centers), len(seen), device=device)
         self._seen[second, camera] = 1
 
-    def apart(self, labels: Tensor, others: Tensor) -> Tensor:
+    def share_no_camera(self, labels: Tensor, others: Tensor) -> Tensor:
         """Tell which pairs of clusters no camera has seen both of: they may be one person.
 
         Args:

@@ -40,17 +40,17 @@ class ClusterSettings:
 
     Attributes:
         method: ``"dbscan"`` on the Jaccard distance, whose numbers follow; or ``"kmeans"`` on the vectors themselves.
-        clusters: Of K-Means: how many.
+        num_clusters: Of K-Means: how many.
         k1: Length of the neighbor lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
-        reading: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
+        variant: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
         eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1).
         rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
             (`rho_eps`).
         pairs_per_image: The same share by a number that fits sets of any size: of ``N`` images the closest
             ``pairs_per_image * N`` pairs, which is ``rho = 2 * pairs_per_image / (N - 1)``. Not beside ``rho``.
         min_samples: How many images within eps, itself included, make an image the core of a cluster.
-        other_cameras: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
+        k_cross_camera: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
             of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
             Balanced lists are searched exactly, whatever the size. Where cameras are not known it is one list, as long
             as both.
@@ -64,23 +64,23 @@ class ClusterSettings:
     """
 
     method: Literal["dbscan", "kmeans"] = "dbscan"
-    clusters: int = 500
+    num_clusters: int = 500
     k1: int = 30
     k2: int = 6
-    reading: Reading = "ice"
+    variant: Reading = "ice"
     eps: float = 0.55
     rho: float | None = None
     pairs_per_image: float | None = None
     min_samples: int = 4
-    other_cameras: int = 0
+    k_cross_camera: int = 0
     source_weight: float = 0.0
     approximate_from: int = 150_000
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.clusters < 2:
-            raise ConfigError(f"clusters must be 2 or more, found {self.clusters}")
-        check_settings(self.k1, self.k2, self.reading)
+        if self.num_clusters < 2:
+            raise ConfigError(f"clusters must be 2 or more, found {self.num_clusters}")
+        check_settings(self.k1, self.k2, self.variant)
         check_most(self, 10_000, "k1", "other_cameras")
         if not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
@@ -94,8 +94,8 @@ class ClusterSettings:
             check_most(self, 10_000, "pairs_per_image")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
-        if self.other_cameras < 0:
-            raise ConfigError(f"other_cameras must be 0 or more, found {self.other_cameras}")
+        if self.k_cross_camera < 0:
+            raise ConfigError(f"other_cameras must be 0 or more, found {self.k_cross_camera}")
         if not 0 <= self.source_weight < 1:
             raise ConfigError(f"source_weight must be in [0, 1), found {self.source_weight}: 0.1 is usual")
         fixed = self.rho is None and self.pairs_per_image is None
@@ -145,18 +145,18 @@ def cluster(
     rows = as_vectors(vectors)
     check_given("settings", settings, ClusterSettings, "ClusterSettings(...)")
     if settings.method == "kmeans":
-        labels = kmeans(rows, settings.clusters)
+        labels = kmeans(rows, settings.num_clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
-    k1 = settings.k1 + settings.other_cameras
-    seen = id_column(cameras, "cameras", len(rows)) if settings.other_cameras and cameras is not None else None
-    check_settings(k1 if seen is None else settings.k1, settings.k2, settings.reading, images=len(rows))
+    k1 = settings.k1 + settings.k_cross_camera
+    seen = id_column(cameras, "cameras", len(rows)) if settings.k_cross_camera and cameras is not None else None
+    check_settings(k1 if seen is None else settings.k1, settings.k2, settings.variant, images=len(rows))
     neighbors, recall = _neighbors(rows, seen, settings, device)
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
     limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
-        rows, k1=k1, k2=settings.k2, reading=settings.reading, neighbors=neighbors, limit=limit, device=device
+        rows, k1=k1, k2=settings.k2, reading=settings.variant, neighbors=neighbors, limit=limit, device=device
     )
     unstored: Callable[[slice], Doubles] | None = None
     if weight and source is not None:
@@ -184,18 +184,18 @@ def _neighbors(
         Distances and rows, None where the graph searches all of them, and the ``recall`` of an approximate search.
     """
     if cameras is not None:
-        own = list_length(settings.k1, settings.reading)
-        return k_nearest_by_camera(rows, cameras, own, settings.other_cameras, device=device), {}
+        own = list_length(settings.k1, settings.variant)
+        return k_nearest_by_camera(rows, cameras, own, settings.k_cross_camera, device=device), {}
     if len(rows) < settings.approximate_from * (EXACT_ON_GPU if tensors.used_for(device) else 1):
         return None, {}
-    if settings.reading == "abmt":
+    if settings.variant == "abmt":
         raise ConfigError(
             f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
             "reading to ice, or raise approximate_from"
         )
     from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
 
-    found = k_nearest_approximate(rows, list_length(settings.k1 + settings.other_cameras, settings.reading))
+    found = k_nearest_approximate(rows, list_length(settings.k1 + settings.k_cross_camera, settings.variant))
     return (found.distances, found.ids), {"recall": found.recall}
 
 

@@ -79,12 +79,12 @@ def chosen_clusters(clusters: Clusters) -> dict[str, list[int]]:
         return {}
     ranked: dict[str, Doubles] = {"Largest": sizes.astype(np.float64)}
     if table.has_cameras:
-        ranked["Most mixed by camera"] = _mixture(labels, table.cameras)
+        ranked["Most mixed by camera"] = _mixture(labels, table.camera_ids)
     if len(sizes) > 1:
         ranked["Least certain"] = -means_by_cluster(clusters.margins, labels)
     if table.has_people:
-        known = np.where(table.people == UNKNOWN, UNKNOWN, labels)
-        ranked["Of several people"] = _mixture(known, table.people, clusters=len(sizes))
+        known = np.where(table.person_ids == UNKNOWN, UNKNOWN, labels)
+        ranked["Of several people"] = _mixture(known, table.person_ids, clusters=len(sizes))
     taken = set[int]()
     found: dict[str, list[int]] = {}
     for kind, values in ranked.items():
@@ -107,16 +107,16 @@ def _mixture(labels: Ints, kinds: Ints, *, clusters: int = 0) -> Doubles:
 def _sheet(clusters: Clusters, number: int, names: Names) -> str:
     rows = np.flatnonzero(clusters.labels == number)
     words = [f"Cluster {number}", counted(len(rows), "image")]
-    words += _seen(clusters.table.cameras[rows], names, "camera", "cameras")
-    words += _seen(clusters.table.people[rows], names, "person", "people")
+    words += _seen(clusters.table.camera_ids[rows], names, "camera", "cameras")
+    words += _seen(clusters.table.person_ids[rows], names, "person", "people")
     return _figure(clusters, rows, " · ".join(words), names)
 
 
 def _figure(clusters: Clusters, rows: Ints, words_html: str, names: Names, *, lines: int = 1) -> str:
     """Draw a few of some images, spread over their cameras, under the words that tell what they are."""
-    table = clusters.table[rows[np.argsort(clusters.table.cameras[rows], kind="stable")]]
+    table = clusters.table[rows[np.argsort(clusters.table.camera_ids[rows], kind="stable")]]
     picked = table[spread(np.arange(len(table)), lines * IMAGES)]
-    places = [called(camera, names.get("cameras", ()), "camera") for camera in picked.cameras.tolist()]
+    places = [called(camera, names.get("cameras", ()), "camera") for camera in picked.camera_ids.tolist()]
     sheets = [
         contact_sheet(
             [picked.paths[start : start + IMAGES].tolist()],

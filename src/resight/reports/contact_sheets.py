@@ -35,19 +35,19 @@ def dataset_sheet(table: ImageTable, *, names: Names | None = None, height: int 
         The sheet.
     """
     people, places = ((names or {}).get(what, ()) for what in ("people", "cameras"))
-    known = np.flatnonzero(table.people >= 0)
+    known = np.flatnonzero(table.person_ids >= 0)
     if len(known):
         titles = {
             person: f"{called(person, people, 'person')}\n"
-            + counted(len(set(table.cameras[table.people == person].tolist())), "camera")
-            for person in spread(np.unique(table.people[known]), ROWS).tolist()
+            + counted(len(set(table.camera_ids[table.person_ids == person].tolist())), "camera")
+            for person in spread(np.unique(table.person_ids[known]), ROWS).tolist()
         }
-        groups = [known[table.people[known] == person] for person in titles]
-        groups = [rows[np.argsort(table.cameras[rows], kind="stable")] for rows in groups]
+        groups = [known[table.person_ids[known] == person] for person in titles]
+        groups = [rows[np.argsort(table.camera_ids[rows], kind="stable")] for rows in groups]
         row_titles = list(titles.values())
     elif table.has_cameras:
-        cameras = spread(np.unique(table.cameras), ROWS).tolist()
-        groups = [np.flatnonzero(table.cameras == camera) for camera in cameras]
+        cameras = spread(np.unique(table.camera_ids), ROWS).tolist()
+        groups = [np.flatnonzero(table.camera_ids == camera) for camera in cameras]
         row_titles = [
             f"{called(camera, places, 'camera')}\n{counted(len(rows), 'image')}"
             for camera, rows in zip(cameras, groups, strict=True)

@@ -125,13 +125,13 @@ def query_strips(
     alike = similarities(queries, gallery, ranking, rows=rows)
     drawn = []
     for place, row in enumerate(rows):
-        found = np.flatnonzero(ranking.ids[row] >= 0)[:_RESULTS]
-        ids = ranking.ids[row][found]
-        person, camera = int(query.people[row]), int(query.cameras[row])
-        judged = verdicts(person, camera if by_camera else UNKNOWN, others.people[ids], others.cameras[ids])
+        found = np.flatnonzero(ranking.indices[row] >= 0)[:_RESULTS]
+        ids = ranking.indices[row][found]
+        person, camera = int(query.person_ids[row]), int(query.camera_ids[row])
+        judged = verdicts(person, camera if by_camera else UNKNOWN, others.person_ids[ids], others.camera_ids[ids])
         captions = [
             f"{similarity:.3f}\n{called(int(seen_by), places, 'camera')}"
-            for similarity, seen_by in zip(alike[place][found], others.cameras[ids], strict=True)
+            for similarity, seen_by in zip(alike[place][found], others.camera_ids[ids], strict=True)
         ]
         image = ranked_strip(
             query.paths[row],

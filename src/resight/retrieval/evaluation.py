@@ -78,10 +78,10 @@ def evaluate(
         parts.append(
             positive_ranks(
                 distances(rows),
-                queries.table.people[rows],
-                queries.table.cameras[rows],
-                gallery.table.people,
-                gallery.table.cameras,
+                queries.table.person_ids[rows],
+                queries.table.camera_ids[rows],
+                gallery.table.person_ids,
+                gallery.table.camera_ids,
                 rule=rule,
                 distractor=distractor,
             )
@@ -90,7 +90,7 @@ def evaluate(
     matches = np.diff(offsets)
     if not matches.any():
         nobody = [UNKNOWN] if distractor is None else [UNKNOWN, distractor]
-        present = np.isin(queries.table.people, np.setdiff1d(gallery.table.people, nobody)).any()
+        present = np.isin(queries.table.person_ids, np.setdiff1d(gallery.table.person_ids, nobody)).any()
         raise DataError(
             f"none of the {len(queries)} queries has a possible match: "
             + ("each person was seen by one camera only" if present else "the gallery holds none of their people")
@@ -125,9 +125,9 @@ def _distances(
 ) -> Callable[[slice], Floats | Tensor]:
     """Give what gives the distances of some queries to the gallery; without a distance, the re-ranked ones."""
     if distance is None:
-        whole = rerank(queries.vectors, gallery.vectors, device=device)
+        whole = rerank(queries.embeddings, gallery.embeddings, device=device)
         return lambda rows: whole[rows]
     if distance is squared_distances and tensors.used_for(device):
-        asked, held = (tensors.on_device(as_vectors(side.vectors), device) for side in (queries, gallery))
+        asked, held = (tensors.on_device(as_vectors(side.embeddings), device) for side in (queries, gallery))
         return lambda rows: tensors.squared_distances(asked[rows], held)
-    return lambda rows: distance(queries.vectors[rows], gallery.vectors)
+    return lambda rows: distance(queries.embeddings[rows], gallery.embeddings)

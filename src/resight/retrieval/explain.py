@@ -73,11 +73,11 @@ def part_similarities(queries: Features, gallery: Features, ranking: Ranking, en
     check_features(queries=queries, gallery=gallery)
     check_given("ranking", ranking, Ranking, "a Ranking, as resight.rank(queries, gallery) gives it")
     check_given("encoder", encoder, Encoder, ENCODER)
-    if ranking.ids.max(initial=-1) >= len(gallery):
-        raise DataError(f"the ranking names gallery row {ranking.ids.max()} of {len(gallery)}: rank this gallery")
+    if ranking.indices.max(initial=-1) >= len(gallery):
+        raise DataError(f"the ranking names gallery row {ranking.indices.max()} of {len(gallery)}: rank this gallery")
     if len(queries) != len(ranking):
         raise DataError(f"expected a row of the ranking for each of the {len(queries)} queries, found {len(ranking)}")
-    identity, length = encoder.digest(), queries.vectors.shape[1]
+    identity, length = encoder.digest(), queries.embeddings.shape[1]
     made_by = (queries.encoder or gallery.encoder) or identity
     if length != encoder.dim or made_by != identity:
         raise DataError(
@@ -85,13 +85,13 @@ def part_similarities(queries: Features, gallery: Features, ranking: Ranking, en
             f"{identity}): give the one that made them, or extract them again"
         )
     parts = encoder.parts
-    cosines = np.full((*ranking.ids.shape, len(parts)), np.nan)
+    cosines = np.full((*ranking.indices.shape, len(parts)), np.nan)
     shares = cosines.copy()
-    for row, ids in enumerate(ranking.ids):  # row by row: all queries' results at once would not fit
+    for row, ids in enumerate(ranking.indices):  # row by row: all queries' results at once would not fit
         there = ids >= 0
         # The vectors of an encoder are equally long. Products of float32 numbers are exact in float64.
-        found = gallery.vectors[ids[there]].astype(np.float64).reshape(-1, len(parts), length // len(parts))
-        query = queries.vectors[row].astype(np.float64).reshape(len(parts), -1)
+        found = gallery.embeddings[ids[there]].astype(np.float64).reshape(-1, len(parts), length // len(parts))
+        query = queries.embeddings[row].astype(np.float64).reshape(len(parts), -1)
         products = np.einsum("pd,kpd->kp", query, found)
         lengths = np.linalg.norm(query, axis=1) * np.linalg.norm(found, axis=2)
         shares[row, there] = products

@@ -67,7 +67,7 @@ def extract(
     if not isinstance(images, Crops | ImageTable):
         images = images_of(images, encoder.settings.size)
         cache = cache if isinstance(images, ImageTable) else None  # pictures in memory have no name to be kept by
-    devices.place(encoder)
+    devices.to_device(encoder)
     identity = encoder.digest()
     if isinstance(images, ImageTable):
         table, size = images, encoder.settings.size
@@ -133,10 +133,10 @@ def extract_tracklets(
     for block in np.array_split(chosen, max(1, -(-len(chosen) // TRACKLETS))):
         features = extract(encoder, images[np.unique(block)], devices=devices, flip=flip, cache=cache)
         # Sampled again, because some could not be read, and the last frame of a short tracklet counts more than once.
-        found = sample_tracklets(features.table, settings.frames)
+        found = sample_tracklets(features.table, settings.num_frames)
         pooled.append(pool_tracklets(features, settings.pooling, chosen=found))
     table = ImageTable.concatenate(*(part.table for part in pooled))
-    return Features(table, np.concatenate([part.vectors for part in pooled]), pooled[0].encoder)
+    return Features(table, np.concatenate([part.embeddings for part in pooled]), pooled[0].encoder)
 
 
 def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) -> Encoder:
@@ -148,7 +148,7 @@ def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) 
         crops: ``N`` decoded images.
         devices: Where it is put.
     """
-    encoder = devices.place(Encoder(settings))
+    encoder = devices.to_device(Encoder(settings))
     if settings.batchnorm == "frozen":
         rows = np.linspace(0, len(crops) - 1, min(len(crops), BATCH)).round().astype(np.int64)
         encoder.measure_added(to_float(crops.pixels(rows).to(devices.device)))
@@ -170,7 +170,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     """
     training = encoder.training
     encoder.eval()
-    share = devices.share(len(crops))
+    share = devices.shard(len(crops))
     on_cpu = devices.device.type == "cpu"
     batch = max(1, PIXELS // (crops.size[0] * crops.size[1])) if on_cpu else BATCH
     starts = range(share.start, share.stop, batch)

@@ -52,12 +52,12 @@ def scorer(
     known = {"flip": flip, **about(dataset, tracklet)}
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
-        devices.place(encoder)
+        devices.to_device(encoder)
         found = [embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
         report = evaluate(
             *found,
-            rule=dataset.rule,
-            distractor=dataset.distractor,
+            rule=dataset.exclude,
+            distractor=dataset.distractor_id,
             distance=measure(dataset, tracklet),
             device=devices.device,
             provenance=known,
@@ -92,4 +92,4 @@ def about(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
 
 def measure(dataset: Dataset, tracklet: TrackletSettings) -> Callable[[Floats, Floats], Floats]:
     """Give the distance by which a data set's vectors are compared."""
-    return tracklet.measure if dataset.unit == "tracklets" else squared_distances
+    return tracklet.distance_fn if dataset.unit == "tracklets" else squared_distances

@@ -48,12 +48,12 @@ def rank(
         raise DataError("the gallery is empty: there is nothing to search")
     k = min(k, len(gallery))
     if distance is squared_distances:
-        distances, ids = k_nearest(gallery.vectors, k, queries=queries.vectors, device=device)
+        distances, ids = k_nearest(gallery.embeddings, k, queries=queries.embeddings, device=device)
         return Ranking(ids, distances)
     ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = distance(queries.vectors[rows], gallery.vectors)
+        block = distance(queries.embeddings[rows], gallery.embeddings)
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)
@@ -81,11 +81,11 @@ def rank_others(
         found = rank(queries, gallery, k=k + spare, device=device)
         own = _own_files(queries, gallery, found)
         most = int(own.sum(axis=1).max(initial=0))
-        if most <= spare or found.ids.shape[1] < k + spare:
+        if most <= spare or found.indices.shape[1] < k + spare:
             break
         spare = 2 * most  # a gallery that links to one file many times
     order = np.argsort(own, axis=1, kind="stable")[:, :k]
-    ids = np.take_along_axis(np.where(own, -1, found.ids), order, axis=1)
+    ids = np.take_along_axis(np.where(own, -1, found.indices), order, axis=1)
     distances = np.take_along_axis(np.where(own, np.inf, found.distances), order, axis=1)
     filled = (ids >= 0).any(axis=0)
     left_out: Mask = np.any(own, axis=1)
@@ -94,12 +94,12 @@ def rank_others(
 
 def _own_files(queries: Features, gallery: Features, ranking: Ranking) -> Mask:
     """Say which results, ``(Q, K)``, are the query's own file."""
-    names = gallery.table.paths[np.unique(ranking.ids)]
+    names = gallery.table.paths[np.unique(ranking.indices)]
     files = {name: _file(name) for name in [*names.tolist(), *queries.table.paths.tolist()]}
     mine = [files[name] for name in queries.table.paths.tolist()]
-    rows = zip(mine, gallery.table.paths[ranking.ids].tolist(), strict=True)
+    rows = zip(mine, gallery.table.paths[ranking.indices].tolist(), strict=True)
     own = [[one is not None and files[name] == one for name in names] for one, names in rows]
-    return np.array(own, np.bool_).reshape(ranking.ids.shape)
+    return np.array(own, np.bool_).reshape(ranking.indices.shape)
 
 
 def _file(path: str) -> tuple[int, int] | None:
@@ -122,8 +122,8 @@ def similarities(queries: Features, gallery: Features, ranking: Ranking, *, rows
     Returns:
         ``(R, K)`` cosine similarities in -1..1; nan where a query has fewer than ``K`` results.
     """
-    ids = ranking.ids[list(rows)]
-    first, second = normalize(queries.vectors[list(rows)]), normalize(gallery.vectors[ids.clip(0).ravel()])
+    ids = ranking.indices[list(rows)]
+    first, second = normalize(queries.embeddings[list(rows)]), normalize(gallery.embeddings[ids.clip(0).ravel()])
     found: Floats = np.einsum("rd,rkd->rk", first, second.reshape(*ids.shape, first.shape[1])).clip(-1, 1)
     found[ids < 0] = np.nan
     return found
@@ -144,5 +144,5 @@ def compare(first: Features, second: Features) -> Floats:
         ConfigError: One of the two is no Features.
     """
     check_features(first=first, second=second)
-    similarities: Floats = first.vectors @ second.vectors.T
+    similarities: Floats = first.embeddings @ second.embeddings.T
     return np.clip(similarities, -1, 1, out=similarities)

@@ -40,7 +40,7 @@ def looks(outcomes: Sequence[Outcome], dataset: Dataset, out: Path) -> Image.Ima
         A row for each image, a column for each run's parts, of whole maps where a run has no others; None where no run
         is done.
     """
-    _, first = np.unique(dataset.query.people, return_index=True)
+    _, first = np.unique(dataset.query.person_ids, return_index=True)
     chosen = dataset.query[first[:IMAGES]]
     columns: dict[str, npt.NDArray[np.float32]] = {}
     for outcome in outcomes:
@@ -81,7 +81,7 @@ def mistakes(outcomes: Sequence[Outcome], dataset: Dataset, out: Path) -> Image.
     before, after = (
         {name: hits[0][1] == "right" for name, hits in each.items() if hits} for each in (found[0], found[-1])
     )
-    people = dict(zip(dataset.query.paths.tolist(), dataset.query.people.tolist(), strict=True))
+    people = dict(zip(dataset.query.paths.tolist(), dataset.query.person_ids.tolist(), strict=True))
     chosen: dict[int, str] = {}
     for name, right in after.items():
         if right and before.get(name) is False:
@@ -105,7 +105,7 @@ def _found(outcome: Outcome, dataset: Dataset, out: Path) -> dict[str, list[tupl
     )
     ranking = rank(queries, gallery, k=DEPTH, device=devices.device)
     return {
-        str(name): _counting(queries, gallery, row, ranking.ids[row], dataset)
+        str(name): _counting(queries, gallery, row, ranking.indices[row], dataset)
         for row, name in enumerate(queries.table.paths)
     }
 
@@ -113,9 +113,9 @@ def _found(outcome: Outcome, dataset: Dataset, out: Path) -> dict[str, list[tupl
 def _counting(
     queries: Features, gallery: Features, row: int, ids: npt.NDArray[np.int64], dataset: Dataset
 ) -> list[tuple[str, str]]:
-    camera = int(queries.table.cameras[row]) if dataset.rule == "same-camera" else UNKNOWN
+    camera = int(queries.table.camera_ids[row]) if dataset.exclude == "same-camera" else UNKNOWN
     table = gallery.table[ids[ids >= 0]]
-    judged = verdicts(int(queries.table.people[row]), camera, table.people, table.cameras)
+    judged = verdicts(int(queries.table.person_ids[row]), camera, table.person_ids, table.camera_ids)
     return [(str(path), each) for path, each in zip(table.paths, judged, strict=True) if each != "junk"][:RESULTS]
 
 

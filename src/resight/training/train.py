@@ -208,7 +208,7 @@ def train(
         run.claim(write_settings([options, settings]))
         if claimed is not None and run.writes:
             claimed(run.folder)
-        devices.warn_of_load()
+        devices.warn_if_cpu_busy()
         # The frames of many videos would not fit, and an epoch looks at few of them.
         keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
         images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)

@@ -30,13 +30,13 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_drawn_set_is_read_with_its_tracklets(video: Path) -> None:
     data = load_dataset("synthetic", video)
-    assert (data.unit, data.distractor, data.rule) == ("tracklets", 0, "same-camera")
+    assert (data.unit, data.distractor_id, data.exclude) == ("tracklets", 0, "same-camera")
     assert data.counts == {"train": (8, 2), "query": (8, 4), "gallery": (8 + 2, 5)}
     for table in data.tables.values():
         for rows in group_tracklets(table):
             assert 6 <= len(rows) <= 9
-            assert set(np.diff(table.frames[rows]).tolist()) == {3}
-    assert (data.gallery.people == -1).any()
+            assert set(np.diff(table.frame_ids[rows]).tolist()) == {3}
+    assert (data.gallery.person_ids == -1).any()
     assert describe(data).unmatched == ()
     market = load_dataset("market1501", video)
     for split, table in data.tables.items():
@@ -60,19 +60,19 @@ def test_pooled_tracklets_are_evaluated(video: Path) -> None:
         rows = sample_tracklets(table, 4)
         assert rows.shape == (len(group_tracklets(table)), 4)
         sides.append(pool_tracklets(vectors(table[rows.ravel()])))
-    report = evaluate(*sides, rule=data.rule, distractor=data.distractor)
+    report = evaluate(*sides, rule=data.exclude, distractor=data.distractor_id)
     assert report.scores["queries"] == 8
     assert report.scores["queries_without_match"] == 0
     # Colors alone do not survive the change of camera; within a camera they do.
-    assert evaluate(*sides, rule="none", distractor=data.distractor).scores["mAP"] > 0.6
+    assert evaluate(*sides, rule="none", distractor=data.distractor_id).scores["mAP"] > 0.6
 
 
 def test_an_image_set_keeps_its_tracklets_too(tmp_path: Path) -> None:
     settings = replace(VIDEO, tracklets=False, people_train=1, people_test=1, crops_most=None)
     data = load_dataset("synthetic", synthesize(tmp_path / "set", settings=settings).root)
     assert data.unit == "images"
-    assert (data.train.tracklets >= 0).all()
-    assert (data.gallery.tracklets[data.gallery.people <= 0] == -1).all()
+    assert (data.train.tracklet_ids >= 0).all()
+    assert (data.gallery.tracklet_ids[data.gallery.person_ids <= 0] == -1).all()
     alone = replace(settings, people_test=0)
     assert len(load_dataset("synthetic", synthesize(tmp_path / "train", settings=alone).root).query) == 0
 

@@ -29,11 +29,11 @@ def test_veri776_is_read(tmp_path: Path) -> None:
         "image_test/0002_c003_00030700_0.jpg", "image_test/odd.jpg",
     )  # fmt: skip
     data = load_dataset("veri776", tmp_path)
-    assert data.train.people.tolist() == [1, 1]
-    assert data.train.cameras.tolist() == [1, 20]
-    assert data.train.frames.tolist() == [16450, 16460]
-    assert data.gallery.cameras.tolist() == [2, 3]
-    assert (data.rule, data.unit) == ("same-camera", "images")
+    assert data.train.person_ids.tolist() == [1, 1]
+    assert data.train.camera_ids.tolist() == [1, 20]
+    assert data.train.frame_ids.tolist() == [16450, 16460]
+    assert data.gallery.camera_ids.tolist() == [2, 3]
+    assert (data.exclude, data.unit) == ("same-camera", "images")
     assert describe(data).unmatched == ()
     assert "image_test: 1 image whose name" in data.notes[0]
     (tmp_path / "VeRi" / "image_query").rename(tmp_path / "VeRi" / "image_querys")
@@ -58,12 +58,12 @@ def write_vehicleid(root: Path, images: dict[int, int], size: int = 800, *, seed
 def test_vehicleid_has_one_image_of_each_vehicle_in_its_gallery(tmp_path: Path, size: int) -> None:
     write_vehicleid(tmp_path / "VehicleID_V1.0", {5: 3, 7: 1, 9: 4}, size)
     data = load_dataset(f"vehicleid-{size}", tmp_path)
-    assert (data.name, data.rule) == (f"vehicleid-{size}", "none")
-    assert data.train.people.tolist() == [10, 10, 11]
-    assert data.gallery.people.tolist() == [5, 7, 9]
-    assert data.query.people.tolist() == [5, 5, 9, 9, 9]
+    assert (data.name, data.exclude) == (f"vehicleid-{size}", "none")
+    assert data.train.person_ids.tolist() == [10, 10, 11]
+    assert data.gallery.person_ids.tolist() == [5, 7, 9]
+    assert data.query.person_ids.tolist() == [5, 5, 9, 9, 9]
     assert not set(data.query.paths) & set(data.gallery.paths)
-    assert set(data.query.cameras.tolist()) == {-1}
+    assert set(data.query.camera_ids.tolist()) == {-1}
     assert describe(data).unmatched == ()
     assert f"3 vehicles to test with, {size:,} are published" in data.notes[0]
     assert "one random image of each of 3 vehicles (seed 0)" in data.notes[1]

@@ -31,16 +31,16 @@ def test_mars_is_read(tmp_path: Path) -> None:
     write_mars(tmp_path / "MARS")
     data = load_dataset("mars", tmp_path)
     assert data.root == tmp_path / "MARS"
-    assert (data.unit, data.rule, data.distractor) == ("tracklets", "same-camera", 0)
-    assert data.train.people.tolist() == [1, 1, 1, 1, 1, 3]
-    assert data.train.cameras.tolist() == [1, 1, 1, 2, 2, 1]
-    assert data.train.tracklets.tolist() == [0, 0, 0, 1, 1, 2]
-    assert data.train.frames.tolist() == [1, 2, 3, 1, 2, 1]
+    assert (data.unit, data.exclude, data.distractor_id) == ("tracklets", "same-camera", 0)
+    assert data.train.person_ids.tolist() == [1, 1, 1, 1, 1, 3]
+    assert data.train.camera_ids.tolist() == [1, 1, 1, 2, 2, 1]
+    assert data.train.tracklet_ids.tolist() == [0, 0, 0, 1, 1, 2]
+    assert data.train.frame_ids.tolist() == [1, 2, 3, 1, 2, 1]
     assert Path(data.train.paths[3]).relative_to(data.root).as_posix() == "bbox_train/0001/0001C2T0001F001.jpg"
     # A test tracklet's id is its place in the list.
-    assert data.query.tracklets.tolist() == [2, 2, 2, 4, 4, 5, 5]
-    assert data.gallery.tracklets.tolist() == [0, 1, 1, 3, 3]
-    assert data.gallery.people.tolist() == [-1, 0, 0, 2, 2]
+    assert data.query.tracklet_ids.tolist() == [2, 2, 2, 4, 4, 5, 5]
+    assert data.gallery.tracklet_ids.tolist() == [0, 1, 1, 3, 3]
+    assert data.gallery.person_ids.tolist() == [-1, 0, 0, 2, 2]
     assert data.counts == {"train": (3, 2), "query": (3, 2), "gallery": (2, 2)}
     assert data.published["gallery"] == (9_330, 621)
     assert "train 3 tracklets of 2 people (published 8,298 of 625)" in data.unofficial
@@ -50,7 +50,7 @@ def test_mars_is_read(tmp_path: Path) -> None:
 def test_the_two_galleries_of_mars_differ_as_they_say(tmp_path: Path) -> None:
     write_mars(tmp_path)
     without, both = (load_dataset(name, tmp_path) for name in ("mars", "mars-with-queries"))
-    assert sorted(set(both.gallery.tracklets.tolist())) == list(range(6))
+    assert sorted(set(both.gallery.tracklet_ids.tolist())) == list(range(6))
     assert both.published["gallery"] == (11_310, 635)
     assert both.name == "mars-with-queries"
     # Person 2 by camera 1 is left in the gallery by camera 1 alone, without its other queries; so are the rest.
@@ -68,12 +68,12 @@ def test_mars_is_evaluated_by_tracklet(tmp_path: Path) -> None:
     centers = {person: random.normal(size=8) for person in (-1, 0, 2, 4)}
     sides = [
         pool_tracklets(
-            Features(side, np.array([centers[p] / np.linalg.norm(centers[p]) for p in side.people.tolist()]))
+            Features(side, np.array([centers[p] / np.linalg.norm(centers[p]) for p in side.person_ids.tolist()]))
         )
         for side in (data.query, data.gallery)
     ]
     assert [len(side) for side in sides] == [3, 6]
-    report = evaluate(*sides, rule=data.rule, distractor=data.distractor)
+    report = evaluate(*sides, rule=data.exclude, distractor=data.distractor_id)
     assert report.scores["mAP"] == 1
     assert report.scores["queries_without_match"] == 1
     assert report.per_query["matches"].tolist() == [1, 2, 0]
@@ -126,7 +126,7 @@ def test_mars_images_that_are_not_there(tmp_path: Path) -> None:
     root = write_mars(tmp_path)
     (root / "bbox_test" / "0002" / "0002C1T0001F002.jpg").unlink()
     data = load_mars(root)
-    assert data.query.frames.tolist()[:2] == [1, 3]
+    assert data.query.frame_ids.tolist()[:2] == [1, 3]
     assert "test: 1 image that is not there is skipped, such as '0002C1T0001F002.jpg'" in data.notes
     (root / "bbox_test" / "0004" / "0004C2T0001F001.jpg").unlink()
     (root / "bbox_test" / "0004" / "0004C2T0001F002.jpg").unlink()
@@ -152,10 +152,10 @@ def test_whole_tracklets_are_held_out_for_validation(tmp_path: Path) -> None:
     assert len(split.train) + len(split.query) + len(split.gallery) == len(data.train)
     for one in (split.train, split.query, split.gallery):
         for rows in group_tracklets(one):
-            whole = data.train.tracklets == one.tracklets[rows[0]]
+            whole = data.train.tracklet_ids == one.tracklet_ids[rows[0]]
             assert sorted(one.paths[rows].tolist()) == sorted(data.train.paths[whole].tolist())
-    assert set(split.query.people.tolist()) == set(split.gallery.people.tolist())
-    assert not set(split.train.people.tolist()) & set(split.query.people.tolist())
+    assert set(split.query.person_ids.tolist()) == set(split.gallery.person_ids.tolist())
+    assert not set(split.train.person_ids.tolist()) & set(split.query.person_ids.tolist())
 
 
 # --- DukeMTMC-VideoReID ----------------------------------------------------------------------------------------
@@ -176,14 +176,14 @@ def write_dukevideo(root: Path) -> Path:
 
 def test_dukevideo_is_read(tmp_path: Path) -> None:
     data = load_dataset("dukevideo", write_dukevideo(tmp_path / "DukeMTMC-VideoReID").parent)
-    assert data.train.people.tolist() == [1, 1, 1, 1, 1, 2, 2, 2]
-    assert data.train.cameras.tolist() == [1, 1, 2, 1, 1, 5, 5, 6]
-    assert data.train.tracklets.tolist() == [0, 0, 1, 2, 2, 3, 3, 4]
-    assert data.train.frames.tolist() == [30823, 30835, 9, 8, 20, 88, 100, 1]
-    assert data.query.tracklets.tolist() == [5, 5]
-    assert data.gallery.tracklets.tolist() == [6, 7, 7, 7]
+    assert data.train.person_ids.tolist() == [1, 1, 1, 1, 1, 2, 2, 2]
+    assert data.train.camera_ids.tolist() == [1, 1, 2, 1, 1, 5, 5, 6]
+    assert data.train.tracklet_ids.tolist() == [0, 0, 1, 2, 2, 3, 3, 4]
+    assert data.train.frame_ids.tolist() == [30823, 30835, 9, 8, 20, 88, 100, 1]
+    assert data.query.tracklet_ids.tolist() == [5, 5]
+    assert data.gallery.tracklet_ids.tolist() == [6, 7, 7, 7]
     assert data.counts == {"train": (5, 2), "query": (1, 1), "gallery": (2, 2)}
-    assert data.distractor is None
+    assert data.distractor_id is None
     assert describe(data).unmatched == ()
 
 
@@ -227,16 +227,16 @@ def test_ilidsvid_is_read_with_its_published_halves(tmp_path: Path) -> None:
     # Places among the people, of which the first half is to test with: the third (person 5) and the first (1).
     write_halves(root / "train-test people splits" / "train_test_splits_ilidsvid.mat", [[3, 1, 2, 4], [4, 2, 1, 3]])
     data = load_dataset("ilidsvid", root)
-    assert sorted(set(data.train.people.tolist())) == [2, 9]
-    assert data.query.people.tolist() == [1, 1, 5, 5]
-    assert data.query.frames.tolist() == [317, 318, 317, 318]
-    assert set(data.query.cameras.tolist()) == {1}
-    assert set(data.gallery.cameras.tolist()) == {2}
+    assert sorted(set(data.train.person_ids.tolist())) == [2, 9]
+    assert data.query.person_ids.tolist() == [1, 1, 5, 5]
+    assert data.query.frame_ids.tolist() == [317, 318, 317, 318]
+    assert set(data.query.camera_ids.tolist()) == {1}
+    assert set(data.gallery.camera_ids.tolist()) == {2}
     assert data.counts == {"train": (4, 2), "query": (2, 2), "gallery": (2, 2)}
     tables = (data.train, data.query, data.gallery)
-    assert sorted(ids := [i for one in tables for i in set(one.tracklets.tolist())]) == list(range(8)) == ids
+    assert sorted(ids := [i for one in tables for i in set(one.tracklet_ids.tolist())]) == list(range(8)) == ids
     assert "split 0 of 10, as in train_test_splits_ilidsvid.mat" in data.notes[0]
-    assert set(load_ilidsvid(root, split=1).query.people.tolist()) == {2, 9}
+    assert set(load_ilidsvid(root, split=1).query.person_ids.tolist()) == {2, 9}
     assert describe(data).unmatched == ()
     with pytest.raises(DataError, match="holds 2 splits; asked for is number 2"):
         load_ilidsvid(root, split=2)
@@ -247,9 +247,9 @@ def test_ilidsvid_is_read_with_its_published_halves(tmp_path: Path) -> None:
 def test_without_a_list_the_halves_are_drawn_alike_and_said_to_be(tmp_path: Path) -> None:
     root = write_ilidsvid(tmp_path, (1, 2, 5, 9, 11, 300))
     one, again = load_ilidsvid(root), load_ilidsvid(root / "i-LIDS-VID")
-    assert one.query.people.tolist() == again.query.people.tolist()
+    assert one.query.person_ids.tolist() == again.query.person_ids.tolist()
     assert "drawn by a fixed seed (no train_test_splits_ilidsvid.mat is there)" in one.notes[0]
-    halves = {tuple(set(load_ilidsvid(root, split=split).query.people.tolist())) for split in range(SPLITS)}
+    halves = {tuple(set(load_ilidsvid(root, split=split).query.person_ids.tolist())) for split in range(SPLITS)}
     assert len(halves) > 3
 
 
@@ -307,19 +307,19 @@ def write_prid2011(root: Path) -> Path:
 def test_prid2011_is_of_the_people_seen_long_enough(tmp_path: Path) -> None:
     root = write_prid2011(tmp_path / "prid_2011").parent
     data = load_dataset("prid2011", root)
-    assert set(data.train.people.tolist()) | set(data.query.people.tolist()) == {1, 2, 3, 4, 6}
+    assert set(data.train.person_ids.tolist()) | set(data.query.person_ids.tolist()) == {1, 2, 3, 4, 6}
     assert data.counts == {"train": (6, 3), "query": (2, 2), "gallery": (2, 2)}
     assert any("5 of 6 people have more than 27 frames" in note for note in data.notes)
     assert any("drawn by a fixed seed" in note for note in data.notes)
-    assert data.train.frames.tolist()[:28] == list(range(1, 29))
+    assert data.train.frame_ids.tolist()[:28] == list(range(1, 29))
     splits = [
         {"train": ["person_0001"], "test": ["person_0002", "person_0006"]},
         {"train": ["person_0005"], "test": []},
     ]
     (root / "splits_prid2011.json").write_text(json.dumps(splits))
     data = load_dataset("prid2011", root)
-    assert sorted(set(data.query.people.tolist())) == [2, 6]
-    assert set(data.train.people.tolist()) == {1}
+    assert sorted(set(data.query.person_ids.tolist())) == [2, 6]
+    assert set(data.train.person_ids.tolist()) == {1}
     with pytest.raises(DataError, match="such as 5"):
         load_prid2011(root, split=1)
 
@@ -355,14 +355,14 @@ def write_lsvid(root: Path, *, queries: tuple[int, ...] = (1,), info: str = "", 
 def test_lsvid_is_read(tmp_path: Path, info: str, folders: bool) -> None:
     data = load_dataset("lsvid", write_lsvid(tmp_path / "LS-VID", info=info, folders=folders).parent)
     assert data.root == tmp_path / "LS-VID"
-    assert data.train.tracklets.tolist() == [0, 0, 1, 1]
-    assert data.train.frames.tolist() == [12, 15, 12, 15]
-    assert data.train.people.tolist() == [1, 1, 1, 1]
-    assert data.train.cameras.tolist() == [1, 1, 2, 2]
-    assert data.query.people.tolist() == [7, 7]
-    assert data.query.tracklets.tolist() == [2, 2]
-    assert data.gallery.tracklets.tolist() == [3, 3, 4, 4]
-    assert data.gallery.cameras.tolist() == [4, 4, 3, 3]
+    assert data.train.tracklet_ids.tolist() == [0, 0, 1, 1]
+    assert data.train.frame_ids.tolist() == [12, 15, 12, 15]
+    assert data.train.person_ids.tolist() == [1, 1, 1, 1]
+    assert data.train.camera_ids.tolist() == [1, 1, 2, 2]
+    assert data.query.person_ids.tolist() == [7, 7]
+    assert data.query.tracklet_ids.tolist() == [2, 2]
+    assert data.gallery.tracklet_ids.tolist() == [3, 3, 4, 4]
+    assert data.gallery.camera_ids.tolist() == [4, 4, 3, 3]
     assert "1 tracklets of the validation part are left out" in data.notes
     assert describe(data).unmatched == ()
 

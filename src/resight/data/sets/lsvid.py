@@ -68,7 +68,7 @@ def load_lsvid(root: Path) -> Dataset:
         what = f"names line {outside[0] + 1} of {len(test):,} in list_seq_test.txt" if len(outside) else "has no query"
         raise DataError(f"lsvid: {place} {what}: the lists do not match each other")
     both = table_of(test, first=len(train))
-    asked = np.isin(both.tracklets, queries + len(train))
+    asked = np.isin(both.tracklet_ids, queries + len(train))
     held = lists / "list_seq_val.txt"
     notes = [f"{len(held.read_text().splitlines()):,} tracklets of the validation part are left out"] * held.is_file()
     return Dataset(

@@ -70,12 +70,12 @@ def load_mars(root: Path, *, gallery: Gallery = "without-queries") -> Dataset:
     notes: list[str] = []
     train, test = (_read_tracks(found, part, notes) for part in FOLDERS)
     queries = read_matrix("mars", found / "info" / "query_IDX.mat", "query_IDX").ravel() - 1
-    last = int(test.tracklets.max())
+    last = int(test.tracklet_ids.max())
     outside = queries[(queries < 0) | (queries > last)]
     if not len(queries) or len(outside):
         what = f"names tracklet {outside[0] + 1} of {last + 1:,}" if len(outside) else "is empty"
         raise DataError(f"mars: query_IDX.mat {what}: the lists in {found / 'info'} do not match each other")
-    asked = np.isin(test.tracklets, queries)
+    asked = np.isin(test.tracklet_ids, queries)
     if gallery == "without-queries":
         notes.insert(0, "gallery without the queries' own tracklets (9,330 are published; mars-with-queries has both)")
     else:
@@ -88,7 +88,7 @@ def load_mars(root: Path, *, gallery: Gallery = "without-queries") -> Dataset:
         gallery=test[~asked] if gallery == "without-queries" else test,
         published={**PUBLISHED, "gallery": PUBLISHED_GALLERY[gallery]},
         notes=tuple(notes),
-        distractor=0,
+        distractor_id=0,
         unit="tracklets",
     )
 

@@ -48,7 +48,7 @@ def load_synthetic(root: Path) -> Dataset:
         ) from error
     tables = _read_annotations(found)
     return Dataset(
-        "synthetic", found, tables["train"], tables["query"], tables["gallery"], distractor=0,
+        "synthetic", found, tables["train"], tables["query"], tables["gallery"], distractor_id=0,
         unit="tracklets" if video else "images",
     )  # fmt: skip
 

@@ -51,8 +51,8 @@ def load_vehicleid(root: Path, *, size: int = 800, seed: int = 0) -> Dataset:
     notes: list[str] = []
     train, test = (_read_list(name, found, path, there, notes) for path in lists.values())
     # By vehicle and path, so that the draw depends on nothing else.
-    test = test[np.lexsort((test.paths, test.people))]
-    vehicles, starts, sizes = np.unique(test.people, return_index=True, return_counts=True)
+    test = test[np.lexsort((test.paths, test.person_ids))]
+    vehicles, starts, sizes = np.unique(test.person_ids, return_index=True, return_counts=True)
     kept = np.zeros(len(test), np.bool_)
     kept[starts + np.random.default_rng((seed, size)).integers(sizes)] = True
     if kept.all():
