@@ -45,7 +45,9 @@ def main() -> None:
                 for seed in seeds:
                     way = TrackletSettings(frames, sampling, pooling, distance, seed)
                     pooled = [pool_tracklets(side, pooling, chosen=way.choose(side.table)) for side in sides]
-                    report = evaluate(*pooled, rule=data.exclude, distractor=data.distractor_id, distance=way.distance_fn)
+                    report = evaluate(
+                        *pooled, exclude=data.exclude, distractor_id=data.distractor_id, distance_fn=way.distance_fn
+                    )
                     scored.append({score: report.scores[score] for score in ("mAP", "rank-1")})
                 row = {"frames": frames, "sampling": sampling, "pooling": pooling}
                 row |= {"distance": distance} if pooling == "tpp" else {}

@@ -23,9 +23,9 @@ def k_nearest(vectors, k, queries=None):
     return np.take_along_axis(exact, np.array(ids), 1), np.array(ids)
 
 
-def jaccard(vectors, k1, k2, reading, neighbors=None, distances=None):
+def jaccard(vectors, k1, k2, variant, neighbors=None, distances=None):
     """The dense N x N k-reciprocal Jaccard distance (Zhong et al. 2017, eq. 3-11), of any distances."""
-    return 1 - _overlap_share(*_weights(vectors, k1, k2, reading, neighbors, distances)[:1] * 2)
+    return 1 - _overlap_share(*_weights(vectors, k1, k2, variant, neighbors, distances)[:1] * 2)
 
 
 def rerank(queries, gallery, k1, k2, weight):
@@ -78,10 +78,10 @@ def joint_distance(cosine, share):
     return 1 - 1 / (1 + math.exp(-5 * cosine)) / (1 + 2 * math.exp(-5 * share))
 
 
-def _weights(vectors, k1, k2, reading, neighbors, distances=None):
+def _weights(vectors, k1, k2, variant, neighbors, distances=None):
     distances = squared_distances(vectors, vectors) if distances is None else distances
     width = k1
-    if reading == "abmt":
+    if variant == "abmt":
         width = k1 + 1
         largest = distances.max(axis=0)
         distances = (distances / np.where(largest > 0, largest, 1)).T
@@ -136,24 +136,24 @@ def valid_order(distances, query, gallery, same_camera):
     return kept
 
 
-def ranks(distances, queries, gallery, *, same_camera=True, distractor=0):
+def ranks(distances, queries, gallery, *, same_camera=True, distractor_id=0):
     """For each query the list of its positives' ranks."""
     found = []
     for row, query in zip(distances, queries, strict=True):
         order = valid_order(row, query, gallery, same_camera)
-        real = query[0] != -1 and query[0] != distractor
+        real = query[0] != -1 and query[0] != distractor_id
         found.append([r for r, g in enumerate(order) if real and gallery[g][0] == query[0]])
     return found
 
 
-def average_precision(ranks, reading="step"):
+def average_precision(ranks, variant="step"):
     """The sum of precision times the step of recall, at each positive."""
     if not ranks:
         return math.nan
     total = 0.0
     for hits, rank in enumerate(ranks):
         precision = (hits + 1) / (rank + 1)
-        if reading == "trapezoid":
+        if variant == "trapezoid":
             before = hits / rank if rank else 1.0
             precision = (precision + before) / 2
         total += precision / len(ranks)
@@ -195,11 +195,11 @@ def _log_sum_exp(values):
     return top + math.log(sum(math.exp(value - top) for value in values))
 
 
-def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0, spared=None):
+def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0, ignore_mask=None):
     """Eq. 6.5 for each image, against a target of 1 - s + s/C on its cluster and s/C on every other that counts."""
     losses = []
     for i, (feature, label) in enumerate(zip(features, labels, strict=True)):
-        counted = [c for c in range(len(proxies)) if spared is None or not spared[i][c]]
+        counted = [c for c in range(len(proxies)) if ignore_mask is None or not ignore_mask[i][c]]
         logits = {c: _dot(feature, proxies[c]) / temperature for c in counted}
         normalizer = _log_sum_exp(list(logits.values()))
         losses.append(
@@ -211,12 +211,12 @@ def proxy_contrast(features, labels, proxies, temperature, smoothing=0.0, spared
     return losses
 
 
-def camera_contrast(features, labels, cameras, proxies, temperature, negatives, own_camera, softmax, spared=None):
+def camera_contrast(features, labels, cameras, proxies, temperature, negatives, own_camera, softmax, ignore_mask=None):
     """Eq. 6.7 for each image: the mean over its positives of -log of a share of a softmax."""
     losses = []
     for i, (feature, label, camera) in enumerate(zip(features, labels, cameras, strict=True)):
         similar = [
-            (_cosine(feature, vector) / temperature, a, b, spared is not None and bool(spared[i][j]))
+            (_cosine(feature, vector) / temperature, a, b, ignore_mask is not None and bool(ignore_mask[i][j]))
             for j, (vector, a, b) in enumerate(zip(*(list(column) for column in proxies), strict=True))
         ]
         positives = [s for s, a, b, _ in similar if a == label and (own_camera or b != camera)]
@@ -229,14 +229,16 @@ def camera_contrast(features, labels, cameras, proxies, temperature, negatives, 
     return losses
 
 
-def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negatives, spared=None):
+def hard_instance_contrast(anchors, labels, keys, key_labels, temperature, negatives, ignore_mask=None):
     """Eq. 6.9 for each anchor: its least similar positive key against the keys of other clusters."""
     losses = []
     for i, (anchor, label) in enumerate(zip(anchors, labels, strict=True)):
         pairs = zip(keys, key_labels, strict=True)
         similar = [(_cosine(anchor, key) / temperature, own == label) for key, own in pairs]
         positive = min(s for s, same in similar if same)
-        others = [s for j, (s, same) in enumerate(similar) if not same and not (spared is not None and spared[i][j])]
+        others = [
+            s for j, (s, same) in enumerate(similar) if not same and not (ignore_mask is not None and ignore_mask[i][j])
+        ]
         if negatives == "hardest" and others:
             others = [max(others)]
         losses.append(_log_sum_exp([positive, *others]) - positive)
@@ -382,7 +384,7 @@ def soft_cross_entropy(logits, targets):
     return losses
 
 
-def soft_triplet(features, targets, labels, reading):
+def soft_triplet(features, targets, labels, variant):
     """Eq. 4.6 for each image with the student's hardest pair, or the whole two-class cross-entropy."""
     losses = []
     everyone = range(len(features))
@@ -399,7 +401,7 @@ def soft_triplet(features, targets, labels, reading):
             for f in (features, targets)
         )
         first = -teacher * math.log(student)
-        losses.append(first - (1 - teacher) * math.log(1 - student) if reading == "two-class" else first)
+        losses.append(first - (1 - teacher) * math.log(1 - student) if variant == "two-class" else first)
     return losses
 
 

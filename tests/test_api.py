@@ -167,7 +167,7 @@ COMPARISONS: list[Wrong] = [
         for k in (0, -3, 2.5, "5", None, True)
     ),
     (lambda g: resight.rank(g.features, g.features[:0]), "the gallery is empty"),
-    (lambda g: resight.rank(g.features, g.features, distance="cosine"), "distance must be a function"),
+    (lambda g: resight.rank(g.features, g.features, distance_fn="cosine"), "distance must be a function"),
     (
         lambda g: resight.rank(g.features, g.features, device="gpu"),
         "device must be cpu or cuda, found 'gpu'",
@@ -182,12 +182,12 @@ COMPARISONS: list[Wrong] = [
         "vectors of lengths 32 and 3 cannot be compared",
     ),
     (lambda g: resight.evaluate(g.features, g.table), "gallery must be Features"),
-    (lambda g: resight.evaluate(g.features, g.features, rule=None), "rule must be one of same-camera"),
+    (lambda g: resight.evaluate(g.features, g.features, exclude=None), "rule must be one of same-camera"),
     (
-        lambda g: resight.evaluate(g.features, g.features, distractor=1.5),
+        lambda g: resight.evaluate(g.features, g.features, distractor_id=1.5),
         "distractor must be a whole number",
     ),
-    (lambda g: resight.evaluate(g.features, g.features, distance=3), "distance must be a function"),
+    (lambda g: resight.evaluate(g.features, g.features, distance_fn=3), "distance must be a function"),
     (lambda g: resight.evaluate(g.features, g.features, provenance=3), "provenance must be a dict"),
     (lambda g: resight.evaluate(g.features[:0], g.features), "needs queries and a gallery, found 0 and 4"),
     (

@@ -41,10 +41,10 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
     assert all(name.startswith("camera_cluster.") for name in gone)
     assert {name: value for name, value in now.items() if name not in recorded} == {
         "cluster.method": "dbscan",
-        "cluster.clusters": 500,
+        "cluster.num_clusters": 500,
         "cluster.pairs_per_image": None,
         "cluster.source_weight": 0.0,
-        "cluster.other_cameras": 0,
+        "cluster.k_cross_camera": 0,
         "cluster.approximate_from": 150_000,
         "cluster_feature": "neck",
         "whiten": 0.0,

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 import tiny
 from resight.compute.devices import Devices, DeviceSettings
 from resight.data.crops import Crops
-from resight.data.transforms import AugmentSettings, augment, draw
+from resight.data.transforms import AugmentSettings, apply_params, sample_params
 from resight.methods.scr import SCR
 from resight.numerics.clustering import ClusterSettings, cluster
 from resight.numerics.distances import normalize
@@ -47,9 +47,9 @@ def _full_precision() -> None:
 def test_augmentation_is_the_cpus(images: Crops) -> None:
     settings = AugmentSettings(pad=4, brightness=0.3, contrast=0.3, tint=0.2)
     pixels = images.pixels(slice(0, 32))
-    draws = draw(settings, 32, images.size, torch.Generator().manual_seed(1))
-    there = augment(pixels.cuda(), draws, color=settings.erase_color)
-    torch.testing.assert_close(there.cpu(), augment(pixels, draws, color=settings.erase_color), atol=1e-5, rtol=0)
+    draws = sample_params(settings, 32, images.size, torch.Generator().manual_seed(1))
+    there = apply_params(pixels.cuda(), draws, color=settings.erase_color)
+    torch.testing.assert_close(there.cpu(), apply_params(pixels, draws, color=settings.erase_color), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 3e-2)])
@@ -84,7 +84,7 @@ def test_bfloat16_losses_are_near(images: Crops) -> None:
 def test_a_recorded_network_learns_the_same(images: Crops, changes: dict[str, Any]) -> None:
     losses, states = [], []
     for graphs in (False, True):
-        method = tiny.ice(images, device=dataclasses.replace(EXACT, graphs=graphs), iterations=6, **changes)
+        method = tiny.ice(images, device=dataclasses.replace(EXACT, cuda_graphs=graphs), iterations=6, **changes)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
         states.append(method.online.state_dict())
     for plain, replayed in zip(*losses, strict=True):
@@ -105,7 +105,7 @@ def test_a_recorded_network_learns_the_same(images: Crops, changes: dict[str, An
 def test_recorded_partitions_learn_the_same(images: Crops, changes: dict[str, Any]) -> None:
     losses, states = [], []
     for graphs in (False, True):
-        method = tiny.scr(images, device=dataclasses.replace(EXACT, graphs=graphs), iterations=6, **changes)
+        method = tiny.scr(images, device=dataclasses.replace(EXACT, cuda_graphs=graphs), iterations=6, **changes)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
         states.append({f"{part}.{k}": v for part in ("network", "centers") for k, v in state(method, part).items()})
     for plain, replayed in zip(*losses, strict=True):
@@ -134,7 +134,7 @@ RELATIVES: dict[str, dict[str, Any]] = {
         "encoder": dataclasses.replace(
             tiny.ABMT_SETTINGS.encoder, batchnorm="frozen", neck_statistics="dataset", frozen_stages=0
         ),
-        "batchnorm_chunks": 1,
+        "ghost_batches": 1,
     },
     "mean teacher": tiny.MEAN_TEACHER,
     "mmt": tiny.MMT,
@@ -146,7 +146,7 @@ RELATIVES: dict[str, dict[str, Any]] = {
 def test_the_losses_of_mean_teachers_are_the_cpus(images: Crops, changes: dict[str, Any], graphs: bool) -> None:
     """The teachers are what comes of many steps: they differ where a pass was recorded wrongly."""
     losses, states = [], []
-    for device in (tiny.DEVICE, dataclasses.replace(EXACT, graphs=graphs)):
+    for device in (tiny.DEVICE, dataclasses.replace(EXACT, cuda_graphs=graphs)):
         method = tiny.abmt(images, device=device, iterations=6, **changes)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
         states.append({name: value.cpu() for name, value in method.encoder.state_dict().items()})
@@ -159,7 +159,7 @@ def test_the_losses_of_mean_teachers_are_the_cpus(images: Crops, changes: dict[s
 @pytest.mark.parametrize("graphs", [False, True])
 def test_the_losses_on_a_source_are_the_cpus(images: Crops, graphs: bool) -> None:
     losses = []
-    for device in (tiny.DEVICE, dataclasses.replace(EXACT, graphs=graphs)):
+    for device in (tiny.DEVICE, dataclasses.replace(EXACT, cuda_graphs=graphs)):
         method = tiny.source(images, device=device, source=images, iterations=6)
         losses.append([{k: float(v) for k, v in method.step(b).items()} for b in method.begin_epoch(0)])
     for here, there in zip(*losses, strict=True):
@@ -185,13 +185,13 @@ def test_batches_of_another_shape_are_not_replayed(images: Crops) -> None:
         assert all(np.isfinite(float(loss)) for loss in method.step(batch[:12]).values())
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize("others", [0, 10])
-def test_clusters_are_the_cpus(reading: Any, others: int) -> None:
+def test_clusters_are_the_cpus(variant: Any, others: int) -> None:
     random = np.random.default_rng(1)
     people, cameras = random.integers(0, 150, 3000), random.integers(0, 4, 3000)
     vectors = normalize(random.normal(size=(150, 256))[people] + 0.8 * random.normal(size=(3000, 256)))
-    settings = ClusterSettings(k1=20, variant=reading, k_cross_camera=others)
+    settings = ClusterSettings(k1=20, variant=variant, k_cross_camera=others)
     here, there = (cluster(vectors, settings, people=people, cameras=cameras, device=d) for d in ("cpu", "cuda"))
     assert adjusted_rand_score(here.labels, there.labels) == 1
     assert there.quality == pytest.approx(here.quality, abs=1e-9)
@@ -208,7 +208,7 @@ def test_scores_are_the_cpus(re_ranking: bool) -> None:
         people, cameras = random.integers(-1, 80, size), random.integers(0, 4, size)
         vectors = normalize(centers[people] + 3.0 * random.normal(size=(size, 256)))
         sides.append(Features(ImageTable(np.arange(size).astype(str), people, cameras), vectors, "e"))
-    here, there = (evaluate(*sides, distractor=0, re_ranking=re_ranking, device=d) for d in ("cpu", "cuda"))
+    here, there = (evaluate(*sides, distractor_id=0, rerank=re_ranking, device=d) for d in ("cpu", "cuda"))
     assert there.scores == pytest.approx(here.scores, abs=1e-4)
     assert np.mean(there.per_query["first_rank"] == here.per_query["first_rank"]) > 0.99
     assert 0.1 < here.scores["mAP"] < 0.95

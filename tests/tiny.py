@@ -45,7 +45,7 @@ SETTINGS = ICESettings(
 
 SPLITS_CLEANLY: dict[str, Any] = {
     "encoder": dataclasses.replace(ENCODER, batchnorm="frozen", neck_statistics="dataset"),
-    "batchnorm_chunks": 1,
+    "ghost_batches": 1,
     "shuffle": False,
 }
 """Changes with which an image's features do not depend on its batch."""
@@ -94,8 +94,8 @@ def chain(settings: EncoderSettings = SCR_SETTINGS.encoder) -> Encoder:
 def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> SCR:
     """Build the method with some settings changed."""
     surrounding = ("flip", "tracklet")
-    reading = {name: value for name, value in scr_method.VARIANTS[variant].items() if name not in surrounding}
-    settings = dataclasses.replace(SCR_SETTINGS, **{**reading, **changes})
+    defaults = {name: value for name, value in scr_method.VARIANTS[variant].items() if name not in surrounding}
+    settings = dataclasses.replace(SCR_SETTINGS, **{**defaults, **changes})
     return SCR(settings, images, devices=Devices(device), seed=3, encoder=chain(settings.encoder))
 
 
@@ -116,7 +116,7 @@ MEAN_TEACHER: dict[str, Any] = {"encoder": ENCODER}
 MMT: dict[str, Any] = {
     "encoder": ENCODER,
     "networks": 2,
-    "over_branches": "sum",
+    "branch_reduction": "sum",
     "triplet_weight": 0.2,
     "soft_triplet_weight": 0.8,
 }
@@ -161,8 +161,8 @@ def source(
     **changes: Any,
 ) -> Source:
     """Build the method with some settings changed."""
-    reading = {name: value for name, value in source_method.VARIANTS[variant].items() if name != "encoder"}
-    settings = dataclasses.replace(SOURCE_SETTINGS, **{**reading, **changes})
+    defaults = {name: value for name, value in source_method.VARIANTS[variant].items() if name != "encoder"}
+    settings = dataclasses.replace(SOURCE_SETTINGS, **{**defaults, **changes})
     network = chain(settings.encoder)
     return Source(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
 

@@ -104,8 +104,8 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
     """Give values as an array of whatever type they have."""
     if hasattr(values, "detach"):  # a tensor, which may be on a GPU or learn
         values = values.detach().cpu()
-    if hasattr(values, "vectors"):
-        raise DataError(f"{name} must be an array, found {shown(values)}: give its vectors")
+    if hasattr(values, "embeddings"):
+        raise DataError(f"{name} must be an array, found {shown(values)}: give its embeddings")
     if isinstance(values, Iterable) and not isinstance(values, str | bytes) and not hasattr(values, "__len__"):
         values = list(values) if not hasattr(values, "__array__") else values
     try:

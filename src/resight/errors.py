@@ -176,5 +176,5 @@ def check_parts(identities: int, parts: int) -> None:
     if 2 * parts > identities:
         raise ConfigError(
             f"a batch of {identities} identities in {parts} parts has parts of a single one, whom batch norm then "
-            f"hides: set batchnorm_chunks to {max(1, identities // 2)} or fewer"
+            f"hides: set ghost_batches to {max(1, identities // 2)} or fewer"
         )

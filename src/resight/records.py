@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,9 +26,9 @@ Mask = npt.NDArray[np.bool_]
 UNKNOWN = -1
 """The value of a person, camera, tracklet or frame that is not known."""
 
-Rule = Literal["same-camera", "none"]
+Exclude = Literal["same-camera", "none"]
 
-RULES: tuple[Rule, ...] = get_args(Rule)
+EXCLUSIONS: tuple[Exclude, ...] = get_args(Exclude)
 """What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
 its own camera, or nothing."""
 
@@ -86,7 +86,7 @@ class ImageTable:
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", _kept(text_column(self.paths, "paths")))
         size = len(self.paths)
-        for name in ("people", "cameras", "tracklets", "frames"):
+        for name in ("person_ids", "camera_ids", "tracklet_ids", "frame_ids"):
             values = getattr(self, name)
             if isinstance(values, Sized) and not len(values) and size:
                 values = np.full(size, UNKNOWN)
@@ -110,14 +110,6 @@ class ImageTable:
         """Whether every image has a known camera."""
         return len(self) > 0 and bool((self.camera_ids != UNKNOWN).all())
 
-    def relabel(self, people: npt.ArrayLike) -> ImageTable:
-        """Give the same images with other person ids, ``(N,)``.
-
-        Raises:
-            DataError: There are not as many ids as images.
-        """
-        return replace(self, people=_ids(people, len(self), "people"))
-
     @staticmethod
     def concatenate(*tables: ImageTable) -> ImageTable:
         """Join tables, in order."""
@@ -126,7 +118,7 @@ class ImageTable:
         return ImageTable(
             *(
                 np.concatenate([getattr(table, name) for table in tables])
-                for name in ("paths", "people", "cameras", "tracklets", "frames")
+                for name in ("paths", "person_ids", "camera_ids", "tracklet_ids", "frame_ids")
             )
         )
 
@@ -151,14 +143,14 @@ class Features:
 
     def __post_init__(self) -> None:
         check_given("table", self.table, ImageTable, "an ImageTable of the images that the vectors are of")
-        vectors = real_numbers(self.embeddings, "vectors").view()
-        if vectors.ndim != 2 or len(vectors) != len(self.table):
-            raise DataError(f"vectors must have shape ({len(self.table)}, D), found {vectors.shape}")
-        if not np.isfinite(vectors).all():
-            raise DataError("vectors hold nan or inf: check the weights and the images that made them")
+        embeddings = real_numbers(self.embeddings, "embeddings").view()
+        if embeddings.ndim != 2 or len(embeddings) != len(self.table):
+            raise DataError(f"embeddings must have shape ({len(self.table)}, D), found {embeddings.shape}")
+        if not np.isfinite(embeddings).all():
+            raise DataError("embeddings hold nan or inf: check the weights and the images that made them")
         check_given("encoder", self.encoder, str, "an encoder's identity, as encoder.digest() gives it")
-        vectors.setflags(write=False)
-        object.__setattr__(self, "vectors", vectors)
+        embeddings.setflags(write=False)
+        object.__setattr__(self, "embeddings", embeddings)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -254,12 +246,14 @@ class Ranking:
     distances: Floats
 
     def __post_init__(self) -> None:
-        ids, distances = whole_numbers(self.indices, "ids"), real_numbers(self.distances, "distances")
-        if ids.ndim != 2 or ids.shape != distances.shape:
-            raise DataError(f"ids and distances must share one (Q, K) shape, found {ids.shape}, {distances.shape}")
+        indices, distances = whole_numbers(self.indices, "indices"), real_numbers(self.distances, "distances")
+        if indices.ndim != 2 or indices.shape != distances.shape:
+            raise DataError(
+                f"indices and distances must share one (Q, K) shape, found {indices.shape}, {distances.shape}"
+            )
         if np.isnan(distances).any() or (distances[:, 1:] < distances[:, :-1]).any():
             raise DataError("the distances of a ranking must ascend along each row")
-        for name, array in (("ids", ids), ("distances", distances)):
+        for name, array in (("indices", indices), ("distances", distances)):
             object.__setattr__(self, name, _kept(array))
 
     def __len__(self) -> int:

@@ -14,7 +14,6 @@ import torch
 import yaml
 from PIL import Image
 
-from resight.cli.evaluate import ranking
 from resight.cli.main import main
 from resight.cli.train import _Log
 from resight.compute.devices import Devices
@@ -25,6 +24,7 @@ from resight.numerics.distances import sum_of_part_distances
 from resight.records import Features, ImageTable
 from resight.reports.letters import Letters
 from resight.retrieval.evaluation import evaluate
+from resight.retrieval.ranking import rank
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -146,15 +146,15 @@ def test_the_page_ranks_as_the_scores_do():
     queries, gallery = side(18, 1), side(60, 2)
     first = {}
     for re_ranking in (False, True):
-        found = ranking(queries, gallery, re_ranking=re_ranking, k=60)
+        found = rank(queries, gallery, rerank=re_ranking, k=60)
         right = gallery.table.people[found.indices] == queries.table.people[:, None]
-        report = evaluate(queries, gallery, re_ranking=re_ranking)
+        report = evaluate(queries, gallery, rerank=re_ranking)
         np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
         first[re_ranking] = right.argmax(1).tolist()
     assert first[False] != first[True]
-    found = ranking(queries, gallery, re_ranking=False, k=60, distance=sum_of_four)
+    found = rank(queries, gallery, k=60, distance_fn=sum_of_four)
     right = gallery.table.people[found.indices] == queries.table.people[:, None]
-    report = evaluate(queries, gallery, distance=sum_of_four)
+    report = evaluate(queries, gallery, distance_fn=sum_of_four)
     np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
     assert first[False] != right.argmax(1).tolist()
 
@@ -306,7 +306,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert report["provenance"]["tracklet"]["pooling"] == "mean"
     assert page.stat().st_size > 1000
 
-    parts = ["--tracklet.pooling=tpp", "--tracklet.sampling=random", "--tracklet.frames=3", f"--page={page}"]
+    parts = ["--tracklet.pooling=tpp", "--tracklet.sampling=random", "--tracklet.num_frames=3", f"--page={page}"]
     vectors = [f"--cache={tmp_path / 'vectors'}"]
     for distance in ("sum", "concatenated"):
         flags = [*parts, *vectors, *encoder, f"--tracklet.distance={distance}"]
@@ -322,7 +322,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
 
     small = ["--encoder.height=64", "--encoder.width=32", "--epochs=1", "--iterations=2", "--identities=2"]
     run = f"--run={tmp_path / 'run'}"
-    train = ["train", "scr", "--config=scr-smoke", f"--data={spec}", run, *small, "--tracklet.frames=3"]
+    train = ["train", "scr", "--config=scr-smoke", f"--data={spec}", run, *small, "--tracklet.num_frames=3"]
     assert main(train) == 0
     kept = json.loads((tmp_path / "run" / "report.json").read_text())["best"]
     assert kept["provenance"]["tracklet"]["distance"] == "sum"
@@ -333,7 +333,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     again = json.loads(capsys.readouterr().out)
     assert again["scores"]["mAP"] == pytest.approx(kept["scores"]["mAP"], abs=1e-6), "it is scored as the run was"
     assert (again["provenance"]["flip"], again["provenance"]["tracklet"]["frames"]) == (True, 3)
-    assert main([*evaluated, "--flip=false", "--tracklet.frames=2"]) == 0
+    assert main([*evaluated, "--flip=false", "--tracklet.num_frames=2"]) == 0
     other = json.loads(capsys.readouterr().out)["provenance"]
     assert (other["flip"], other["tracklet"]["frames"], other["tracklet"]["distance"]) == (False, 2, "sum")
 
@@ -472,7 +472,7 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "ice", "--cluster.epss=1"], "did you mean '--cluster.eps'"),
         (["train", "ice", "--config=sites"], "did you mean 'site'"),
         (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean '--tracklet.pooling'"),
-        (["evaluate", "--data=x", "--tracklet.frames=0"], "must be 1 or more, found 0"),
+        (["evaluate", "--data=x", "--tracklet.num_frames=0"], "must be 1 or more, found 0"),
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
@@ -560,7 +560,7 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     assert "images in no cluster" in page
     assert "Agreement of clusters" in page
     settings = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())
-    assert (settings["keep_eps"], settings["weight_decay"]) == ((False, 5e-4) if head == "global" else (True, 0.0))
+    assert (settings["freeze_eps"], settings["weight_decay"]) == ((False, 5e-4) if head == "global" else (True, 0.0))
     kept = settings["encoder"]
     assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
 

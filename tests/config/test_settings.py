@@ -384,7 +384,7 @@ def test_settings_of_a_file_are_flags_for_another_command(tmp_path: Path) -> Non
     path.write_text("flip: true\nseed: 3\ntracklet: {frames: 4, sampling: even}\n")
     assert flags_of(path, "flip", "tracklet", "absent") == [
         "--flip=true",
-        "--tracklet.frames=4",
+        "--tracklet.num_frames=4",
         "--tracklet.sampling=even",
     ]
     path.write_text("flip: [")

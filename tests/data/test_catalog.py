@@ -478,7 +478,7 @@ def test_validation_by_hand() -> None:
 
 
 def test_distractors_are_not_held_out() -> None:
-    data = replace(dataset_of({0: {1: 3, 2: 3}, 1: {1: 2, 2: 2}, 2: {1: 2, 2: 2}}), distractor=0)
+    data = replace(dataset_of({0: {1: 3, 2: 3}, 1: {1: 2, 2: 2}, 2: {1: 2, 2: 2}}), distractor_id=0)
     for seed in range(5):
         assert split_validation(data, 2, seed=seed).train.person_ids.tolist() == [0] * 6
     with pytest.raises(DataError, match="2 of its 2 people are seen by two cameras"):

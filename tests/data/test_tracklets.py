@@ -175,13 +175,13 @@ def test_evaluate_and_rank_take_pooled_rows_in_both_readings_of_tpp() -> None:
     asked, held = pool_tracklets(queries, "tpp"), pool_tracklets(gallery, "tpp")
     assert rank(asked, held, k=1).indices.tolist() == [[1]]
     assert evaluate(asked, held).scores["rank-1"] == 0
-    assert evaluate(asked, held, distance=sum_of_part_distances).scores["rank-1"] == 1
-    assert rank(asked, held, k=1, distance=sum_of_part_distances).indices.tolist() == [[0]]
+    assert evaluate(asked, held, distance_fn=sum_of_part_distances).scores["rank-1"] == 1
+    assert rank(asked, held, k=1, distance_fn=sum_of_part_distances).indices.tolist() == [[0]]
     mean = [pool_tracklets(side) for side in (queries, gallery)]
     assert rank(*mean, k=1).indices.tolist() == [[0]]
     assert evaluate(*mean).scores["mAP"] == 1
     with pytest.raises(ConfigError, match="re-ranking stands on"):
-        evaluate(*mean, distance=sum_of_part_distances, re_ranking=True)
+        evaluate(*mean, distance_fn=sum_of_part_distances, rerank=True)
 
 
 def test_a_row_counts_as_often_as_it_is_chosen() -> None:

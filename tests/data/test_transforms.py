@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from resight.data.transforms import AugmentSettings, Draws, augment, draw, to_float
+from resight.data.transforms import AugmentParams, AugmentSettings, apply_params, sample_params, to_float
 from resight.errors import ConfigError
 
 SIZE = (40, 24)
@@ -27,11 +27,11 @@ def pictures(count: int, seed: int = 0) -> Tensor:
     )  # fmt: skip
 
 
-def drawn(how: AugmentSettings, count: int, seed: int = 0) -> Draws:
-    return draw(how, count, SIZE, torch.Generator().manual_seed(seed))
+def drawn(how: AugmentSettings, count: int, seed: int = 0) -> AugmentParams:
+    return sample_params(how, count, SIZE, torch.Generator().manual_seed(seed))
 
 
-def nothing(count: int = 1) -> Draws:
+def nothing(count: int = 1) -> AugmentParams:
     return drawn(NOTHING, count)
 
 
@@ -44,7 +44,7 @@ def test_to_float_gives_colors_first_in_0_to_1() -> None:
 
 def test_nothing_asked_for_changes_nothing() -> None:
     pixels = pictures(5)
-    assert torch.equal(augment(pixels, nothing(5), color=COLOR), to_float(pixels))
+    assert torch.equal(apply_params(pixels, nothing(5), color=COLOR), to_float(pixels))
 
 
 @given(down=st.integers(-45, 45), right=st.integers(-30, 30), flip=st.booleans())
@@ -56,14 +56,14 @@ def test_crop_and_flip_equal_padding_and_slicing(down: int, right: int, flip: bo
     cropped = padded[45 + down : 45 + down + SIZE[0], 30 + right : 30 + right + SIZE[1]]
     expected = cropped[:, ::-1] if flip else cropped
     assert torch.equal(
-        augment(pixels, draws, color=COLOR), to_float(torch.from_numpy(np.ascontiguousarray(expected))[None])
+        apply_params(pixels, draws, color=COLOR), to_float(torch.from_numpy(np.ascontiguousarray(expected))[None])
     )
 
 
 @pytest.mark.parametrize("size", [(9, 4), (4, 9)])
 def test_a_blur_wider_than_the_image_ends_at_its_edges(size: tuple[int, int]) -> None:
     pixels = pictures(1)[:, : size[0], : size[1]]
-    blurred = augment(pixels, nothing()._replace(sigma=torch.tensor([2.0])), color=COLOR)
+    blurred = apply_params(pixels, nothing()._replace(sigma=torch.tensor([2.0])), color=COLOR)
     plain = to_float(pixels)[0].double().numpy()
     np.testing.assert_allclose(
         blurred[0].numpy(), gaussian_filter(plain, (0, 2.0, 2.0), mode="mirror", radius=3), atol=2e-6
@@ -73,7 +73,7 @@ def test_a_blur_wider_than_the_image_ends_at_its_edges(size: tuple[int, int]) ->
 @pytest.mark.parametrize("sigma", [0.1, 0.8, 2.0])
 def test_blur_equals_scipys(sigma: float) -> None:
     pixels = pictures(2)
-    blurred = augment(pixels, nothing(2)._replace(sigma=torch.tensor([0.0, sigma])), color=COLOR)
+    blurred = apply_params(pixels, nothing(2)._replace(sigma=torch.tensor([0.0, sigma])), color=COLOR)
     plain = to_float(pixels).double().numpy()
     assert torch.equal(blurred[0], to_float(pixels)[0])
     expected = gaussian_filter(plain[1], (0, sigma, sigma), mode="mirror", radius=math.ceil(3 * sigma))
@@ -86,7 +86,7 @@ def test_blur_equals_scipys(sigma: float) -> None:
 def test_only_the_box_is_erased() -> None:
     pixels = pictures(2)
     box = torch.tensor([[3, 5, 10, 7], [0, 0, 0, 0]])
-    erased = augment(pixels, nothing(2)._replace(box=box), color=COLOR)
+    erased = apply_params(pixels, nothing(2)._replace(box=box), color=COLOR)
     expected = to_float(pixels).clone()
     expected[0, :, 3:13, 5:12] = torch.tensor(COLOR).view(3, 1, 1)
     assert torch.equal(erased, expected)
@@ -95,7 +95,7 @@ def test_only_the_box_is_erased() -> None:
 def test_boxes_keep_to_their_area_and_aspect_and_lie_inside() -> None:
     how = AugmentSettings(erase=1.0)
     size = (256, 128)
-    top, left, tall, wide = draw(how, 3000, size, torch.Generator().manual_seed(1)).box.unbind(1)
+    top, left, tall, wide = sample_params(how, 3000, size, torch.Generator().manual_seed(1)).box.unbind(1)
     assert (tall > 0).all()
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -159,7 +159,7 @@ def test_a_box_is_lower_and_narrower_than_the_image() -> None:
     """Zhong et al., algorithm 1 in the authors' code: one as tall or as wide as the image is drawn again."""
     for size, aspect in (((6, 60), 1.0), ((60, 6), 1.0)):
         how = AugmentSettings(erase=1.0, erase_area=(0.05, 0.2), erase_aspect=aspect)
-        box = draw(how, 500, size, torch.Generator().manual_seed(0)).box[:, 2:]
+        box = sample_params(how, 500, size, torch.Generator().manual_seed(0)).box[:, 2:]
         assert box.amax().item() == 5, "4 and 5 are drawn; 6, 7 and 8 are drawn again"
         assert (box > 0).all()
 
@@ -202,7 +202,7 @@ def test_each_image_is_drawn_for_itself() -> None:
 def test_brightness_tint_and_contrast_by_hand() -> None:
     pixels = pictures(1)
     gain, contrast = torch.tensor([[0.9, 0.7, 0.8]]), torch.tensor([0.5])
-    found = augment(pixels, nothing()._replace(gain=gain, contrast=contrast), color=COLOR)
+    found = apply_params(pixels, nothing()._replace(gain=gain, contrast=contrast), color=COLOR)
     scaled = pixels[0].double().numpy() / 255 * gain[0].double().numpy()
     expected = (scaled - scaled.mean()) * 0.5 + scaled.mean()
     np.testing.assert_allclose(found[0].permute(1, 2, 0).numpy(), expected, atol=1e-6)
@@ -214,26 +214,26 @@ def test_colors_change_where_only_one_thing_of_one_image_was_drawn() -> None:
     gain = nothing(3)._replace(gain=torch.tensor([[1.0, 1, 1], [1, 0.5, 1], [1, 1, 1]]))
     expected = plain.clone()
     expected[1, 1] *= 0.5
-    torch.testing.assert_close(augment(pixels, gain, color=COLOR).double(), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(apply_params(pixels, gain, color=COLOR).double(), expected, rtol=0, atol=1e-6)
     contrast = nothing(3)._replace(contrast=torch.tensor([1.0, 1.0, 0.5]))
     expected = plain.clone()
     expected[2] = (plain[2] + plain[2].mean()) / 2
-    torch.testing.assert_close(augment(pixels, contrast, color=COLOR).double(), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(apply_params(pixels, contrast, color=COLOR).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_a_part_of_a_batch_is_augmented_as_in_the_whole() -> None:
     pixels, draws = pictures(12), drawn(EVERYTHING, 12)
-    whole = augment(pixels, draws, color=COLOR)
+    whole = apply_params(pixels, draws, color=COLOR)
     for start, stop in ((0, 12), (0, 6), (6, 12), (3, 4)):
-        part = augment(pixels[start:stop], draws.rows(start, stop), color=COLOR)
+        part = apply_params(pixels[start:stop], draws.rows(start, stop), color=COLOR)
         torch.testing.assert_close(part, whole[start:stop], rtol=0, atol=1e-6)
 
 
 def test_a_blur_does_not_depend_on_the_other_blurs_of_the_batch() -> None:
     """So the processes of a run, each with its part of the batch, see the images that one process sees."""
     pixels, draws = pictures(2), nothing(2)._replace(sigma=torch.tensor([0.9, 2.0]))
-    alone = augment(pixels[:1], draws.rows(0, 1), color=COLOR)
-    torch.testing.assert_close(augment(pixels, draws, color=COLOR)[:1], alone, rtol=0, atol=1e-6)
+    alone = apply_params(pixels[:1], draws.rows(0, 1), color=COLOR)
+    torch.testing.assert_close(apply_params(pixels, draws, color=COLOR)[:1], alone, rtol=0, atol=1e-6)
 
 
 @given(seed=st.integers(0, 10**6))
@@ -241,7 +241,7 @@ def test_a_blur_does_not_depend_on_the_other_blurs_of_the_batch() -> None:
 def test_values_stay_in_0_to_1(seed: int) -> None:
     pixels = pictures(4, seed)
     before = pixels.clone()
-    images = augment(pixels, drawn(EVERYTHING, 4, seed), color=EVERYTHING.erase_color)
+    images = apply_params(pixels, drawn(EVERYTHING, 4, seed), color=EVERYTHING.erase_color)
     assert images.shape == (4, 3, *SIZE)
     assert images.dtype == torch.float32
     assert images.min() >= 0
@@ -257,7 +257,7 @@ def test_the_generator_alone_decides() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.shift, other.shift)
     pixels = pictures(6)
-    assert torch.equal(augment(pixels, first, color=COLOR), augment(pixels, again, color=COLOR))
+    assert torch.equal(apply_params(pixels, first, color=COLOR), apply_params(pixels, again, color=COLOR))
 
 
 @pytest.mark.parametrize(

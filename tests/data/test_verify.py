@@ -18,7 +18,7 @@ from resight.data.dataset import Dataset
 from resight.data.folder import FolderSettings, load_folder
 from resight.data.verify import describe, verify
 from resight.numerics.metrics import positive_ranks
-from resight.records import RULES, ImageTable
+from resight.records import EXCLUSIONS, ImageTable
 
 Draw = Callable[..., Path]
 
@@ -60,7 +60,7 @@ def test_without_a_rule_the_same_camera_matches(tmp_path: Path, draw: Draw) -> N
 rows = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), min_size=1, max_size=12)
 
 
-@given(query=rows, gallery=rows, rule=st.sampled_from(RULES), distractor=st.sampled_from([None, 0]))
+@given(query=rows, gallery=rows, exclude=st.sampled_from(EXCLUSIONS), distractor_id=st.sampled_from([None, 0]))
 def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, rule, distractor) -> None:
     def table(name: str, pairs: list[tuple[int, int]]) -> ImageTable:
         people, cameras = zip(*pairs, strict=True)
@@ -70,7 +70,13 @@ def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, r
     data = Dataset("made", Path("/root"), asked[:0], asked, held, rule, distractor_id=distractor)
     distances = np.zeros((len(asked), len(held)), np.float32)
     _, offsets = positive_ranks(
-        distances, asked.person_ids, asked.camera_ids, held.person_ids, held.camera_ids, rule=rule, distractor=distractor
+        distances,
+        asked.person_ids,
+        asked.camera_ids,
+        held.person_ids,
+        held.camera_ids,
+        exclude=rule,
+        distractor_id=distractor,
     )
     assert describe(data).unmatched == tuple(np.flatnonzero(np.diff(offsets) == 0))
 

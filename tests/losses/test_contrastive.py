@@ -83,13 +83,15 @@ def test_proxy_contrast_with_equal_proxies_is_the_log_of_their_number() -> None:
 @given(seed=seeds, clusters=st.integers(1, 6), smoothing=st.sampled_from([0.0, 0.1]))
 def test_proxy_contrast_leaves_spared_proxies_out_of_the_softmax(seed: int, clusters: int, smoothing: float) -> None:
     features, proxies = vectors(seed, 5, 4).requires_grad_(), vectors(seed + 1, clusters, 4).requires_grad_()
-    labels, spared = numbers(seed + 2, 5, clusters), spare(seed + 3, 5, clusters)
-    spared[torch.arange(5), labels] = False
-    found = proxy_contrast(features, labels, proxies, temperature=0.5, label_smoothing=smoothing, spared=spared)
-    near(found, reference.proxy_contrast(features.detach(), labels, proxies.detach(), 0.5, smoothing, spared))
+    labels, ignore_mask = numbers(seed + 2, 5, clusters), spare(seed + 3, 5, clusters)
+    ignore_mask[torch.arange(5), labels] = False
+    found = proxy_contrast(
+        features, labels, proxies, temperature=0.5, label_smoothing=smoothing, ignore_mask=ignore_mask
+    )
+    near(found, reference.proxy_contrast(features.detach(), labels, proxies.detach(), 0.5, smoothing, ignore_mask))
     found.sum().backward()
     assert proxies.grad is not None
-    assert not proxies.grad[spared.all(0)].any()
+    assert not proxies.grad[ignore_mask.all(0)].any()
 
 
 def test_sparing_nothing_changes_nothing() -> None:
@@ -97,7 +99,8 @@ def test_sparing_nothing_changes_nothing() -> None:
     how = {"temperature": 0.5, "label_smoothing": 0.1}
     none = torch.zeros(5, 6, dtype=torch.bool)
     torch.testing.assert_close(
-        proxy_contrast(features, labels, proxies, spared=none, **how), proxy_contrast(features, labels, proxies, **how)
+        proxy_contrast(features, labels, proxies, ignore_mask=none, **how),
+        proxy_contrast(features, labels, proxies, **how),
     )
 
 
@@ -109,12 +112,12 @@ def test_sparing_nothing_changes_nothing() -> None:
 @given(seed=seeds, negatives=st.integers(1, 14))
 def test_camera_contrast_equals_the_equation(own_camera: bool, softmax, seed: int, negatives: int) -> None:
     features, labels, cameras, proxies = camera_case(seed)
-    reading = {"temperature": 0.07, "negatives": negatives, "own_camera": own_camera, "softmax": softmax}
-    found = camera_contrast(features, labels, cameras, proxies=proxies, **reading)
-    near(found, reference.camera_contrast(features, labels, cameras, proxies, **reading))
-    spared = spare(seed, len(features), len(proxies[0]))
-    found = camera_contrast(features, labels, cameras, proxies=proxies, spared=spared, **reading)
-    near(found, reference.camera_contrast(features, labels, cameras, proxies, **reading, spared=spared))
+    variant = {"temperature": 0.07, "negatives": negatives, "own_camera": own_camera, "softmax": softmax}
+    found = camera_contrast(features, labels, cameras, proxies=proxies, **variant)
+    near(found, reference.camera_contrast(features, labels, cameras, proxies, **variant))
+    ignore_mask = spare(seed, len(features), len(proxies[0]))
+    found = camera_contrast(features, labels, cameras, proxies=proxies, ignore_mask=ignore_mask, **variant)
+    near(found, reference.camera_contrast(features, labels, cameras, proxies, **variant, ignore_mask=ignore_mask))
 
 
 @pytest.mark.parametrize(("own_camera", "softmax"), CAMERA_READINGS)
@@ -192,11 +195,11 @@ def test_hard_instance_contrast_equals_the_equation(negatives, seed: int, people
     anchors, keys = vectors(seed, len(labels), 5), vectors(seed + 1, len(labels), 5)
     found = hard_instance_contrast(anchors, labels, keys, labels, temperature=0.1, negatives=negatives)
     near(found, reference.hard_instance_contrast(anchors, labels, keys, labels, 0.1, negatives))
-    spared = spare(seed, len(anchors), len(keys))
+    ignore_mask = spare(seed, len(anchors), len(keys))
     found = hard_instance_contrast(
-        anchors, labels, keys, labels, temperature=0.1, negatives=negatives, spared=spared
+        anchors, labels, keys, labels, temperature=0.1, negatives=negatives, ignore_mask=ignore_mask
     )  # fmt: skip
-    near(found, reference.hard_instance_contrast(anchors, labels, keys, labels, 0.1, negatives, spared))
+    near(found, reference.hard_instance_contrast(anchors, labels, keys, labels, 0.1, negatives, ignore_mask))
 
 
 def test_a_part_of_the_batch_against_all_keys_gives_that_part_of_the_losses() -> None:
@@ -245,7 +248,7 @@ def test_hard_contrast_of_duplicates() -> None:
 
 
 def every_loss(features: torch.Tensor, keys: torch.Tensor, scale: float = 1.0):
-    """Each loss and reading on one batch of 3 people with 2 images, as (name, function of the features)."""
+    """Each loss and variant on one batch of 3 people with 2 images, as (name, function of the features)."""
     labels = torch.arange(3).repeat_interleave(2)
     cameras = torch.tensor([0, 1] * 3)
     unit = F.normalize(keys)

@@ -17,7 +17,7 @@ from resight.losses.triplet import SoftTriplet, euclidean, soft_triplet
 
 PEOPLE = torch.tensor([0, 0, 1, 1, 2, 2])
 READINGS: tuple[SoftTriplet, ...] = ("two-class", "positive-share")
-each = pytest.mark.parametrize("reading", READINGS)
+each = pytest.mark.parametrize("variant", READINGS)
 seeds = st.integers(0, 2**31)
 
 
@@ -69,23 +69,23 @@ def test_the_gradient_of_soft_cross_entropy_is_the_students_alone() -> None:
 
 @each
 @given(seed=seeds, people=st.lists(st.integers(0, 3), min_size=1, max_size=8))
-def test_soft_triplet_equals_the_equation(reading: SoftTriplet, seed: int, people: list[int]) -> None:
+def test_soft_triplet_equals_the_equation(variant: SoftTriplet, seed: int, people: list[int]) -> None:
     student, teacher, labels = vectors(seed, len(people)), vectors(seed + 1, len(people), 7), torch.tensor(people)
-    losses = soft_triplet(student, teacher, labels, reading=reading)
-    near(losses, reference.soft_triplet(student, teacher, labels, reading))
+    losses = soft_triplet(student, teacher, labels, variant=variant)
+    near(losses, reference.soft_triplet(student, teacher, labels, variant))
     assert (losses >= 0).all()
 
 
 @each
 @given(seed=seeds)
-def test_the_order_of_the_batch_and_the_names_of_people_do_not_matter(reading: SoftTriplet, seed: int) -> None:
+def test_the_order_of_the_batch_and_the_names_of_people_do_not_matter(variant: SoftTriplet, seed: int) -> None:
     student, teacher = vectors(seed), vectors(seed + 1)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(seed))
-    losses = soft_triplet(student, teacher, PEOPLE, reading=reading)
-    moved = soft_triplet(student[order], teacher[order], PEOPLE[order], reading=reading)
+    losses = soft_triplet(student, teacher, PEOPLE, variant=variant)
+    moved = soft_triplet(student[order], teacher[order], PEOPLE[order], variant=variant)
     torch.testing.assert_close(moved, losses[order])
-    torch.testing.assert_close(soft_triplet(student, teacher, 10 - 3 * PEOPLE, reading=reading), losses)
-    torch.testing.assert_close(soft_triplet(student + 5, teacher - 5, PEOPLE, reading=reading), losses)
+    torch.testing.assert_close(soft_triplet(student, teacher, 10 - 3 * PEOPLE, variant=variant), losses)
+    torch.testing.assert_close(soft_triplet(student + 5, teacher - 5, PEOPLE, variant=variant), losses)
 
 
 def test_the_hardest_images_are_the_students() -> None:
@@ -97,7 +97,7 @@ def test_the_hardest_images_are_the_students() -> None:
     own = math.exp(2) / (math.exp(2) + math.exp(3))
     both = -share * math.log(own) - (1 - share) * math.log(1 - own)
     assert float(soft_triplet(student, teacher, labels)[0]) == pytest.approx(both)
-    single = soft_triplet(student, teacher, labels, reading="positive-share")
+    single = soft_triplet(student, teacher, labels, variant="positive-share")
     assert float(single[0]) == pytest.approx(-share * math.log(own))
 
 
@@ -106,33 +106,33 @@ def test_only_the_two_class_form_draws_a_person_together() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     teacher = torch.tensor([[0.0], [0.1], [9], [9.1]], dtype=torch.float64)
     moves = {}
-    for reading in READINGS:
+    for variant in READINGS:
         student = torch.tensor([[0.0], [1.0], [1.5], [2.5]], dtype=torch.float64, requires_grad=True)
-        soft_triplet(student, teacher, labels, reading=reading)[0].backward()
+        soft_triplet(student, teacher, labels, variant=variant)[0].backward()
         after = (student - 0.1 * student.grad).detach()
-        moves[reading] = float(euclidean(after)[0, 1]) - 1.0
+        moves[variant] = float(euclidean(after)[0, 1]) - 1.0
     assert moves["two-class"] < 0 < moves["positive-share"]
 
 
 @each
-def test_the_gradient_of_soft_triplet_is_the_students_alone(reading: SoftTriplet) -> None:
+def test_the_gradient_of_soft_triplet_is_the_students_alone(variant: SoftTriplet) -> None:
     student, teacher = vectors(1).requires_grad_(), vectors(2).requires_grad_()
 
     def loss(features: Tensor) -> Tensor:
-        return soft_triplet(features, teacher.detach(), PEOPLE, reading=reading)
+        return soft_triplet(features, teacher.detach(), PEOPLE, variant=variant)
 
     assert torch.autograd.gradcheck(loss, (student,))
-    soft_triplet(student, teacher, PEOPLE, reading=reading).sum().backward()
+    soft_triplet(student, teacher, PEOPLE, variant=variant).sum().backward()
     assert teacher.grad is None
     assert student.grad is not None
     assert student.grad.abs().sum() > 0
 
 
 @each
-def test_equal_images_and_a_single_person_give_finite_gradients(reading: SoftTriplet) -> None:
+def test_equal_images_and_a_single_person_give_finite_gradients(variant: SoftTriplet) -> None:
     for features, labels in ((torch.ones(4, 3), PEOPLE[:4]), (torch.rand(4, 3), torch.zeros(4, dtype=torch.long))):
         features.requires_grad_()
-        losses = soft_triplet(features, torch.rand(4, 3), labels, reading=reading)
+        losses = soft_triplet(features, torch.rand(4, 3), labels, variant=variant)
         losses.sum().backward()
         assert torch.isfinite(losses).all()
         assert torch.isfinite(features.grad).all()

@@ -272,7 +272,7 @@ def test_two_networks_see_images_augmented_apart_and_so_come_apart(images: Crops
 
 def test_a_neck_of_the_data_sets_statistics_is_the_students_too(images: Crops) -> None:
     encoder = dataclasses.replace(tiny.ABMT_SETTINGS.encoder, batchnorm="frozen", neck_statistics="dataset")
-    method = tiny.abmt(images, encoder=encoder, batchnorm_chunks=1)
+    method = tiny.abmt(images, encoder=encoder, ghost_batches=1)
     fresh = {name: buffer.clone() for name, buffer in method.students[0].encoder.neck.named_buffers()}
     method.begin_epoch(0)
     for name, buffer in method.teachers[0].encoder.neck.named_buffers():
@@ -298,7 +298,7 @@ def test_classifiers_begin_as_the_centers_of_the_clusters(images: Crops, name: s
     method.begin_epoch(0)
     labels = torch.from_numpy(method.labeling.current.labels.copy())
     for network in (*method.students, *method.teachers):
-        assert len(network.classifiers) == network.encoder.whole
+        assert len(network.classifiers) == network.encoder.num_global
         for branch, classifier in enumerate(network.classifiers):
             part = vectors[:, branch * 32 : (branch + 1) * 32]
             for label in range(method.labeling.current.num_clusters):
@@ -326,7 +326,7 @@ def test_kmeans_sees_the_mean_of_two_teachers_as_it_is(images: Crops, monkeypatc
 
 def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> None:
     for fresh in (True, False):
-        method = tiny.abmt(images, fresh_optimizer=fresh)
+        method = tiny.abmt(images, reset_optimizer=fresh)
         steps(method)
         assert len(method.optimizer.state) > 0
         before = method.classifier_optimizer
@@ -342,7 +342,7 @@ def test_adam_is_made_anew_each_epoch_or_keeps_its_moments(images: Crops) -> Non
 
 def test_the_first_epochs_eps_can_be_kept(images: Crops) -> None:
     for keep in (True, False):
-        method = tiny.abmt(images, keep_eps=keep)
+        method = tiny.abmt(images, freeze_eps=keep)
         found = []
         for epoch in range(3):
             for batch in method.begin_epoch(epoch):
@@ -372,7 +372,7 @@ def test_an_eps_that_made_a_giant_cluster_is_not_kept() -> None:
 
 
 def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:
-    method = tiny.abmt(images, measured_images=7)
+    method = tiny.abmt(images, num_eval_images=7)
     steps(method)
     chosen = images[np.array([0, 16, 32, 48, 63, 79, 95])]
     pooled, unit = [], []
@@ -404,7 +404,7 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
             assert {"clusters", "outlier_share", "eps", "learning_rate", "student_teacher_apart"} <= set(values)
             assert ("teachers_apart" in values) == (name != "mean_teacher")
             assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
-    quiet = tiny.abmt(images, measured_images=0)
+    quiet = tiny.abmt(images, num_eval_images=0)
     steps(quiet)
     assert "student_teacher_apart" not in quiet.end_epoch()
 

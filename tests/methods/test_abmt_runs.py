@@ -29,7 +29,7 @@ from resight.training.train import fit, read_recipe
 def splits_cleanly(head: str = "a+m1") -> dict[str, Any]:
     """Changes with which an image's features do not depend on its batch."""
     encoder = dataclasses.replace(tiny.ENCODER, head=head, batchnorm="frozen", neck_statistics="dataset")
-    return {"encoder": encoder, "batchnorm_chunks": 1}
+    return {"encoder": encoder, "ghost_batches": 1}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"fresh_optimizer": False, "keep_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
+    [{}, {"reset_optimizer": False, "freeze_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
     ids=["abmt", "kept", "mmt", "frozen"],
 )
 def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
     method = tiny.abmt(
         tiny.crops(root),
         device=dataclasses.replace(tiny.DEVICE, processes=2),
-        **{**changes, "encoder": encoder, "batchnorm_chunks": 1, "triplet_weight": 0.2},
+        **{**changes, "encoder": encoder, "ghost_batches": 1, "triplet_weight": 0.2},
     )
     assert method.devices.world == 2
     fit(method, Run(folder / name, seed=3, writes=method.devices.rank == 0), epochs=2)
@@ -140,7 +140,7 @@ device = dataclasses.replace(tiny.DEVICE, processes=2)
 for changes in ({}, tiny.MMT):
     method = tiny.abmt(tiny.crops(root), device=device, **changes)
     networks = [*method.students, *method.teachers]
-    assert (method.settings.batchnorm_chunks, {network.encoder.chunks for network in networks}) == (2, {1})
+    assert (method.settings.ghost_batches, {network.encoder.ghost_batches for network in networks}) == (2, {1})
     tiny.check_statistics_become_one(method, *networks)
 """
 
@@ -215,8 +215,8 @@ def test_a_peer_is_for_two_networks(images: Crops) -> None:
     ("changes", "words"),
     [
         ({"epochs": 0}, "epochs must be 1 or more"),
-        ({"batchnorm_chunks": 0}, "batchnorm_chunks must be 1 or more"),
-        ({"identities": 6}, "set batchnorm_chunks to 3 or fewer"),
+        ({"ghost_batches": 0}, "ghost_batches must be 1 or more"),
+        ({"identities": 6}, "set ghost_batches to 3 or fewer"),
         ({"identities": 1}, "identities must be 2 or more"),
         ({"networks": 3}, "networks must be 1 or 2"),
         ({"soft_triplet_weight": -1.0}, "soft_triplet_weight must be 0 or more"),

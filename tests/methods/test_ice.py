@@ -21,7 +21,7 @@ from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 import reference
 import tiny
 from resight.data.crops import Crops
-from resight.data.transforms import AugmentSettings, augment, draw, to_float
+from resight.data.transforms import AugmentSettings, apply_params, sample_params, to_float
 from resight.errors import ConfigError
 from resight.files import write_atomically
 from resight.losses.consistency import Divergence
@@ -79,8 +79,8 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=noise)
     drawn = torch.Generator()
     drawn.set_state(method.generator.get_state())
-    views = [draw(s.augment, len(batch), images.size, drawn) for _ in range(2)]
-    seen = [augment(images.pixels(batch), view, color=s.augment.erase_color) for view in views]
+    views = [sample_params(s.augment, len(batch), images.size, drawn) for _ in range(2)]
+    seen = [apply_params(images.pixels(batch), view, color=s.augment.erase_color) for view in views]
     with torch.no_grad():
         f = method.online(seen[0]).double().numpy()
         m = method.momentum(seen[1]).double().numpy()
@@ -95,20 +95,20 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
     proxies /= np.linalg.norm(proxies, axis=1, keepdims=True)
     own, views_of = labels[batch], cameras[batch]
 
-    def spared(others):
+    def ignore_mask(others):
         """Clusters without a common camera are not pushed apart."""
         views = [set(cameras[labels == a]) for a in clusters]
         return None if negatives == "all" else [[not views[a] & views[b] for b in others] for a in own]
 
     if negatives == "shared-camera":
-        assert np.any(spared(clusters)), "the toy images must have clusters without a common camera"
-    agnostic = np.mean(reference.proxy_contrast(f, own, centers, 0.5, s.label_smoothing, spared(clusters)))
+        assert np.any(ignore_mask(clusters)), "the toy images must have clusters without a common camera"
+    agnostic = np.mean(reference.proxy_contrast(f, own, centers, 0.5, s.label_smoothing, ignore_mask(clusters)))
     columns = (proxies, [a for a, _ in pairs], [b for _, b in pairs])
-    reading = (0.07, 3, s.cross_own_camera, s.cross_softmax, spared(columns[1]))
-    each = np.array(reference.camera_contrast(f, own, views_of, columns, *reading))
+    variant = (0.07, 3, s.cross_own_camera, s.cross_softmax, ignore_mask(columns[1]))
+    each = np.array(reference.camera_contrast(f, own, views_of, columns, *variant))
     by_camera = sum(each[views_of == b].mean() for b in np.unique(views_of))
     cross = 0.5 * (by_camera if variant == "code" else each.mean())
-    hard = np.mean(reference.hard_instance_contrast(f, own, m, own, 0.1, "all", spared(own)))
+    hard = np.mean(reference.hard_instance_contrast(f, own, m, own, 0.1, "all", ignore_mask(own)))
     soft = 10 * np.mean(reference.soft_instance_consistency(f, m, plain, plain, 0.4, s.soft_divergence))
     for name, expected in (("agnostic", agnostic), ("cross", cross), ("hard", hard), ("soft", soft)):
         assert float(found[f"loss/{name}"]) == pytest.approx(expected, rel=1e-4, abs=1e-5), name
@@ -181,15 +181,15 @@ def test_the_momentum_encoder_has_statistics_of_its_own_passes(images: Crops, we
 @pytest.mark.parametrize("extra", [True, False])
 def test_the_extra_forward_pass_moves_the_statistics_and_nothing_else(images: Crops, extra: bool) -> None:
     """The online encoder sees the second strong view too, before it learns: its first batch norm has a mean of both."""
-    method = tiny.ice(images, extra_forward=extra, batchnorm_chunks=1)
+    method = tiny.ice(images, extra_forward=extra, ghost_batches=1)
     batch = next(iter(method.begin_epoch(0)))
     convolution, norm = copy.deepcopy(method.online.backbone.network[:2])
     drawn = torch.Generator()
     drawn.set_state(method.generator.get_state())
-    views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+    views = [sample_params(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
     expected = norm.running_mean.double()
     for view in views if extra else views[:1]:
-        seen = augment(images.pixels(batch), view, color=method.settings.augment.erase_color)
+        seen = apply_params(images.pixels(batch), view, color=method.settings.augment.erase_color)
         maps = convolution((seen - method.online.mean) / method.online.std)
         expected = 0.9 * expected + 0.1 * maps.detach().double().mean((0, 2, 3))
     method.step(batch)
@@ -212,9 +212,9 @@ def test_kl_is_the_divergence_of_strong_views_from_plain_ones(images: Crops) -> 
     each = []
     with torch.no_grad():
         for batch in batches[-8:]:
-            views = [draw(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
+            views = [sample_params(method.settings.augment, len(batch), images.size, drawn) for _ in range(2)]
             color = method.settings.augment.erase_color
-            first, second = (augment(images.pixels(batch), view, color=color) for view in views)
+            first, second = (apply_params(images.pixels(batch), view, color=color) for view in views)
             f, m = method.online.eval()(first), method.momentum.eval()(second)
             plain = method.momentum(to_float(images.pixels(batch)))
             columns = (vectors.double().numpy() for vectors in (f, m, plain, plain))
@@ -243,7 +243,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
 
 
 def test_parts_of_a_single_identity_are_refused() -> None:
-    with pytest.raises(ConfigError, match="set batchnorm_chunks to 2 or fewer"):
+    with pytest.raises(ConfigError, match="set ghost_batches to 2 or fewer"):
         ICESettings(identities=4)
 
 
@@ -293,7 +293,7 @@ def test_a_clipped_gradient_is_as_long_as_allowed(images: Crops) -> None:
 def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images: Crops) -> None:
     plain = steps(tiny.ice(images, camera_aware=False))
     said = {"negatives": "shared-camera", "center_cameras": True}
-    balanced = dataclasses.replace(tiny.SETTINGS.cluster, k1=tiny.SETTINGS.cluster.k1 - 6, other_cameras=6)
+    balanced = dataclasses.replace(tiny.SETTINGS.cluster, k1=tiny.SETTINGS.cluster.k1 - 6, k_cross_camera=6)
     assert steps(tiny.ice(images, camera_aware=False, cluster=balanced, **said)) == plain, "one list as long as both"
     assert steps(tiny.ice(images, cluster=balanced)) != steps(tiny.ice(images))
 
@@ -330,7 +330,7 @@ def test_camera_aware_training_learns_from_cameras(images: Crops) -> None:
         ({"soft_weight": 0.0}, {"agnostic", "cross", "hard"}),
         ({"hard_weight": 0.0, "soft_weight": 0.0, "camera_aware": False}, {"agnostic"}),
         ({"soft_target": "strong", "soft_divergence": "squared"}, {"agnostic", "cross", "hard", "soft"}),
-        ({"agnostic_feature": "cosine", "proxy_momentum": 0.5}, {"agnostic", "cross", "hard", "soft"}),
+        ({"agnostic_similarity": "cosine", "proxy_momentum": 0.5}, {"agnostic", "cross", "hard", "soft"}),
         ({"center_cameras": True, "hard_negatives": "hardest"}, {"agnostic", "cross", "hard", "soft"}),
     ],
 )
@@ -341,7 +341,7 @@ def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dic
 
 
 def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops) -> None:
-    method = tiny.ice(images, proxy_momentum=0.5, agnostic_feature="cosine")
+    method = tiny.ice(images, proxy_momentum=0.5, agnostic_similarity="cosine")
     batch = next(iter(method.begin_epoch(0)))
     before = method.memory.centers.clone()
     method.step(batch)
@@ -427,8 +427,8 @@ def test_the_divergence_that_is_trained_is_what_is_measured(
     found = method.end_epoch()
     assert {"kl", "kl_reverse", "squared_divergence"} & set(found) == {name}
     s, pixels = method.settings, images.pixels(batch)
-    views = [draw(s.augment, len(batch), images.size, drawn) for _ in range(2)]
-    strong = [augment(pixels, view, color=s.augment.erase_color) for view in views]
+    views = [sample_params(s.augment, len(batch), images.size, drawn) for _ in range(2)]
+    strong = [apply_params(pixels, view, color=s.augment.erase_color) for view in views]
     with torch.no_grad():
         f, m = method.online(strong[0]), method.momentum(strong[1])
         q = m if target == "strong" else method.momentum(to_float(pixels))
@@ -529,7 +529,7 @@ assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
 moving = dataclasses.replace(tiny.ENCODER, batchnorm="train", neck_statistics="batch")
 method = tiny.ice(tiny.crops(root), device=device, encoder=moving)
-assert (method.settings.batchnorm_chunks, method.online.chunks, method.momentum.chunks) == (2, 1, 1)
+assert (method.settings.ghost_batches, method.online.ghost_batches, method.momentum.ghost_batches) == (2, 1, 1)
 tiny.check_statistics_become_one(method, method.online, method.momentum)
 """
 

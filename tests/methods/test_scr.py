@@ -75,7 +75,7 @@ def test_classifiers_begin_with_the_spread_that_keeps_gradients_and_reductions_w
     network = PartClassifier(encoder, people, whole=classified)
     inputs = [classifier.in_features for classifier in network.classifiers]
     whole = 24 if classified == "reduced" else 32
-    assert inputs == [whole] * encoder.whole + [24] * (len(inputs) - encoder.whole)
+    assert inputs == [whole] * encoder.num_global + [24] * (len(inputs) - encoder.num_global)
     for classifier in network.classifiers:
         assert float(classifier.weight.detach().std()) == pytest.approx((2 / people) ** 0.5, rel=0.05)
         assert not classifier.bias.any()
@@ -346,11 +346,11 @@ from resight.training.train import fit
 
 folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.SCR_SETTINGS.encoder, batchnorm="frozen", neck="none")
-for reading in ("mean", "sum"):
+for variant in ("mean", "sum"):
     device = dataclasses.replace(tiny.DEVICE, processes=2)
-    method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=reading, center_weight=0.1)
+    method = tiny.scr(tiny.crops(root), device=device, encoder=encoder, over_batch=variant, center_weight=0.1)
     assert method.devices.world == 2
-    fit(method, Run(folder / reading, seed=3, writes=method.devices.rank == 0), epochs=2)
+    fit(method, Run(folder / variant, seed=3, writes=method.devices.rank == 0), epochs=2)
 tiny.check_statistics_become_one(tiny.scr(tiny.crops(root), device=dataclasses.replace(tiny.DEVICE, processes=2)))
 """
 
@@ -358,12 +358,12 @@ tiny.check_statistics_become_one(tiny.scr(tiny.crops(root), device=dataclasses.r
 def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, tmp_path: Path) -> None:
     two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
     assert two.returncode == 0, two.stderr
-    for reading in ("mean", "sum"):
-        one = run_to(tmp_path / reading, images, 2, over_batch=reading, center_weight=0.1, **SPLITS_CLEANLY)
-        both = load_state(tmp_path / "two" / reading / "last.safetensors")["centers"]["values"]
+    for variant in ("mean", "sum"):
+        one = run_to(tmp_path / variant, images, 2, over_batch=variant, center_weight=0.1, **SPLITS_CLEANLY)
+        both = load_state(tmp_path / "two" / variant / "last.safetensors")["centers"]["values"]
         assert one.centers is not None
         torch.testing.assert_close(both, one.centers.values, rtol=1e-3, atol=1e-5)
-        one, both = (Run(folder).metrics() for folder in (tmp_path / reading, tmp_path / "two" / reading))
+        one, both = (Run(folder).metrics() for folder in (tmp_path / variant, tmp_path / "two" / variant))
         assert len(one) == len(both) == 2
         for left, right in zip(one, both, strict=True):
             left, right = ({k: v for k, v in line.items() if k not in TIMES} for line in (left, right))

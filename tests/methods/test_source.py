@@ -148,7 +148,7 @@ def test_images_of_the_target_move_the_statistics_and_nothing_else(target: Crops
 
 
 def test_each_step_shows_other_images_of_the_target(target: Crops, people: Crops) -> None:
-    method = tiny.source(target, source=people, augment=PLAIN, batchnorm_chunks=1)
+    method = tiny.source(target, source=people, augment=PLAIN, ghost_batches=1)
     seen: list[torch.Tensor] = []
     method.encoder.register_forward_hook(lambda _, inputs, out: seen.append(inputs[0]))
     steps(method)
@@ -201,7 +201,7 @@ def test_every_epoch_learns_at_its_own_rate(target: Crops, people: Crops) -> Non
     assert rates == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("changes", [{}, {"batchnorm_chunks": 1, "target_statistics": False}], ids=["code", "plain"])
+@pytest.mark.parametrize("changes", [{}, {"ghost_batches": 1, "target_statistics": False}], ids=["code", "plain"])
 def test_four_epochs_equal_two_and_two_more(
     target: Crops, people: Crops, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -224,7 +224,7 @@ encoder = dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen", nec
 people = tiny.crops(root)
 method = tiny.source(
     people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.people < 8],
-    encoder=encoder, batchnorm_chunks=1,
+    encoder=encoder, ghost_batches=1,
 )
 assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
@@ -232,7 +232,7 @@ fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
 shared = tiny.source(
     people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.people < 8],
 )
-assert (shared.settings.batchnorm_chunks, shared.encoder.chunks) == (2, 1)
+assert (shared.settings.ghost_batches, shared.encoder.ghost_batches) == (2, 1)
 tiny.check_statistics_become_one(shared, shared.network)
 """
 
@@ -241,7 +241,7 @@ def test_two_processes_learn_what_one_learns(people: Crops, tiny_market: Path, t
     two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
     assert two.returncode == 0, two.stderr
     encoder = dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen", neck="none")
-    run_to(tmp_path / "one", tiny.crops(tiny_market), people, 2, encoder=encoder, batchnorm_chunks=1)
+    run_to(tmp_path / "one", tiny.crops(tiny_market), people, 2, encoder=encoder, ghost_batches=1)
     one, both = (Run(tmp_path / name).metrics() for name in ("one", "two"))
     assert len(one) == len(both) == 2
     for left, right in zip(one, both, strict=True):
@@ -261,7 +261,7 @@ def test_every_person_of_the_source_must_be_known_and_there_must_be_two(target: 
     [
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"identities": 1}, "identities must be 2 or more"),
-        ({"identities": 4}, "set batchnorm_chunks to 2 or fewer"),
+        ({"identities": 4}, "set ghost_batches to 2 or fewer"),
         ({"warmup_epochs": -1}, "warmup_epochs must be 0 or more"),
         ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
         ({"classification_weight": 0.0}, "classification_weight must be above 0"),

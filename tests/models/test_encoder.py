@@ -148,7 +148,7 @@ def test_ghost_chunks_equal_chunks_run_apart_and_statistics_come_from_the_first(
     images = pictures(8)
     encoder = toy().train()
     apart = copy.deepcopy(encoder)
-    encoder.chunks = 4
+    encoder.ghost_batches = 4
     together = encoder(images)
     first = apart(images[:2])
     expected = statistics(apart)
@@ -160,7 +160,7 @@ def test_ghost_chunks_equal_chunks_run_apart_and_statistics_come_from_the_first(
 def test_running_statistics_after_ghost_chunks_by_hand() -> None:
     images = pictures(8)
     encoder = toy().train()
-    encoder.chunks = 4
+    encoder.ghost_batches = 4
     convolved = encoder.backbone.network[0](((images - encoder.mean) / encoder.std)[:2]).detach()
     encoder(images)
     norm = encoder.backbone.network[1]
@@ -170,7 +170,7 @@ def test_running_statistics_after_ghost_chunks_by_hand() -> None:
 
 def test_ghost_chunks_leave_the_momentum_of_batch_norm_as_it_was() -> None:
     encoder = toy().train()
-    encoder.chunks = 4
+    encoder.ghost_batches = 4
     encoder(pictures(8))
     assert encoder.backbone.network[1].momentum == 0.1
     assert encoder.neck.momentum == 0.1
@@ -180,14 +180,14 @@ def test_ghost_chunks_leave_the_momentum_of_batch_norm_as_it_was() -> None:
 def test_no_ghost_chunk_is_a_single_image(count: int) -> None:
     """Batch norm cannot measure one image; a batch may be small where there are few clusters."""
     encoder = toy().train()
-    encoder.chunks = 4
+    encoder.ghost_batches = 4
     assert encoder(pictures(count)).shape == (count, 4)
 
 
 def test_ghost_chunks_do_not_matter_in_evaluation() -> None:
     encoder = toy().eval()
     whole = encoder(pictures(8))
-    encoder.chunks = 4
+    encoder.ghost_batches = 4
     assert torch.equal(encoder(pictures(8)), whole)
 
 

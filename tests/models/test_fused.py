@@ -14,7 +14,7 @@ from resight.compute.devices import Devices
 from resight.models import fused as folding
 from resight.models.backbones import Backbone
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.fused import FoldedConvolution, folded, sharing
+from resight.models.fused import FusedConv, fuse, sharing
 from resight.retrieval.extraction import embed_crops
 
 
@@ -47,7 +47,7 @@ def test_a_folded_encoder_gives_the_same_vectors(settings: EncoderSettings) -> N
     torch.manual_seed(0)
     encoder = shaken(Encoder(settings))
     before = encoder.digest()
-    changed = folded(encoder)
+    changed = fuse(encoder)
     assert norms(encoder) > 0 == norms(changed)
     images = torch.rand(3, 3, *settings.size)
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_a_folded_convolution_is_the_three_layers_and_learns_as_they_do(
                 for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
                     nn.init.uniform_(values, 0.5, 1.5)
                 three = nn.Sequential(convolution, norm, activation())
-                one = FoldedConvolution(convolution, norm, activation(), live=True)
+                one = FusedConv(convolution, norm, activation(), trainable=True)
                 seen = maps.clone().requires_grad_()
                 learning = [seen, *three.parameters()]
                 expected, found = three(seen), one(seen)
@@ -96,7 +96,7 @@ def test_a_folded_encoder_is_near_in_bfloat16() -> None:
     with torch.no_grad():
         exact = encoder.embed(images)
         with torch.autocast("cpu", torch.bfloat16):
-            plain, quick = encoder.embed(images), folded(encoder).embed(images)
+            plain, quick = encoder.embed(images), fuse(encoder).embed(images)
     losses = [1 - (vectors * exact).sum(1) for vectors in (plain, quick)]
     assert float(losses[0].max()) > 0
     assert float(losses[1].max()) < 1.5 * float(losses[0].max()) + 1e-5
@@ -106,18 +106,18 @@ def test_a_live_one_follows_the_weights_and_another_keeps_them() -> None:
     torch.manual_seed(0)
     encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2)))
     images = torch.rand(2, 3, 64, 32)
-    live, kept = folded(encoder, live=True), folded(encoder)
+    trainable, kept = fuse(encoder, trainable=True), fuse(encoder)
     with torch.no_grad():
         before = encoder.embed(images)
-        for view in (live, kept):
+        for view in (trainable, kept):
             torch.testing.assert_close(view.embed(images), before, atol=2e-5, rtol=0)
         for parameter in encoder.parameters():
             parameter.data *= 1.3
         after = encoder.embed(images)
         assert float((after * before).sum(1).max()) < 0.999
-        torch.testing.assert_close(live.embed(images), after, atol=2e-5, rtol=0)
+        torch.testing.assert_close(trainable.embed(images), after, atol=2e-5, rtol=0)
         # The neck is the encoder's own; only what was folded is of before.
-        torch.testing.assert_close(kept.pool(images), folded(kept).pool(images), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(kept.pool(images), fuse(kept).pool(images), atol=1e-4, rtol=1e-3)
         assert float(F.cosine_similarity(kept.pool(images), encoder.pool(images)).max()) < 0.999
 
 
@@ -135,7 +135,7 @@ def test_a_live_one_learns_the_same(settings: EncoderSettings) -> None:
     torch.manual_seed(0)
     encoder = shaken(Encoder(settings)).train()
     encoder.neck.eval()  # of few images it would make much of every rounding
-    view = folded(encoder, live=True)
+    view = fuse(encoder, trainable=True)
     assert norms(view) == 0
     images, weights = torch.rand(4, 3, *settings.size), torch.randn(4, encoder.dim)
     taken = []
@@ -170,7 +170,7 @@ def test_convolutions_of_other_kinds_stay() -> None:
     reflecting = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     layers = (reflecting, nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding="same"), nn.BatchNorm2d(4))
     encoder = shaken(Encoder(tiny.ENCODER, Backbone(nn.Sequential(*layers), 4)))
-    view = folded(encoder)
+    view = fuse(encoder)
     assert norms(view) == 2
     images = torch.rand(2, 3, *tiny.ENCODER.size)
     assert torch.equal(view.embed(images), encoder.embed(images))
@@ -179,7 +179,7 @@ def test_convolutions_of_other_kinds_stay() -> None:
 def test_norms_that_measure_batches_are_not_folded_nor_moved() -> None:
     encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2))).train()
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
-    assert folded(encoder, live=True) is encoder
+    assert fuse(encoder, trainable=True) is encoder
     for name, buffer in encoder.named_buffers():
         assert torch.equal(buffer, before[name]), name
 
@@ -187,7 +187,7 @@ def test_norms_that_measure_batches_are_not_folded_nor_moved() -> None:
 def test_frozen_norms_are_folded_while_the_neck_learns() -> None:
     torch.manual_seed(0)
     encoder = shaken(Encoder(EncoderSettings("test_efficientnet", "none", 64, 32, 2, batchnorm="frozen"))).train()
-    view = folded(encoder, live=True)
+    view = fuse(encoder, trainable=True)
     assert norms(view) == 0
     assert view.training
     assert view.neck is encoder.neck
@@ -220,7 +220,7 @@ class NormFirst(nn.Module):
 def test_a_network_of_another_order_stays_as_it_is() -> None:
     torch.manual_seed(0)
     encoder = shaken(Encoder(tiny.ENCODER, Backbone(NormFirst(), 3)))
-    assert folded(encoder) is encoder
+    assert fuse(encoder) is encoder
 
 
 def test_vectors_do_not_depend_on_the_batch_or_the_folding(tiny_market, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from resight.errors import ConfigError, WeightsError
 from resight.models import backbones, residual_attention
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.fused import folded
+from resight.models.fused import fuse
 from resight.models.heads.partitions import Branches
 from resight.models.residual_attention import AttentionModule, ResidualUnit, SoftMask, attention56
 
@@ -240,7 +240,7 @@ def test_folding_keeps_the_vectors(networks: tuple[Encoder, Encoder]) -> None:
     """The first norms of Attention-56's 33 units, of its 3 masks' ends, and the last one come before convolutions."""
     for network in networks:
         stays = 33 + 3 + 1 if network.settings.backbone == "residual_attention56" else 0
-        changed = folded(network)
+        changed = fuse(network)
         norms, left = (sum(isinstance(m, nn.BatchNorm2d) for m in each.modules()) for each in (network, changed))
         assert norms > left == stays
         with torch.no_grad():

@@ -56,14 +56,14 @@ def test_dbscan_gives_the_labels_of_scikit_learn(seed, min_samples, eps):
     assert labels.dtype == np.int64
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_sparse_and_dense_pipelines_agree(reading, seed):
+def test_sparse_and_dense_pipelines_agree(variant, seed):
     vectors, owners = people(seed)
     neighbors = k_nearest(vectors, 21)
-    width = 20 if reading == "ice" else 21
-    full = reference.jaccard(vectors, 20, 6, reading, neighbors[1][:, :width])
-    graph = jaccard_graph(vectors, k1=20, reading=reading, neighbors=neighbors)
+    width = 20 if variant == "ice" else 21
+    full = reference.jaccard(vectors, 20, 6, variant, neighbors[1][:, :width])
+    graph = jaccard_graph(vectors, k1=20, variant=variant, neighbors=neighbors)
     known = DBSCAN(eps=0.55, min_samples=4, metric="precomputed").fit_predict(np.maximum(full, 0))
     labels = dbscan(graph, 0.55, 4)
     np.testing.assert_array_equal(labels, known)
@@ -88,23 +88,23 @@ def test_rho_eps_leaves_zeros_out_and_counts_what_is_absent():
     assert rho_eps(to_graph(np.zeros((3, 3))), 0.5) == 0
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_clusters_with_a_source_are_those_of_the_dense_sum(reading, seed):
+def test_clusters_with_a_source_are_those_of_the_dense_sum(variant, seed):
     vectors, _ = people(seed)
     source = vectors[::2] + np.float32(0.01)  # half of the images are hardly lifted
-    graph = jaccard_graph(vectors, k1=20, reading=reading)
+    graph = jaccard_graph(vectors, k1=20, variant=variant)
     full = np.ones(graph.shape)
     full[entries(graph)] = graph.data
     terms = reference.source_terms(vectors, source)
     full = (0.7 * full + 0.3 * (terms[:, None] + terms)).astype(np.float32)
-    choice = ClusterSettings(k1=20, variant=reading, eps=0.25, source_weight=0.3)
+    choice = ClusterSettings(k1=20, variant=variant, eps=0.25, source_weight=0.3)
     found = cluster(vectors, choice, source=source)
     known = DBSCAN(eps=0.25, min_samples=4, metric="precomputed").fit_predict(full)
     np.testing.assert_array_equal(found.labels, known)
-    assert not np.array_equal(known, cluster(vectors, ClusterSettings(k1=20, variant=reading, eps=0.25)).labels)
+    assert not np.array_equal(known, cluster(vectors, ClusterSettings(k1=20, variant=variant, eps=0.25)).labels)
 
-    by_rho = cluster(vectors, ClusterSettings(k1=20, variant=reading, rho=0.02, source_weight=0.3), source=source)
+    by_rho = cluster(vectors, ClusterSettings(k1=20, variant=variant, rho=0.02, source_weight=0.3), source=source)
     assert by_rho.eps == pytest.approx(reference.rho_eps(full.astype(float), 0.02), abs=1e-6)
     known = DBSCAN(eps=by_rho.eps, min_samples=4, metric="precomputed").fit_predict(full)
     np.testing.assert_array_equal(by_rho.labels, known)
@@ -164,7 +164,7 @@ def test_cluster_composes_the_parts():
     cameras = np.arange(len(vectors)) % 3 * 10
     settings = ClusterSettings(k1=15, variant="abmt", rho=0.02)
     found = cluster(vectors, settings, people=owners, cameras=cameras)
-    graph = jaccard_graph(vectors, k1=15, reading="abmt")
+    graph = jaccard_graph(vectors, k1=15, variant="abmt")
     assert found.eps == rho_eps(graph, 0.02)
     np.testing.assert_array_equal(found.labels, dbscan(graph, found.eps, 4))
     assert found.quality == cluster_quality(found.labels, owners, cameras)
@@ -190,14 +190,14 @@ def test_many_images_are_clustered_by_most_of_their_neighbors():
     found = cluster(vectors, ClusterSettings(k1=15, approximate_from=1500))
     assert 0.95 <= found.quality["recall"] <= 1
     assert adjusted_rand_score(found.labels, exact.labels) > 0.9
-    with pytest.raises(ConfigError, match="reading to ice"):
+    with pytest.raises(ConfigError, match="variant to ice"):
         cluster(vectors, ClusterSettings(k1=15, variant="abmt", approximate_from=1500))
 
 
 def test_defined_results_on_degenerate_images():
     equal = np.ones((40, 4), np.float32)
-    for reading in ("ice", "abmt"):
-        settings = ClusterSettings(k1=5, k2=2, variant=reading, rho=0.01, min_samples=1)
+    for variant in ("ice", "abmt"):
+        settings = ClusterSettings(k1=5, k2=2, variant=variant, rho=0.01, min_samples=1)
         assert len(cluster(equal, settings)) == 40
     # As many as the lists are long: every image sees every other.
     assert (cluster(equal[:4], ClusterSettings(k1=3, k2=1, variant="abmt", rho=0.1)).labels == 0).all()
@@ -302,7 +302,7 @@ def test_warnings_say_what_to_change(labels, cameras, words):
     [
         ({"k1": 1}, "k1"),
         ({"k2": 31}, "k2"),
-        ({"reading": "x"}, "reading"),
+        ({"variant": "x"}, "variant"),
         ({"eps": 1.0}, "eps"),
         ({"eps": float("nan")}, "eps"),
         ({"rho": 0.0}, "rho"),

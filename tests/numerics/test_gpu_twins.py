@@ -260,17 +260,17 @@ def assert_same_graph(found, expected):
 
 
 @devices
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize(("k1", "k2"), [(30, 6), (20, 6), (9, 1), (5, 5), (2, 2)])
-def test_the_graph_is_that_of_the_kernels_and_of_the_equations(there, reading, k1, k2, monkeypatch):
+def test_the_graph_is_that_of_the_kernels_and_of_the_equations(there, variant, k1, k2, monkeypatch):
     vectors = people(k1 + k2)
-    expected = jaccard_graph(vectors, k1=k1, k2=k2, reading=reading)
-    found = there(jaccard_graph, vectors, k1=k1, k2=k2, reading=reading)
+    expected = jaccard_graph(vectors, k1=k1, k2=k2, variant=variant)
+    found = there(jaccard_graph, vectors, k1=k1, k2=k2, variant=variant)
     assert_same_graph(found, expected)
-    np.testing.assert_allclose(dense(found), reference.jaccard(vectors, k1, k2, reading), atol=1e-6)
+    np.testing.assert_allclose(dense(found), reference.jaccard(vectors, k1, k2, variant), atol=1e-6)
     monkeypatch.setattr(tensors, "ENTRIES", 1000)  # 7 rows at a time
     monkeypatch.setattr(tensor_jaccard, "PAIRS", 50)
-    parts = there(jaccard_graph, vectors, k1=k1, k2=k2, reading=reading)
+    parts = there(jaccard_graph, vectors, k1=k1, k2=k2, variant=variant)
     for name in ("indptr", "indices", "data"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(found, name))
 
@@ -319,12 +319,12 @@ def test_weights_may_underflow(there, scale):
 
 
 @devices
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
-def test_equal_images_are_one_neighborhood(there, reading):
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
+def test_equal_images_are_one_neighborhood(there, variant):
     vectors = np.tile(np.float32([[0.6, 0.8]]), (9, 1))
-    graph = there(jaccard_graph, vectors, k1=4, k2=2, reading=reading)
-    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, 4, 2, reading), atol=1e-6)
-    assert (dense(there(jaccard_graph, vectors[:3], k1=2, k2=1, reading="abmt")) == 0).all()
+    graph = there(jaccard_graph, vectors, k1=4, k2=2, variant=variant)
+    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, 4, 2, variant), atol=1e-6)
+    assert (dense(there(jaccard_graph, vectors[:3], k1=2, k2=1, variant="abmt")) == 0).all()
 
 
 @devices
@@ -434,20 +434,20 @@ def test_blocks_cover_all_and_fit(monkeypatch):
 
 
 @devices
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize("others", [0, 8])
-def test_clusters_are_those_of_the_kernels(there, reading, others):
+def test_clusters_are_those_of_the_kernels(there, variant, others):
     rng = np.random.default_rng(5)
     owners = rng.integers(0, 25, 500)
     vectors = normalize(rng.normal(size=(25, 16))[owners] + 0.5 * rng.normal(size=(500, 16)))
     cameras = rng.integers(0, 3, 500)
-    chosen = ClusterSettings(k1=12, variant=reading, k_cross_camera=others)
+    chosen = ClusterSettings(k1=12, variant=variant, k_cross_camera=others)
     expected = cluster(vectors, chosen, people=owners, cameras=cameras)
     found = there(cluster, vectors, chosen, people=owners, cameras=cameras)
     assert adjusted_rand_score(found.labels, expected.labels) == 1
     assert expected.quality["ari"] > 0.8
     assert found.quality == expected.quality
-    shares = ClusterSettings(k1=12, variant=reading, k_cross_camera=others, rho=0.01)
+    shares = ClusterSettings(k1=12, variant=variant, k_cross_camera=others, rho=0.01)
     eps = [there(cluster, vectors, shares, cameras=cameras), cluster(vectors, shares, cameras=cameras)]
     assert eps[0].eps == pytest.approx(eps[1].eps, abs=1e-6)
 
@@ -461,21 +461,27 @@ def test_a_gpu_searches_more_images_exactly(device):
         found = cluster(vectors[:size], chosen, device=torch.device(device))
         assert ("recall" not in found.quality) == exact
         assert "recall" in cluster(vectors[:size], chosen).quality
-    with pytest.raises(ConfigError, match="reading to ice"):
+    with pytest.raises(ConfigError, match="variant to ice"):
         cluster(vectors, ClusterSettings(k1=8, variant="abmt", approximate_from=100), device=torch.device(device))
 
 
 # -- ranks -------------------------------------------------------------------------------------------------------------
 
 
-def assert_ranks(device, distances, *columns, rule="same-camera", distractor=0):
+def assert_ranks(device, distances, *columns, exclude="same-camera", distractor_id=0):
     """The ranks are those of a full sort, and those that are counted."""
-    found = positive_ranks(torch.tensor(distances, device=device), *columns, rule=rule, distractor=distractor)
+    found = positive_ranks(
+        torch.tensor(distances, device=device), *columns, exclude=exclude, distractor_id=distractor_id
+    )
     expected = reference.ranks(
-        distances, pairs(*columns[:2]), pairs(*columns[2:]), same_camera=rule == "same-camera", distractor=distractor
+        distances,
+        pairs(*columns[:2]),
+        pairs(*columns[2:]),
+        same_camera=exclude == "same-camera",
+        distractor_id=distractor_id,
     )
     assert [found[0][low:high].tolist() for low, high in pairwise(found[1])] == expected
-    counted = positive_ranks(distances, *columns, rule=rule, distractor=distractor)
+    counted = positive_ranks(distances, *columns, exclude=exclude, distractor_id=distractor_id)
     for one, other in zip(found, counted, strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == np.int64
@@ -488,7 +494,7 @@ def assert_ranks(device, distances, *columns, rule="same-camera", distractor=0):
 def test_ranks_are_those_of_a_full_sort(device, seed, tied, rule):
     distances, *columns = scene(seed, queries=8, gallery=40, tied=tied)
     for distractor in (0, None, 3):
-        assert_ranks(device, distances, *columns, rule=rule, distractor=distractor)
+        assert_ranks(device, distances, *columns, exclude=exclude, distractor_id=distractor_id)
 
 
 @devices
@@ -499,7 +505,7 @@ def test_ties_of_any_value_ascend_by_row(device, value, entries, monkeypatch):
     distances, *columns = scene(4)
     distances[:, ::2] = value
     distances[:, ::3] = abs(value)
-    assert len(assert_ranks(device, distances, *columns, distractor=None)[0]) > 100
+    assert len(assert_ranks(device, distances, *columns, distractor_id=None)[0]) > 100
 
 
 @devices
@@ -507,9 +513,9 @@ def test_ranks_of_one_camera_of_nobody_and_of_nothing(device):
     distances, *columns = scene(5)
     columns[1][:], columns[3][:] = 2, 2
     assert len(assert_ranks(device, distances, *columns)[0]) == 0
-    assert len(assert_ranks(device, distances, *columns, rule="none")[0]) > 0
+    assert len(assert_ranks(device, distances, *columns, exclude="none")[0]) > 0
     columns[2][:] = -1
-    assert len(assert_ranks(device, distances, *columns, rule="none")[0]) == 0
+    assert len(assert_ranks(device, distances, *columns, exclude="none")[0]) == 0
     empty = positive_ranks(torch.empty(0, 3, device=device), [], [], [1, 2, 3], [0, 0, 0])
     assert (empty[0].tolist(), empty[1].tolist()) == ([], [0])
     empty = positive_ranks(torch.empty(2, 0, device=device), [1, 2], [0, 0], [], [])
@@ -532,7 +538,7 @@ def test_distances_that_cannot_be_ranked_are_told(device, monkeypatch):
     with pytest.raises(DataError, match=r"\(Q, G\), found \(120,\)"):
         positive_ranks(matrix[0], *columns)
     with pytest.raises(ConfigError, match="rule"):
-        positive_ranks(matrix, *columns, rule="same")
+        positive_ranks(matrix, *columns, exclude="same")
 
 
 # -- evaluation and precision ------------------------------------------------------------------------------------------
@@ -564,9 +570,9 @@ def test_scores_are_those_of_the_kernels(there, re_ranking, monkeypatch):
     monkeypatch.setattr(
         tensors, "positive_ranks", lambda *given, **more: ranked.append(given[0].shape) or found(*given, **more)
     )
-    expected = evaluate(*asked, distractor=0, re_ranking=re_ranking)
+    expected = evaluate(*asked, distractor_id=0, rerank=re_ranking)
     assert not ranked
-    assert_same_report(there(evaluate, *asked, distractor=0, re_ranking=re_ranking), expected)
+    assert_same_report(there(evaluate, *asked, distractor_id=0, rerank=re_ranking), expected)
     assert ranked == ([] if re_ranking else [(17, 200), (17, 200), (6, 200)])
     assert 0.2 < expected.scores["mAP"] < 0.9
 
@@ -575,8 +581,8 @@ def test_scores_are_those_of_the_kernels(there, re_ranking, monkeypatch):
 @pytest.mark.usefixtures("there")
 def test_another_distance_stays_on_the_cpu(device):
     asked = sides(2, width=15)
-    expected = evaluate(*asked, distance=sum_of_part_distances)
-    found = evaluate(*asked, distance=sum_of_part_distances, device=torch.device(device))
+    expected = evaluate(*asked, distance_fn=sum_of_part_distances)
+    found = evaluate(*asked, distance_fn=sum_of_part_distances, device=torch.device(device))
     assert_same_report(found, expected)
     assert expected.scores["mAP"] != evaluate(*asked).scores["mAP"]
 

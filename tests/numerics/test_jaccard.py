@@ -16,12 +16,12 @@ from resight.numerics.kernels import PANEL
 from resight.numerics.neighbors import k_nearest
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize(("k1", "k2"), [(30, 6), (20, 6), (9, 1), (5, 5), (2, 2)])
-def test_the_sparse_graph_is_the_dense_definition(reading, k1, k2):
+def test_the_sparse_graph_is_the_dense_definition(variant, k1, k2):
     vectors = people(k1 + k2)
-    graph = jaccard_graph(vectors, k1=k1, k2=k2, reading=reading)
-    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, k1, k2, reading), atol=1e-6)
+    graph = jaccard_graph(vectors, k1=k1, k2=k2, variant=variant)
+    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, k1, k2, variant), atol=1e-6)
     assert graph.dtype == np.float32
     assert graph.data.max() < 1
     assert graph.nnz < len(vectors) ** 2
@@ -61,8 +61,8 @@ def test_vectors_need_not_be_of_length_one(scale):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["ice", "abmt"]))
-def test_distances_are_symmetric_bounded_and_zero_on_the_diagonal(seed, reading):
-    graph = jaccard_graph(people(seed, size=60), k1=7, k2=3, reading=reading)
+def test_distances_are_symmetric_bounded_and_zero_on_the_diagonal(seed, variant):
+    graph = jaccard_graph(people(seed, size=60), k1=7, k2=3, variant=variant)
     full = dense(graph)
     np.testing.assert_array_equal(full, full.T)
     assert (full.diagonal() == 0).all()
@@ -83,10 +83,10 @@ def test_order_of_the_images_does_not_matter():
 
 def test_given_neighbors_and_small_blocks_change_nothing(monkeypatch):
     vectors = people(4)
-    for reading in ("ice", "abmt"):
-        plain = jaccard_graph(vectors, k1=12, reading=reading)
+    for variant in ("ice", "abmt"):
+        plain = jaccard_graph(vectors, k1=12, variant=variant)
         monkeypatch.setattr(module, "FILL_ENTRIES", 500)
-        other = jaccard_graph(vectors, k1=12, reading=reading, neighbors=k_nearest(vectors, 20))
+        other = jaccard_graph(vectors, k1=12, variant=variant, neighbors=k_nearest(vectors, 20))
         monkeypatch.undo()
         np.testing.assert_array_equal(plain.indptr, other.indptr)
         np.testing.assert_array_equal(plain.indices, other.indices)
@@ -106,13 +106,13 @@ def test_the_number_of_threads_changes_no_bit():
     np.testing.assert_array_equal(several.data, one.data)
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
-def test_equal_images_are_one_neighborhood(reading):
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
+def test_equal_images_are_one_neighborhood(variant):
     # 9 equal vectors, lists of 4: everyone lists the lowest ids besides itself.
     vectors = np.tile(np.float32([[0.6, 0.8]]), (9, 1))
-    graph = jaccard_graph(vectors, k1=4, k2=2, reading=reading)
-    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, 4, 2, reading), atol=1e-6)
-    full = dense(jaccard_graph(vectors[:3], k1=2, k2=1, reading="abmt"))
+    graph = jaccard_graph(vectors, k1=4, k2=2, variant=variant)
+    np.testing.assert_allclose(dense(graph), reference.jaccard(vectors, 4, 2, variant), atol=1e-6)
+    full = dense(jaccard_graph(vectors[:3], k1=2, k2=1, variant="abmt"))
     assert (full == 0).all()
 
 
@@ -147,7 +147,7 @@ def test_reranking_of_one_query_and_of_equal_vectors():
         ({"k1": 1}, ConfigError, "k1 must be a whole number of 2 or more, found 1"),
         ({"k2": 6}, ConfigError, "k2 must be in 1..k1"),
         ({"k2": 0}, ConfigError, "k2"),
-        ({"reading": "spcl"}, ConfigError, "reading must be one of ice, abmt"),
+        ({"variant": "spcl"}, ConfigError, "variant must be one of ice, abmt"),
         ({"vectors": np.zeros((1, 3))}, DataError, "at least 2 images"),
         ({"vectors": np.full((10, 3), np.nan)}, DataError, "nan"),
         ({"neighbors": (None, np.zeros((10, 4), int))}, DataError, r"shape \(10, 5\)"),

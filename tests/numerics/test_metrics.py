@@ -35,12 +35,12 @@ def test_a_table_worked_by_hand():
     assert split(ranks, offsets) == [[1, 3], []]
     np.testing.assert_allclose(average_precision(ranks, offsets), [(1 / 2 + 2 / 4) / 2, math.nan])
     trapezoid = ((0 / 1 + 1 / 2) / 2 + (1 / 3 + 2 / 4) / 2) / 2
-    np.testing.assert_allclose(average_precision(ranks, offsets, reading="trapezoid"), [trapezoid, math.nan])
+    np.testing.assert_allclose(average_precision(ranks, offsets, variant="trapezoid"), [trapezoid, math.nan])
     np.testing.assert_allclose(inverse_negative_penalty(ranks, offsets), [2 / 4, math.nan])
     first = first_ranks(ranks, offsets)
     assert first.tolist() == [1, -1]
     assert cumulative_matches(first, 3).tolist() == [0, 1, 1]
-    every = positive_ranks(distances, [5, 8], [1, 1], people, cameras, rule="none")
+    every = positive_ranks(distances, [5, 8], [1, 1], people, cameras, exclude="none")
     assert split(*every) == [[1, 2, 4], []]
 
 
@@ -49,19 +49,19 @@ def test_a_table_worked_by_hand():
 def test_ranks_are_those_of_a_full_sort(seed, tied, rule):
     distances, *columns = scene(seed, queries=8, gallery=40, tied=tied)
     for distractor in (0, None, 3):
-        found = positive_ranks(distances, *columns, rule=rule, distractor=distractor)
+        found = positive_ranks(distances, *columns, exclude=rule, distractor_id=distractor)
         expected = reference.ranks(
             distances,
             pairs(*columns[:2]),
             pairs(*columns[2:]),
             same_camera=rule == "same-camera",
-            distractor=distractor,
+            distractor_id=distractor,
         )
         assert split(*found) == expected
-        for reading in ("step", "trapezoid"):
+        for variant in ("step", "trapezoid"):
             np.testing.assert_allclose(
-                average_precision(*found, reading=reading),
-                [reference.average_precision(r, reading) for r in expected],
+                average_precision(*found, variant=variant),
+                [reference.average_precision(r, variant) for r in expected],
             )
         np.testing.assert_allclose(
             inverse_negative_penalty(*found), [reference.inverse_negative_penalty(r) for r in expected]
@@ -76,17 +76,17 @@ def test_ranks_are_those_of_a_full_sort(seed, tied, rule):
 def test_many_positives_are_ranked_alike(tied):
     # More than FEW, where the counting takes another way.
     distances, *columns = scene(2, queries=6, gallery=1500, tied=tied)
-    found = positive_ranks(distances, *columns, distractor=None)
+    found = positive_ranks(distances, *columns, distractor_id=None)
     assert np.diff(found[1]).max() > metrics.FEW
-    assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor=None)
+    assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor_id=None)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 0.0])
 def test_infinite_distances_tie_like_others(value):
     distances, *columns = scene(4)
     distances[:, ::2] = value
-    found = positive_ranks(distances, *columns, distractor=None)
-    assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor=None)
+    found = positive_ranks(distances, *columns, distractor_id=None)
+    assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor_id=None)
 
 
 def test_read_only_columns_compile_no_kernel_twice():
@@ -140,8 +140,8 @@ def test_a_perfect_ranking_scores_one():
     people = np.arange(1, 5).repeat(3)
     distances = (np.arange(1, 5)[:, None] != people).astype(np.float32)
     found = positive_ranks(distances, np.arange(1, 5), np.zeros(4), people, np.ones(12))
-    for reading in ("step", "trapezoid"):
-        assert (average_precision(*found, reading=reading) == 1).all()
+    for variant in ("step", "trapezoid"):
+        assert (average_precision(*found, variant=variant) == 1).all()
     assert (inverse_negative_penalty(*found) == 1).all()
     assert (cumulative_matches(first_ranks(*found)) == 1).all()
 
@@ -194,8 +194,8 @@ def test_bad_input_is_told():
     with pytest.raises(DataError, match=r"\(Q, G\)"):
         positive_ranks(distances[0], *columns)
     with pytest.raises(ConfigError, match="rule"):
-        positive_ranks(distances, *columns, rule="same")
-    with pytest.raises(ConfigError, match="reading"):
-        average_precision(np.array([0]), np.array([0, 1]), reading="area")
+        positive_ranks(distances, *columns, exclude="same")
+    with pytest.raises(ConfigError, match="variant"):
+        average_precision(np.array([0]), np.array([0, 1]), variant="area")
     with pytest.raises(ConfigError, match="top"):
         cumulative_matches(np.array([0]), 0)

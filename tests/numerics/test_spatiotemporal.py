@@ -61,9 +61,9 @@ def test_two_people_by_hand():
     assert p.tolist() == [[1.0], [pytest.approx(3 / 5)]]
 
 
-@pytest.mark.parametrize("reading", ["ice", "abmt"])
+@pytest.mark.parametrize("variant", ["ice", "abmt"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_joint_graph_is_the_dense_definition(reading, seed):
+def test_the_joint_graph_is_the_dense_definition(variant, seed):
     vectors = people(seed, size=90) * np.float32(3)  # directions alone are compared
     seen, labels = sightings(90, seed), groups(90, seed)
     seen.frames[:9] = 500  # equal frames by different cameras
@@ -80,11 +80,11 @@ def test_the_joint_graph_is_the_dense_definition(reading, seed):
         best = np.sort(np.delete(distances[i], i))[:15]
         np.testing.assert_allclose(distances[i, ids[1:]], best, atol=1e-6)
 
-    graph = jaccard_graph(vectors, k1=15, k2=4, reading=reading, base=base)
-    width = 15 if reading == "ice" else 16
-    known = reference.jaccard(vectors, 15, 4, reading, base.ids[:, :width], distances)
+    graph = jaccard_graph(vectors, k1=15, k2=4, variant=variant, base=base)
+    width = 15 if variant == "ice" else 16
+    known = reference.jaccard(vectors, 15, 4, variant, base.ids[:, :width], distances)
     np.testing.assert_allclose(dense(graph), known, atol=1e-6)
-    assert np.abs(dense(graph) - dense(jaccard_graph(vectors, k1=15, k2=4, reading=reading))).max() > 0.1
+    assert np.abs(dense(graph) - dense(jaccard_graph(vectors, k1=15, k2=4, variant=variant))).max() > 0.1
 
     first, second = map(torch.from_numpy, entries(graph))
     final = blend(graph, base.of_pairs(first, second).numpy(), 0.5)

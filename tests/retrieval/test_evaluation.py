@@ -72,7 +72,7 @@ def test_scores_are_those_of_the_hand_table() -> None:
 
 
 def test_without_the_rule_the_own_cameras_images_count() -> None:
-    report = evaluate(QUERIES[:1], GALLERY, rule="none")
+    report = evaluate(QUERIES[:1], GALLERY, exclude="none")
     # 1 hit, 5 hit, 10, 20 hit, 40, 60 hit
     assert report.scores["mAP"] == pytest.approx((1 + 1 + 3 / 4 + 4 / 6) / 4)
     assert report.scores["mINP"] == pytest.approx(4 / 6)
@@ -87,14 +87,14 @@ def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_another_distance_is_the_one_that_ranks() -> None:
-    farthest_first = evaluate(QUERIES[:1], GALLERY, distance=lambda asked, held: asked @ held.T)
+    farthest_first = evaluate(QUERIES[:1], GALLERY, distance_fn=lambda asked, held: asked @ held.T)
     # 60 hit, 40, 20 hit, 10, 5 hit
     assert farthest_first.scores["mAP"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
     assert farthest_first.scores["rank-1"] == 1
-    nearest = evaluate(QUERIES[1:2], GALLERY, distance=lambda asked, held: asked @ held.T)
+    nearest = evaluate(QUERIES[1:2], GALLERY, distance_fn=lambda asked, held: asked @ held.T)
     assert nearest.scores["mAP"] == pytest.approx((1 / 2 + 2 / 6) / 2), "60, 40 hit, 1, 20, 5, 10 hit"
     with pytest.raises(ConfigError, match="leave out one of the two"):
-        evaluate(QUERIES, GALLERY, distance=lambda asked, held: asked @ held.T, re_ranking=True)
+        evaluate(QUERIES, GALLERY, distance_fn=lambda asked, held: asked @ held.T, rerank=True)
 
 
 def test_a_perfect_ranking_scores_one() -> None:
@@ -112,13 +112,15 @@ def test_re_ranked_scores_are_those_of_the_naive_re_ranked_distances() -> None:
     made = Features(table, vectors.astype(np.float32), "e")
     asked = np.arange(64) % 8 == 0
     queries, gallery = made[asked], made[~asked]
-    report = evaluate(queries, gallery, re_ranking=True)
+    report = evaluate(queries, gallery, rerank=True)
     distances = reference.rerank(queries.embeddings.astype(float), gallery.embeddings.astype(float), 20, 6, 0.3)
-    pairs = [list(zip(f.table.person_ids.tolist(), f.table.camera_ids.tolist(), strict=True)) for f in (queries, gallery)]
+    pairs = [
+        list(zip(f.table.person_ids.tolist(), f.table.camera_ids.tolist(), strict=True)) for f in (queries, gallery)
+    ]
     ranks = reference.ranks(distances, *pairs)
     assert report.scores["mAP"] == pytest.approx(np.mean([reference.average_precision(r) for r in ranks]), abs=1e-6)
     assert report.scores["rank-1"] == pytest.approx(np.mean([r[0] == 0 for r in ranks]))
-    assert report.provenance["re_ranking"] is True
+    assert report.provenance["rerank"] is True
     assert report.scores["mAP"] != evaluate(queries, gallery).scores["mAP"]
 
 
@@ -140,6 +142,6 @@ def test_what_cannot_be_compared_or_scored_is_refused() -> None:
 
 
 def test_a_distractor_is_nobodys_match() -> None:
-    assert evaluate(QUERIES, GALLERY, distractor=1).scores["queries_without_match"] == 2
+    assert evaluate(QUERIES, GALLERY, distractor_id=1).scores["queries_without_match"] == 2
     with pytest.raises(DataError, match="the gallery holds none of their people"):
-        evaluate(QUERIES[:1], GALLERY, distractor=1)
+        evaluate(QUERIES[:1], GALLERY, distractor_id=1)

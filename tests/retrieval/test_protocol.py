@@ -24,7 +24,7 @@ from resight.retrieval import extraction
 from resight.retrieval import protocol as scoring
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract, extract_tracklets
-from resight.retrieval.protocol import Score, embed, measure, scorer
+from resight.retrieval.protocol import Score, distance_fn, embed, make_evaluator
 
 DRAWN = TrackletSettings(num_frames=2, sampling="random", pooling="tpp", seed=3)
 
@@ -35,7 +35,7 @@ def mars(draw: Callable[..., Path], tmp_path: Path) -> Dataset:
 
 
 def score_of(dataset: Dataset, tracklet: TrackletSettings = DRAWN) -> Score:
-    found = scorer(dataset, tiny.ENCODER.size, devices=Devices(tiny.DEVICE), flip=True, tracklet=tracklet)
+    found = make_evaluator(dataset, tiny.ENCODER.size, devices=Devices(tiny.DEVICE), flip=True, tracklet=tracklet)
     assert found is not None
     return found
 
@@ -56,7 +56,7 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, mo
     ]
     np.testing.assert_allclose(gallery.embeddings, sides[1].embeddings, atol=1e-6)
     assert (len(queries), len(gallery), queries.embeddings.shape[1]) == (3, 6, 3 * 32)
-    expected = evaluate(*sides, distractor=0, distance=sum_of_part_distances)
+    expected = evaluate(*sides, distractor_id=0, distance_fn=sum_of_part_distances)
     assert report.scores == expected.scores
     assert used == [sum_of_part_distances]
     known = report.provenance
@@ -99,7 +99,9 @@ def test_images_are_decoded_once_for_all_scorings(tiny_market: Path, monkeypatch
 
 
 def test_a_gallery_with_images_of_unknown_tracklet_holds_each_once(mars: Dataset) -> None:
-    gallery = dataclasses.replace(mars.gallery, tracklets=np.where(mars.gallery.person_ids > 0, mars.gallery.tracklet_ids, -1))
+    gallery = dataclasses.replace(
+        mars.gallery, tracklets=np.where(mars.gallery.person_ids > 0, mars.gallery.tracklet_ids, -1)
+    )
     _, _, found = score_of(dataclasses.replace(mars, gallery=gallery), TrackletSettings())(tiny.encoder())
     assert sorted(found.table.person_ids.tolist()) == [-1, 0, 0, 2, 2, 2, 4]
 
@@ -109,7 +111,7 @@ def test_images_take_no_notice_of_tracklet_settings(tiny_market: Path) -> None:
     one, other = (score_of(images, tracklet)(tiny.encoder())[0] for tracklet in (DRAWN, TrackletSettings()))
     assert one.scores == other.scores
     assert "tracklet" not in one.provenance
-    assert measure(images, DRAWN) is squared_distances
+    assert distance_fn(images, DRAWN) is squared_distances
 
 
 @pytest.mark.parametrize(("distractor", "without"), [(0, 1), (None, 0)])
@@ -122,7 +124,7 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
         dataclasses.replace(side, people=np.where(side.person_ids == person, 0, side.person_ids))
         for side in (dataset.query[[0, -1]], dataset.gallery)
     )
-    changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor=distractor)
+    changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor_id=distractor)
     assert score_of(changed)(tiny.encoder())[0].scores["queries_without_match"] == without
 
 
@@ -132,7 +134,7 @@ def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny
     mine = asked.person_ids[:, None] == held.person_ids
     elsewhere = mine & (asked.camera_ids[:, None] != held.camera_ids)
     for rule, matches in (("none", mine), ("same-camera", elsewhere)):
-        report = score_of(dataclasses.replace(dataset, rule=rule))(tiny.encoder())[0]
+        report = score_of(dataclasses.replace(dataset, exclude=rule))(tiny.encoder())[0]
         assert report.per_query["matches"].tolist() == matches.sum(1).tolist()
     assert not np.array_equal(mine, elsewhere)
 
@@ -140,13 +142,13 @@ def test_images_of_the_querys_camera_count_where_the_data_sets_rule_says_so(tiny
 def test_images_are_scored_as_asked_and_the_report_says_how(tiny_market: Path) -> None:
     dataset, encoder, devices = load_dataset("market1501", tiny_market), tiny.encoder(), Devices(tiny.DEVICE)
     for flip in (True, False):
-        score = scorer(dataset, tiny.ENCODER.size, devices=devices, flip=flip, tracklet=DRAWN)
+        score = make_evaluator(dataset, tiny.ENCODER.size, devices=devices, flip=flip, tracklet=DRAWN)
         assert score is not None
         report, queries, gallery = score(encoder)
         sides = [extract(encoder, side, devices=devices, flip=flip) for side in (dataset.query, dataset.gallery)]
         for found, expected in zip((queries, gallery), sides, strict=True):
             np.testing.assert_array_equal(found.embeddings, expected.embeddings)
-        assert report.scores == evaluate(*sides, distractor=0).scores
+        assert report.scores == evaluate(*sides, distractor_id=0).scores
         assert report.provenance.items() >= {"flip": flip, "data": dataset.name, "unit": "images"}.items()
 
 
@@ -162,7 +164,7 @@ def test_what_is_asked_of_embed_reaches_extraction(unit: Any, verb: str, monkeyp
 
 def test_without_queries_there_is_nothing_to_score(mars: Dataset) -> None:
     bare = dataclasses.replace(mars, query=mars.query[:0])
-    assert scorer(bare, (64, 32), devices=Devices(tiny.DEVICE), flip=False, tracklet=DRAWN) is None
+    assert make_evaluator(bare, (64, 32), devices=Devices(tiny.DEVICE), flip=False, tracklet=DRAWN) is None
 
 
 def test_queries_of_which_none_can_be_read_are_one_clear_line(mars: Dataset) -> None:

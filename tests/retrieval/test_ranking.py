@@ -87,16 +87,18 @@ def test_what_cannot_be_compared_is_refused() -> None:
 def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, gallery = features(7, dim=6), features(11, dim=6, seed=1)
     for k in (1, 4, 20):
-        found = rank(queries, gallery, k=k, distance=sum_of_part_distances)
+        found = rank(queries, gallery, k=k, distance_fn=sum_of_part_distances)
         distances = reference.sum_of_part_distances(queries.embeddings, gallery.embeddings, 3)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         np.testing.assert_array_equal(found.indices, order)
         np.testing.assert_allclose(found.distances, np.take_along_axis(distances, order, 1), rtol=1e-4)
         with monkeypatch.context() as smaller:
             smaller.setattr("resight.retrieval.ranking.BLOCK", 2)
-            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance=sum_of_part_distances).indices, order)
-    assert (rank(queries, gallery, k=1).indices != rank(queries, gallery, k=1, distance=sum_of_part_distances).indices).any()
-    assert rank(queries[:0], gallery, k=3, distance=sum_of_part_distances).indices.shape == (0, 3)
+            np.testing.assert_array_equal(rank(queries, gallery, k=k, distance_fn=sum_of_part_distances).indices, order)
+    assert (
+        rank(queries, gallery, k=1).indices != rank(queries, gallery, k=1, distance_fn=sum_of_part_distances).indices
+    ).any()
+    assert rank(queries[:0], gallery, k=3, distance_fn=sum_of_part_distances).indices.shape == (0, 3)
 
 
 def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:

@@ -193,18 +193,18 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
 
 
 CHAPTER_4 = {
-    ("4.2", "MMT500*"): ("mmt", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.2", "MMT500*"): ("mmt", {"cluster.method": "kmeans", "cluster.num_clusters": 500}),
     ("4.2", "MMT*+DBSCAN"): ("mmt", {}),
     ("4.2", "ours w/o Source pre-training"): ("abmt", {}),
     ("4.3", "ResNet50"): ("source", {"encoder.head": "global"}),
     ("4.3", "ResNet50+AB"): ("source", {}),
-    ("4.3", "MT-Baseline+K-Means"): ("mean_teacher", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.3", "MT-Baseline+K-Means"): ("mean_teacher", {"cluster.method": "kmeans", "cluster.num_clusters": 500}),
     ("4.3", "MT-Baseline+DBSCAN"): ("mean_teacher", {}),
     ("4.3", "MT-Baseline+K-Means+AB"): (
         "abmt",
-        {"cluster.method": "kmeans", "cluster.clusters": 500, "cross_branch": False},
+        {"cluster.method": "kmeans", "cluster.num_clusters": 500, "cross_branch": False},
     ),
-    ("4.3", "MT-Baseline+K-Means+AB+Cross-branch"): ("abmt", {"cluster.method": "kmeans", "cluster.clusters": 500}),
+    ("4.3", "MT-Baseline+K-Means+AB+Cross-branch"): ("abmt", {"cluster.method": "kmeans", "cluster.num_clusters": 500}),
     ("4.3", "MT-Baseline+DBSCAN+AB"): ("abmt", {"cross_branch": False}),
     ("4.3", "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)"): ("abmt", {}),
     ("4.3", "ABMT+Stochastic data augmentation"): ("abmt", {"stochastic_augmentation": True}),
@@ -224,7 +224,7 @@ METHODS_OF_4: dict[str, dict[str, object]] = {
     "source": {"encoder.head": "a+m1", "epochs": 80, "iterations": 200, "learning_rate": 3.5e-4, "warmup_epochs": 10},
     "abmt": {"encoder.head": "a+m1", "cross_branch": True, "networks": 1, "momentum": 0.999, "cluster.rho": 2e-3},
     "mean_teacher": {"encoder.head": "global", "networks": 1, "momentum": 0.999, "cluster.rho": 2e-3},
-    "mmt": {"encoder.head": "global", "networks": 2, "cross_branch": True, "keep_eps": True, "cluster.rho": 1.6e-3},
+    "mmt": {"encoder.head": "global", "networks": 2, "cross_branch": True, "freeze_eps": True, "cluster.rho": 1.6e-3},
 }
 """What the methods are, of which the rows are told."""
 

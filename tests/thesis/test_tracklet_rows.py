@@ -15,7 +15,7 @@ from mars_files import write_mars
 from resight.cli.main import main
 from resight.data.tracklets import TrackletSettings
 from resight.methods.scr import SCR
-from resight.retrieval.protocol import scorer
+from resight.retrieval.protocol import make_evaluator
 from resight.thesis import running
 from resight.thesis.exhibits import load_exhibit
 from resight.thesis.plan import Asked, jobs
@@ -74,7 +74,7 @@ def test_table_3_5_is_made_killed_and_continued(
 
     def recording(*given: Any, tracklet: TrackletSettings, **how: Any) -> Any:
         scored.append(tracklet)
-        return scorer(*given, tracklet=tracklet, **how)
+        return make_evaluator(*given, tracklet=tracklet, **how)
 
     monkeypatch.setattr(SCR, "begin_epoch", killed)
     monkeypatch.setattr(running, "scorer", recording)

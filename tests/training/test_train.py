@@ -599,7 +599,7 @@ def test_a_model_of_one_set_is_adapted_to_another(dataset: Dataset, tiny_market:
 
     cluster = ClusterSettings(k1=12, variant="abmt", rho=0.05, min_samples=2, source_weight=0.1)
     plain = EncoderSettings(weights="none", height=64, width=32)
-    few = {"epochs": 1, "iterations": 2, "identities": 4, "batchnorm_chunks": 1, "measured_images": 10}
+    few = {"epochs": 1, "iterations": 2, "identities": 4, "ghost_batches": 1, "num_eval_images": 10}
     second = ABMTSettings(encoder=plain, cluster=cluster, **few)
     how = options(tmp_path / "abmt", source=f"market1501={other}", start=str(source.folder))
     adapted = train("abmt", dataset, second, how)
@@ -648,7 +648,7 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
     encoder = dataclasses.replace(SETTINGS.encoder, head="global")
     cluster = ClusterSettings(k1=12, variant="abmt", rho=0.05, min_samples=2)
-    few = {"epochs": 1, "iterations": 1, "identities": 4, "batchnorm_chunks": 1, "measured_images": 8}
+    few = {"epochs": 1, "iterations": 1, "identities": 4, "ghost_batches": 1, "num_eval_images": 8}
     settings = MMTSettings(encoder=encoder, cluster=cluster, **few)
     last, best = (str(trained.folder / f"encoder-{which}.safetensors") for which in ("last", "best"))
     found = train("mmt", dataset, settings, options(tmp_path / "a", start=f"{last}, {best}"))

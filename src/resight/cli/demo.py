@@ -109,4 +109,4 @@ def _histogram(dataset: Dataset) -> Report:
     for table in (dataset.query, dataset.gallery):
         store = load_images(table, (PEOPLE.height, PEOPLE.width))
         sides.append(Features(table, stripe_histogram(store.pixels), "stripe histogram"))
-    return evaluate(sides[0], sides[1], rule=dataset.exclude, distractor=dataset.distractor_id)
+    return evaluate(sides[0], sides[1], exclude=dataset.exclude, distractor_id=dataset.distractor_id)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-
-import numpy as np
-import torch
 
 from resight.cli.queries import split_words, tell_notes
 from resight.cli.terminal import say_json, show
@@ -21,15 +18,13 @@ from resight.errors import ConfigError, DataError
 from resight.files import check_output, expanded
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
-from resight.numerics.jaccard import rerank
-from resight.records import Features, Floats, Ranking
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
 from resight.retrieval.cache import vectors_folder
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.explain import part_similarities
-from resight.retrieval.protocol import about, embed, measure
+from resight.retrieval.protocol import distance_fn, embed, provenance_of
 from resight.retrieval.ranking import rank
 
 
@@ -92,7 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = open_dataset(settings.data, told)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
-    if settings.rerank and measure(dataset, settings.tracklet) is not squared_distances:
+    if settings.rerank and distance_fn(dataset, settings.tracklet) is not squared_distances:
         raise ConfigError(
             "re-ranking stands on the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
         )
@@ -109,29 +104,29 @@ def run(arguments: Sequence[str]) -> int:
     )
     if devices.rank > 0:  # of several processes one speaks
         return 0
-    distance = measure(dataset, settings.tracklet)
+    distance = distance_fn(dataset, settings.tracklet)
     report = evaluate(
         queries,
         gallery,
-        rule=dataset.exclude,
-        distractor=dataset.distractor_id,
-        re_ranking=settings.rerank,
-        distance=distance,
+        exclude=dataset.exclude,
+        distractor_id=dataset.distractor_id,
+        rerank=settings.rerank,
+        distance_fn=distance,
         device=devices.device,
-        provenance={"flip": settings.flip, **about(dataset, settings.tracklet), **devices.describe()},
+        provenance={"flip": settings.flip, **provenance_of(dataset, settings.tracklet), **devices.describe()},
     )
     if settings.json:
         say_json(report.to_json())
     else:
         show(scores_table_text({dataset.name: report}))
     if settings.page:
-        found = ranking(queries, gallery, re_ranking=settings.rerank, distance=distance, device=devices.device)
+        ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
         title = f"{model or settings.encoder.backbone} on {dataset.name}"
         why = []
         if queries.embeddings.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
-            parts = part_similarities(queries, gallery, found, encoder)
-            why = parts_sections(report, queries, gallery, found, parts, dataset.names)
-        page = evaluation_page(report, queries, gallery, found, title=title, names=dataset.names, more_sections=why)
+            parts = part_similarities(queries, gallery, ranking, encoder)
+            why = parts_sections(report, queries, gallery, ranking, parts, dataset.names)
+        page = evaluation_page(report, queries, gallery, ranking, title=title, names=dataset.names, more_sections=why)
         write_page(expanded(settings.page), page)
     return 0
 
@@ -143,32 +138,3 @@ def _needed(dataset: Dataset) -> str:
             "--validation_people all scores everybody in it who can be found again, --validation_people N some of them"
         )
     return f"nobody in it is known; name people, for a folder of crops in its {LABELS} (path,person,camera a line)"
-
-
-def ranking(
-    queries: Features,
-    gallery: Features,
-    *,
-    re_ranking: bool,
-    k: int = 10,
-    distance: Callable[[Floats, Floats], Floats] = squared_distances,
-    device: torch.device | str = "cpu",
-) -> Ranking:
-    """Rank as the evaluation did.
-
-    Args:
-        queries: ``Q`` vectors.
-        gallery: ``G`` vectors of the same encoder.
-        re_ranking: Whether distances are k-reciprocal re-ranked first.
-        k: How many results to give, at most ``G``.
-        distance: As for `rank`, where nothing is re-ranked.
-        device: Where to search or to re-rank.
-
-    Returns:
-        Gallery rows and distances ``(Q, k)``, nearest first.
-    """
-    if not re_ranking:
-        return rank(queries, gallery, k=k, distance=distance, device=device)
-    distances = rerank(queries.embeddings, gallery.embeddings, device=device)
-    ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return Ranking(ids, np.take_along_axis(distances, ids, axis=1))

@@ -27,7 +27,7 @@ LISTED = 10
 """Things of one kind that are said one by one; the others are counted."""
 
 ALONE = frozenset(
-    {"-h", "--help", "--print_config", "--print-config", "--json", "--flip", "--rerank", "--device.graphs"}
+    {"-h", "--help", "--print_config", "--print-config", "--json", "--flip", "--rerank", "--device.cuda_graphs"}
 )
 """Flags that may stand without a value."""
 

@@ -100,7 +100,11 @@ def _described(
             "person_id": person,
         }
         for path, similarity, camera, person in zip(
-            found.paths.tolist(), alike[row][there].tolist(), found.camera_ids.tolist(), found.person_ids.tolist(), strict=True
+            found.paths.tolist(),
+            alike[row][there].tolist(),
+            found.camera_ids.tolist(),
+            found.person_ids.tolist(),
+            strict=True,
         )
     )
 

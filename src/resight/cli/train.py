@@ -25,7 +25,7 @@ from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text
 from resight.reports.training import training_page
 from resight.retrieval.explain import part_similarities
-from resight.retrieval.protocol import measure
+from resight.retrieval.protocol import distance_fn
 from resight.retrieval.ranking import rank
 from resight.training.runs import WARNINGS
 from resight.training.train import Trained, TrainSettings, read_recipe, train
@@ -111,9 +111,11 @@ def train_and_report(name: str, dataset: Dataset, settings: Any, options: TrainS
         show(scores_table_text(trained.reports))
     found = parts = None
     if trained.queries is not None and trained.gallery is not None:
-        distance = measure(dataset, options.tracklet)
-        found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10, distance=distance))
-        if trained.queries.embeddings.shape[1] == trained.encoder.dim:  # parts of a tracklet's time are no encoder's parts
+        distance = distance_fn(dataset, options.tracklet)
+        found = (trained.queries, trained.gallery, rank(trained.queries, trained.gallery, k=10, distance_fn=distance))
+        if (
+            trained.queries.embeddings.shape[1] == trained.encoder.dim
+        ):  # parts of a tracklet's time are no encoder's parts
             parts = part_similarities(*found, trained.encoder)
     page = training_page(
         trained.reports,

@@ -33,7 +33,7 @@ _USUAL = {
     "images": "num_instances num_instance instances k_instances num_images",
     "cluster.eps": "eps epsilon dbscan_eps eps_gap threshold",
     "cluster.min_samples": "min_points min_pts minpts min_sample",
-    "cluster.clusters": "num_clusters n_clusters clusters num_cluster",
+    "cluster.num_clusters": "num_clusters n_clusters clusters num_cluster",
     "cross_temperature": "temp temperature tau t",
     "encoder.backbone": "arch architecture backbone network net model_name a backbone.name encoder.name model.name",
     "backbone.backbone": "arch architecture backbone network net model_name a model backbone.name model.name",

@@ -12,7 +12,7 @@ import numpy as np
 from resight.data.label_columns import LABELS
 from resight.data.tracklets import group_tracklets, tracklet_codes
 from resight.errors import ConfigError, DataError, check_given, whole_number
-from resight.records import RULES, UNKNOWN, ImageTable, Ints, Rule
+from resight.records import EXCLUSIONS, UNKNOWN, Exclude, ImageTable, Ints
 
 DATASET = "a Dataset, as resight.load_dataset('folder', PATH) gives it"
 """What to give where a data set is needed, for errors."""
@@ -34,20 +34,19 @@ class Dataset:
         train: The images to train on.
         query: The images to search with; may be empty.
         gallery: The images to search in; may be empty.
-        exclude: What an evaluation removes from the gallery for each query, one of `RULES`.
+        exclude: What an evaluation removes from the gallery for each query, one of `EXCLUSIONS`.
         published: For each split, the images or tracklets (without junk) and the person ids that its publisher
             states; empty where nobody did.
         notes: What its user should know: skipped files, what folders were taken for, how ids were made.
         names: For ``people``, ``cameras`` or ``tracklets`` that had names and not numbers: the name of each
             id, in order.
-        distractor_id: The person id that means nobody in particular (0 in Market-1501): never a match. None where every id
-            is a person.
+        distractor_id: The person id of distractors (0 in Market-1501): never a match. None if every id is a person.
         vehicles: Whether it shows vehicles, whose images are wider than tall, and not people.
         unit: What a query and an entry of the gallery is, and what is counted. The tables always have one row an
             image; where the unit is the tracklet, `resight.data.tracklets` pools their vectors before an evaluation.
 
     Raises:
-        ConfigError: The rule is not one of `RULES`.
+        ConfigError: `exclude` is not one of `EXCLUSIONS`.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Dataset:
     train: ImageTable
     query: ImageTable
     gallery: ImageTable
-    exclude: Rule = "same-camera"
+    exclude: Exclude = "same-camera"
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -66,8 +65,8 @@ class Dataset:
     def __post_init__(self) -> None:
         for name, table in self.tables.items():
             check_given(name, table, ImageTable, "an ImageTable of paths, people and cameras")
-        if self.exclude not in RULES:
-            raise ConfigError(f"the rule of a data set is one of {', '.join(RULES)}; found '{self.exclude}'")
+        if self.exclude not in EXCLUSIONS:
+            raise ConfigError(f"exclude must be one of {', '.join(EXCLUSIONS)}; found '{self.exclude}'")
 
     @property
     def tables(self) -> dict[str, ImageTable]:
@@ -113,11 +112,11 @@ def count(table: ImageTable, unit: Unit = "images") -> tuple[int, int]:
 def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: int = 0) -> Dataset:
     """Hold people out of the training part, to choose settings on without looking at the test part.
 
-    The same people, queries and gallery come out for a seed, whatever the order of the files. Under the rule
+    The same people, queries and gallery come out for a seed, whatever the order of the files. With exclude
     ``same-camera`` the people are drawn from those that two cameras or more saw. Each of their cameras gives
     one query, and the rest is the gallery, except that a camera with a single image leaves it to the gallery:
     as a query it could take from another camera's query its only match. Where every camera has a single
-    image, the first gives a query. So each query has a match. Under the rule ``none`` all cameras count as
+    image, the first gives a query. So each query has a match. With ``none`` all cameras count as
     one, and a person needs two images. Where the unit is the tracklet, all this holds of tracklets.
 
     Args:

@@ -38,7 +38,7 @@ from resight.data.sets.file_names import STYLES, style_of
 from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, check_least, counted, nearest
 from resight.files import printable
-from resight.records import UNKNOWN, ImageTable, Rule
+from resight.records import UNKNOWN, Exclude, ImageTable
 
 _LONGEST = 60  # characters of a name in a note
 
@@ -115,7 +115,7 @@ def load_folder(root: str | Path, settings: FolderSettings | None = None) -> Dat
 
     Returns:
         All images as ``train``, with an empty query and gallery; or as the splits that folders or a table name; or,
-        with ``test_people``, split as by `split_validation`. The rule is ``none`` unless every image has a known
+        with ``test_people``, split as by `split_validation`. `exclude` is ``none`` unless every image has a known
         camera.
 
     Raises:
@@ -137,8 +137,8 @@ def load_folder(root: str | Path, settings: FolderSettings | None = None) -> Dat
         listed = ", ".join(f"{number} = {printable(name)[:_LONGEST]}" for number, name in enumerate(known[:20]))
         found.notes.append(f"{kind} are numbered: {listed}{', ...' if len(known) > 20 else ''}")
     train, query, gallery = divide(table, [row.get("split") for row in found.rows], found.notes)
-    rule: Rule = "same-camera" if table.has_cameras else "none"
-    dataset = Dataset("folder", root, train, query, gallery, rule, notes=tuple(found.notes), names=names)
+    exclude: Exclude = "same-camera" if table.has_cameras else "none"
+    dataset = Dataset("folder", root, train, query, gallery, exclude, notes=tuple(found.notes), names=names)
     return split_validation(dataset, settings.test_people, seed=settings.seed) if settings.test_people else dataset
 
 

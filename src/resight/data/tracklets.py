@@ -57,7 +57,7 @@ class TrackletSettings:
         check_types(self)
         if self.num_frames < 1:
             raise ConfigError(f"the frames of a tracklet must be 1 or more, found {self.num_frames}")
-        check_most(self, 10_000, "frames")
+        check_most(self, 10_000, "num_frames")
         if self.seed < 0:
             raise ConfigError(f"the seed of a tracklet's frames must be 0 or more, found {self.seed}")
 

@@ -71,7 +71,7 @@ class AugmentSettings:
             raise ConfigError(f"augment.erase_color must be in 0..1, found {self.erase_color}")
 
 
-class Draws(NamedTuple):
+class AugmentParams(NamedTuple):
     """What was drawn for a batch; every field has one row an image.
 
     Attributes:
@@ -90,12 +90,14 @@ class Draws(NamedTuple):
     gain: Tensor
     contrast: Tensor
 
-    def rows(self, start: int, stop: int) -> Draws:
+    def rows(self, start: int, stop: int) -> AugmentParams:
         """Give the draws of some images of the batch."""
-        return Draws(*(field[start:stop] for field in self))
+        return AugmentParams(*(field[start:stop] for field in self))
 
 
-def draw(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
+def sample_params(
+    settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator
+) -> AugmentParams:
     """Draw the augmentation of a batch.
 
     Args:
@@ -120,7 +122,7 @@ def draw(settings: AugmentSettings, batch: int, size: tuple[int, int], generator
     gain = 1 + settings.tint * (2 * uniform(batch, 3) - 1)
     gain = gain * (1 + settings.brightness * (2 * uniform(batch, 1) - 1))
     contrast = 1 + settings.contrast * (2 * uniform(batch) - 1)
-    return Draws(flip, shift, sigma, box, gain, contrast)
+    return AugmentParams(flip, shift, sigma, box, gain, contrast)
 
 
 def _draw_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -150,7 +152,7 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
-def augment(pixels: Tensor, draws: Draws, *, color: tuple[float, float, float]) -> Tensor:
+def apply_params(pixels: Tensor, draws: AugmentParams, *, color: tuple[float, float, float]) -> Tensor:
     """Do what was drawn: crop and mirror, change colors, blur, erase.
 
     Args:
@@ -164,7 +166,7 @@ def augment(pixels: Tensor, draws: Draws, *, color: tuple[float, float, float]) 
     # Asked before they move to the images: nobody waits for a GPU to answer.
     recolored = bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any())
     blurred, widest = draws.sigma.nonzero()[:, 0], float(draws.sigma.max())
-    draws = Draws(*(field.to(pixels.device) for field in draws))
+    draws = AugmentParams(*(field.to(pixels.device) for field in draws))
     images = to_float(_crop(pixels, draws))
     if recolored:
         images = images * draws.gain[:, :, None, None]
@@ -175,7 +177,7 @@ def augment(pixels: Tensor, draws: Draws, *, color: tuple[float, float, float]) 
     return _erase(images, draws.box, color)
 
 
-def _crop(pixels: Tensor, draws: Draws) -> Tensor:
+def _crop(pixels: Tensor, draws: AugmentParams) -> Tensor:
     batch, height, width, _ = pixels.shape
     rows = torch.arange(height, device=pixels.device) + draws.shift[:, :1]
     columns = torch.arange(width, device=pixels.device) + draws.shift[:, 1:]

@@ -285,7 +285,9 @@ def _warnings(dataset: Dataset, splits: Mapping[str, SplitFacts], unmatched: Seq
             f"gallery and {'does' if one else 'do'} not count in an evaluation"
         )
     # A published set may number the people of its two parts apart (MSMT17), so the same id says nothing there.
-    both = set(dataset.train.person_ids.tolist()) & set(dataset.gallery.person_ids.tolist()) - set(dataset.non_person_ids)
+    both = set(dataset.train.person_ids.tolist()) & set(dataset.gallery.person_ids.tolist()) - set(
+        dataset.non_person_ids
+    )
     if both and not dataset.published:
         shared = counted(len(both), "person is", "people are")
         found.append(f"{shared} in the training part and in the gallery; scores will look too good")

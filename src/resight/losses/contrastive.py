@@ -20,7 +20,7 @@ def proxy_contrast(
     *,
     temperature: float,
     label_smoothing: float = 0.0,
-    spared: Tensor | None = None,
+    ignore_mask: Tensor | None = None,
 ) -> Tensor:
     """Pull each image to the proxy of its cluster and away from all others (L_agnostic).
 
@@ -30,7 +30,8 @@ def proxy_contrast(
         proxies: ``(C, D)`` cluster centers.
         temperature: τ_a.
         label_smoothing: Share of the target spread over all clusters; the released code uses 0.1.
-        spared: ``(B, C)`` bool, what an image is not pushed away from: left out of its softmax. Never its own cluster.
+        ignore_mask: ``(B, C)`` bool, clusters that an image is not pushed away from: left out of its softmax. Never its
+            own cluster.
 
     Returns:
         ``(B,)`` losses.
@@ -39,12 +40,12 @@ def proxy_contrast(
         Eq. 6.5.
     """
     logits = features @ proxies.T / temperature
-    if spared is None:
+    if ignore_mask is None:
         return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    counted = (~spared).to(logits.dtype)
+    counted = (~ignore_mask).to(logits.dtype)
     target = label_smoothing * counted / counted.sum(1, keepdim=True)
     target[torch.arange(len(labels)), labels] += 1 - label_smoothing
-    return F.cross_entropy(logits.masked_fill(spared, _far(logits)), target, reduction="none")
+    return F.cross_entropy(logits.masked_fill(ignore_mask, _far(logits)), target, reduction="none")
 
 
 def camera_contrast(
@@ -57,7 +58,7 @@ def camera_contrast(
     negatives: int = 50,
     own_camera: bool = True,
     softmax: Literal["joint", "separate"] = "joint",
-    spared: Tensor | None = None,
+    ignore_mask: Tensor | None = None,
 ) -> Tensor:
     """Pull each image to its cluster's proxies in the cameras, away from the nearest other proxies (L_cross).
 
@@ -73,7 +74,7 @@ def camera_contrast(
             not (eq. 6.7, i ≠ b).
         softmax: ``"joint"``: all positives share one denominator with the negatives (the released code);
             ``"separate"``: each positive has its own (eq. 6.7).
-        spared: ``(B, P)`` bool, proxies that are nobody's negatives here; positives stay positives.
+        ignore_mask: ``(B, P)`` bool, proxies that are nobody's negatives here; positives stay positives.
 
     Returns:
         ``(B,)`` losses, 0 for an image without a positive proxy.
@@ -85,7 +86,7 @@ def camera_contrast(
     logits = F.normalize(features) @ vectors.T / temperature
     same = labels[:, None] == proxy_labels
     positive = same if own_camera else same & (cameras[:, None] != proxy_cameras)
-    ours = same if spared is None else same | spared
+    ours = same if ignore_mask is None else same | ignore_mask
     hardest = logits.masked_fill(ours, _far(logits)).topk(min(negatives, logits.shape[1]), dim=1).values
     if softmax == "joint":
         own = logits.masked_fill(~positive, _far(logits))
@@ -105,7 +106,7 @@ def hard_instance_contrast(
     *,
     temperature: float,
     negatives: Literal["all", "hardest"] = "all",
-    spared: Tensor | None = None,
+    ignore_mask: Tensor | None = None,
 ) -> Tensor:
     """Match each image with its least similar positive among the keys, against the other clusters (L_h_ins).
 
@@ -117,7 +118,7 @@ def hard_instance_contrast(
         key_labels: ``(M,)`` their clusters.
         temperature: τ_h_ins.
         negatives: ``"all"``, or ``"hardest"`` (Table 6.2).
-        spared: ``(B, M)`` bool, keys that are nobody's negatives here; positives stay positives.
+        ignore_mask: ``(B, M)`` bool, keys that are nobody's negatives here; positives stay positives.
 
     Returns:
         ``(B,)`` losses.
@@ -128,7 +129,7 @@ def hard_instance_contrast(
     logits = F.normalize(anchors) @ F.normalize(keys.detach()).T / temperature
     same = labels[:, None] == key_labels
     hardest_positive = logits.masked_fill(~same, -_far(logits)).amin(1)
-    others = logits.masked_fill(same if spared is None else same | spared, _far(logits))
+    others = logits.masked_fill(same if ignore_mask is None else same | ignore_mask, _far(logits))
     against = torch.logsumexp(others, 1) if negatives == "all" else others.amax(1)
     return F.softplus(against - hardest_positive)
 

@@ -42,7 +42,7 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float | None
 
 
 def soft_triplet(
-    features: Tensor, target_features: Tensor, labels: Tensor, *, reading: SoftTriplet = "two-class"
+    features: Tensor, target_features: Tensor, labels: Tensor, *, variant: SoftTriplet = "two-class"
 ) -> Tensor:
     """Ask that a student's two hardest distances stand to each other as a teacher's distances of the same images do.
 
@@ -53,7 +53,7 @@ def soft_triplet(
         features: ``(B, D)`` of the student, not normalized, before the neck.
         target_features: ``(B, E)`` of the teacher, of the same images; it learns nothing.
         labels: ``(B,)`` people.
-        reading: ``"two-class"`` is the cross-entropy of the student's (T, 1 - T) with the teacher's, what the released
+        variant: ``"two-class"`` is the cross-entropy of the student's (T, 1 - T) with the teacher's, what the released
             code computes; ``"positive-share"`` is ``-T' log T``, eq. 4.6 and 4.7 to the letter, which is the smaller
             the farther a person's images are from each other.
 
@@ -71,7 +71,7 @@ def soft_triplet(
     logs = distances.gather(1, hardest).log_softmax(1)
     shares = targets.gather(1, hardest).softmax(1)
     each = -(shares * logs)
-    losses = each.sum(1) if reading == "two-class" else each[:, 0]
+    losses = each.sum(1) if variant == "two-class" else each[:, 0]
     return losses.masked_fill(same.all(1), 0)
 
 

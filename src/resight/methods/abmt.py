@@ -40,7 +40,7 @@ from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.transforms import augment, draw
+from resight.data.transforms import apply_params, sample_params
 from resight.errors import ConfigError
 from resight.losses.classification import cross_entropy, soft_cross_entropy
 from resight.losses.triplet import batch_hard_triplet, soft_triplet
@@ -49,7 +49,7 @@ from resight.methods.labeling import Labeling, embed_all
 from resight.models.classifier import BranchClassifier
 from resight.models.ema import ramp, update_average
 from resight.models.encoder import Encoder
-from resight.models.fused import folded, sharing
+from resight.models.fused import fuse, sharing
 from resight.numerics.clustering import centroids
 from resight.numerics.distances import normalize
 from resight.records import Floats, Ints, PseudoLabels
@@ -111,8 +111,8 @@ class ABMT:
         self.teachers = [copy.deepcopy(student).requires_grad_(False) for student in self.students]
         shape = (settings.identities * settings.images, 3, *images.size)
         for network in (*self.students, *self.teachers):
-            network.encoder.chunks = max(1, settings.ghost_batches // self.devices.world)
-            self.devices.capture_graph(network.encoder.train(), shape, "training", name="describe")
+            network.encoder.ghost_batches = max(1, settings.ghost_batches // self.devices.world)
+            self.devices.capture_graph(network.encoder.train(), shape, "training", name="forward_with_pooled")
         self.labeling = Labeling(images.table, settings.cluster, freeze_eps=settings.freeze_eps)
         self.optimizer = self._adam([student.encoder for student in self.students])
         weights = {name: float(getattr(settings, f"{name}_weight")) for name in LOSSES}
@@ -242,7 +242,7 @@ class ABMT:
             if s.triplet_weight:
                 losses["triplet"].append(batch_hard_triplet(pooled, everyone, margin=None)[share])
             if s.soft_triplet_weight:
-                each = soft_triplet(pooled, target_pooled, everyone, reading=s.soft_triplet)
+                each = soft_triplet(pooled, target_pooled, everyone, variant=s.soft_triplet)
                 losses["soft_triplet"].append(each[share])
 
         joined = {name: weight * self._joined(losses[name]) for name, weight in self._weights.items()}
@@ -259,8 +259,8 @@ class ABMT:
         """Give this process' share of a batch as each network sees it; networks see it augmented apart."""
         s = self.settings
         pixels = self.images.pixels(batch[share]).to(self.devices.device)
-        draws = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(s.networks)]
-        return [augment(pixels, d.rows(share.start, share.stop), color=s.augment.erase_color) for d in draws]
+        draws = [sample_params(s.augment, len(batch), self.images.size, self.generator) for _ in range(s.networks)]
+        return [apply_params(pixels, d.rows(share.start, share.stop), color=s.augment.erase_color) for d in draws]
 
     def _views(self, networks: list[Any], images: list[Tensor]) -> Views:
         """Run each network over its images, and give what each branch of each makes of them."""
@@ -289,7 +289,7 @@ class ABMT:
 
 
 def _folded(network: BranchClassifier) -> Any:
-    return sharing(network, encoder=folded(network.encoder, live=True))
+    return sharing(network, encoder=fuse(network.encoder, trainable=True))
 
 
 def _mean_distance(one: Tensor, other: Tensor) -> float:

@@ -82,13 +82,13 @@ class ABMTSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
+        check_least(self, 1, "epochs", "iterations", "images", "ghost_batches")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.ghost_batches)
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
-        check_least(self, 0, "learning_rate", "weight_decay", "measured_images", *weights)
+        check_least(self, 0, "learning_rate", "weight_decay", "num_eval_images", *weights)
         check_most(self, HEAVIEST, *weights)
         check_schedule(self)
         if not self.classification_weight + self.soft_classification_weight:
@@ -101,10 +101,10 @@ class ABMTSettings:
 LITERAL: dict[str, Any] = {
     "label_smoothing": 0.0,
     "soft_triplet": "positive-share",
-    "over_branches": "sum",
+    "branch_reduction": "sum",
     "ramp": False,
-    "fresh_optimizer": False,
-    "batchnorm_chunks": 1,
+    "reset_optimizer": False,
+    "ghost_batches": 1,
 }
 """What the text sets differently, whatever the network."""
 

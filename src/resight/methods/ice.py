@@ -33,7 +33,7 @@ from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
-from resight.data.transforms import Draws, augment, draw, to_float
+from resight.data.transforms import AugmentParams, apply_params, sample_params, to_float
 from resight.errors import ConfigError
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
@@ -41,7 +41,7 @@ from resight.methods.ice_settings import ICESettings
 from resight.methods.labeling import Labeling, embed_all
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
-from resight.models.fused import folded
+from resight.models.fused import fuse
 from resight.models.proxies import ProxyMemory
 from resight.numerics.distances import normalize
 from resight.records import Floats, Ints, PseudoLabels
@@ -88,7 +88,7 @@ class ICE:
         self.online = self.devices.to_device(encoder or Encoder(settings.encoder))
         self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         for network in (self.online, self.momentum):
-            network.chunks = max(1, settings.ghost_batches // self.devices.world)
+            network.ghost_batches = max(1, settings.ghost_batches // self.devices.world)
         shape = (settings.identities * settings.images, 3, *images.size)
         self.devices.capture_graph(self.online.train(), shape, "training")
         self.devices.capture_graph(self.momentum.train(), shape, "inference")
@@ -97,7 +97,7 @@ class ICE:
         )
         self.forward = self.devices.ddp(self.online)
         aware, chosen = settings.camera_aware, settings.cluster
-        one_list = replace(chosen, k1=chosen.k1 + chosen.k_cross_camera, other_cameras=0)
+        one_list = replace(chosen, k1=chosen.k1 + chosen.k_cross_camera, k_cross_camera=0)
         self.labeling = Labeling(
             images.table,
             chosen if aware else one_list,
@@ -147,9 +147,9 @@ class ICE:
         )
         self.online.train()
         self.momentum.train()
-        self._sees = folded(self.momentum, live=True)
+        self._sees = fuse(self.momentum, trainable=True)
         if self.devices.world == 1:  # several processes share the gradients of a module's own weights
-            self.forward = folded(self.online, live=True)
+            self.forward = fuse(self.online, trainable=True)
         numbers = np.random.default_rng([self.seed, epoch])
         self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         self._recent.clear()  # what is measured on them must not depend on a kill in between
@@ -171,8 +171,8 @@ class ICE:
         divergences = []
         for batch in self._recent:
             pixels = self.images.pixels(batch).to(self.devices.device)
-            views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
-            first, second = (augment(pixels, view, color=s.augment.erase_color) for view in views)
+            views = [sample_params(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
+            first, second = (apply_params(pixels, view, color=s.augment.erase_color) for view in views)
             with self.devices.autocast("inference"):
                 f, m, plain = self.online(first), self.momentum(second), self.momentum(to_float(pixels))
             target = (m if s.soft_target == "strong" else plain).float()
@@ -194,7 +194,7 @@ class ICE:
         s, table = self.settings, self.images.table
         batch = self.devices.drop_remainder(batch)
         self._recent.append(batch)
-        views = [draw(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
+        views = [sample_params(s.augment, len(batch), self.images.size, self.generator) for _ in range(2)]
         share = self.devices.shard(len(batch))
         rows = batch[share]
         pixels = self.images.pixels(rows).to(self.devices.device)
@@ -217,7 +217,7 @@ class ICE:
                 negatives=s.cross_negatives,
                 own_camera=s.cross_own_camera,
                 softmax=s.cross_softmax,
-                spared=self._spared(labels, self.memory.proxies[1]),
+                ignore_mask=self._ignore_mask(labels, self.memory.proxies[1]),
             )
             losses["cross"] = s.cross_weight * (weights * cross).sum() * self.devices.world
         losses |= self._instance_losses(features, pixels, (views[1], share), (labels, all_labels))
@@ -246,17 +246,17 @@ class ICE:
             self.memory.centers,
             temperature=s.agnostic_temperature,
             label_smoothing=s.label_smoothing,
-            spared=self._spared(labels, torch.arange(len(self.memory.centers), device=labels.device)),
+            ignore_mask=self._ignore_mask(labels, torch.arange(len(self.memory.centers), device=labels.device)),
         )
 
-    def _spared(self, labels: Tensor, others: Tensor) -> Tensor | None:
+    def _ignore_mask(self, labels: Tensor, others: Tensor) -> Tensor | None:
         """Give which of the other clusters each label is not pushed away from."""
         if self.settings.negatives == "all" or not self.settings.camera_aware:
             return None
         return self.memory.share_no_camera(labels, others)
 
     def _instance_losses(
-        self, features: Tensor, pixels: Tensor, view: tuple[Draws, slice], labels: tuple[Tensor, Tensor]
+        self, features: Tensor, pixels: Tensor, view: tuple[AugmentParams, slice], labels: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
         """Contrast with the batch's images as the momentum encoder sees them (eq. 6.9 and 6.12).
 
@@ -276,7 +276,7 @@ class ICE:
                 everyone,
                 temperature=s.hard_temperature,
                 negatives=s.hard_negatives,
-                spared=self._spared(own, everyone),
+                ignore_mask=self._ignore_mask(own, everyone),
             )
             losses["hard"] = s.hard_weight * hard.mean()
         if s.soft_weight:
@@ -295,15 +295,15 @@ class ICE:
     def _keys(self, images: Tensor) -> Tensor:
         """Embed images with the momentum encoder, shuffled where batch norm sees parts of the batch."""
         order = torch.arange(len(images))
-        if self.settings.shuffle and self.momentum.chunks > 1:
+        if self.settings.shuffle and self.momentum.ghost_batches > 1:
             order = torch.randperm(len(images), generator=self.generator)
         order = order.to(images.device)
         with self.devices.autocast("inference"):
             shuffled = F.normalize(self._sees(images[order]).float())
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
-    def _strong(self, pixels: Tensor, draws: Draws, share: slice) -> Tensor:
-        return augment(pixels, draws.rows(share.start, share.stop), color=self.settings.augment.erase_color)
+    def _strong(self, pixels: Tensor, draws: AugmentParams, share: slice) -> Tensor:
+        return apply_params(pixels, draws.rows(share.start, share.stop), color=self.settings.augment.erase_color)
 
     def _camera_weights(self, batch: Ints) -> Floats:
         """Give each image's weight in eq. 6.7: one over its camera's images in the batch, or over the batch."""

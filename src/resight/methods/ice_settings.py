@@ -36,7 +36,7 @@ class ICESettings:
         momentum: α of eq. 6.2; the momentum encoder follows the online one after each step.
         supervised: Train with true people in place of clusters (thesis §6.4.5).
         camera_aware: Learn from the cameras: camera proxies (eq. 6.7), `center_cameras`, `negatives` and
-            `cluster.other_cameras`. Off for images whose cameras are unknown. Either way a cluster's images in a batch
+            `cluster.k_cross_camera`. Off for images whose cameras are unknown. Either way a cluster's images in a batch
             come from as many of the cameras that are known as possible.
         center_cameras: Take each camera's mean away from the features before clustering.
         whiten: Flatten the spectrum of the features before clustering by this power: 0 not at all, 1 until all
@@ -44,7 +44,7 @@ class ICESettings:
         negatives: Which clusters push each other away: `all`, or `shared-camera`: only those that a camera has seen
             both of. Two clusters of different cameras may be one person, and at first most clusters are of one camera.
         agnostic_weight: Weight of eq. 6.5.
-        agnostic_similarity: `raw` is the plain dot product of eq. 6.5 with features after the neck; `cosine` normalizes.
+        agnostic_similarity: `dot` is the dot product of eq. 6.5 with features after the neck; `cosine` normalizes.
         agnostic_temperature: τ_a.
         label_smoothing: Of eq. 6.5.
         cross_weight: Weight of eq. 6.7 in eq. 6.8.
@@ -87,7 +87,7 @@ class ICESettings:
     whiten: float = 0.0
     negatives: Literal["all", "shared-camera"] = "all"
     agnostic_weight: float = 1.0
-    agnostic_similarity: Literal["raw", "cosine"] = "raw"
+    agnostic_similarity: Literal["dot", "cosine"] = "dot"
     agnostic_temperature: float = 0.5
     label_smoothing: float = 0.1
     cross_weight: float = 0.5
@@ -110,7 +110,7 @@ class ICESettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "batchnorm_chunks")
+        check_least(self, 1, "epochs", "iterations", "images", "cross_negatives", "ghost_batches")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.ghost_batches)
         for name in ("agnostic", "cross", "hard", "soft"):
@@ -139,7 +139,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "cross_softmax": "separate",
         "cross_average": "batch",
         "soft_divergence": "prediction-target",
-        "batchnorm_chunks": 1,
+        "ghost_batches": 1,
         "shuffle": False,
         "extra_forward": False,
     },

@@ -53,7 +53,7 @@ class Labeling:
     ) -> None:
         self.table, self.settings = table, settings
         self.supervised, self.center_cameras, self.whiten = supervised, center_cameras, whiten
-        self.freeze_eps = keep_eps
+        self.freeze_eps = freeze_eps
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
     def update(self, vectors: Floats, devices: Devices, *, source: Floats | None = None) -> PseudoLabels:

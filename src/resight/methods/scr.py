@@ -37,7 +37,7 @@ from resight.data.crops import Crops
 from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
-from resight.data.transforms import AugmentSettings, augment, draw
+from resight.data.transforms import AugmentSettings, apply_params, sample_params
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
 from resight.losses.classification import center_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
@@ -176,7 +176,7 @@ class SCR:
         self.devices = devices or Devices()
         encoder = encoder or Encoder(settings.encoder)
         for name, weight in (("pair", settings.pair_weight), ("center", settings.center_weight)):
-            if weight and not encoder.whole:
+            if weight and not encoder.num_global:
                 raise ConfigError(
                     f"the {name} loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
                     f"set {name}_weight to 0"
@@ -193,7 +193,7 @@ class SCR:
         self.forward = self.devices.ddp(self.network)
         self.centers: Centers | None = None
         if settings.center_weight:
-            self.centers = self.devices.to_device(Centers((encoder.whole, self.people, encoder.width)))
+            self.centers = self.devices.to_device(Centers((encoder.num_global, self.people, encoder.width)))
         self._accuracies: list[Tensor] = []
 
     @property
@@ -239,10 +239,10 @@ class SCR:
         """Learn from a batch of rows; every process takes its share of them."""
         s = self.settings
         batch = self.devices.drop_remainder(batch)
-        draws = draw(s.augment, len(batch), self.images.size, self.generator)
+        draws = sample_params(s.augment, len(batch), self.images.size, self.generator)
         share = self.devices.shard(len(batch))
         pixels = self.images.pixels(batch[share]).to(self.devices.device)
-        images = augment(pixels, draws.rows(share.start, share.stop), color=s.augment.erase_color)
+        images = apply_params(pixels, draws.rows(share.start, share.stop), color=s.augment.erase_color)
         everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
         labels = everyone[share]
 
@@ -275,7 +275,7 @@ class SCR:
 
     def _wholes(self, features: Tensor) -> tuple[Tensor, ...]:
         """Cut the vectors of whole maps out of ``(B, D)`` features."""
-        return self.encoder.split(features)[: self.encoder.whole]
+        return self.encoder.split(features)[: self.encoder.num_global]
 
     def _pairs(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Compare a batch's ``(B, width)`` vectors with each other, ``(B,)``."""

@@ -32,7 +32,7 @@ from resight.config.types import check_types
 from resight.data.crops import Crops
 from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.transforms import AugmentSettings, augment, draw
+from resight.data.transforms import AugmentSettings, apply_params, sample_params
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
@@ -87,7 +87,7 @@ class SourceSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_least(self, 1, "epochs", "iterations", "images", "batchnorm_chunks")
+        check_least(self, 1, "epochs", "iterations", "images", "ghost_batches")
         check_least(self, 2, "identities")
         check_parts(self.identities, self.ghost_batches)
         check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
@@ -114,7 +114,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.0,
         "warmup_epochs": 0,
         "target_statistics": False,
-        "batchnorm_chunks": 1,
+        "ghost_batches": 1,
     },
 }
 """What each reading sets differently from the dataclass."""
@@ -160,10 +160,10 @@ class Source:
         encoder = encoder or build_encoder(settings.encoder, self.learned, devices=self.devices)
         network = BranchClassifier(encoder)
         network.draw_classifiers(self.people)
-        network.encoder.chunks = max(1, settings.ghost_batches // self.devices.world)
+        network.encoder.ghost_batches = max(1, settings.ghost_batches // self.devices.world)
         self.network = self.devices.to_device(network)
         shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
-        self.devices.capture_graph(network.encoder.train(), shape, "training", name="describe")
+        self.devices.capture_graph(network.encoder.train(), shape, "training", name="forward_with_pooled")
         self.optimizer = self.devices.adam(
             self.network.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -244,7 +244,7 @@ class Source:
 
     def _augmented(self, images: Crops, batch: Ints, share: slice) -> Tensor:
         """Give this process' share of a batch, augmented."""
-        draws = draw(self.settings.augment, len(batch), images.size, self.generator)
+        draws = sample_params(self.settings.augment, len(batch), images.size, self.generator)
         pixels = images.pixels(batch[share]).to(self.devices.device)
         rows = draws.rows(share.start, share.stop)
-        return augment(pixels, rows, color=self.settings.augment.erase_color)
+        return apply_params(pixels, rows, color=self.settings.augment.erase_color)

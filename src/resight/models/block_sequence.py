@@ -17,7 +17,7 @@ SIDE = 64
 
 
 @dataclass(frozen=True)
-class Chain:
+class BlockSequence:
     """The blocks of a network, one after another.
 
     Attributes:
@@ -36,7 +36,7 @@ class Chain:
 
 
 @torch.no_grad()
-def chain(backbone: Backbone) -> Chain:
+def sequential_blocks(backbone: Backbone) -> BlockSequence:
     """Take a backbone apart, after making sure that its blocks in their order are the network.
 
     Args:
@@ -67,7 +67,7 @@ def chain(backbone: Backbone) -> Chain:
             f"branches need a backbone that is a plain chain of blocks, such as a ResNet, RegNet or EfficientNet; "
             f"{type(network).__name__} is none: use head global"
         )
-    return Chain(names, blocks, tuple(shapes))
+    return BlockSequence(names, blocks, tuple(shapes))
 
 
 def _blocks(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -32,7 +32,7 @@ class PartClassifier(nn.Module):
         columns = tuple(slice(start, start + encoder.width) for start in starts)
         if isinstance(encoder.neck, PartNeck):
             columns = encoder.neck.columns
-        self._pooled = columns[: encoder.whole] if whole == "pooled" else ()
+        self._pooled = columns[: encoder.num_global] if whole == "pooled" else ()
         widths = [c.stop - c.start for c in self._pooled]
         widths += [encoder.width] * (len(columns) - len(widths))
         self.classifiers = nn.ModuleList(nn.Linear(width, people) for width in widths)
@@ -42,7 +42,7 @@ class PartClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Give the ``(B, D)`` features and the ``(heads, B, people)`` logits of ``(B, 3, H, W)`` images in 0..1."""
-        pooled, features = self.encoder.describe(images)
+        pooled, features = self.encoder.forward_with_pooled(images)
         vectors = self.encoder.split(features)
         inputs = [pooled[:, columns] for columns in self._pooled] + list(vectors[len(self._pooled) :])
         logits = [classifier(x) for classifier, x in zip(self.classifiers, inputs, strict=True)]
@@ -73,7 +73,7 @@ class BranchClassifier(nn.Module):
 
     def draw_classifiers(self, people: int) -> None:
         """Make classifiers of so many people with small random weights."""
-        self._make([torch.randn(people, self.encoder.width) * 1e-3 for _ in range(self.encoder.whole)])
+        self._make([torch.randn(people, self.encoder.width) * 1e-3 for _ in range(self.encoder.num_global)])
 
     def set_classifiers(self, centers: Tensor) -> None:
         """Make classifiers whose weights are the centers of classes.
@@ -98,7 +98,7 @@ class BranchClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Give ``(B, P)`` pooled features and ``(branches, B, C)`` logits of ``(B, 3, H, W)`` images in 0..1."""
-        pooled, features = self.encoder.describe(images)
+        pooled, features = self.encoder.forward_with_pooled(images)
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)
         pairs = zip(self.classifiers, self.encoder.split(features), strict=True)

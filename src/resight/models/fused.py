@@ -42,7 +42,7 @@ Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], i
 
 
 @torch.no_grad()
-def folded(encoder: Encoder, *, live: bool = False) -> Encoder:
+def fuse(encoder: Encoder, *, trainable: bool = False) -> Encoder:
     """Give an encoder of the same weights that does the same in fewer passes over its maps.
 
     A batch norm with fixed statistics is taken to follow the convolution that was registered just before it. Where that
@@ -50,7 +50,7 @@ def folded(encoder: Encoder, *, live: bool = False) -> Encoder:
 
     Args:
         encoder: Whose batch norms are in evaluation mode, or frozen.
-        live: Whether later changes of the weights count; without them each weight is folded once.
+        trainable: Whether later changes of the weights count; without them each weight is folded once.
 
     Returns:
         An encoder that shares the neck and all weights; the encoder itself on a GPU, where a batch norm of its backbone
@@ -68,7 +68,7 @@ def folded(encoder: Encoder, *, live: bool = False) -> Encoder:
                 rest = [getattr(other, part) for part in ("drop", "act") if hasattr(other, part)]
                 rest = [module for module in rest if not isinstance(module, nn.Identity)]
                 within = rest.pop(0) if rest and type(rest[0]) in _ACTIVATIONS else nn.Identity()
-                setattr(parent, first, FoldedConvolution(one, other, within, live=live))
+                setattr(parent, first, FusedConv(one, other, within, trainable=trainable))
                 setattr(parent, second, nn.Sequential(*rest))
     images = torch.randn(1, 3, *encoder.settings.size, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
@@ -82,21 +82,21 @@ def sharing(module: Network, **children: nn.Module) -> Network:
     return other
 
 
-class FoldedConvolution(nn.Module):
+class FusedConv(nn.Module):
     """A convolution, the batch norm behind it, of fixed statistics, and the activation behind that, in one.
 
     Args:
         convolution: The convolution.
         norm: The batch norm.
         activation: One of those that oneDNN knows.
-        live: Whether their weights may change.
+        trainable: Whether their weights may change.
     """
 
-    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module, *, live: bool) -> None:
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module, *, trainable: bool) -> None:
         super().__init__()
         # Not as children: the encoder that they are of may train them, save them and say what mode they are in.
         self._parts = convolution, norm, activation
-        self.live = live
+        self.trainable = trainable
         self._kept: dict[Any, tuple[Tensor, Tensor]] = {}
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ class FoldedConvolution(nn.Module):
         if any(grown):
             weight = F.pad(weight, (grown[1], 0, grown[0], 0))
         found = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
-        if not self.live:
+        if not self.trainable:
             self._kept[dtype, grown] = found
         return found
 

@@ -14,11 +14,11 @@ from scipy import sparse
 from resight.arrays import id_column
 from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_given, check_most
-from resight.numerics import gpu as tensors
+from resight.numerics import gpu
 from resight.numerics.dbscan import density_labels
 from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.eps import check_square, rho_eps
-from resight.numerics.jaccard import Reading, check_settings, jaccard_graph, list_length
+from resight.numerics.jaccard import Variant, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbors import k_nearest_by_camera
 from resight.numerics.source_distance import add_source_term, source_terms
@@ -35,7 +35,7 @@ GIANT = 0.3
 class ClusterSettings:
     """How images are clustered.
 
-    The defaults are those of ICE. ABMT takes ``k1=20, reading="abmt", rho=2e-3``; GCL ``rho=2e-3`` (MSMT17:
+    The defaults are those of ICE. ABMT takes ``k1=20, variant="abmt", rho=2e-3``; GCL ``rho=2e-3`` (MSMT17:
     1.2e-3).
 
     Attributes:
@@ -67,7 +67,7 @@ class ClusterSettings:
     num_clusters: int = 500
     k1: int = 30
     k2: int = 6
-    variant: Reading = "ice"
+    variant: Variant = "ice"
     eps: float = 0.55
     rho: float | None = None
     pairs_per_image: float | None = None
@@ -81,7 +81,7 @@ class ClusterSettings:
         if self.num_clusters < 2:
             raise ConfigError(f"clusters must be 2 or more, found {self.num_clusters}")
         check_settings(self.k1, self.k2, self.variant)
-        check_most(self, 10_000, "k1", "other_cameras")
+        check_most(self, 10_000, "k1", "k_cross_camera")
         if not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
         if self.rho is not None and not 0 < self.rho < 1:
@@ -95,7 +95,7 @@ class ClusterSettings:
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.k_cross_camera < 0:
-            raise ConfigError(f"other_cameras must be 0 or more, found {self.k_cross_camera}")
+            raise ConfigError(f"k_cross_camera must be 0 or more, found {self.k_cross_camera}")
         if not 0 <= self.source_weight < 1:
             raise ConfigError(f"source_weight must be in [0, 1), found {self.source_weight}: 0.1 is usual")
         fixed = self.rho is None and self.pairs_per_image is None
@@ -137,7 +137,7 @@ def cluster(
 
     Raises:
         ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
-            so many that neighbors are searched approximately, and ``settings.reading`` is ``"abmt"``, which needs the
+            so many that neighbors are searched approximately, and ``settings.variant`` is ``"abmt"``, which needs the
             farthest image of each too; or ``settings.rho`` is so large that images without common neighbors would be
             joined.
         DataError: The vectors are not finite, or a column's length differs from theirs.
@@ -156,7 +156,7 @@ def cluster(
     # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
     limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
-        rows, k1=k1, k2=settings.k2, reading=settings.variant, neighbors=neighbors, limit=limit, device=device
+        rows, k1=k1, k2=settings.k2, variant=settings.variant, neighbors=neighbors, limit=limit, device=device
     )
     unstored: Callable[[slice], Doubles] | None = None
     if weight and source is not None:
@@ -186,12 +186,12 @@ def _neighbors(
     if cameras is not None:
         own = list_length(settings.k1, settings.variant)
         return k_nearest_by_camera(rows, cameras, own, settings.k_cross_camera, device=device), {}
-    if len(rows) < settings.approximate_from * (EXACT_ON_GPU if tensors.used_for(device) else 1):
+    if len(rows) < settings.approximate_from * (EXACT_ON_GPU if gpu.used_for(device) else 1):
         return None, {}
     if settings.variant == "abmt":
         raise ConfigError(
-            f"reading abmt compares each image with all others, which {len(rows):,} images are too many for: set "
-            "reading to ice, or raise approximate_from"
+            f"variant abmt compares each image with all others, which {len(rows):,} images are too many for: set "
+            "variant to ice, or raise approximate_from"
         )
     from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
 

@@ -211,7 +211,7 @@ def positive_ranks(
     gallery_cameras: Ints,
     *,
     same: bool,
-    distractor: int | None,
+    distractor_id: int | None,
 ) -> tuple[Ints, Ints, Mask]:
     """Rank the positives of `metrics.positive_ranks` by a stable sort of each row.
 
@@ -222,7 +222,7 @@ def positive_ranks(
         gallery_people: ``(G,)``.
         gallery_cameras: ``(G,)``.
         same: Whether images of the query's person by its own camera are not valid.
-        distractor: The person id that is nobody's, if any.
+        distractor_id: The person id that is nobody's, if any.
 
     Returns:
         Ranks and offsets as there, and which rows ``(Q,)`` hold nan.
@@ -236,8 +236,8 @@ def positive_ranks(
         if same:
             valid = valid & ~(matches & (cameras[part] == held_cameras) & (held_cameras != UNKNOWN))
         positive = matches & valid
-        if distractor is not None:
-            positive &= people[part] != distractor
+        if distractor_id is not None:
+            positive &= people[part] != distractor_id
         order = rows.argsort(dim=1, stable=True)
         places = valid.gather(1, order).cumsum(1, dtype=torch.int32) - 1
         hits = positive.gather(1, order)

@@ -34,14 +34,13 @@ from scipy import sparse
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, number_within, whole_number
-from resight.numerics import gpu as tensors
+from resight.numerics import gpu, kernels
 from resight.numerics import gpu_jaccard as tensor_jaccard
-from resight.numerics import kernels
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.neighbors import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
 
-Reading = Literal["ice", "abmt"]
+Variant = Literal["ice", "abmt"]
 
 FILL_ENTRIES = 2**22
 """Room for this many entries (32 MiB) is handed to a kernel at once, at most, unless one row needs more."""
@@ -67,7 +66,7 @@ def jaccard_graph(
     *,
     k1: int = 30,
     k2: int = 6,
-    reading: Reading = "ice",
+    variant: Variant = "ice",
     neighbors: tuple[Floats, Ints] | None = None,
     base: Base | None = None,
     limit: float = 1.0,
@@ -83,7 +82,7 @@ def jaccard_graph(
         vectors: ``(N, D)`` float32, meant to be L2-normalized.
         k1: Length of the neighbor lists (see the module's text), ``2 <= k1 < N``.
         k2: Rows averaged in the query expansion, ``1..k1``; 1 means none.
-        reading: ``"ice"`` or ``"abmt"``, see the module's text.
+        variant: ``"ice"`` or ``"abmt"``, see the module's text.
         neighbors: What ``k_nearest(vectors, k)`` gave, with ``k`` at least k1 (``ice``) or k1 + 1
             (``abmt``); searched here by default.
         base: A distance to use in place of the squared Euclidean one of the vectors, lists as long as for
@@ -104,20 +103,20 @@ def jaccard_graph(
         Zhong et al. 2017, eq. 3-11.
     """
     rows = as_vectors(vectors)
-    check_settings(k1, k2, reading, images=len(rows))
-    width = list_length(k1, reading)
+    check_settings(k1, k2, variant, images=len(rows))
+    width = list_length(k1, variant)
     farthest: Floats | None = None
     if base is not None:
         ids, farthest = _checked_ids(base.ids, len(rows), width), base.farthest
     elif neighbors is None:
-        if reading == "abmt":
+        if variant == "abmt":
             _, ids, farthest = k_nearest_and_farthest(rows, width, device=device)
         else:
             _, ids = k_nearest(rows, width, device=device)
     else:
         ids = _checked_ids(neighbors[1], len(rows), width)
     scales = np.ones(len(rows))
-    if reading == "abmt":
+    if variant == "abmt":
         scales = _scales(farthest_distances(rows, device=device) if farthest is None else farthest)
     measure = None if base is None else base.of_pairs
     return _graph(rows, ids, scales, k1=k1, k2=k2, limit=limit, device=device, measure=measure)
@@ -209,12 +208,12 @@ def rerank(
     return np.clip(final, 0, 1, out=final)
 
 
-def list_length(k1: int, reading: Reading) -> int:
+def list_length(k1: int, variant: Variant) -> int:
     """Give how many neighbors, the row itself included, a reading lists."""
-    return k1 if reading == "ice" else k1 + 1
+    return k1 if variant == "ice" else k1 + 1
 
 
-def check_settings(k1: int, k2: int, reading: str, *, images: int | None = None) -> None:
+def check_settings(k1: int, k2: int, variant: str, *, images: int | None = None) -> None:
     """Check the settings of the Jaccard distance, against the number of images where it is known.
 
     Raises:
@@ -223,8 +222,8 @@ def check_settings(k1: int, k2: int, reading: str, *, images: int | None = None)
     whole_number("k1", k1, least=2)
     if whole_number("k2", k2, least=1) > k1:
         raise ConfigError(f"k2 must be in 1..k1 = 1..{k1}, found {k2}")
-    if reading not in get_args(Reading):
-        raise ConfigError(f"reading must be one of {', '.join(get_args(Reading))}, found '{reading}'")
+    if variant not in get_args(Variant):
+        raise ConfigError(f"variant must be one of {', '.join(get_args(Variant))}, found '{variant}'")
     if images is not None and images < 2:
         raise DataError(f"neighbor lists need at least 2 images, found {images}")
     if images is not None and k1 >= images:
@@ -249,13 +248,13 @@ def _scales(farthest: Floats) -> Doubles:
 
 def _distances(queries: Floats, gallery: Floats, device: torch.device | str) -> Floats:
     """Give the squared distances ``(Q, G)``, near 0 perhaps below it."""
-    if not tensors.used_for(device):
+    if not gpu.used_for(device):
         return block_distances(queries, gallery, squared_lengths(gallery))
     distances = np.empty((len(queries), len(gallery)), np.float32)
-    held = tensors.on_device(gallery, device)
-    for part in tensors.blocks(*distances.shape):
-        asked = tensors.on_device(queries[part], device)
-        distances[part] = tensors.squared_distances(asked, held).cpu().numpy()
+    held = gpu.on_device(gallery, device)
+    for part in gpu.blocks(*distances.shape):
+        asked = gpu.on_device(queries[part], device)
+        distances[part] = gpu.squared_distances(asked, held).cpu().numpy()
     return distances
 
 
@@ -273,10 +272,10 @@ def _graph(
 ) -> sparse.csr_array:
     """Give the stored distances between all rows, or between the queries, which come first, and the others."""
     half = min(int(np.around(k1 / 2)) + 1, ids.shape[1])
-    there = tensors.used_for(device)
+    there = gpu.used_for(device)
     weights: Any
     if there:
-        held, lists, factors = (tensors.on_device(column, device) for column in (rows, ids.astype(np.int64), scales))
+        held, lists, factors = (gpu.on_device(column, device) for column in (rows, ids.astype(np.int64), scales))
         weights = tensor_jaccard.weights(held, lists, factors, half=half, k2=k2, measure=measure)
     else:
         weights = _weights(rows, ids.astype(np.int32), scales, half=half, k2=k2, measure=measure)

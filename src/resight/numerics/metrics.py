@@ -26,12 +26,12 @@ from resight.arrays import id_column, real_numbers
 from resight.errors import ConfigError, DataError
 from resight.numerics.compiled import njit
 from resight.numerics.distances import read_only
-from resight.records import RULES, UNKNOWN, Doubles, Floats, Ints, Mask, Rule
+from resight.records import EXCLUSIONS, UNKNOWN, Doubles, Exclude, Floats, Ints, Mask
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PrecisionReading = Literal["step", "trapezoid"]
+PrecisionVariant = Literal["step", "trapezoid"]
 
 FEW = 128
 """Up to this many positives, a pass over the row for each of them is the faster way to rank them."""
@@ -44,8 +44,8 @@ def positive_ranks(
     gallery_people: npt.ArrayLike,
     gallery_cameras: npt.ArrayLike,
     *,
-    rule: Rule = "same-camera",
-    distractor: int | None = 0,
+    exclude: Exclude = "same-camera",
+    distractor_id: int | None = 0,
 ) -> tuple[Ints, Ints]:
     """Give the rank of every positive of every query among its valid gallery items.
 
@@ -60,8 +60,8 @@ def positive_ranks(
         query_cameras: ``(Q,)`` camera ids, -1 unknown.
         gallery_people: ``(G,)`` person ids, -1 junk.
         gallery_cameras: ``(G,)`` camera ids, -1 unknown.
-        rule: ``"same-camera"`` or ``"none"`` (only junk is removed).
-        distractor: The person id that means "nobody of the queries" (0 in Market-1501): never a positive,
+        exclude: ``"same-camera"`` or ``"none"`` (only junk is removed).
+        distractor_id: The person id that means "nobody of the queries" (0 in Market-1501): never a positive,
             always a negative. None where every id from 0 up is a person.
 
     Returns:
@@ -70,10 +70,10 @@ def positive_ranks(
 
     Raises:
         DataError: Shapes disagree, or a distance is nan.
-        ConfigError: The rule is not known.
+        ConfigError: `exclude` is not known.
     """
-    if rule not in RULES:
-        raise ConfigError(f"rule must be one of {', '.join(RULES)}, found '{rule}'")
+    if exclude not in EXCLUSIONS:
+        raise ConfigError(f"exclude must be one of {', '.join(EXCLUSIONS)}, found '{exclude}'")
     matrix = distances if _is_tensor(distances) else np.ascontiguousarray(real_numbers(distances, "distances"))
     if matrix.ndim != 2:
         raise DataError(f"distances must have shape (Q, G), found {tuple(matrix.shape)}")
@@ -85,14 +85,14 @@ def positive_ranks(
         ("gallery_cameras", gallery_cameras, matrix.shape[1]),
     ):
         columns.append(id_column(values, name, size).copy())
-    same = rule == "same-camera"
+    same = exclude == "same-camera"
     if _is_tensor(matrix):
-        from resight.numerics import tensors
+        from resight.numerics import gpu
 
-        ranks, offsets, broken = tensors.positive_ranks(matrix, *columns, same=same, distractor=distractor)
+        ranks, offsets, broken = gpu.positive_ranks(matrix, *columns, same=same, distractor_id=distractor_id)
     else:
         assert isinstance(matrix, np.ndarray)
-        ranks, offsets, broken = _positive_ranks(read_only(matrix), *columns, same=same, distractor=distractor)
+        ranks, offsets, broken = _positive_ranks(read_only(matrix), *columns, same=same, distractor_id=distractor_id)
     if broken.any():
         raise DataError(f"the distances of query {int(broken.argmax())} hold nan: check the vectors behind them")
     return ranks, offsets
@@ -117,13 +117,13 @@ def join_ranks(parts: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     return ranks, np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *counts]))])
 
 
-def average_precision(ranks: Ints, offsets: Ints, *, reading: PrecisionReading = "step") -> Doubles:
+def average_precision(ranks: Ints, offsets: Ints, *, variant: PrecisionVariant = "step") -> Doubles:
     """Give the average precision of each query.
 
     Args:
         ranks: Flat, from `positive_ranks`.
         offsets: ``(Q + 1,)``, from `positive_ranks`.
-        reading: ``"step"``: the mean of the precisions at the positives, what is reported today.
+        variant: ``"step"``: the mean of the precisions at the positives, what is reported today.
             ``"trapezoid"``: the area under the precision-recall line, as the first Market-1501 code measured
             it; about a point of mAP lower on the same ranking.
 
@@ -133,12 +133,12 @@ def average_precision(ranks: Ints, offsets: Ints, *, reading: PrecisionReading =
     Raises:
         ConfigError: The reading is not known.
     """
-    if reading not in get_args(PrecisionReading):
-        raise ConfigError(f"reading must be one of {', '.join(get_args(PrecisionReading))}, found '{reading}'")
+    if variant not in get_args(PrecisionVariant):
+        raise ConfigError(f"variant must be one of {', '.join(get_args(PrecisionVariant))}, found '{variant}'")
     counts = np.diff(offsets)
     before = np.arange(len(ranks)) - np.repeat(offsets[:-1], counts)
     precision = (before + 1) / (ranks + 1)
-    if reading == "trapezoid":
+    if variant == "trapezoid":
         # The precision just above this positive; 1 at the top of the list, where nothing has been seen.
         above = np.divide(before, ranks, out=np.ones(len(ranks)), where=ranks > 0)
         precision = (precision + above) / 2
@@ -216,10 +216,10 @@ def _positive_ranks(
     held_cameras: Ints,
     *,
     same: bool,
-    distractor: int | None,
+    distractor_id: int | None,
 ) -> tuple[Ints, Ints, Mask]:
     """Give ranks and offsets, and which rows hold nan."""
-    groups, pointers, members = _groups(asked, held, distractor)
+    groups, pointers, members = _groups(asked, held, distractor_id)
     counts = _count_positives(asked_cameras, groups, pointers, members, held_cameras, same)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ranks = np.empty(offsets[-1], np.int64)
@@ -228,7 +228,7 @@ def _positive_ranks(
     return ranks, offsets, broken
 
 
-def _groups(asked: Ints, held: Ints, distractor: int | None) -> tuple[Ints, Ints, Ints]:
+def _groups(asked: Ints, held: Ints, distractor_id: int | None) -> tuple[Ints, Ints, Ints]:
     """Group gallery rows by person: each query's group or -1, where groups start, and all their rows."""
     members = np.argsort(held, kind="stable")
     people, starts = np.unique(held[members], return_index=True)
@@ -237,8 +237,8 @@ def _groups(asked: Ints, held: Ints, distractor: int | None) -> tuple[Ints, Ints
     found = places < len(people)
     found[found] = people[places[found]] == asked[found]
     found &= asked != UNKNOWN
-    if distractor is not None:
-        found &= asked != distractor
+    if distractor_id is not None:
+        found &= asked != distractor_id
     return np.where(found, places, -1), pointers, members
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from resight.errors import DataError
-from resight.numerics import gpu as tensors
+from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
 from resight.numerics.kernels import measure_held, offer_nearest, raise_farthest, select_nearest
 from resight.numerics.processor import cpu_has_bfloat16
@@ -64,10 +64,10 @@ def k_nearest(
             that differ, or values that are not finite.
     """
     rows, asked = _checked(vectors, queries, k, block)
-    if tensors.used_for(device):
-        held = tensors.on_device(rows, device)
-        others = None if queries is None else tensors.on_device(asked, device)
-        return tensors.k_nearest(held, k, queries=others, block=block)[:2]
+    if gpu.used_for(device):
+        held = gpu.on_device(rows, device)
+        others = None if queries is None else gpu.on_device(asked, device)
+        return gpu.k_nearest(held, k, queries=others, block=block)[:2]
     if queries is None:
         return search_itself(rows, k, squares(len(rows), block), block=block)
     return search_for(asked, rows, k, block=block)
@@ -92,8 +92,8 @@ def k_nearest_and_farthest(
         DataError: As in `k_nearest`.
     """
     rows, _ = _checked(vectors, None, k, block)
-    if tensors.used_for(device):
-        return tensors.k_nearest(tensors.on_device(rows, device), k, block=block, farthest=True)
+    if gpu.used_for(device):
+        return gpu.k_nearest(gpu.on_device(rows, device), k, block=block, farthest=True)
     farthest = np.zeros(len(rows), np.float32)
     found = search_itself(rows, k, squares(len(rows), block), block=block, farthest=farthest)
     return *found, farthest

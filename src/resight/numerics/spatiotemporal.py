@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError
-from resight.numerics import gpu as tensors
+from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.jaccard import Base
 from resight.records import Floats, Ints
@@ -79,7 +79,7 @@ class TravelTimes:
         """Give where each image's camera is among the counted ones, -1 for none of them, and its frame."""
         places = np.searchsorted(self.cameras, seen.cameras).clip(max=len(self.cameras) - 1)
         places = np.where(self.cameras[places] == seen.cameras, places, -1)
-        return tensors.on_device(places, device), tensors.on_device(seen.frames, device)
+        return gpu.on_device(places, device), gpu.on_device(seen.frames, device)
 
     def looked_up(self, one: Tensor, at: Tensor, other: Tensor, then: Tensor) -> Tensor:
         """Give p of images by cameras ``one`` in frames ``at`` and such by ``other`` in ``then``, broadcast."""
@@ -91,7 +91,7 @@ class TravelTimes:
         known = (one >= 0) & (other >= 0) & (bins < count)
         row, column = torch.where(later, one, other), torch.where(later, other, one)
         cells = ((row * len(self.cameras) + column) * count + bins).where(known, 0)
-        shares = tensors.on_device(self.shares.reshape(-1), gap.device)
+        shares = gpu.on_device(self.shares.reshape(-1), gap.device)
         return shares[cells].where(known, 0)
 
 
@@ -171,11 +171,11 @@ def joint_base(
         raise DataError(f"cameras and frames are of {len(seen)} images, the vectors of {len(rows)}")
     if len(rows) < 2 or not 1 <= k <= len(rows):
         raise DataError(f"a search for {k} neighbors needs at least {max(2, k)} vectors, found {len(rows)}")
-    held = tensors.on_device(rows, device)
+    held = gpu.on_device(rows, device)
     places, frames = times.places(seen, device)
     ids, farthest = np.empty((len(rows), k), np.int64), np.empty(len(rows), np.float32)
-    for part in tensors.blocks(len(rows), 4 * len(rows)):
-        with tensors.multiplying("ieee", held.device):
+    for part in gpu.blocks(len(rows), 4 * len(rows)):
+        with gpu.multiplying("ieee", held.device):
             cosines = held[part] @ held.T
         shares = times.looked_up(places[part, None], frames[part, None], places, frames)
         distances = joint_distances(cosines, shares)
@@ -184,12 +184,12 @@ def joint_base(
         distances[own, own + part.start] = -1
         limit = distances.topk(k, largest=False, sorted=False).values.amax(1, keepdim=True)
         row, column = (distances <= limit).nonzero(as_tuple=True)
-        best = tensors.first_of_each(row, distances[row, column], len(distances), k)
+        best = gpu.first_of_each(row, distances[row, column], len(distances), k)
         ids[part] = column[best].cpu().numpy()
 
     def of_pairs(first: Tensor, second: Tensor) -> Tensor:
         cosines = torch.empty(len(first), dtype=torch.float64, device=held.device)
-        for part in tensors.blocks(len(first), held.shape[1]):
+        for part in gpu.blocks(len(first), held.shape[1]):
             cosines[part] = (held[first[part]].double() * held[second[part]]).sum(1)
         shares = times.looked_up(places[first], frames[first], places[second], frames[second])
         return joint_distances(cosines, shares.double())

@@ -119,7 +119,7 @@ def query_strips(
     """
     people, places = ((names or {}).get(what, ()) for what in ("people", "cameras"))
     # Where the rule removes nothing, a result of the query's own camera counts like any other.
-    by_camera = report is None or report.provenance.get("rule") != "none"
+    by_camera = report is None or report.provenance.get("exclude") != "none"
     score_rows = {} if report is None else {int(q): i for i, q in enumerate(report.per_query.get("query", ()))}
     query, others = queries.table, gallery.table
     alike = similarities(queries, gallery, ranking, rows=rows)

@@ -21,7 +21,7 @@ from resight.numerics.metrics import (
     join_ranks,
     positive_ranks,
 )
-from resight.records import RULES, UNKNOWN, Features, Floats, Report, Rule, check_features
+from resight.records import EXCLUSIONS, UNKNOWN, Exclude, Features, Floats, Report, check_features
 
 BLOCK = 512
 """Queries whose distances are held at once."""
@@ -31,10 +31,10 @@ def evaluate(
     queries: Features,
     gallery: Features,
     *,
-    rule: Rule = "same-camera",
-    distractor: int | None = None,
-    re_ranking: bool = False,
-    distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    exclude: Exclude = "same-camera",
+    distractor_id: int | None = None,
+    rerank: bool = False,
+    distance_fn: Callable[[Floats, Floats], Floats] = squared_distances,
     device: torch.device | str = "cpu",
     provenance: dict[str, Any] | None = None,
 ) -> Report:
@@ -43,11 +43,11 @@ def evaluate(
     Args:
         queries: ``Q`` vectors with known people.
         gallery: ``G`` vectors; person -1 is junk and does not count.
-        rule: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera; ``"none"``
+        exclude: ``"same-camera"`` leaves out the gallery images of the query's person by the query's camera; ``"none"``
             leaves out junk alone, as where cameras are not known.
-        distractor: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
-        re_ranking: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
-        distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.
+        distractor_id: The person id that is nobody's match (0 in Market-1501); None where every id is a person.
+        rerank: Whether distances are k-reciprocal re-ranked first; needs the whole ``Q x G``.
+        distance_fn: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; re-ranking has its own.
         device: Where squared distances are formed and ranked, in float32, or re-ranked; another distance is the CPU's.
         provenance: What to write into the report beside what is known here.
 
@@ -57,21 +57,21 @@ def evaluate(
 
     Raises:
         DataError: No query has a possible match, or the two were made by different encoders.
-        ConfigError: The rule is not known, or there are too few images to re-rank, or these are to be at another
+        ConfigError: `exclude` is not known, or there are too few images to re-rank, or these are to be at another
             distance.
     """
-    if re_ranking and distance is not squared_distances:
+    if rerank and distance_fn is not squared_distances:
         raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
     check_features(queries=queries, gallery=gallery)
-    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
+    check_given("distance_fn", distance_fn, Callable, "a function of two arrays, (Q, D) and (G, D)")
     check_given("provenance", provenance, (Mapping, type(None)), "a dict")
-    if rule not in RULES:
-        raise ConfigError(f"rule must be one of {', '.join(RULES)}, found {shown(rule)}")
-    if distractor is not None:
-        distractor = whole_number("distractor", distractor, least=UNKNOWN)
+    if exclude not in EXCLUSIONS:
+        raise ConfigError(f"exclude must be one of {', '.join(EXCLUSIONS)}, found {shown(exclude)}")
+    if distractor_id is not None:
+        distractor_id = whole_number("distractor_id", distractor_id, least=UNKNOWN)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
-    distances = _distances(queries, gallery, None if re_ranking else distance, device)
+    distances = _distances(queries, gallery, None if rerank else distance_fn, device)
     parts = []
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -82,14 +82,14 @@ def evaluate(
                 queries.table.camera_ids[rows],
                 gallery.table.person_ids,
                 gallery.table.camera_ids,
-                rule=rule,
-                distractor=distractor,
+                exclude=exclude,
+                distractor_id=distractor_id,
             )
         )
     ranks, offsets = join_ranks(parts)
     matches = np.diff(offsets)
     if not matches.any():
-        nobody = [UNKNOWN] if distractor is None else [UNKNOWN, distractor]
+        nobody = [UNKNOWN] if distractor_id is None else [UNKNOWN, distractor_id]
         present = np.isin(queries.table.person_ids, np.setdiff1d(gallery.table.person_ids, nobody)).any()
         raise DataError(
             f"none of the {len(queries)} queries has a possible match: "
@@ -113,7 +113,7 @@ def evaluate(
         "first_rank": first,
         "matches": matches,
     }
-    known = {"encoder": queries.encoder, "rule": rule, "re_ranking": re_ranking, "gallery": len(gallery)}
+    known = {"encoder": queries.encoder, "exclude": exclude, "rerank": rerank, "gallery": len(gallery)}
     return Report(scores, per_query, {**known, "cmc": curve.tolist(), **(provenance or {})})
 
 

@@ -16,7 +16,7 @@ from resight.data.transforms import to_float
 from resight.errors import check_given, counted
 from resight.files import printable
 from resight.models.encoder import ENCODER, Encoder, EncoderSettings
-from resight.models.fused import folded
+from resight.models.fused import fuse
 from resight.progress import progress
 from resight.records import Features, Floats, ImageTable
 from resight.retrieval.cache import keep_vectors, kept_vectors, vectors_path
@@ -176,7 +176,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     starts = range(share.start, share.stop, batch)
     parts = [torch.empty((0, encoder.pooled_dim if raw else encoder.dim))]
     try:
-        network = folded(encoder)
+        network = fuse(encoder)
         with torch.inference_mode(), devices.autocast("inference"):
             for start in progress(starts, "embedding"):
                 rows = slice(start, min(start + batch, share.stop))

@@ -23,7 +23,7 @@ Score = Callable[[Encoder], tuple[Report, Features, Features]]
 """Gives an encoder's report and the vectors of queries and gallery."""
 
 
-def scorer(
+def make_evaluator(
     dataset: Dataset, size: tuple[int, int], *, devices: Devices, flip: bool, tracklet: TrackletSettings
 ) -> Score | None:
     """Give what scores one encoder after the other.
@@ -49,16 +49,16 @@ def scorer(
         tables = [table[np.unique(tracklet.choose(table))] for table in tables]
         decoded = fits_memory(sum(map(len, tables)), size)
     sides = [load_crops(table, size) if decoded else table for table in tables]
-    known = {"flip": flip, **about(dataset, tracklet)}
+    known = {"flip": flip, **provenance_of(dataset, tracklet)}
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.to_device(encoder)
         found = [embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
         report = evaluate(
             *found,
-            rule=dataset.exclude,
-            distractor=dataset.distractor_id,
-            distance=measure(dataset, tracklet),
+            exclude=dataset.exclude,
+            distractor_id=dataset.distractor_id,
+            distance_fn=distance_fn(dataset, tracklet),
             device=devices.device,
             provenance=known,
         )
@@ -83,13 +83,13 @@ def embed(
     return extract(encoder, side, devices=devices, flip=flip, cache=cache)
 
 
-def about(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
+def provenance_of(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
     """Give what a report must say of its data: the set, its notes, and of tracklets how they became vectors."""
     notes = "; ".join(filter(None, (dataset.unofficial, *dataset.notes)))
     known: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": notes}
     return known | ({"tracklet": dataclasses.asdict(tracklet)} if dataset.unit == "tracklets" else {})
 
 
-def measure(dataset: Dataset, tracklet: TrackletSettings) -> Callable[[Floats, Floats], Floats]:
+def distance_fn(dataset: Dataset, tracklet: TrackletSettings) -> Callable[[Floats, Floats], Floats]:
     """Give the distance by which a data set's vectors are compared."""
     return tracklet.distance_fn if dataset.unit == "tracklets" else squared_distances

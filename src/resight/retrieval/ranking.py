@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from resight.errors import DataError, check_given, whole_number
+from resight.errors import ConfigError, DataError, check_given, whole_number
 from resight.numerics.distances import normalize, squared_distances
+from resight.numerics.jaccard import rerank as reranked_distances
 from resight.numerics.neighbors import k_nearest
 from resight.records import Features, Floats, Mask, Ranking, check_features
 
@@ -22,7 +23,8 @@ def rank(
     gallery: Features,
     *,
     k: int = 10,
-    distance: Callable[[Floats, Floats], Floats] = squared_distances,
+    rerank: bool = False,
+    distance_fn: Callable[[Floats, Floats], Floats] = squared_distances,
     device: torch.device | str = "cpu",
 ) -> Ranking:
     """Find the nearest gallery rows of each query.
@@ -31,7 +33,8 @@ def rank(
         queries: ``Q`` vectors.
         gallery: ``G`` vectors of the same encoder.
         k: How many to find; fewer where the gallery is smaller.
-        distance: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``, as for `evaluate`.
+        rerank: Whether to re-rank k-reciprocally first; needs the whole ``Q x G``.
+        distance_fn: What gives the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``, as for `evaluate`.
         device: Where to search, see `resight.numerics.neighbors.k_nearest`; another distance is the CPU's.
 
     Returns:
@@ -43,17 +46,23 @@ def rank(
     """
     check_features(queries=queries, gallery=gallery)
     k = whole_number("k", k, least=1)
-    check_given("distance", distance, Callable, "a function of two arrays, (Q, D) and (G, D)")
+    check_given("distance_fn", distance_fn, Callable, "a function of two arrays, (Q, D) and (G, D)")
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     k = min(k, len(gallery))
-    if distance is squared_distances:
+    if rerank:
+        if distance_fn is not squared_distances:
+            raise ConfigError("re-ranking needs the squared Euclidean distance: leave out distance_fn or rerank")
+        reranked = reranked_distances(queries.embeddings, gallery.embeddings, device=device)
+        indices = np.argsort(reranked, axis=1, kind="stable")[:, :k]
+        return Ranking(indices, np.take_along_axis(reranked, indices, axis=1))
+    if distance_fn is squared_distances:
         distances, ids = k_nearest(gallery.embeddings, k, queries=queries.embeddings, device=device)
         return Ranking(ids, distances)
     ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = distance(queries.embeddings[rows], gallery.embeddings)
+        block = distance_fn(queries.embeddings[rows], gallery.embeddings)
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)

@@ -16,7 +16,7 @@ from resight.errors import ResightError, RunError, WeightsError
 from resight.files import expanded, write_atomically
 from resight.models.encoder import Encoder
 from resight.records import Report
-from resight.retrieval.protocol import scorer
+from resight.retrieval.protocol import make_evaluator
 from resight.thesis.exhibits import load_scale
 from resight.thesis.plan import Asked, Job
 from resight.training.runs import Run
@@ -198,5 +198,5 @@ def _scored(job: Job, dataset: Dataset, encoder: Encoder) -> Mapping[str, Report
     """Score a trained encoder as the row asks for."""
     assert job.options is not None
     devices, size = Devices(job.options.device), encoder.settings.size
-    score = scorer(dataset, size, devices=devices, flip=job.options.flip, tracklet=job.options.tracklet)
+    score = make_evaluator(dataset, size, devices=devices, flip=job.options.flip, tracklet=job.options.tracklet)
     return {} if score is None else {"best": score(encoder)[0]}

@@ -31,7 +31,7 @@ from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.progress import progress
 from resight.records import Features, ImageTable, Report
-from resight.retrieval.protocol import scorer
+from resight.retrieval.protocol import make_evaluator
 from resight.training.runs import Method, Run, environment
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,9 @@ def train(
             {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
         )
         logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
-        score = scorer(dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet)
+        score = make_evaluator(
+            dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet
+        )
         reports = {} if score is None else {"before": score(method.encoder)[0]}
         fit(
             method,

@@ -60,11 +60,11 @@ def test_pooled_tracklets_are_evaluated(video: Path) -> None:
         rows = sample_tracklets(table, 4)
         assert rows.shape == (len(group_tracklets(table)), 4)
         sides.append(pool_tracklets(vectors(table[rows.ravel()])))
-    report = evaluate(*sides, rule=data.exclude, distractor=data.distractor_id)
+    report = evaluate(*sides, exclude=data.exclude, distractor_id=data.distractor_id)
     assert report.scores["queries"] == 8
     assert report.scores["queries_without_match"] == 0
     # Colors alone do not survive the change of camera; within a camera they do.
-    assert evaluate(*sides, rule="none", distractor=data.distractor_id).scores["mAP"] > 0.6
+    assert evaluate(*sides, exclude="none", distractor_id=data.distractor_id).scores["mAP"] > 0.6
 
 
 def test_an_image_set_keeps_its_tracklets_too(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_mars_is_evaluated_by_tracklet(tmp_path: Path) -> None:
         for side in (data.query, data.gallery)
     ]
     assert [len(side) for side in sides] == [3, 6]
-    report = evaluate(*sides, rule=data.exclude, distractor=data.distractor_id)
+    report = evaluate(*sides, exclude=data.exclude, distractor_id=data.distractor_id)
     assert report.scores["mAP"] == 1
     assert report.scores["queries_without_match"] == 1
     assert report.per_query["matches"].tolist() == [1, 2, 0]

@@ -17,7 +17,7 @@ from resight.errors import ConfigError
 from resight.models.backbones import Backbone, build_backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.fused import folded
+from resight.models.fused import fuse
 from resight.models.heads.asymmetric import AsymmetricBranches
 from resight.models.heads.grammar import ABMT, AsymmetricBranch, parse_branches
 
@@ -315,7 +315,7 @@ def test_statistics_of_the_data_set_reach_both_necks() -> None:
 def test_a_copy_without_batch_norms_gives_the_same_vectors() -> None:
     network = encoder(LITE0).train()
     network(pictures(8))
-    copy = folded(network.eval())
+    copy = fuse(network.eval())
     assert copy is not network
     with torch.no_grad():
         torch.testing.assert_close(copy.embed(pictures(2)), network.embed(pictures(2)), rtol=1e-3, atol=1e-4)

@@ -39,4 +39,4 @@ def load_market1501(root: Path) -> Dataset:
     """
     inside = ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501")
     dataset = read_market_style("market1501", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside)
-    return replace(dataset, distractor=0)
+    return replace(dataset, distractor_id=0)

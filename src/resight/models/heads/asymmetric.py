@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone
-from resight.models.block_sequence import SIDE, Chain, chain
+from resight.models.block_sequence import SIDE, BlockSequence, sequential_blocks
 from resight.models.heads.grammar import AsymmetricBranch
 
 
@@ -50,7 +50,7 @@ class AsymmetricBranches(nn.Module):
     def __init__(self, backbone: Backbone, branches: tuple[AsymmetricBranch, ...]) -> None:
         super().__init__()
         self.poolings = tuple(branch.pooling for branch in branches)
-        parts = chain(backbone)
+        parts = sequential_blocks(backbone)
         start = _last_stage(backbone, parts)
         self.shared = nn.Sequential(*parts.blocks[:start])
         self.branches = nn.ModuleList()
@@ -92,7 +92,7 @@ class AsymmetricBranches(nn.Module):
             module.training = training
 
 
-def _last_stage(backbone: Backbone, parts: Chain) -> int:
+def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:
     """Give the place of the last stage's first block."""
     if backbone.unstrided:  # layers of one block
         return next(i for i, name in enumerate(parts.names) if backbone.unstrided[0].startswith(f"{name}."))
@@ -100,7 +100,7 @@ def _last_stage(backbone: Backbone, parts: Chain) -> int:
     return max((i for i in range(len(parts.blocks)) if heights[i + 1] < heights[i]), default=0)
 
 
-def _repeatable(backbone: Backbone, parts: Chain, start: int) -> int:
+def _repeatable(backbone: Backbone, parts: BlockSequence, start: int) -> int:
     """Give the place of the block of the last stage that another one like it can follow."""
     for index in range(len(parts.blocks) - 1, start, -1):
         convolves = any(isinstance(module, nn.Conv2d) for module in parts.blocks[index].modules())

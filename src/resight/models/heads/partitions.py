@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError
 from resight.models.backbones import Backbone, set_stride
-from resight.models.block_sequence import SIDE, Chain, chain
+from resight.models.block_sequence import SIDE, BlockSequence, sequential_blocks
 from resight.models.heads.grammar import Branch
 
 SHARED_STRIDE = 16
@@ -107,7 +107,7 @@ class Branches(nn.Module):
         super().__init__()
         self.arrangement = arrangement
         self.channels = backbone.channels
-        parts = chain(backbone)
+        parts = sequential_blocks(backbone)
         names, cut = parts.names, _shared_blocks(parts)
         self.shared = nn.Sequential(*parts.blocks[:cut])
         self.branches = nn.ModuleList()
@@ -246,7 +246,7 @@ def _groups(whole: slice, count: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
-def _shared_blocks(parts: Chain) -> int:
+def _shared_blocks(parts: BlockSequence) -> int:
     """Count the blocks up to the first one at the shared stride."""
     finished = SIDE // SHARED_STRIDE
     cut = next((i + 1 for i, (_, height) in enumerate(parts.shapes) if height <= finished), len(parts.blocks))
