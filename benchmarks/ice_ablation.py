@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("local/ice-ablation"))
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/ice-ablation.json"))
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/ice/ablation.json"))
     asked = parser.parse_args()
     name, _, root = asked.data.partition("=")
     data = resight.load_dataset(name, root)

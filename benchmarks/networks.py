@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--purposes", nargs="+", default=["extract", "train"], choices=["extract", "train"])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--alone", action="store_true", help="run in this process and print the numbers")
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/networks.json"))
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/networks/networks.json"))
     asked = parser.parse_args()
     if asked.alone:
         print(json.dumps(measure(asked.rows[0], asked.ways[0], asked.purposes[0], asked.seconds)))

@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["market", "msmt"], choices=list(TRAIN))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--alone", type=Path, metavar="FOLDER", help="run in this process, on the vectors in a folder")
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/numerics.json"))
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/numerics/numerics.json"))
     asked = parser.parse_args()
     if asked.alone:
         clock = Clock(asked.alone)

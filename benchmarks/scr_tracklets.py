@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[15])
     parser.add_argument("--note", action="append", default=[])
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/scr-tracklets.json"))
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/scr/tracklets.json"))
     asked = parser.parse_args()
     data = load_dataset(*parse_spec(asked.data))
     encoder = load_encoder(asked.run)
