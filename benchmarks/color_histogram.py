@@ -1,6 +1,6 @@
 """Score a color histogram in horizontal stripes: what clothes alone tell, without any network.
 
-python benchmarks/color_histogram.py market1501=PATH benchmarks/results/color-histogram.json
+python benchmarks/color_histogram.py market1501=PATH benchmarks/results/baselines/color-histogram.json
 """
 
 import argparse
