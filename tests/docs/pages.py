@@ -1,0 +1,42 @@
+"""Read the code blocks of a page and run them, as a reader would type them."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from resight.cli.main import main
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
+    """The language and the text of each code block of a page in these languages, in order."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [(language, body) for language, body in found if language in languages]
+
+
+def run_bash(block: str) -> None:
+    """Run a block of a shell in the current folder; `resight` runs in this process, which has torch loaded."""
+    lines = block.replace("\\\n", " ").splitlines()
+    script: list[str] = []
+    for line in [*lines, "resight"]:
+        if not line.startswith("resight"):
+            script.append(line)
+            continue
+        if script:
+            subprocess.run(["bash", "-euc", "\n".join(script)], check=True, timeout=60)
+            script = []
+        words = [word for part in shlex.split(line, comments=True)[1:] for word in sorted(glob.glob(part)) or [part]]
+        if words:
+            assert main(words) == 0, line
+
+
+def run_python(block: str, names: dict[str, Any], page: str) -> None:
+    """Run a block of Python; its names stay for the next block of the page."""
+    exec(compile(block, page, "exec"), names)
