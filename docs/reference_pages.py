@@ -21,7 +21,7 @@ from resight.methods import METHODS
 
 
 class PublicNames(SphinxDirective):
-    """`{public-names} PACKAGE ...`: what `import resight` gives from these packages."""
+    """`{public-names} PACKAGE ...`: what `import resight` gives from these packages, but for settings."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -30,10 +30,12 @@ class PublicNames(SphinxDirective):
         """Return the documentation of each name."""
         packages = self.arguments[0].split()
         lines = []
-        for name in resight.__all__:
+        for name in sorted(resight.__all__, key=lambda name: (inspect.isclass(getattr(resight, name)), name)):
             thing = getattr(resight, name)
-            if thing.__module__.split(".")[1] in packages:
-                kind = "autoexception" if _is_error(thing) else "autoclass" if inspect.isclass(thing) else "autofunction"
+            if thing.__module__.split(".")[1] in packages and not name.endswith("Settings"):
+                kind = (
+                    "autoexception" if _is_error(thing) else "autoclass" if inspect.isclass(thing) else "autofunction"
+                )
                 lines += ["```{eval-rst}", f".. {kind}:: resight.{name}", "```", ""]
         return _parse(self, lines, nodes.container())
 
