@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 import shlex
 import subprocess
@@ -32,7 +31,7 @@ def run_bash(block: str) -> None:
         if script:
             subprocess.run(["bash", "-euc", "\n".join(script)], check=True, timeout=60)
             script = []
-        words = [word for part in shlex.split(line, comments=True)[1:] for word in sorted(glob.glob(part)) or [part]]
+        words = [word for part in shlex.split(line, comments=True)[1:] for word in _matches(part)]
         if words:
             assert main(words) == 0, line
 
@@ -40,3 +39,8 @@ def run_bash(block: str) -> None:
 def run_python(block: str, names: dict[str, Any], page: str) -> None:
     """Run a block of Python; its names stay for the next block of the page."""
     exec(compile(block, page, "exec"), names)
+
+
+def _matches(word: str) -> list[str]:
+    """What a shell makes of a word with a star."""
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]

@@ -34,5 +34,6 @@ def test_no_sentence_is_long(page: Path) -> None:
 
 
 def test_sentences_are_found() -> None:
-    page = "# A title\n\nOne `a b c` two. [Three](x.md) four!\n\n- five\n- six. 7 eight\n\n| a | b |\n\n```\nnine. ten\n```\n"
+    page = "# A title\n\nOne `a b c` two. [Three](x.md) four!\n\n- five\n- six. 7 eight\n\n| a | b |\n\n"
+    page += "```\nnine. ten\n```\n"
     assert sentences(page) == ["One Code two.", "Three four!", "- five", "- six.", "7 eight"]
