@@ -491,9 +491,9 @@ def assert_ranks(device, distances, *columns, exclude="same-camera", distractor_
 @devices
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from(["same-camera", "none"]))
-def test_ranks_are_those_of_a_full_sort(device, seed, tied, rule):
+def test_ranks_are_those_of_a_full_sort(device, seed, tied, exclude):
     distances, *columns = scene(seed, queries=8, gallery=40, tied=tied)
-    for distractor in (0, None, 3):
+    for distractor_id in (0, None, 3):
         assert_ranks(device, distances, *columns, exclude=exclude, distractor_id=distractor_id)
 
 
@@ -687,7 +687,7 @@ def test_runs_and_commands_work_on_their_device(tiny_market, tmp_path, monkeypat
     for command in (
         ["evaluate", str(folder), *words, page],
         ["evaluate", str(folder), *words, page, "--rerank=true"],
-        ["search", str(query), f"--encoder={folder}", *words],
+        ["search", str(query), str(folder), *words],
     ):
         assert main(command) == 0
         named = devices_asked()
