@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ def run_bash(block: str) -> None:
             script.append(line)
             continue
         if script:
-            subprocess.run(["bash", "-euc", "\n".join(script)], check=True, timeout=60)
+            _shell("\n".join(script))
             script = []
         words = [word for part in shlex.split(line, comments=True)[1:] for word in _matches(part)]
         if words:
@@ -39,6 +41,12 @@ def run_bash(block: str) -> None:
 def run_python(block: str, names: dict[str, Any], page: str) -> None:
     """Run a block of Python; its names stay for the next block of the page."""
     exec(compile(block, page, "exec"), names)
+
+
+def _shell(script: str) -> None:
+    """Run lines in bash, with this Python as `python`."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    subprocess.run(["bash", "-euc", script], check=True, timeout=60, env={**os.environ, "PATH": path})
 
 
 def _matches(word: str) -> list[str]:

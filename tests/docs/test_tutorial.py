@@ -24,9 +24,9 @@ def test_the_tutorial_does_what_it_says(
         assert (tmp_path / name).stat().st_size, name
     ranking, people = names["ranking"], names["people"]
     assert ranking.indices.shape == (2, 5)
-    assert (ranking.similarities[:, :-1] >= ranking.similarities[:, 1:]).all()
+    assert (ranking.distances[:, :-1] <= ranking.distances[:, 1:]).all()
     assert 0 < names["scores"]["mAP"] <= 1
-    assert len(people.query) > 8
+    assert len(people.query) > 6
     printed = capsys.readouterr().out
     assert "mAP 0." in printed
     assert "every image can be read" in printed

@@ -1,0 +1,61 @@
+"""The pages that add something to resight, done as they say."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import blocks, run_bash, run_python
+
+from resight.data.catalog import DATASETS
+from resight.methods import METHODS
+from resight.models.backbones import BACKBONES
+
+DICTS: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in; what a page adds to resight goes with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules, known = set(sys.modules), [dict(choices) for choices in DICTS]
+    yield tmp_path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+    for choices, before in zip(DICTS, known, strict=True):
+        choices.clear()
+        choices.update(before)
+
+
+def follow(page: str, folder: Path) -> dict[str, Any]:
+    """Do what a page says; a block that begins with a file's name is that file."""
+    names: dict[str, Any] = {}
+    for language, block in blocks(f"extend/{page}.md", "python", "bash"):
+        first = block.partition("\n")[0]
+        if language == "bash":
+            run_bash(block)
+        elif first.startswith("# ") and first.endswith(".py"):
+            (folder / first.removeprefix("# ")).write_text(block, encoding="utf-8")
+            importlib.invalidate_caches()
+        else:
+            run_python(block, names, f"{page}.md")
+    return names
+
+
+def test_a_data_set(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = follow("dataset", folder)["data"]
+    assert [len(table) for table in (data.train, data.query, data.gallery)] == [48, 6, 18]
+    assert data.query.camera_ids.tolist() == [1, 2, 3, 1, 2, 3]
+    assert "shop: " in capfd.readouterr().out  # of the script, which is a process of its own
+
+
+def test_a_backbone(folder: Path) -> None:
+    names = follow("backbone", folder)
+    assert names["features"].embeddings.shape == (2, 512)
+    assert sum(parameter.numel() for parameter in names["encoder"].backbone.parameters()) == 722_496
