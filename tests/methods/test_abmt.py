@@ -385,9 +385,9 @@ def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:
     values = method.end_epoch()
     average, largest = pooled[1].double().split(32, 1)
     apart = np.mean([np.sqrt(((a - b) ** 2).sum()) for a, b in zip(average.numpy(), largest.numpy(), strict=True)])
-    assert values["teachers_apart"] == pytest.approx(apart, rel=1e-3)
+    assert values["teacher_distance"] == pytest.approx(apart, rel=1e-3)
     gaps = [np.sqrt(((a - b) ** 2).sum()) for a, b in zip(*(u.double().numpy() for u in unit), strict=True)]
-    assert values["student_teacher_apart"] == pytest.approx(np.mean(gaps), rel=1e-2, abs=1e-5)
+    assert values["student_teacher_distance"] == pytest.approx(np.mean(gaps), rel=1e-2, abs=1e-5)
 
 
 def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
@@ -401,12 +401,12 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
         assert "stability" not in seen[0]
         assert "stability" in seen[1]
         for values in seen:
-            assert {"clusters", "outlier_share", "eps", "learning_rate", "student_teacher_apart"} <= set(values)
-            assert ("teachers_apart" in values) == (name != "mean_teacher")
+            assert {"clusters", "outlier_share", "eps", "learning_rate", "student_teacher_distance"} <= set(values)
+            assert ("teacher_distance" in values) == (name != "mean_teacher")
             assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
     quiet = tiny.abmt(images, num_eval_images=0)
     steps(quiet)
-    assert "student_teacher_apart" not in quiet.end_epoch()
+    assert "student_teacher_distance" not in quiet.end_epoch()
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:

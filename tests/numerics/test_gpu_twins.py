@@ -491,9 +491,9 @@ def assert_ranks(device, distances, *columns, exclude="same-camera", distractor_
 @devices
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from(["same-camera", "none"]))
-def test_ranks_are_those_of_a_full_sort(device, seed, tied, rule):
+def test_ranks_are_those_of_a_full_sort(device, seed, tied, exclude):
     distances, *columns = scene(seed, queries=8, gallery=40, tied=tied)
-    for distractor in (0, None, 3):
+    for distractor_id in (0, None, 3):
         assert_ranks(device, distances, *columns, exclude=exclude, distractor_id=distractor_id)
 
 

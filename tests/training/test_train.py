@@ -652,7 +652,7 @@ def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, datas
     settings = MMTSettings(encoder=encoder, cluster=cluster, **few)
     last, best = (str(trained.folder / f"encoder-{which}.safetensors") for which in ("last", "best"))
     found = train("mmt", dataset, settings, options(tmp_path / "a", start=f"{last}, {best}"))
-    assert found.metrics[0]["teachers_apart"] >= 0
+    assert found.metrics[0]["teacher_distance"] >= 0
     for start, words in (
         (f"{last},{best},{last}", "one encoder, or two with a comma"),
         (f"{last},", "one encoder, or two with a comma"),

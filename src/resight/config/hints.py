@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from resight.config.renamed import SETTINGS
 from resight.errors import nearest
 from resight.files import shortened
 
@@ -93,6 +94,8 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
         Settings of the same last part, else what is usually called so, else the nearest; empty where nothing is near.
     """
     names, word = [*known, *(["config"] if dashes else [])], name.lower().replace("-", "_")
+    if (new := SETTINGS.get(word, "")) in names:
+        return f"'{dashes}{new}', as it is called now"
     group, _, last = word.rpartition(".")
     alike = [each for each in names if each.rpartition(".")[2] == last]
     usual = _usual(group, last, names)

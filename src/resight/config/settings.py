@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from resight.config import renamed
 from resight.config.help import meanings, usage
 from resight.config.hints import unknown
 from resight.config.recipes import about_recipe, find_recipe
@@ -136,8 +137,11 @@ def flags_of(path: Path, *names: str) -> list[str]:
         ConfigError: It does not hold names and values.
     """
     content = read_yaml(path, scalar=as_text)
-    found = {name: content[name] for name in names if name in content}
-    plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in dotted(found)}
+    chosen = dict(dotted({name: content[name] for name in names if name in content}))
+    plain = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in renamed.current_settings(chosen).items()
+    }
     return [f"--{key}={value}" for key, value in plain.items()]
 
 
@@ -217,6 +221,10 @@ def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Pat
         if key in texts:
             raise ConfigError(f"{path}: {shortened(key, 60)} stands there twice, in a group and with a dot: keep one")
         texts[key] = text
+    for old, new in renamed.SETTINGS.items():
+        if old in texts and old not in known and new in known:
+            logger.warning("%s: %s is called %s now", path, old, new)
+    texts = renamed.current_settings(texts)
     strange = [key for key in texts if key not in known]
     recipe = about_recipe(path)
     if strange and recipe.method and not f"{recipe.command} ".startswith(f"{program} "):

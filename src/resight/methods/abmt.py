@@ -195,8 +195,8 @@ class ABMT:
     def _apart(self) -> dict[str, float]:
         """Measure figure 4.4: mean Euclidean distances over images, where the figure has their sum over all.
 
-        ``teachers_apart`` is between the pooled features of neighbors in the ring of the teachers' branches,
-        ``student_teacher_apart`` between the unit vectors of a student and its teacher.
+        ``teacher_distance`` is between the pooled features of neighbors in the ring of the teachers' branches,
+        ``student_teacher_distance`` between the unit vectors of a student and its teacher.
         """
         count = min(self.settings.num_eval_images, len(self.images))
         images = self.images[np.linspace(0, len(self.images) - 1, count).round().astype(np.int64)]
@@ -207,10 +207,10 @@ class ABMT:
             gaps.append(_mean_distance(*map(torch.from_numpy, both)))
             raw = torch.from_numpy(embed_crops(teacher.encoder, images, devices=self.devices, raw=True))
             pooled += teacher.encoder.split(raw)
-        values = {"student_teacher_apart": float(np.mean(gaps))}
+        values = {"student_teacher_distance": float(np.mean(gaps))}
         if len(pooled) > 1:
             pairs = zip(pooled, pooled[1:] + pooled[:1], strict=True)
-            values["teachers_apart"] = float(np.mean([_mean_distance(*pair) for pair in pairs]))
+            values["teacher_distance"] = float(np.mean([_mean_distance(*pair) for pair in pairs]))
         return values
 
     # -- a step ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from resight.checksums import DamagedError, read_fields, seal, unseal
 from resight.compute.tensor_files import check_alike
+from resight.config.renamed import current_provenance
 from resight.errors import ConfigError, WeightsError, check_given
 from resight.files import expanded, printable, write_atomically
 from resight.models.backbones import Backbone, Provenance, build_backbone
@@ -274,7 +275,7 @@ class Encoder(nn.Module):
         try:
             state, texts = unseal(path, [SETTINGS, PROVENANCE], unsealed=True)
             settings = read_fields(EncoderSettings, texts[SETTINGS])
-            provenance = read_fields(Provenance, texts[PROVENANCE])
+            provenance = read_fields(Provenance, current_provenance(texts[PROVENANCE]))
         except (DamagedError, ConfigError, OSError) as error:
             raise WeightsError(
                 f"'{printable(path)}' is damaged, or no resight encoder ({printable(_reason(error))}): give a run "

@@ -3,7 +3,7 @@
 The training figures read these names from the rows of a run's metrics, and leave out what is not there:
 ``epoch`` (else the row's number), ``clusters``, ``true_people`` (their number, where known), ``outlier_share``,
 ``stability``, every ``loss/*``, ``accuracy``, ``mAP``, ``rank-1``, ``kl``, ``kl_reverse``, ``squared_divergence``,
-``student_teacher_apart``, ``teachers_apart`` and ``images_per_second``.
+``student_teacher_distance``, ``teacher_distance`` and ``images_per_second``.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
         _Panel("KL divergence", "KL (nats)", ["kl", "kl_reverse"]),
         _Panel("Squared difference of similarities", "Mean squared difference", ["squared_divergence"]),
-        _Panel("How far student and teacher are apart", "Mean distance", ["student_teacher_apart"]),
-        _Panel("How far teachers are apart", "Mean distance", ["teachers_apart"]),
+        _Panel("How far student and teacher are apart", "Mean distance", ["student_teacher_distance"]),
+        _Panel("How far teachers are apart", "Mean distance", ["teacher_distance"]),
         _Panel("Training speed", "Images per second", ["images_per_second"]),
     ]
     panels = [panel for panel in panels if any(len(_series(metrics, name)[0]) for name in panel.names)]

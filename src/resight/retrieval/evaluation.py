@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, check_given, shown, whole_number
-from resight.numerics import gpu as tensors
+from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import (
@@ -127,7 +127,7 @@ def _distances(
     if distance is None:
         whole = rerank(queries.embeddings, gallery.embeddings, device=device)
         return lambda rows: whole[rows]
-    if distance is squared_distances and tensors.used_for(device):
-        asked, held = (tensors.on_device(as_vectors(side.embeddings), device) for side in (queries, gallery))
-        return lambda rows: tensors.squared_distances(asked[rows], held)
+    if distance is squared_distances and gpu.used_for(device):
+        asked, held = (gpu.on_device(as_vectors(side.embeddings), device) for side in (queries, gallery))
+        return lambda rows: gpu.squared_distances(asked[rows], held)
     return lambda rows: distance(queries.embeddings[rows], gallery.embeddings)

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from resight.checksums import MOST, finite
 from resight.compute.tensor_files import Stateful, dump_state, load_state, put_back, tensors_of
+from resight.config.renamed import current_metrics, current_parts, current_settings
 from resight.config.settings import dotted
 from resight.config.yaml_files import parse_yaml, read_yaml
 from resight.data.clusters_csv import CLUSTERS
@@ -165,7 +166,7 @@ class Run:
         begun, models = self.checkpoint_path.name in there, [name for name in there if name.startswith("encoder-")]
         if path.name in there:
             try:
-                old = dict(dotted(read_yaml(path)))
+                old = current_settings(dict(dotted(read_yaml(path))))
             except (ConfigError, OSError) as error:
                 raise RunError(f"{printable(path)} is damaged ({printable(error)}): {ELSEWHERE}") from error
             if not {"run", "seed", "variant"} <= set(old):
@@ -244,7 +245,7 @@ class Run:
                     (self.folder / name).unlink(missing_ok=True)
             self._lines = []
             return 0
-        state = load_state(self.checkpoint_path)
+        state = current_parts(load_state(self.checkpoint_path))
         missing = set(method.parts) ^ set(state) - {"epoch", "run"}
         if missing:
             raise RunError(
@@ -301,7 +302,7 @@ class Run:
             )
         if digest and digest != history_digest(lines):
             raise RunError(f"{printable(path)} is damaged: its numbers are not those that were written: {ELSEWHERE}")
-        return lines
+        return [current_metrics(line) for line in lines]
 
     def _check_encoders(self, method: Method, digests: Mapping[str, str]) -> None:
         """Make sure that the encoders are those that were saved; what the checkpoint holds is written again."""

@@ -1,0 +1,56 @@
+"""Settings, values and parts of files that had other names in earlier versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS = {
+    "agnostic_feature": "agnostic_similarity",
+    "augment.erase_colour": "augment.erase_color",
+    "batchnorm_chunks": "ghost_batches",
+    "centre_cameras": "center_cameras",
+    "cluster.clusters": "cluster.num_clusters",
+    "cluster.other_cameras": "cluster.k_cross_camera",
+    "cluster.reading": "cluster.variant",
+    "device.graphs": "device.cuda_graphs",
+    "fresh_optimiser": "reset_optimizer",
+    "keep_eps": "freeze_eps",
+    "measured_images": "num_eval_images",
+    "over_branches": "branch_reduction",
+    "tracklet.frames": "tracklet.num_frames",
+}
+"""The new name of each setting that was renamed, both with their groups."""
+
+_VALUES = {
+    ("agnostic_similarity", "raw"): "dot",
+}
+_DATA = {"cuhk03np-labelled": "cuhk03np-labeled"}
+_METRICS = {"teachers_apart": "teacher_distance", "student_teacher_apart": "student_teacher_distance"}
+_PARTS = {"optimiser": "optimizer"}
+
+
+def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings, given by their dotted names, under their present names and with their present values."""
+    renamed = {SETTINGS.get(name, name): value for name, value in settings.items()}
+    renamed = {name: _VALUES.get((name, str(value)), value) for name, value in renamed.items()}
+    for name in {"data", "source"} & set(renamed):
+        kind, equals, path = str(renamed[name]).partition("=")
+        if kind in _DATA:
+            renamed[name] = _DATA[kind] + equals + path
+    return renamed
+
+
+def current_metrics(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of metrics under the present names."""
+    return {_METRICS.get(name, name): value for name, value in line.items()}
+
+
+def current_provenance(text: str) -> str:
+    """Return the JSON of where weights come from under the present names."""
+    return text.replace('"licence":', '"license":')
+
+
+def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a checkpoint under their present names."""
+    return {_PARTS.get(name, name): value for name, value in parts.items()}
