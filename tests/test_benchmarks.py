@@ -12,22 +12,13 @@ from typing import Any
 
 import pytest
 
+from resight.config.renamed import current_settings
 from resight.config.settings import dotted
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ICE = ROOT / "docs" / "experiments" / "ice.md"
-
-RENAMED = {
-    "agnostic_feature": "agnostic_similarity",
-    "augment.erase_colour": "augment.erase_color",
-    "batchnorm_chunks": "ghost_batches",
-    "centre_cameras": "center_cameras",
-    "cluster.reading": "cluster.variant",
-}
-"""Settings of the recorded ablation that have another name now."""
-RENAMED_VALUES = {("agnostic_similarity", "raw"): "dot"}
 
 
 def load_result(name: str) -> dict[str, Any]:
@@ -52,10 +43,7 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: ModuleType) -> None:
     result = load_result("ice/ablation.json")
-    recorded = {}
-    for name, value in dotted(result["settings of the last row"]):
-        name = RENAMED.get(name, name)
-        recorded[name] = RENAMED_VALUES.get((name, value), value) if isinstance(value, str) else value
+    recorded = current_settings(dict(dotted(result["settings of the last row"])))
     settings, options = ablation.read_row(False, "both", "--epochs=6", "--iterations=60", "--seed=1")
     current = dict(dotted(json.loads(json.dumps(dataclasses.asdict(settings)))))
     assert {name: current[name] for name in recorded if name in current} == {
