@@ -23,7 +23,7 @@ LAYERS = [
     {"retrieval"},
     {"methods"},
     {"training"},
-    {"thesis"},
+    {"api", "thesis"},
     {"cli", "__main__"},
 ]
 """From the bottom up. What is in a layer may import from its own and from those below."""

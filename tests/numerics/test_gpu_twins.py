@@ -687,7 +687,7 @@ def test_runs_and_commands_work_on_their_device(tiny_market, tmp_path, monkeypat
     for command in (
         ["evaluate", str(folder), *words, page],
         ["evaluate", str(folder), *words, page, "--rerank=true"],
-        ["search", str(query), f"--encoder={folder}", *words],
+        ["search", str(query), str(folder), *words],
     ):
         assert main(command) == 0
         named = devices_asked()

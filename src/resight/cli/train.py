@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     name, *flags = arguments or ("",)
     if name in ("-h", "--help"):
         say(
-            "usage: resight train METHOD --data SPEC [--source SPEC] [--config RECIPE] [--run FOLDER] [settings]",
+            "usage: resight train METHOD --data SPEC [--source SPEC] [--from MODEL] [--config RECIPE] [--run FOLDER] "
+            "[settings]",
             f"METHOD is one of {', '.join(METHODS)}",
             "resight train ice --help says what is set first, resight recipes which recipes there are",
         )
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str]) -> int:
             f"resight train needs a method, found '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)}); "
             f"then settings: resight train {next(iter(METHODS))} --print_config"
         )
+    check_from(flags)
     settings, options = read_recipe(name, "", *flags)
     if not options.data:
         raise ConfigError(
@@ -60,6 +62,19 @@ def run(arguments: Sequence[str]) -> int:
         logger.warning(warning)
     train_and_report(name, dataset, settings, options)
     return 0
+
+
+def check_from(flags: Sequence[str]) -> None:
+    """Make sure that the model to start from is named as it is now, and there.
+
+    Raises:
+        ConfigError: ``--start`` is given, or ``--from`` without a model.
+    """
+    for flag, value in zip(flags, [*flags[1:], "--"], strict=True):
+        if flag.partition("=")[0] == "--start":
+            raise ConfigError("--start is called --from now: --from MODEL")
+        if flag in ("--from", "--from=") and (flag == "--from=" or value.startswith("--")):
+            raise ConfigError("--from needs a model: a run folder or an encoder file (resight train makes one)")
 
 
 def open_data(options: TrainSettings) -> Dataset:

@@ -18,9 +18,14 @@ SETTINGS = {
     "keep_eps": "freeze_eps",
     "measured_images": "num_eval_images",
     "over_branches": "branch_reduction",
+    "strip": "ranked_list",
     "tracklet.frames": "tracklet.num_frames",
 }
+SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
 """The new name of each setting that was renamed, both with their groups."""
+
+FLAGS = {"from": "start"}
+"""Flags whose setting has another name: ``from`` is a word of Python."""
 
 _VALUES = {
     ("agnostic_similarity", "raw"): "dot",

@@ -93,15 +93,55 @@ def read_settings(
         key: value_of(text, known[key], f"{where}: {key}") for where, texts in recipes for key, text in texts.items()
     }
     given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
-    if variants is not None:
-        chosen = given.get("variant", "code")
-        changed = {name: _plain(value) for name, value in variants[chosen].items()}
-        given = {**dict(dotted(changed)), **given}
-    settings = [_built(kind(), given) for kind in classes]
+    settings = _resolved(classes, given, variants)
     if PRINT_CONFIG in words.asked:
         sys.stdout.write(write_settings(settings))
         raise SystemExit
     return settings
+
+
+def settings_of(
+    classes: Sequence[type],
+    changes: Mapping[str, Any],
+    *,
+    recipe: str = "",
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Any]:
+    """Turn a recipe and values of Python into settings.
+
+    Args:
+        classes: As for `read_settings`.
+        changes: Values by name; of a group a mapping, a dataclass, or single values by their dotted names.
+        recipe: A YAML file or a recipe of the installation.
+        variants: As for `read_settings`.
+
+    Returns:
+        One instance for each class.
+
+    Raises:
+        ConfigError: As `read_settings`.
+    """
+    known = _keys(classes)
+    given: dict[str, Any] = {}
+    if recipe:
+        where, texts = _read_recipe(recipe, known, "resight train")
+        given = {key: value_of(text, known[key], f"{where}: {key}") for key, text in texts.items()}
+    plain = dict(dotted({name: _plain(value) for name, value in changes.items()}))
+    _refuse([name for name in plain if name not in known], known, "", "")
+    return _resolved(classes, given | plain, variants)
+
+
+def _resolved(
+    classes: Sequence[type], given: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]] | None
+) -> list[Any]:
+    """Build settings of what is given, over the defaults of the variant that is asked for."""
+    if variants is not None:
+        variant = given.get("variant", "code")
+        if variant not in variants:
+            raise ConfigError(f"variant must be one of {', '.join(variants)}, found {variant!r}")
+        changed = {name: _plain(value) for name, value in variants[variant].items()}
+        given = {**dict(dotted(changed)), **given}
+    return [_built(kind(), given) for kind in classes]
 
 
 def recipes_of(arguments: Sequence[str]) -> list[str]:
@@ -165,6 +205,7 @@ def _words(arguments: Sequence[str], known: Mapping[str, Any]) -> _Words:
             continue
         if not equals and waiting and not _is_flag(waiting[-1], switch=known.get(name) is bool):
             value, equals = waiting.pop(), "="
+        name = renamed.FLAGS.get(name, name) if renamed.FLAGS.get(name) in known else name
         if name == "config":
             words.recipes.append(value)
         elif name not in known:
@@ -204,7 +245,8 @@ def _check_once(values: Sequence[tuple[str, str]]) -> None:
         found = [text for key, text in values if key == name]
         if len({_place(text) for text in found}) > 1:
             first, last = (shortened(text, 60) for text in (found[0], found[-1]))
-            raise ConfigError(f"--{name} is given twice, as '{first}' and as '{last}': {advice}")
+            flag = next((flag for flag, setting in renamed.FLAGS.items() if setting == name), name)
+            raise ConfigError(f"--{flag} is given twice, as '{first}' and as '{last}': {advice}")
 
 
 def _place(text: str) -> str:
