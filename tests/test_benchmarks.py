@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -44,7 +45,8 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: ModuleType) -> None:
     result = load_result("ice/ablation.json")
     recorded = current_settings(dict(dotted(result["settings of the last row"])))
-    settings, options = ablation.read_row(False, "both", "--epochs=6", "--iterations=60", "--seed=1")
+    budget = {name: result[name] for name in ("epochs", "iterations", "seed")}
+    options, settings = ablation.resolve({**ablation.row_settings(False, "both"), **budget})
     current = dict(dotted(json.loads(json.dumps(dataclasses.asdict(settings)))))
     assert {name: current[name] for name in recorded if name in current} == {
         name: value for name, value in recorded.items() if name in current
@@ -68,11 +70,10 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
 
 
 def test_the_rows_of_the_ablation_differ_in_their_losses_only(ablation: ModuleType) -> None:
-    rows = {
-        (camera_aware, losses): dict(dotted(dataclasses.asdict(ablation.read_row(camera_aware, losses)[0])))
-        for camera_aware in (True, False)
-        for losses in ablation.ROWS
-    }
+    rows = {}
+    for camera_aware, losses in itertools.product((True, False), ablation.ROWS):
+        _, settings = ablation.resolve(ablation.row_settings(camera_aware, losses))
+        rows[camera_aware, losses] = dict(dotted(dataclasses.asdict(settings)))
     first = rows[True, "neither"]
     for (camera_aware, losses), row in rows.items():
         weights = (row["camera_aware"], row["hard_weight"], row["soft_weight"])
