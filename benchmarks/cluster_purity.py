@@ -20,15 +20,16 @@ import torch.nn.functional as F
 from record import machine
 
 from resight.compute.devices import Devices
+from resight.config.settings import settings_of
 from resight.data.catalog import load_dataset, parse_spec
 from resight.data.crops import load_crops
-from resight.data.dataset import split_validation
+from resight.data.validation import split_validation
+from resight.methods.ice_settings import ICESettings
 from resight.methods.labeling import Labeling
 from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalize
 from resight.retrieval.extraction import embed_crops
-from resight.training.train import read_recipe
 
 SINGLE_LIST = ClusterSettings(k1=20, eps=0.5)
 ROWS = {
@@ -73,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = load_dataset(*parse_spec(arguments.data))
     held_out = np.unique(split_validation(dataset, arguments.people).query.person_ids)
-    settings, _ = read_recipe("ice", "site")
+    (settings,) = settings_of([ICESettings], {}, recipe="site")
     encoder = load_encoder(arguments.model) if arguments.model else Encoder(settings.encoder)
     images = load_crops(dataset.train, settings.encoder.size)
     pooled = embed_crops(encoder, images, devices=Devices(), raw=True)

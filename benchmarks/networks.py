@@ -76,10 +76,12 @@ def _wait() -> None:
 def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
     """Measure one row in this process."""
     from resight.compute.devices import Devices, DeviceSettings
+    from resight.config.settings import settings_of
     from resight.methods.ice import ICE
+    from resight.methods.ice_settings import ICESettings
     from resight.models.encoder import Encoder, EncoderSettings
     from resight.retrieval.extraction import embed_crops
-    from resight.training.train import read_recipe, seed_epoch
+    from resight.training.train import seed_epoch
 
     backbone, (height, width), stride = ROWS[row]
     precision: Any = way
@@ -91,7 +93,7 @@ def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
         encoder = devices.to_device(Encoder(settings))
         rates = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
     else:
-        site, _ = read_recipe("ice", "site")
+        (site,) = settings_of([ICESettings], {}, recipe="site")
         method = ICE(replace(site, encoder=settings, supervised=True), images, devices=devices)
         batches = iter([])
 

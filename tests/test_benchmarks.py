@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -12,22 +13,13 @@ from typing import Any
 
 import pytest
 
+from resight.config.renamed import current_settings
 from resight.config.settings import dotted
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ICE = ROOT / "docs" / "experiments" / "ice.md"
-
-RENAMED = {
-    "agnostic_feature": "agnostic_similarity",
-    "augment.erase_colour": "augment.erase_color",
-    "batchnorm_chunks": "ghost_batches",
-    "centre_cameras": "center_cameras",
-    "cluster.reading": "cluster.variant",
-}
-"""Settings of the recorded ablation that have another name now."""
-RENAMED_VALUES = {("agnostic_similarity", "raw"): "dot"}
 
 
 def load_result(name: str) -> dict[str, Any]:
@@ -52,11 +44,9 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: ModuleType) -> None:
     result = load_result("ice/ablation.json")
-    recorded = {}
-    for name, value in dotted(result["settings of the last row"]):
-        name = RENAMED.get(name, name)
-        recorded[name] = RENAMED_VALUES.get((name, value), value) if isinstance(value, str) else value
-    settings, options = ablation.read_row(False, "both", "--epochs=6", "--iterations=60", "--seed=1")
+    recorded = current_settings(dict(dotted(result["settings of the last row"])))
+    budget = {name: result[name] for name in ("epochs", "iterations", "seed")}
+    options, settings = ablation.resolve({**ablation.row_settings(False, "both"), **budget})
     current = dict(dotted(json.loads(json.dumps(dataclasses.asdict(settings)))))
     assert {name: current[name] for name in recorded if name in current} == {
         name: value for name, value in recorded.items() if name in current
@@ -80,11 +70,10 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
 
 
 def test_the_rows_of_the_ablation_differ_in_their_losses_only(ablation: ModuleType) -> None:
-    rows = {
-        (camera_aware, losses): dict(dotted(dataclasses.asdict(ablation.read_row(camera_aware, losses)[0])))
-        for camera_aware in (True, False)
-        for losses in ablation.ROWS
-    }
+    rows = {}
+    for camera_aware, losses in itertools.product((True, False), ablation.ROWS):
+        _, settings = ablation.resolve(ablation.row_settings(camera_aware, losses))
+        rows[camera_aware, losses] = dict(dotted(dataclasses.asdict(settings)))
     first = rows[True, "neither"]
     for (camera_aware, losses), row in rows.items():
         weights = (row["camera_aware"], row["hard_weight"], row["soft_weight"])

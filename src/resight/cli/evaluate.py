@@ -11,9 +11,10 @@ from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
 from resight.data.catalog import folder_settings, open_dataset, parse_spec
-from resight.data.dataset import Dataset, split_validation
+from resight.data.dataset import Dataset
 from resight.data.label_columns import LABELS
 from resight.data.tracklets import TrackletSettings
+from resight.data.validation import split_validation
 from resight.errors import ConfigError, DataError
 from resight.files import check_output, expanded
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
