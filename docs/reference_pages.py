@@ -128,7 +128,7 @@ def _download(app: Sphinx, name: str, link: re.Match[str]) -> str:
 
 def escape_underscores(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Keep names such as str_ from being read as reStructuredText links."""
-    lines[:] = [re.sub(r"(?<![`\w])([\w.]*\w)_(?=[\s,;.)]|$)", r"\1\\_", line) for line in lines]
+    lines[:] = [re.sub(r"(?<![`\w])([\w.]*\w)_(?=[\s,;.)\]]|$)", r"\1\\_", line) for line in lines]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
