@@ -59,3 +59,11 @@ def test_a_backbone(folder: Path) -> None:
     names = follow("backbone", folder)
     assert names["features"].embeddings.shape == (2, 512)
     assert sum(parameter.numel() for parameter in names["encoder"].backbone.parameters()) == 722_496
+
+
+def test_a_method(folder: Path) -> None:
+    trained = follow("method", folder)["trained"]
+    assert [line["epoch"] for line in trained.metrics] == [0, 1]
+    assert all(line["clusters"] > 1 and line["loss/prototype"] > 0 for line in trained.metrics)
+    assert trained.reports["best"].scores["mAP"] > 0
+    assert trained.clusters is not None
