@@ -14,8 +14,9 @@ from pages import blocks, run_bash, run_python
 from resight.data.catalog import DATASETS
 from resight.methods import METHODS
 from resight.models.backbones import BACKBONES
+from resight.numerics import metrics
 
-DICTS: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES]
+CHOICES: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES, getattr(metrics, "METRICS", {})]
 
 
 @pytest.fixture
@@ -23,12 +24,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in; what a page adds to resight goes with it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    modules, known = set(sys.modules), [dict(choices) for choices in DICTS]
+    modules, known = set(sys.modules), [dict(choices) for choices in CHOICES]
     yield tmp_path
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
-    for choices, before in zip(DICTS, known, strict=True):
+    for choices, before in zip(CHOICES, known, strict=True):
         choices.clear()
         choices.update(before)
 
@@ -67,3 +68,8 @@ def test_a_method(folder: Path) -> None:
     assert all(line["clusters"] > 1 and line["loss/prototype"] > 0 for line in trained.metrics)
     assert trained.reports["best"].scores["mAP"] > 0
     assert trained.clusters is not None
+
+
+def test_a_metric(folder: Path) -> None:
+    names = follow("metric", folder)
+    assert 0 < names["report"].scores["R-precision"] < 1
