@@ -16,6 +16,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
@@ -25,6 +27,10 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+autodoc_type_aliases = {
+    name: name.rpartition(".")[2]
+    for name in ("npt.ArrayLike", "Floats", "Doubles", "Ints", "Mask", "Data", "Model", "Picture", "Exclude")
+}
 autodoc_class_signature = "separated"
 autodoc_default_options = {"members": True, "exclude-members": "__init__, __new__"}
 python_use_unqualified_type_names = True
