@@ -14,9 +14,10 @@ from pages import blocks, run_bash, run_python
 from resight.data.catalog import DATASETS
 from resight.methods import METHODS
 from resight.models.backbones import BACKBONES
-from resight.numerics import metrics
+from resight.models.heads.head import HEADS
+from resight.numerics.metrics import METRICS
 
-CHOICES: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES, getattr(metrics, "METRICS", {})]
+CHOICES: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES, HEADS, METRICS]
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in; what a page adds to resight goes with it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    modules, known = set(sys.modules), [dict(choices) for choices in CHOICES]
+    modules, choices_before = set(sys.modules), [dict(choices) for choices in CHOICES]
     yield tmp_path
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
-    for choices, before in zip(CHOICES, known, strict=True):
+    for choices, before in zip(CHOICES, choices_before, strict=True):
         choices.clear()
         choices.update(before)
 
@@ -73,3 +74,11 @@ def test_a_method(folder: Path) -> None:
 def test_a_metric(folder: Path) -> None:
     names = follow("metric", folder)
     assert 0 < names["report"].scores["R-precision"] < 1
+
+
+def test_a_head(folder: Path) -> None:
+    names = follow("head", folder)
+    encoder, features, parts = names["encoder"], names["features"], names["parts"]
+    assert features.embeddings.shape == (2, encoder.dim) == (2, 3 * 1280)
+    assert [part.name for part in parts.parts] == ["whole", "upper half", "lower half"]
+    assert parts.shares[0, 0].sum() == pytest.approx(names["similarity"][0, 0], abs=1e-5)
