@@ -20,7 +20,9 @@ import pytest
 from PIL import Image
 
 from resight.data import images
-from resight.data.images import in_threads, load_images, open_image, read_image
+from resight.data.image_store import load_images
+from resight.data.images import open_image, read_image
+from resight.data.threads import in_threads
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from resight.arrays import text_column
-from resight.data.images import MEMORY_LIMIT, ImageStore, Pixels, load_images, pixels_of
+from resight.data.image_store import MEMORY_LIMIT, ImageStore, load_images
+from resight.data.images import Pixels, pixels_of
 from resight.data.lazy_images import ImageFiles
 from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask

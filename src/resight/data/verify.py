@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.dataset import DATASET, Dataset, Unit
-from resight.data.images import image_size, in_threads, open_image
+from resight.data.images import image_size, open_image
+from resight.data.threads import in_threads
 from resight.data.tracklets import tracklet_codes
 from resight.errors import DataError, check_given, counted
 from resight.records import UNKNOWN, ImageTable
