@@ -37,7 +37,7 @@ from resight.claims import ADDED, differences
 from resight.config import dotted
 from resight.data.clusters import CLUSTERS
 from resight.errors import ConfigError, RunError
-from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
+from resight.files import expanded, is_open, locked, named, printable, read_regular, tidy, write_atomically
 from resight.history import Line, history_digest, read_history, write_history
 from resight.meters import LOWER, Meter
 from resight.models.encoder import Encoder
@@ -128,6 +128,8 @@ class Run:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
                 raise RunError(f"{self.folder} is a file, or below one: give a folder with --run") from error
+            except OSError as error:
+                raise named(self.folder, error) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
