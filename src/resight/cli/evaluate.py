@@ -16,7 +16,7 @@ from resight.data.dataset import folder_settings, open_dataset, parse_spec
 from resight.data.splits import Dataset, split_validation
 from resight.data.tracklets import TrackletSettings
 from resight.devices import Devices, DeviceSettings
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, check_least
 from resight.evaluation import evaluate
 from resight.explain import part_similarities
 from resight.files import check_output, expanded
@@ -69,6 +69,10 @@ class EvaluateSettings:
     json: bool = False
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.validation_people != "all":
+            check_least(self, 0, "validation_people")
 
 
 def run(arguments: Sequence[str]) -> int:
