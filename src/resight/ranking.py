@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from resight.errors import DataError, check_given, whole_number
-from resight.numerics.distances import normalise, squared_distances
+from resight.numerics.distances import measured, normalise, squared_distances
 from resight.numerics.neighbours import k_nearest
 from resight.records import Features, Floats, Mask, Ranking, check_features
 
@@ -38,7 +38,7 @@ def rank(
         Rows and distances, nearest first; by default squared Euclidean ones (0 to 4 for unit vectors).
 
     Raises:
-        DataError: The two were made by different encoders, or the gallery is empty.
+        DataError: The two were made by different encoders, the gallery is empty, or the distances are none.
         ConfigError: One of the two is no Features, or k is no whole number above 0.
     """
     check_features(queries=queries, gallery=gallery)
@@ -53,7 +53,7 @@ def rank(
     ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = distance(queries.vectors[rows], gallery.vectors)
+        block = measured(distance, queries.vectors[rows], gallery.vectors)
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)
