@@ -31,6 +31,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from resight.data.image_formats import FORMATS, advice_on_file, readable_formats
 from resight.data.image_limits import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
 from resight.errors import ConfigError, DataError, shown
+from resight.files import printable
 
 Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
@@ -98,6 +99,11 @@ def pixels_of(image: Any, size: tuple[int, int], name: str = "image") -> Pixels:
         image = Image.fromarray(np.ascontiguousarray(image))
     elif not isinstance(image, Image.Image):
         raise DataError(f"{name} must be a path, an (H, W, 3) uint8 array or a Pillow image, found {shown(image)}")
+    try:
+        image.load()
+    except Exception as error:  # its file is closed or broken, and Pillow's readers raise whatever they stumble on
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be decoded ({printable(reason)}): load it while its file is open") from None
     picture = _rgb(_upright(image), name)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
