@@ -81,7 +81,7 @@ def test_ids_are_taken_however_they_are_given(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
 def test_vectors_are_taken_in_whatever_precision(kind: torch.dtype) -> None:
-    assert Features(ImageTable(["a.jpg"]), torch.tensor([[0.5, 2.0]], dtype=kind)).vectors.tolist() == [[0.5, 2.0]]
+    assert Features(ImageTable(["a.jpg"]), torch.tensor([[0.5, 2.0]], dtype=kind)).embeddings.tolist() == [[0.5, 2.0]]
 
 
 def people(*values: object) -> Callable[[Given], Any]:
@@ -240,8 +240,8 @@ COMPARISONS: list[Wrong] = [
     (lambda g: resight.cluster(g.vectors, None), r"settings must be ClusterSettings\(\.\.\.\); found None"),
     (lambda g: resight.cluster(g.features, g.clusters), "vectors must be an array, .*give its embeddings"),
     (lambda g: resight.cluster([], g.clusters), "vectors must have shape"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "person_ids must be whole numbers"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"person_ids must have shape \(4,\)"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "people must be whole numbers"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"people must have shape \(4,\)"),
     (
         lambda g: resight.part_similarities(g.features, g.features, None, g.encoder),
         r"ranking must be a Ranking, as resight.rank\(",
@@ -282,7 +282,7 @@ SETS: list[Wrong] = [
     (lambda g: resight.train("ice", g.dataset, source=3), "source must be a Dataset, or what names one"),
     (lambda g: resight.train("ice", g.dataset, run=""), "run must name a folder"),
     (lambda g: resight.adapt("/nowhere", g.dataset), "no encoder at '/nowhere'"),
-    (lambda g: resight.score("/nowhere", g.dataset), "no encoder at '/nowhere'"),
+    (lambda g: resight.score("/nowhere", g.dataset), "drawn has no queries"),
     (lambda _: resight.score("/nowhere", 3), "data must be a Dataset"),
     (lambda g: resight.search("/nowhere.jpg", g.dataset), "/nowhere.jpg"),
     (lambda _: resight.ICESettings(epochs="3"), "epochs must be a whole number, found"),

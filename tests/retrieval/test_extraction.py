@@ -74,7 +74,7 @@ def test_the_encoder_is_moved_to_where_the_images_are(
 ) -> None:
     """So that the default devices work on a machine with a GPU, whose owner has not moved the encoder."""
     placed: list[object] = []
-    monkeypatch.setattr(devices, "place", placed.append)
+    monkeypatch.setattr(devices, "to_device", placed.append)
     encoder = tiny.encoder()
     extract(encoder, table, devices=devices)
     assert placed == [encoder]

@@ -120,4 +120,4 @@ def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
 def test_distances_are_taken_however_a_function_gives_them(kind: Callable[[Any], Any]) -> None:
     queries, gallery = features(3, seed=1), features(9)
     found = rank(queries, gallery, k=4, distance_fn=lambda a, b: kind((2 - 2 * a @ b.T).tolist()))
-    assert found.ids.tolist() == rank(queries, gallery, k=4).ids.tolist()
+    assert found.indices.tolist() == rank(queries, gallery, k=4).indices.tolist()
