@@ -10,7 +10,7 @@ import numpy as np
 from resight.data.dataset import DATASET, Dataset
 from resight.data.label_columns import LABELS
 from resight.data.tracklets import group_tracklets
-from resight.errors import DataError, check_given, whole_number
+from resight.errors import ConfigError, DataError, check_given, shown, whole_number
 from resight.records import ImageTable, Ints
 
 
@@ -39,7 +39,9 @@ def split_validation(dataset: Dataset, people: int | Literal["all"], *, seed: in
     """
     check_given("dataset", dataset, Dataset, DATASET)
     everybody, seed = people == "all", whole_number("seed", seed, least=0)
-    people = people if isinstance(people, str) and everybody else whole_number("people", people, least=1)
+    if isinstance(people, str) and not everybody:
+        raise ConfigError(f"people must be a whole number of 1 or more, or 'all', found {shown(people)}")
+    people = people if isinstance(people, str) else whole_number("people", people, least=1)
     if dataset.unit == "tracklets":
         return _whole_tracklets(dataset, people, seed)
     train = dataset.train
