@@ -20,7 +20,7 @@ import yaml
 from resight.config import renamed
 from resight.config.help import meanings, usage
 from resight.config.hints import unknown
-from resight.config.recipes import about_recipe, find_recipe
+from resight.config.recipes import find_recipe, load_recipe
 from resight.config.types import kinds, value_of
 from resight.config.yaml_files import as_text, read_yaml
 from resight.errors import ConfigError
@@ -88,20 +88,41 @@ def read_settings(
     if words.asked & set(HELP):
         sys.stdout.write(usage(program, classes, first=first, whole="--help_all" in words.asked))
         raise SystemExit
-    recipes = [_read_recipe(recipe, known, program) for recipe in words.recipes]
-    given = {
-        key: value_of(text, known[key], f"{where}: {key}") for where, texts in recipes for key, text in texts.items()
-    }
+    given = _recipe_values(words.recipes, known, program)
     given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
-    if variants is not None:
-        chosen = given.get("variant", "code")
-        changed = {name: _plain(value) for name, value in variants[chosen].items()}
-        given = {**dict(dotted(changed)), **given}
-    settings = [_built(kind(), given) for kind in classes]
+    settings = _settings_of(classes, given, variants)
     if PRINT_CONFIG in words.asked:
         sys.stdout.write(write_settings(settings))
         raise SystemExit
     return settings
+
+
+def build_settings(
+    classes: Sequence[type],
+    *,
+    recipes: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    program: str = "resight",
+    variants: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Any]:
+    """Build settings from recipes and values.
+
+    Args:
+        classes: The settings dataclasses; no name of a field twice.
+        recipes: YAML files or recipes of the installation; later ones win.
+        overrides: Values by their dotted names, ``{"cluster.eps": 0.5}``; they win over the recipes.
+        program: The command that an error names.
+        variants: For each value of ``variant``, the defaults that it changes.
+
+    Returns:
+        One instance for each class.
+
+    Raises:
+        ConfigError: A name is unknown (the message names the nearest), or a value is of the wrong type or out of range.
+    """
+    known, overrides = _keys(classes), dict(overrides or {})
+    _refuse([name for name in overrides if name not in known], known, "", "")
+    return _settings_of(classes, _recipe_values(recipes, known, program) | overrides, variants)
 
 
 def recipes_of(arguments: Sequence[str]) -> list[str]:
@@ -213,11 +234,29 @@ def _place(text: str) -> str:
     return f"{kind}{equals}{os.path.normpath(os.path.abspath(expanded(path)))}"  # noqa: PTH100
 
 
+def _settings_of(
+    classes: Sequence[type], given: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]] | None
+) -> list[Any]:
+    """Build settings from typed values by their dotted names, with the defaults of their variant."""
+    if variants is not None:
+        changed = {name: _plain(value) for name, value in variants.get(given.get("variant", "code"), {}).items()}
+        given = {**dict(dotted(changed)), **given}
+    return [_built(kind(), given) for kind in classes]
+
+
+def _recipe_values(names: Sequence[str], known: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """Read the typed values of recipes by their dotted names; later recipes win."""
+    recipes = [_read_recipe(name, known, program) for name in names]
+    return {key: value_of(text, known[key], f"{path}: {key}") for path, texts in recipes for key, text in texts.items()}
+
+
 def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Path, dict[str, Any]]:
-    """Give where a recipe is, and what it sets by dotted names."""
+    """Return a recipe's path and the texts of its settings by their dotted names."""
     path = find_recipe(name)
-    texts: dict[str, Any] = {}
-    for key, text in dotted(read_yaml(path, scalar=as_text)):
+    if path.stem != Path(name).stem:
+        logger.warning("recipe %s is called %s now", Path(name).stem, path.stem)
+    recipe, texts = load_recipe(path), dict[str, Any]()
+    for key, text in dotted(recipe.settings):
         if key in texts:
             raise ConfigError(f"{path}: {shortened(key, 60)} stands there twice, in a group and with a dot: keep one")
         texts[key] = text
@@ -226,11 +265,10 @@ def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Pat
             logger.warning("%s: %s is called %s now", path, old, new)
     texts = renamed.current_settings(texts)
     strange = [key for key in texts if key not in known]
-    recipe = about_recipe(path)
-    if strange and recipe.method and not f"{recipe.command} ".startswith(f"{program} "):
+    if strange and recipe.methods and program not in [f"resight train {method}" for method in recipe.methods]:
         raise ConfigError(
-            f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {shortened(strange[0], 60)} is no "
-            f"setting of {program}"
+            f"{recipe.name} is a recipe of {', '.join(recipe.methods)} ({recipe.command}): {shortened(strange[0], 60)} "
+            f"is no setting of {program}"
         )
     _refuse(strange, known, f"{path}: ", "")
     if not texts:
