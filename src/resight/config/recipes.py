@@ -6,6 +6,7 @@ import importlib.resources
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,10 @@ def find_recipe(name: str) -> Path:
     raise ConfigError(f"no recipe '{name}'{near} (resight recipes lists all, in {RECIPES}; or give a YAML file)")
 
 
-def shipped_paths() -> list[Path]:
+@cache
+def shipped_paths() -> tuple[Path, ...]:
     """Return the files of the recipes that come with the installation, sorted by name."""
-    return sorted(Path(str(RECIPES)).rglob("*.yaml"), key=lambda path: path.name)
+    return tuple(sorted(Path(str(RECIPES)).rglob("*.yaml"), key=lambda path: path.name))
 
 
 def load_recipe(path: Path) -> Recipe:
