@@ -56,16 +56,6 @@ def test_rows_are_chosen_from_every_column(rows: slice | np.ndarray) -> None:
     assert chosen.embeddings.tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
-def test_relabel_takes_an_id_for_each_image() -> None:
-    relabeled = TABLE.relabel([7, 8, 9])
-    assert relabeled.person_ids.tolist() == [7, 8, 9]
-    assert relabeled.camera_ids.tolist() == [0, 1, 2]
-    assert TABLE.person_ids.tolist() == [4, 4, -1]
-    for people in ([], [1, 2]):
-        with pytest.raises(DataError, match="people must have shape"):
-            TABLE.relabel(people)
-
-
 def test_tables_are_joined_in_order() -> None:
     joined = ImageTable.concatenate(TABLE[1:], TABLE[:1], TABLE[:0])
     assert joined.paths.tolist() == ["b", "c", "a"]

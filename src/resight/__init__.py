@@ -9,6 +9,10 @@ TYPE_CHECKING = False  # as type checkers have it; importing `typing` takes long
 if TYPE_CHECKING:
     from typing import Any
 
+    from resight.api import adapt as adapt
+    from resight.api import score as score
+    from resight.api import search as search
+    from resight.api import train as train
     from resight.compute.devices import Devices as Devices
     from resight.data.catalog import load_dataset as load_dataset
     from resight.data.dataset import Dataset as Dataset
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
     from resight.synthetic import SyntheticSettings as SyntheticSettings
     from resight.synthetic import synthesize as synthesize
     from resight.training.train import TrainSettings as TrainSettings
-    from resight.training.train import read_recipe as read_recipe
-    from resight.training.train import train as train
 
 __version__ = "0.1.0.dev0"
 
@@ -59,7 +61,8 @@ _HOMES = {
     "resight.numerics.jaccard": ("rerank",),
     "resight.retrieval.ranking": ("compare", "rank"),
     "resight.records": ("Features", "ImageTable", "PseudoLabels", "Ranking", "Report"),
-    "resight.training.train": ("TrainSettings", "read_recipe", "train"),
+    "resight.api": ("adapt", "score", "search", "train"),
+    "resight.training.train": ("TrainSettings",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

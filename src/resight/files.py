@@ -25,7 +25,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: str | os.PathLike[str]) -> Path:
     """Replace ``~`` by the home folder; where there is no such user the path stays as it is, and is not found."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
 

@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 
 from resight.cli.main import main
-from resight.cli.train import _Log
 from resight.compute.devices import Devices
 from resight.errors import ResightError
 from resight.files import locked
@@ -25,6 +24,7 @@ from resight.records import Features, ImageTable
 from resight.reports.letters import Letters
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.ranking import rank
+from resight.training.report import RunLog
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -91,7 +91,7 @@ def test_the_page_of_a_run_shows_its_clusters_and_says_where_their_table_is(run,
 def test_the_log_remembers_the_warnings_of_earlier_sessions(tmp_path):
     said = (["one", "two", "two"], ["two", "three"], [])
     for messages in said:
-        log = _Log()
+        log = RunLog()
         logger = logging.Logger("a run")
         logger.addHandler(log)
         logger.info("no warning")
@@ -164,9 +164,9 @@ def test_search_finds_a_copy_of_the_image_first(run, people, tmp_path, capsys):
     image = sorted((people / "bounding_box_test").glob("0*.jpg"))[-1]
     copy = shutil.copy(image, tmp_path / "copy.jpg")
     strip = tmp_path / "strip.png"
-    words = ["search", str(copy), f"--data=folder={people / 'bounding_box_test'}", f"--encoder={folder}"]
+    words = ["search", str(copy), f"--data=folder={people / 'bounding_box_test'}", str(folder)]
     capsys.readouterr()
-    assert main([*words, "-k", "3", "--json", f"--strip={strip}"]) == 0
+    assert main([*words, "-k", "3", "--json", f"--ranked_list={strip}"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
     assert answer["query"] == str(copy)
     found = answer["results"]
@@ -183,7 +183,7 @@ def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
     for name, image in zip(("[red]hall", "[bold]ein gang"), sorted((people / "query").iterdir()), strict=False):
         (crops / name).mkdir(parents=True)
         shutil.copy(image, crops / name)
-    assert main(["search", str(image), f"--data=folder={crops}", f"--encoder={run[0]}"]) == 0
+    assert main(["search", str(image), f"--data=folder={crops}", str(run[0])]) == 0
     shown = capsys.readouterr().out
     assert "│ [bold]ein gang │" in shown
     assert "│      [red]hall │" in shown
@@ -218,7 +218,7 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
     [
         (["train", "ice"], "cluster"),
         (["evaluate"], "rerank"),
-        (["search", "x.jpg"], "strip"),
+        (["search", "x.jpg"], "ranked_list"),
         (["explain", "x"], "parts"),
         (["demo"], "epochs"),
         (["data", "info", "x"], "json"),
@@ -261,7 +261,7 @@ def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
 
     (tmp_path / "cam1").mkdir()
     Image.new("RGB", (16, 8)).save(tmp_path / "cam1" / "1.jpg")
-    monkeypatch.setattr("resight.cli.train.train", stop)
+    monkeypatch.setattr("resight.training.report.train", stop)
     with pytest.raises(StopError), caplog.at_level("INFO", logger="resight"):
         main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
     said = {record.message: record.levelname for record in caplog.records}
@@ -436,8 +436,8 @@ def test_an_encoder_that_is_named_takes_no_settings(run, capsys):
     folder = str(run[0])
     assert main(["evaluate", folder, "--data=/nowhere", "--encoder.height=64"]) == 2
     assert "--encoder" in capsys.readouterr().err
-    assert main(["search", "x.jpg", "--data=/nowhere", f"--encoder={folder}", "--backbone.height=64"]) == 2
-    assert "--backbone" in capsys.readouterr().err
+    assert main(["search", "x.jpg", "--data=/nowhere", str(folder), "--encoder.height=64"]) == 2
+    assert "--encoder" in capsys.readouterr().err
 
 
 def test_data_info_and_verify(people, capsys):
@@ -481,8 +481,8 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["adapt", "--from=/nowhere", "--data=/nowhere"], "no encoder at"),
         (["adapt", "--from", "--data=/nowhere"], "--from needs a model: a run folder"),
         (["adapt", "--data=/nowhere", "--from"], "--from needs a model: a run folder"),
-        (["adapt", "--data=/nowhere", "--from=a", "--start=b"], "--from and --start say the same"),
-        (["adapt", "--data=/nowhere", "--from=a", "--from", "b"], "--from is given twice, as 'b' and as 'a'"),
+        (["adapt", "--data=/nowhere", "--from=a", "--start=b"], "--start is called --from now"),
+        (["adapt", "--data=/nowhere", "--from=a", "--from", "b"], "--from is given twice, as 'a' and as 'b'"),
         (["adapt", "--from=x", "--data=x", "--encoder.height", "128"], "leave out --encoder.height"),
         (["adapt", "--from=x", "--data=x", "--encoder.head-width=128"], "leave out --encoder.head-width"),
         (["train", "abmt", "--data=/nowhere", "--source=/nowhere"], "/nowhere"),
@@ -628,7 +628,7 @@ def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypat
     monkeypatch.setattr("resight.cli.data.open_dataset", not_yet)
     encoder, query, data = str(run[0]), str(crops / "a.jpg"), f"--data=folder={crops}"
     commands = [
-        ["search", query, data, f"--encoder={encoder}", f"--strip={target}"],
+        ["search", query, data, str(encoder), f"--ranked_list={target}"],
         ["evaluate", encoder, data, f"--page={target}"],
         ["data", "info", f"folder={crops}", f"--sheet={target}"],
         ["data", "verify", f"folder={crops}", f"--sheet={target}"],
@@ -645,7 +645,7 @@ def test_where_nothing_can_be_written_is_said_first(place, crops, run, monkeypat
 def test_a_strip_does_not_replace_its_query(crops, run, capsys):
     query = crops / "a.jpg"
     before = query.read_bytes()
-    words = ["search", str(query), f"--data=folder={crops}", f"--encoder={run[0]}", f"--strip={crops}/../crops/a.jpg"]
+    words = ["search", str(query), f"--data=folder={crops}", str(run[0]), f"--ranked_list={crops}/../crops/a.jpg"]
     assert main(words) == 2
     assert "is the query itself" in capsys.readouterr().err
     assert query.read_bytes() == before
@@ -655,10 +655,10 @@ def test_pictures_do_not_go_among_the_images_nor_replace_what_is_no_picture(crop
     query, encoder, data = str(crops / "a.jpg"), str(run[0]), f"--data=folder={crops}"
     before = {path: path.read_bytes() for path in crops.iterdir()}
     for words, message in (
-        (["search", query, data, f"--encoder={encoder}", f"--strip={crops}/b.jpg"], "would hold PNG: name it"),
+        (["search", query, data, str(encoder), f"--ranked_list={crops}/b.jpg"], "would hold PNG: name it"),
         (["data", "info", f"folder={crops}", f"--sheet={crops}/labels.csv"], "would hold PNG: name it"),
         (["evaluate", encoder, data, f"--page={crops}/labels.csv"], "would hold HTML: name it"),
-        (["search", query, data, f"--encoder={encoder}", f"--strip={crops}/c.png"], "taken for one of its images"),
+        (["search", query, data, str(encoder), f"--ranked_list={crops}/c.png"], "taken for one of its images"),
         (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "taken for one of its images"),
         (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "taken for one of its images"),
     ):
@@ -673,7 +673,7 @@ def test_what_was_found_is_printed_even_where_its_picture_cannot_be_written(crop
 
     monkeypatch.setattr("resight.files.os.fsync", full)
     picture = tmp_path / "picture.png"
-    searched = ["search", str(crops / "a.jpg"), f"--data=folder={crops}", f"--encoder={run[0]}", f"--strip={picture}"]
+    searched = ["search", str(crops / "a.jpg"), f"--data=folder={crops}", str(run[0]), f"--ranked_list={picture}"]
     capsys.readouterr()
     for words, printed in (
         (searched, "never proof"),
@@ -688,7 +688,7 @@ def test_what_was_found_is_printed_even_where_its_picture_cannot_be_written(crop
 
 def test_search_names_cameras_and_people_as_the_table_does(crops, run, capsys):
     capsys.readouterr()
-    assert main(["search", str(crops), f"--data=folder={crops}", f"--encoder={run[0]}", "--json"]) == 0
+    assert main(["search", str(crops), f"--data=folder={crops}", str(run[0]), "--json"]) == 0
     of_a, of_b = (answer["results"] for answer in json.loads(capsys.readouterr().out))
     (first,), (second,) = of_b, of_a
     assert (first["camera"], first["camera_id"], first["person"], first["person_id"]) == ("c1", 0, "anna", 0)
@@ -716,8 +716,8 @@ def test_pages_and_strips_name_cameras_and_people_as_the_table_does(people, run,
 
     written = []
     monkeypatch.setattr(Letters, "write", lambda letters, draw, place, text, *rest: written.append(text))
-    found = ["search", str(crops / lines[1].split(",")[0]), data, f"--encoder={run[0]}", "-k", "2"]
-    assert main([*found, f"--strip={tmp_path / 'strip.png'}"]) == 0
+    found = ["search", str(crops / lines[1].split(",")[0]), data, str(run[0]), "-k", "2"]
+    assert main([*found, f"--ranked_list={tmp_path / 'strip.png'}"]) == 0
     assert re.fullmatch(r"gate \d", written[2])
 
 
@@ -756,7 +756,7 @@ def test_file_names_do_not_act_on_the_terminal(tmp_path, draw, run, monkeypatch,
     assert main(["data", "verify", f"folder={tmp_path}"]) == 1
     shown = capsys.readouterr().out
     query = str(tmp_path / "door" / "plain.jpg")
-    assert main(["search", query, f"--data=folder={tmp_path}", f"--encoder={run[0]}"]) == 0
+    assert main(["search", query, f"--data=folder={tmp_path}", str(run[0])]) == 0
     for text in (shown, capsys.readouterr().out):
         assert "\x1b" not in text
         assert "\\x1b[2Jodd\\nname.jpg" in text

@@ -123,7 +123,7 @@ def test_why_a_search_finds_what_it_finds(
     words = [f"--query={query}", data, "-k", "2", f"--out={tmp_path}", "--json", "--parts=p1 whole"]
     assert main(["explain", encoder, *words]) == 0
     explained = json.loads(capsys.readouterr().out)["results"]
-    assert main(["search", query, data, f"--encoder={encoder}", "-k", "2", "--json"]) == 0
+    assert main(["search", query, data, str(encoder), "-k", "2", "--json"]) == 0
     searched = json.loads(capsys.readouterr().out)[0]["results"]
     assert [each["path"] for each in explained] == [each["path"] for each in searched]
     for ours, theirs in zip(explained, searched, strict=True):

@@ -60,7 +60,7 @@ def test_many_queries_are_answered_each_and_the_gallery_is_embedded_once(
     encoder: str, crops: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = str(crops / "gate 0" / "4.png"), str(crops / "gate 1" / "5.png")
-    where = [f"--data=folder={crops}", f"--encoder={encoder}", "-k", "2"]
+    where = [f"--data=folder={crops}", str(encoder), "-k", "2"]
     with caplog.at_level(logging.INFO, "resight"):
         both = found([one, other, *where], capsys)
     assert [answer["query"] for answer in both] == [one, other]
@@ -73,7 +73,7 @@ def test_many_queries_are_answered_each_and_the_gallery_is_embedded_once(
 def test_a_folder_and_a_list_stand_for_their_images(
     encoder: str, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = [f"--data=folder={crops}", f"--encoder={encoder}", "-k", "1"]
+    where = [f"--data=folder={crops}", str(encoder), "-k", "1"]
     names = [str(crops / "gate 0" / f"{number}.png") for number in (0, 2, 4)]
     assert [answer["query"] for answer in found([str(crops / "gate 0"), *where], capsys)] == names
     listed = tmp_path / "list.txt"
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_searched(
 ) -> None:
     good, (broken, absent) = str(crops / "gate 0" / "0.png"), (str(tmp_path / name) for name in ("b\x1b.jpg", "a.jpg"))
     Path(broken).write_bytes(b"x")
-    where = [f"--data=folder={crops}", f"--encoder={encoder}"]
+    where = [f"--data=folder={crops}", str(encoder)]
     answers = found([broken, good, absent, *where], capsys, status=1)
     assert [answer["query"] for answer in answers] == [good, absent, broken]
     assert len(answers[0]["results"]) == 3
@@ -109,7 +109,7 @@ def test_the_querys_own_file_is_no_result(
     link = tmp_path / "link.png"
     link.symlink_to(crops / "gate 0" / "0.png")
     with caplog.at_level(logging.INFO, "resight"):
-        (answer,) = found([str(link), f"--data=folder={crops}", f"--encoder={encoder}", "-k", "9"], capsys)
+        (answer,) = found([str(link), f"--data=folder={crops}", str(encoder), "-k", "9"], capsys)
     assert sorted(Path(each["path"]).name for each in answer["results"]) == ["1.png", "2.png", "3.png"]
     assert f"the image itself was found in {crops}, and left out of its own results" in caplog.messages
     assert "4 images to search in, fewer than the 9 results that k asks for" in caplog.messages
@@ -123,7 +123,7 @@ def test_people_are_named_in_table_and_strip(
     monkeypatch.setattr(Letters, "write", lambda letters, draw, place, text, *rest: written.append(text))
     queries = [str(crops / "gate 0" / name) for name in ("0.png", "4.png")]
     strip = tmp_path / "strip.png"
-    words = ["search", *queries, f"--data=folder={crops}", f"--encoder={encoder}", f"--strip={strip}", "-k", "3"]
+    words = ["search", *queries, f"--data=folder={crops}", str(encoder), f"--ranked_list={strip}", "-k", "3"]
     capsys.readouterr()
     assert main(words) == 0
     shown = capsys.readouterr().out.splitlines()
@@ -154,8 +154,8 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     monkeypatch.setattr(search, "RESULTS", 3)
     strip = tmp_path / "strip.png"
     with caplog.at_level(logging.INFO, "resight"):
-        words = [str(tiny_market / "query"), f"--data=market1501={tiny_market}", f"--encoder={encoder}"]
-        assert main(["search", *words, f"--strip={strip}"]) == 0
+        words = [str(tiny_market / "query"), f"--data=market1501={tiny_market}", str(encoder)]
+        assert main(["search", *words, f"--ranked_list={strip}"]) == 0
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[0]] == ["query", "similarity", "person", "camera", "image"]
     assert [Path(row[0].strip()) for row in rows[1:]] == sorted((tiny_market / "query").iterdir())
@@ -167,7 +167,7 @@ def test_a_whole_frame_is_said_to_be_one(
 ) -> None:
     frame, crop = str(tmp_path / "frame.png"), str(crops / "gate 0" / "0.png")
     Image.fromarray(np.zeros((360, 640, 3), np.uint8)).save(frame)
-    where = [f"--data=folder={crops}", f"--encoder={encoder}"]
+    where = [f"--data=folder={crops}", str(encoder)]
     assert main(["search", crop, *where]) == 0
     assert "whole frame" not in caplog.text
     assert main(["search", crop, frame, *where]) == 0
@@ -184,8 +184,9 @@ def test_a_whole_frame_is_said_to_be_one(
         (["--queries=EMPTY"], "is no file"),
         (["--queries=IMAGE"], "is no list of paths"),
         (["--queries=TABLE"], "looks like a table ('path,person'): expected paths alone, one a line"),
-        (["IMAGE", "--encoder=/nowhere"], "no encoder at '/nowhere'"),
-        (["IMAGE", "--strip=EMPTY/found.jpg"], "would hold PNG"),
+        (["IMAGE", "/nowhere.safetensors"], "no encoder at '/nowhere.safetensors'"),
+        (["IMAGE", "--encoder=/nowhere"], "name the model first, resight search MODEL QUERY.jpg"),
+        (["IMAGE", "--ranked_list=EMPTY/found.jpg"], "would hold PNG"),
     ],
 )
 def test_a_mistake_gets_one_line_before_torch_is_used(
@@ -220,7 +221,7 @@ loaded = lambda *names: print("loaded", [name for name in names if name in sys.m
 assert main(["search", "--help"]) == 0
 assert main(["search", "/nowhere.jpg", "--data", "folder=."]) == 2
 loaded(*{HEAVY})
-size = ["--backbone.backbone=test_efficientnet", "--backbone.weights=none", "--backbone.height=64"]
+size = ["--encoder.backbone=test_efficientnet", "--encoder.weights=none", "--encoder.height=64"]
 assert main(["search", {str(crops / "gate 0" / "0.png")!r}, "--data", {str(crops)!r}, *size]) == 0
 loaded("torch._dynamo", "sympy", "sklearn", "faiss", "matplotlib", "lightning_fabric", "resight.training.train")
 """
@@ -230,9 +231,9 @@ loaded("torch._dynamo", "sympy", "sklearn", "faiss", "matplotlib", "lightning_fa
 
 
 def test_words_are_parted_from_flags_wherever_they_stand() -> None:
-    words, flags = split_words(["a.jpg", "--json", "b.jpg", "--data", "c", "-k", "2", "--strip=s.png", "d.jpg"])
+    words, flags = split_words(["a.jpg", "--json", "b.jpg", "--data", "c", "-k", "2", "--ranked_list=s.png", "d.jpg"])
     assert words == ["a.jpg", "b.jpg", "d.jpg"]
-    assert flags == ["--json", "--data", "c", "--k", "2", "--strip=s.png"]
+    assert flags == ["--json", "--data", "c", "--k", "2", "--ranked_list=s.png"]
     assert split_words(["--json", "true", "a.jpg"]) == (["a.jpg"], ["--json", "true"])
     assert split_words(["-k=3"]) == ([], ["--k=3"])
 

@@ -1,4 +1,4 @@
-"""`resight evaluate ENCODER --data SPEC`: score an encoder."""
+"""`resight evaluate MODEL --data SPEC`: score an encoder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EvaluateSettings:
             become more than 10 GB, those used longest ago go.
         page: Where to write the HTML page; empty writes none.
         json: Print JSON instead of a table.
-        encoder: What to score where no run or encoder file is named: a backbone as its weights are.
+        encoder: What to score if no model is named: a backbone with its own weights.
         device: Where it runs.
     """
 
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     model = words[0] if words else ""
     own = expanded(model) / "config.yaml" if model else None
     scored = flags_of(own, "flip", "tracklet") if own is not None and own.is_file() else []
-    (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [RUN or ENCODER]")
+    (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [MODEL]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:

@@ -1,4 +1,4 @@
-"""`resight explain ENCODER`: where it looks, and why it takes two images for the same person."""
+"""`resight explain MODEL`: where it looks, and why it takes two images for the same person."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MOST = 64
 
 _HEIGHT = 160
 _WHAT = (
-    "resight explain needs an encoder and what to explain: resight explain runs/mine --images a.jpg b.jpg, or "
+    "resight explain needs a model and what to explain: resight explain runs/mine --images a.jpg b.jpg, or "
     "--query a.jpg with --result b.jpg or --data folder=CROPS"
 )
 
@@ -108,7 +108,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
     lists, rest = take_lists(arguments)
     words, flags = split_words(rest)
-    (settings,) = read_settings(flags, [ExplainSettings], program="resight explain ENCODER")
+    (settings,) = read_settings(flags, [ExplainSettings], program="resight explain MODEL")
     settings = dataclasses.replace(settings, **lists)
     images = [*words[1:], *settings.images]
     if not words or bool(images) == bool(settings.query):

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
     "adapt": "a model to your own cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
-    "search": "find who looks like a person: resight search QUERY.jpg --data folder=CROPS --encoder runs/mine",
+    "search": "find who looks like a person: resight search runs/mine QUERY.jpg --data folder=CROPS",
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "the thesis' tables and figures, and our values: resight thesis list|show|run",
     "data": "look at data: resight data info|verify|synthesize",

@@ -1,4 +1,4 @@
-"""`resight search QUERY.jpg --data FOLDER`: who looks like this person?
+"""`resight search MODEL QUERY.jpg --data FOLDER`: who looks like this person?
 
 torch and what stands on it take seconds to load. That is done with `resight.cli.searching`, where the search begins:
 help and mistakes do not wait for it.
@@ -57,29 +57,27 @@ class SearchSettings:
             Empty finds it out, and says what was found.
         pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
             groups are `person`, `camera`, `tracklet`, `frame` and `split`.
-        encoder: A run folder or an encoder file; empty uses the backbone's own weights.
         queries: A list of more images to search for, a file with one path a line; `-` reads it from standard input.
         k: How many results for each image. Its own file is not among them.
-        strip: Where to write the picture of the results, a PNG; empty writes none.
+        ranked_list: Where to write the picture of the results, a PNG; empty writes none.
         cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
             become more than 10 GB, those used longest ago go.
         json: Print JSON instead of tables: for each image its path as `query` and its `results`, or the `error` where
             it cannot be read. Of each result the path, the similarity, and the camera and the person as the data call
             them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
-        backbone: What to search with where no encoder is named.
+        encoder: What to search with if no model is named: a backbone with its own weights.
         device: Where it runs.
     """
 
     data: str = ""
     layout: str = ""
     pattern: str = ""
-    encoder: str = ""
     queries: str = ""
     k: int = 10
-    strip: str = ""
+    ranked_list: str = ""
     cache: str = ""
     json: bool = False
-    backbone: EncoderSettings = field(default_factory=EncoderSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
@@ -90,24 +88,31 @@ class SearchSettings:
 def run(arguments: Sequence[str]) -> int:
     """Run `resight search`."""
     words, flags = split_words(arguments)
-    (settings,) = read_settings(flags, [SearchSettings], program="resight search QUERY.jpg")
+    for flag in flags:
+        if flag.partition("=")[0] == "--encoder":
+            raise ConfigError("--encoder is gone: name the model first, resight search MODEL QUERY.jpg --data ...")
+    (settings,) = read_settings(flags, [SearchSettings], program="resight search [MODEL] QUERY.jpg")
+    models = [word for word in words if is_model(word)]
+    if len(models) > 1:
+        raise ConfigError(f"resight search takes one model, found {' and '.join(models[:3])}")
+    model, words = "".join(models), [word for word in words if word not in models]
     if not (words or settings.queries) or not settings.data:
         raise ConfigError(
-            "resight search needs an image and where to search: resight search QUERY.jpg --data folder=CROPS; several "
-            "images, a folder of them, or a list by --queries FILE"
+            "resight search needs an image and where to search: resight search [MODEL] QUERY.jpg --data folder=CROPS; "
+            "several images, a folder of them, or a list by --queries FILE"
         )
-    if settings.encoder and settings.backbone != EncoderSettings():
-        raise ConfigError(f"{settings.encoder} brings its own encoder: leave out --backbone.*, or leave out --encoder")
+    if model and settings.encoder != EncoderSettings():
+        raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
     told = folder_settings(settings.layout, settings.pattern, settings.data)
     _, place = parse_spec(settings.data, told)
     asked = find_images(words, settings.queries)
-    if settings.strip:
+    if settings.ranked_list:
         folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
-        _check_strip(settings.strip, asked, [place, *folders])
+        _check_picture(settings.ranked_list, asked, [place, *folders])
     if settings.cache:
         check_apart(expanded(settings.cache), place)
-    if settings.encoder:
-        encoder_file(settings.encoder)  # its error names the file
+    if model:
+        encoder_file(model)  # its error names the file
     dataset, searched = load_searched(settings.data, told)
     tell_problems(asked.problems)
     tell_frames(asked.paths)
@@ -118,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
         asked,
         dataset,
         searched,
-        encoder=settings.encoder or settings.backbone,
+        encoder=model or settings.encoder,
         k=settings.k,
         cache=expanded(settings.cache) if settings.cache else None,
         device=settings.device,
@@ -130,16 +135,23 @@ def run(arguments: Sequence[str]) -> int:
     else:
         _print_tables([answer for answer in answers if not answer.error], people=searched.has_people)
     # The picture comes last: whatever becomes of its file, the answer has been given.
-    if settings.strip:
-        _write_strip(expanded(settings.strip), [answer for answer in answers if not answer.error], dataset)
+    if settings.ranked_list:
+        _write_picture(expanded(settings.ranked_list), [answer for answer in answers if not answer.error], dataset)
     return 1 if any(answer.error for answer in answers) else 0
 
 
-def _check_strip(strip: str, asked: Images, folders: Sequence[Path]) -> None:
-    """Make sure that a strip replaces no image and goes among none; nothing is embedded before."""
-    path = expanded(strip)
+def is_model(word: str) -> bool:
+    """Say whether a word names a run folder or an encoder file, and no image to search for."""
+    path = expanded(word)
+    names = ("encoder-best.safetensors", "encoder-last.safetensors", "config.yaml")
+    return path.suffix == ".safetensors" or any(os.path.isfile(path / name) for name in names)  # noqa: PTH113
+
+
+def _check_picture(picture: str, asked: Images, folders: Sequence[Path]) -> None:
+    """Make sure that the picture replaces no image and goes among none; nothing is embedded before."""
+    path = expanded(picture)
     if os.path.realpath(path) in map(os.path.realpath, asked.paths):
-        raise ConfigError(f"--strip {strip} is the query itself, and would replace it: name another file")
+        raise ConfigError(f"--ranked_list {picture} is the query itself, and would replace it: name another file")
     for folder in folders:
         check_output(path, suffix=".png", data=folder)
 
@@ -191,7 +203,7 @@ def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) 
     return table
 
 
-def _write_strip(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
+def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
     """Draw the results of each query, a row each."""
     from resight.reports.ranked_lists import ranked_strip, stacked
     from resight.reports.tiles import called, write_png

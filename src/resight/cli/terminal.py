@@ -19,10 +19,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
 
-from resight.files import json_text, printable, shortened
-
-LONGEST = 800
-"""Letters of an error and of a line of the log; a longer one is cut in its middle."""
+from resight.files import json_text, printable
+from resight.logs import OneLine, one_line
 
 LEAST = 20
 """Letters that a column of paths keeps at least, however narrow the terminal."""
@@ -52,19 +50,6 @@ def complain(text: object) -> None:
 def show(table: Table) -> None:
     """Print a table, its title and its cells escaped."""
     sys.stdout.write(printable(table_text(table), lines=True) + "\n")
-
-
-def one_line(text: object) -> str:
-    """Give a text as a line of bounded length that does nothing but be read."""
-    return shortened(printable(text), LONGEST)
-
-
-class OneLine(logging.Formatter):
-    """Gives each record as one line, with what its message and its arguments hold escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
-        return one_line(super().format(record))
 
 
 def configure_output() -> None:

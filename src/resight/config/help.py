@@ -9,6 +9,7 @@ from typing import Any
 
 from docstring_parser import parse as parse_docstring
 
+from resight.config.renamed import FLAGS
 from resight.config.types import kinds
 
 WIDTH = 96
@@ -60,7 +61,7 @@ def _kind(kind: Any) -> type:
 
 
 def _item(name: str, meaning: str) -> list[str]:
-    return [f"  --{name}", *textwrap.wrap(meaning, WIDTH, initial_indent="      ", subsequent_indent="      ")]
+    return [f"  --{_flag(name)}", *textwrap.wrap(meaning, WIDTH, initial_indent="      ", subsequent_indent="      ")]
 
 
 def _short(meaning: dict[str, str], names: Sequence[str]) -> list[str]:
@@ -68,8 +69,12 @@ def _short(meaning: dict[str, str], names: Sequence[str]) -> list[str]:
     lines = []
     for name in names:
         text = meaning[name].partition("; ")[0].partition(". ")[0].removesuffix(".")
-        lines.append(f"  {f'--{name}':<{width}}{textwrap.shorten(text, WIDTH - width, placeholder=' ...')}")
+        lines.append(f"  {f'--{_flag(name)}':<{width}}{textwrap.shorten(text, WIDTH - width, placeholder=' ...')}")
     return lines
+
+
+def _flag(name: str) -> str:
+    return next((flag for flag, setting in FLAGS.items() if setting == name), name)
 
 
 def _rest(every: dict[str, str], shown: Sequence[str]) -> list[str]:

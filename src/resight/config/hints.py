@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from resight.config.renamed import SETTINGS
+from resight.config.renamed import FLAGS, SETTINGS
 from resight.errors import nearest
 from resight.files import shortened
 
@@ -16,7 +16,7 @@ _USUAL = {
     "run": "output out output_dir out_dir save_dir save_path save log_dir logs_dir logdir work_dir exp experiment name "
     "exp_name result_dir results",
     "out": "output output_dir out_dir save_dir save",
-    "strip": "output out save picture",
+    "ranked_list": "output out save picture visrank",
     "page": "output out report html save",
     "start": "model checkpoint resume ckpt init load load_from load_weights from init_1 from_model pretrained_model",
     "encoder": "model checkpoint resume ckpt load load_weights from run",
@@ -36,16 +36,12 @@ _USUAL = {
     "cluster.min_samples": "min_points min_pts minpts min_sample",
     "cluster.num_clusters": "num_clusters n_clusters clusters num_cluster",
     "cross_temperature": "temp temperature tau t",
-    "encoder.backbone": "arch architecture backbone network net model_name a backbone.name encoder.name model.name",
-    "backbone.backbone": "arch architecture backbone network net model_name a model backbone.name model.name",
+    "encoder.backbone": "arch architecture backbone network net model_name a model backbone.name encoder.name "
+    "model.name",
     "encoder.weights": "pretrained pretrain pretrained_path imagenet pretrain_path",
-    "backbone.weights": "pretrained pretrain pretrained_path pretrain_path imagenet",
     "encoder.height encoder.width": "img_size image_size size input_size imgsz resolution",
-    "backbone.height backbone.width": "img_size image_size size input_size imgsz resolution",
     "encoder.height": "h img_height",
     "encoder.width": "w img_width",
-    "backbone.height": "h img_height",
-    "backbone.width": "w img_width",
     "encoder.head_width": "features num_features feature_dim embed_dim dim",
     "augment.erase": "random_erasing re erasing erase_prob",
     "device.accelerator": "device.name device.type device gpu gpus gpu_ids device_id device_ids cuda cpu "
@@ -106,7 +102,8 @@ def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
     meant = next(
         (found for found in ([group] if group in names else [], alike[:3], usual[:1], near[:1], close) if found), []
     )
-    text = " or ".join(" and ".join(f"'{dashes}{each}'" for each in one.split()) for one in meant)
+    flags = {setting: flag for flag, setting in FLAGS.items()} if dashes else {}
+    text = " or ".join(" and ".join(f"'{dashes}{flags.get(each, each)}'" for each in one.split()) for one in meant)
     return text + _SAID.get(last, "") if text else ""
 
 

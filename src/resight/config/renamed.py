@@ -20,9 +20,14 @@ SETTINGS = {
     "keep_eps": "freeze_eps",
     "measured_images": "num_eval_images",
     "over_branches": "branch_reduction",
+    "strip": "ranked_list",
     "tracklet.frames": "tracklet.num_frames",
 }
+SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
 """The new name of each setting that was renamed, both with their groups."""
+
+FLAGS = {"from": "start"}
+"""Flags whose setting has another name: ``from`` is a word of Python."""
 
 _VALUES = {
     ("agnostic_similarity", "raw"): "dot",
@@ -61,7 +66,7 @@ def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings, given by their dotted names, under their first names and values: an identity that stays."""
     values = {(name, current): first for (name, first), current in _VALUES.items()}
-    names = {current: first for first, current in SETTINGS.items()}
+    names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
     first = {name: values.get((name, str(value)), value) for name, value in settings.items()}
     return {names.get(name, name): value for name, value in first.items()}
 

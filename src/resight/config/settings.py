@@ -90,39 +90,55 @@ def read_settings(
         raise SystemExit
     given = _recipe_values(words.recipes, known, program)
     given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
-    settings = _settings_of(classes, given, variants)
+    settings = _resolved(classes, given, variants)
     if PRINT_CONFIG in words.asked:
         sys.stdout.write(write_settings(settings))
         raise SystemExit
     return settings
 
 
-def build_settings(
+def settings_of(
     classes: Sequence[type],
+    changes: Mapping[str, Any],
     *,
-    recipes: Sequence[str] = (),
-    overrides: Mapping[str, Any] | None = None,
-    program: str = "resight",
+    recipe: str | Sequence[str] = "",
+    program: str = "resight train",
     variants: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Any]:
-    """Build settings from recipes and values.
+    """Turn a recipe and values of Python into settings.
 
     Args:
-        classes: The settings dataclasses; no name of a field twice.
-        recipes: YAML files or recipes of the installation; later ones win.
-        overrides: Values by their dotted names, ``{"cluster.eps": 0.5}``; they win over the recipes.
+        classes: As for `read_settings`.
+        changes: Values by name; of a group a mapping, a dataclass, or single values by their dotted names.
+        recipe: A YAML file or a recipe of the installation, or several, of which later ones win.
         program: The command that an error names.
-        variants: For each value of ``variant``, the defaults that it changes.
+        variants: As for `read_settings`.
 
     Returns:
         One instance for each class.
 
     Raises:
-        ConfigError: A name is unknown (the message names the nearest), or a value is of the wrong type or out of range.
+        ConfigError: As `read_settings`.
     """
-    known, overrides = _keys(classes), dict(overrides or {})
-    _refuse([name for name in overrides if name not in known], known, "", "")
-    return _settings_of(classes, _recipe_values(recipes, known, program) | overrides, variants)
+    known = _keys(classes)
+    recipes = [recipe] if isinstance(recipe, str) else recipe
+    given = _recipe_values([name for name in recipes if name], known, program)
+    plain = dict(dotted({name: _plain(value) for name, value in changes.items()}))
+    _refuse([name for name in plain if name not in known], known, "", "")
+    return _resolved(classes, given | plain, variants)
+
+
+def _resolved(
+    classes: Sequence[type], given: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]] | None
+) -> list[Any]:
+    """Build settings of what is given, over the defaults of the variant that is asked for."""
+    if variants is not None:
+        variant = given.get("variant", "code")
+        if variant not in variants:
+            raise ConfigError(f"variant must be one of {', '.join(variants)}, found {variant!r}")
+        changed = {name: _plain(value) for name, value in variants[variant].items()}
+        given = {**dict(dotted(changed)), **given}
+    return [_built(kind(), given) for kind in classes]
 
 
 def recipes_of(arguments: Sequence[str]) -> list[str]:
@@ -186,6 +202,7 @@ def _words(arguments: Sequence[str], known: Mapping[str, Any]) -> _Words:
             continue
         if not equals and waiting and not _is_flag(waiting[-1], switch=known.get(name) is bool):
             value, equals = waiting.pop(), "="
+        name = renamed.FLAGS.get(name, name) if renamed.FLAGS.get(name) in known else name
         if name == "config":
             words.recipes.append(value)
         elif name not in known:
@@ -225,23 +242,14 @@ def _check_once(values: Sequence[tuple[str, str]]) -> None:
         found = [text for key, text in values if key == name]
         if len({_place(text) for text in found}) > 1:
             first, last = (shortened(text, 60) for text in (found[0], found[-1]))
-            raise ConfigError(f"--{name} is given twice, as '{first}' and as '{last}': {advice}")
+            flag = next((flag for flag, setting in renamed.FLAGS.items() if setting == name), name)
+            raise ConfigError(f"--{flag} is given twice, as '{first}' and as '{last}': {advice}")
 
 
 def _place(text: str) -> str:
     """Give a path, or the path of ``name=PATH``, in one way of the many that it can be written in."""
     kind, equals, path = text.partition("=") if "=" in text else ("", "", text)
     return f"{kind}{equals}{os.path.normpath(os.path.abspath(expanded(path)))}"  # noqa: PTH100
-
-
-def _settings_of(
-    classes: Sequence[type], given: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]] | None
-) -> list[Any]:
-    """Build settings from typed values by their dotted names, with the defaults of their variant."""
-    if variants is not None:
-        changed = {name: _plain(value) for name, value in variants.get(given.get("variant", "code"), {}).items()}
-        given = {**dict(dotted(changed)), **given}
-    return [_built(kind(), given) for kind in classes]
 
 
 def _recipe_values(names: Sequence[str], known: Mapping[str, Any], program: str) -> dict[str, Any]:

@@ -315,7 +315,7 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())[:200] or type(error).__name__
 
 
-def load_encoder(path: str | Path, *, which: Literal["best", "last"] = "best") -> Encoder:
+def load_encoder(path: str | os.PathLike[str], *, which: Literal["best", "last"] = "best") -> Encoder:
     """Read the encoder of a run folder, or of a file.
 
     Args:

@@ -96,7 +96,7 @@ class EncoderSettings:
         return self.height, self.width
 
 
-def encoder_file(path: str | Path, *, which: Literal["best", "last"] = "best") -> Path:
+def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"] = "best") -> Path:
     """Find the file of an encoder.
 
     Args:

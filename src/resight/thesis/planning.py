@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from resight.config.recipes import find_recipe, load_recipe, shipped_paths
 from resight.config.renamed import first_data_name, first_settings
-from resight.config.settings import build_settings, dotted
+from resight.config.settings import dotted, settings_of
 from resight.errors import ConfigError, ResightError
 from resight.thesis.paper import ColumnGroup, PaperItem, PrintedRow, Reproduction, Scale, load_scale, source_of
 
@@ -343,9 +343,8 @@ def _build(method: str, recipes: list[str], overrides: Mapping[str, Any]) -> tup
 
     _, kind, variants = METHODS[method]
     program = f"resight train {method}"
-    options, settings = build_settings(
-        [TrainSettings, kind], recipes=recipes, overrides=overrides, program=program, variants=variants
-    )
+    classes = [TrainSettings, kind]
+    options, settings = settings_of(classes, overrides, recipe=recipes, program=program, variants=variants)
     return settings, options
 
 

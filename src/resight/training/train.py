@@ -381,7 +381,7 @@ def _check_taken(name: str, kind: type, given: Mapping[str, bool]) -> None:
     known = inspect.signature(kind).parameters
     words = {
         "source": "images of a source: leave --source out",
-        "peer": "second encoder to start from: give one --start",
+        "peer": "second encoder to start from: give one --from",
     }
     for what, there in given.items():
         if there and what not in known:

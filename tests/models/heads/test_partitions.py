@@ -200,7 +200,7 @@ def test_the_sizes_of_tables_3_2_and_3_3_and_of_pcb_and_mgn(
 ) -> None:
     network = resnet(head)
     assert network.dim == 256 * vectors
-    assert network.whole == whole
+    assert network.num_global == whole
     assert count(network.backbone) == 2_957_376 + copies * 20_550_656
     assert count(network.neck) == reduced * MIB + vectors * 512
     features = network(torch.empty(2, 3, 384, 192, device="meta"))
@@ -266,7 +266,7 @@ def test_before_training_the_branches_are_the_trunk() -> None:
 
 def test_groups_without_a_vector_of_their_whole_map() -> None:
     network = encoder("c2").eval()
-    assert (network.whole, network.pooled_dim, network.dim) == (0, 256, 512)
+    assert (network.num_global, network.pooled_dim, network.dim) == (0, 256, 512)
     assert network(pictures(2)).shape == (2, 512)
 
 
@@ -464,7 +464,7 @@ def test_mgns_classifiers_of_wholes_see_the_pooled_features() -> None:
     channels = 256
     assert [c.in_features for c in network.classifiers] == [channels] * 3 + [8] * 5
     with torch.no_grad():
-        pooled, _ = network.encoder.describe(pictures(3))
+        pooled, _ = network.encoder.forward_with_pooled(pictures(3))
         _, logits = network(pictures(3))
     second = pooled[:, channels : 2 * channels]  # p1 pools one region, then comes p2's whole map
     torch.testing.assert_close(logits[1], network.classifiers[1](second).detach())

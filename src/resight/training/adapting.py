@@ -1,0 +1,34 @@
+"""What adapting a model needs to know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resight.errors import ConfigError
+from resight.models.encoder_settings import EncoderSettings
+from resight.models.heads.grammar import is_asymmetric
+from resight.training.train import BUILD
+
+KEPT = ("height", "width", *BUILD)
+"""Settings of the encoder that stay the model's."""
+
+
+def adapt_recipe(head: str) -> tuple[str, str]:
+    """Return the method and the recipe that adapt a model with a head.
+
+    Raises:
+        ConfigError: It is a model of parts, for which ABMT has no classifiers.
+    """
+    if head == "global":
+        return "mean_teacher", "mean-teacher-adapt"
+    if is_asymmetric(head):
+        return "abmt", "adapt"
+    raise ConfigError(
+        f"a model of parts (head {head}) cannot be adapted: give one of a single vector or of asymmetric branches, as "
+        "resight train ice, abmt or source makes them"
+    )
+
+
+def kept_settings(model: EncoderSettings) -> dict[str, Any]:
+    """Return the settings of a model that stay as they are when it is adapted."""
+    return {name: getattr(model, name) for name in KEPT}
