@@ -214,20 +214,13 @@ def parse_item(text: str, *, where: str) -> PaperItem:
         content = yaml.load(text, Loader=yaml.BaseLoader)  # strings, lists and dicts, nothing else
         _check_keys(content, "", where)
         groups = tuple(_parse_group(column, where) for column in content.get("columns", ()))
+        rows = tuple(_parse_row(row, groups, where) for row in content.get("rows", ()))
+        chapter, page = int(content["chapter"]), int(content["page"])
+        kind, shows, redraw = (content.get(name, "") for name in ("kind", "shows", "redraw"))
+        notes, doubtful, metrics = (tuple(content.get(name, ())) for name in ("notes", "doubtful", "metrics"))
+        drawable, names = content.get("drawable") == "true", (content["id"], content["title"])
         return PaperItem(
-            id=content["id"],
-            title=content["title"],
-            chapter=int(content["chapter"]),
-            page=int(content["page"]),
-            kind=content.get("kind", "table"),
-            groups=groups,
-            rows=tuple(_parse_row(row, groups, where) for row in content.get("rows", ())),
-            notes=tuple(content.get("notes", ())),
-            doubtful=tuple(content.get("doubtful", ())),
-            shows=content.get("shows", ""),
-            redraw=content.get("redraw", ""),
-            drawable=content.get("drawable") == "true",
-            metrics=tuple(content.get("metrics", ())),
+            *names, chapter, page, kind or "table", groups, rows, notes, doubtful, shows, redraw, drawable, metrics
         )
     except KeyError as error:
         raise ConfigError(f"{where}: {error.args[0]} is missing") from error

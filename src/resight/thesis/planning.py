@@ -20,14 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resight.compute.settings import DeviceSettings
 from resight.config.recipes import find_recipe, load_recipe, shipped_paths
 from resight.config.renamed import first_data_name, first_settings
 from resight.config.settings import dotted, settings_of
-from resight.errors import ConfigError, ResightError
+from resight.errors import ConfigError, ResightError, check_least
 from resight.thesis.paper import ColumnGroup, PaperItem, PrintedRow, Reproduction, Scale, load_scale, source_of
 
 if TYPE_CHECKING:
-    from resight.compute.devices import DeviceSettings
     from resight.training.train import TrainSettings
 
 FIRST = Reproduction("source", "source-thesis")
@@ -38,27 +38,43 @@ BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck"
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """How rows are to run.
+class RunSettings:
+    """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
 
     Attributes:
-        scale: The name of a scale.
-        data: The folder of each data set; None asks only what could run if all data were there.
-        weights: For each backbone a file of its weights, or ``none`` for random ones.
+        scale: How much runs: `smoke`, `short` or `full`.
+        out: The folder of runs and results; the same command resumes there.
         seed: The seed of every run.
         epochs: Replaces the scale's; 0 keeps it.
         iterations: Replaces the scale's; 0 keeps it.
-        device: The device; None leaves it to the recipe.
-        substitutes: For a data set of the thesis, the one that replaces it in the runs.
+        rows: The rows to run, `[2,3]` for example, as `thesis show` counts them; empty for all.
+        device: Where it runs.
     """
 
     scale: str = "short"
-    data: Mapping[str, Path] | None = None
-    weights: Mapping[str, str] = field(default_factory=dict)
+    out: str = "thesis"
     seed: int = 1
     epochs: int = 0
     iterations: int = 0
-    device: DeviceSettings | None = None
+    rows: tuple[int, ...] = ()
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        check_least(self, 0, "seed", "epochs", "iterations")
+
+
+@dataclass(frozen=True)
+class RunRequest(RunSettings):
+    """What is to run, and on which data.
+
+    Attributes:
+        data: The folder of each data set; None asks only what could run if all data were there.
+        weights: For each backbone a file of its weights, or ``none`` for random ones.
+        substitutes: For a data set of the thesis, the one that replaces it in the runs.
+    """
+
+    data: Mapping[str, Path] | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
     substitutes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -133,11 +149,6 @@ class TableRow:
         return self.options
 
     @property
-    def spec(self) -> str:
-        """Where its data lie."""
-        return self.surroundings.data + (f" from {self.surroundings.source}" if self.source else "")
-
-    @property
     def sets(self) -> tuple[str, ...]:
         """The names of its data sets: the one it starts from, the one it is scored on."""
         return tuple(name for name in (self.source, self.data) if name)
@@ -151,7 +162,9 @@ class TableRow:
         """
         trained_on = (self.source,) if self.transferred else self.sets
         settings = first_settings(_flat(self.settings, self.training))
-        settings["encoder.weights"] = _digest_weights(str(settings["encoder.weights"]))
+        weights = Path(str(settings["encoder.weights"]))
+        if weights.is_file():
+            settings["encoder.weights"] = _digest_file(weights, weights.stat().st_mtime_ns)
         starts = [start.key for start in self.starts]
         identity = [self.method, tuple(map(first_data_name, trained_on)), starts, settings]
         return "-".join((self.method, *trained_on, _digest(identity)))
@@ -317,7 +330,7 @@ def _resolve(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
         settings = _with_encoder(settings, weights=weights)
     folders = {name: (request.data or {})[name].absolute() for name in row.sets if name in (request.data or {})}
     data, source = (f"{name}={folders[name]}" if name in folders else "" for name in (row.data, row.source))
-    options = dataclasses.replace(options, device=request.device or options.device, data=data, source=source)
+    options = dataclasses.replace(options, device=request.device, data=data, source=source)
     roots = {name: os.path.realpath(folder) for name, folder in folders.items()}
     row = dataclasses.replace(row, settings=settings, options=options, reference=reference, roots=roots)
     if not row.source or row.transferred or method == FIRST.method:
@@ -363,13 +376,9 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
-def _digest_weights(weights: str) -> str:
-    """Return the digest of a file of weights, or the word that stands for other weights."""
-    path = Path(weights)
-    return _digest_file(path, path.stat().st_mtime_ns) if path.is_file() else weights
-
-
 @cache
 def _digest_file(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the digest of a file as it was at that time."""
+    from resight.models.weights import file_digest
+
+    return file_digest(path)

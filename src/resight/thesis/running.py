@@ -109,8 +109,10 @@ def estimate_minutes(rows: Sequence[TableRow], scale: Scale, numbers: Collection
         complete = sum(similar) / len(similar) / 60 if similar else scale.minutes
         minutes += complete * (1 - min(len(row.metrics) / row.settings.epochs, 1))
     starts = {start.key for row in pending.values() for start in row.starts if start.status == "pending"}
-    basis = f"from {len(measured)} done here" if measured else f"one takes about {scale.minutes:g} min: {scale.measured}"
-    return minutes + scale.minutes * len(starts), basis
+    minutes += scale.minutes * len(starts)
+    if measured:
+        return minutes, f"from {len(measured)} done here"
+    return minutes, f"one takes about {scale.minutes:g} min: {scale.measured}"
 
 
 def _run_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> TableRow:
@@ -129,12 +131,12 @@ def _run_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> Table
     except ResightError as error:
         logger.warning("row %d, %s: %s", row.number, row.printed.name, error)
         return dataclasses.replace(row, status="failed", reason=str(error))
-    folder = run_folder(row, out)
+    folder, sources = run_folder(row, out), f" from {row.surroundings.source}" if row.source else ""
     result = {
         "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),
         "data": {
-            "spec": row.spec,
+            "spec": row.surroundings.data + sources,
             "sets": {name: {"root": row.roots[name], **_facts_of(datasets[name])} for name in row.sets},
         },
         "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from rich.text import Text
 
 from resight.files import printable
 from resight.reports.tables import MISSING, markdown_cell, percent
-from resight.thesis.paper import SCORES, PaperItem, scales
-from resight.thesis.planning import RunRequest, TableRow, differences, flat_settings, plan_rows, table_rows
+from resight.thesis.paper import SCORES, PaperItem
+from resight.thesis.planning import RunRequest, TableRow, differences, flat_settings, table_rows
 
 DEFAULT_SCORES = ("mAP", "Rank1")
 """The scores of our runs for a figure, which prints none."""
@@ -25,40 +23,6 @@ FIRST_RUN = "first run: "
 """The prefix of the settings of the run on the source that a row starts from."""
 
 _FORMER_STATES = {"left": "pending", "cannot": "unavailable", "not made": "not run"}
-
-
-@dataclass(frozen=True)
-class Availability:
-    """How many runs of a table or figure are possible.
-
-    Attributes:
-        id: ``table-6.6``.
-        title: The title of the table or figure.
-        kind: As `PaperItem.kind`.
-        runs: How many runs it has, one for each row and data set.
-        able: For each scale how many of them can run with the methods and recipes at hand, given data.
-        data: The data sets that these need at the full scale.
-        missing: Why the others cannot run there, each reason once, the most frequent first.
-    """
-
-    id: str
-    title: str
-    kind: str
-    runs: int
-    able: Mapping[str, int]
-    data: tuple[str, ...]
-    missing: tuple[str, ...]
-
-
-def availability(item: PaperItem) -> Availability:
-    """Return how many runs of a table are possible."""
-    planned = {scale: plan_rows(item, RunRequest(scale=scale), resolve=False) for scale in scales()}
-    full = planned["full"]
-    able = {scale: sum(not row.reason for row in rows) for scale, rows in planned.items()}
-    data = tuple(dict.fromkeys(row.data for row in full if not row.reason))
-    reasons = Counter(row.reason.partition(" (")[0] for row in full if row.reason)
-    missing = tuple(reason for reason, _ in reasons.most_common())
-    return Availability(item.id, item.title, item.kind, len(full), able, data, missing)
 
 
 def complete_rows(item: PaperItem, rows: Sequence[TableRow]) -> list[TableRow]:
@@ -153,9 +117,7 @@ def to_text(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | Non
     return table
 
 
-def cells(
-    item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None
-) -> tuple[list[str], list[list[str]]]:
+def cells(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None) -> tuple[list[str], list[list[str]]]:
     """Return the head and the body of a table as text, with columns for the thesis and columns for our runs."""
     printed = list(dict.fromkeys(name for row in rows for name in reported_scores(row)))
     scores = () if request is None else (item.scores or DEFAULT_SCORES)
@@ -175,27 +137,27 @@ def cells(
 
 
 def difference_lines(rows: Sequence[TableRow]) -> list[str]:
-    """Return what differs from the thesis, first of the rows' own runs; equal texts once, after the rows they are of."""
-    texts: dict[bool, list[tuple[TableRow, str]]] = {False: [], True: []}
+    """Return what differs from the thesis, first of the rows' own runs; equal texts once, after their rows."""
+    own, first = [], []
     for row in rows:
-        for first, part in texts.items():
-            chosen = [each for each in _all_differences(row) if each[0].startswith(FIRST_RUN) == first]
-            if chosen:
-                part.append((row, "; ".join(f"{name.removeprefix(FIRST_RUN)}: {ours} (thesis: {thesis})" for name, ours, thesis in chosen)))
-    return [*_group_by_text(texts[False]), *(f"the first run of {text}" for text in _group_by_text(texts[True]))]
+        texts = [(name, f"{name}: {ours} (thesis: {thesis})") for name, ours, thesis in _all_differences(row)]
+        own.append((row, "; ".join(text for name, text in texts if not name.startswith(FIRST_RUN))))
+        first.append(
+            (row, "; ".join(text.removeprefix(FIRST_RUN) for name, text in texts if name.startswith(FIRST_RUN)))
+        )
+    return [*_group_by_text(own), *(f"the first run of {text}" for text in _group_by_text(first))]
 
 
 def data_lines(rows: Sequence[TableRow]) -> list[str]:
     """Return the folder and the notes of each data set that finished runs read."""
     sets = [entry for row in rows for entry in row.result.get("data", {}).get("sets", {}).items()]
-    return list(
-        dict.fromkeys(printable("; ".join([f"{name}: {facts['root']}", *facts["notes"]])) for name, facts in sets)
-    )
+    texts = ("; ".join([f"{name}: {facts['root']}", *facts["notes"]]) for name, facts in sets)
+    return list(dict.fromkeys(map(printable, texts)))
 
 
 def reason_lines(rows: Sequence[TableRow]) -> list[str]:
-    """Return why rows failed or are unavailable; equal texts once, after the rows they are of."""
-    return _group_by_text([(row, f"{row.status}: {row.reason}") for row in rows if row.reason])
+    """Return why rows failed or are unavailable; equal texts once, after their rows."""
+    return _group_by_text([(row, f"{row.status}: {row.reason}" if row.reason else "") for row in rows])
 
 
 def _details(row: TableRow) -> dict[str, Any]:
@@ -243,6 +205,7 @@ def _all_differences(row: TableRow) -> list[tuple[str, str, str]]:
 def _group_by_text(texts: Sequence[tuple[TableRow, str]]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for row, text in texts:
-        name = f"{row.number} on {row.group.name}" if row.group.name else str(row.number)
-        groups.setdefault(printable(text), []).append(name)
+        if text:
+            name = f"{row.number} on {row.group.name}" if row.group.name else str(row.number)
+            groups.setdefault(printable(text), []).append(name)
     return [f"row {', '.join(names)}: {text}" for text, names in groups.items()]

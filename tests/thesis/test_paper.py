@@ -8,21 +8,23 @@ import re
 import pytest
 import yaml
 
+from resight.config.recipes import find_recipe, load_recipe
 from resight.config.settings import dotted
 from resight.errors import ConfigError
-from resight.thesis.exhibits import (
+from resight.methods import METHODS
+from resight.thesis.paper import (
     FILES,
     SCORES,
-    Exhibit,
+    PaperItem,
     data_name,
-    exhibit_ids,
-    load_exhibit,
+    item_ids,
+    load_item,
     load_scale,
-    read_exhibit,
+    parse_item,
     scales,
     source_of,
 )
-from resight.thesis.plan import Asked, jobs
+from resight.thesis.planning import RunRequest, plan_rows
 from resight.training.train import read_recipe
 
 TABLES = {2: 3, 3: 9, 4: 5, 5: 4, 6: 7}
@@ -58,7 +60,7 @@ TYPED = {
 }
 """A few cells, typed from the text a second time."""
 
-EXHIBITS = {name: load_exhibit(name) for name in exhibit_ids()}
+ITEMS = {name: load_item(name) for name in item_ids()}
 
 MINIMAL = """
 id: table-9.1
@@ -73,13 +75,13 @@ rows:
 """
 
 
-def printed(exhibit: Exhibit, name: str, data: str) -> list[str]:
+def printed(item: PaperItem, name: str, data: str) -> list[str]:
     """The values of all rows of a name on a data set, as text."""
     return [
         " ".join(value or "~" for value in values)
-        for row in exhibit.rows
+        for row in item.rows
         if row.name == name
-        for group, values in zip(exhibit.groups, row.values, strict=True)
+        for group, values in zip(item.groups, row.values, strict=True)
         if group.data == data
     ]
 
@@ -87,43 +89,45 @@ def printed(exhibit: Exhibit, name: str, data: str) -> list[str]:
 def test_every_table_and_every_figure_is_there_once() -> None:
     expected = [f"table-{c}.{n}" for c, count in TABLES.items() for n in range(1, count + 1)]
     expected += [f"figure-{c}.{n}" for c, count in FIGURES.items() for n in range(1, count + 1)]
-    assert exhibit_ids() == expected
-    for name, exhibit in EXHIBITS.items():
-        assert exhibit.id == name, "the file's name is its id"
-        assert f"-{exhibit.chapter}." in name
-    pages = [EXHIBITS[name].page for name in expected]
+    assert item_ids() == expected
+    for name, item in ITEMS.items():
+        assert item.id == name, "the file's name is its id"
+        assert f"-{item.chapter}." in name
+    pages = [ITEMS[name].page for name in expected]
     tables = pages[: len(ROWS)]
     assert tables == sorted(tables)
     assert pages[len(ROWS) :] == sorted(pages[len(ROWS) :])
 
 
 def test_tables_have_the_rows_of_the_text() -> None:
-    assert {name: len(exhibit.rows) for name, exhibit in EXHIBITS.items() if exhibit.kind == "table"} == ROWS
+    assert {name: len(item.rows) for name, item in ITEMS.items() if item.kind == "table"} == ROWS
 
 
 @pytest.mark.parametrize("name", TYPED)
 def test_cells_are_what_is_printed(name: str) -> None:
     for (row, data), values in TYPED[name].items():
-        assert values in printed(EXHIBITS[name], row, data)
+        assert values in printed(ITEMS[name], row, data)
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
+@pytest.mark.parametrize("name", ITEMS)
 def test_a_file_is_sound(name: str) -> None:
     """What loading does not check: the order of cumulative scores, sources, and that every YAML reader reads it."""
-    exhibit = EXHIBITS[name]
+    item = ITEMS[name]
     folder = "figures" if name.startswith("figure") else "tables"
     assert yaml.safe_load((FILES / folder / f"{name}.yaml").read_text(encoding="utf-8"))["id"] == name
-    for row in exhibit.rows:
+    for row in item.rows:
         assert re.fullmatch(r"\[\d+\]|", row.cite)
-        assert not (row.ours and row.cite and "*" not in row.name), "what is quoted is not ours"
-        for column, (group, values) in enumerate(zip(exhibit.groups, row.values, strict=False)):
+        assert not (row.reproduction and row.cite and "*" not in row.name), "what is quoted is not ours"
+        for column, (group, values) in enumerate(zip(item.groups, row.values, strict=False)):
             found = [float(v) for s, v in zip(group.scores, values, strict=True) if s in SCORES and s != "mAP" and v]
             assert found == sorted(found), f"{row.name}: rank-k cannot fall with k"
             assert source_of(row, column, group) != group.data or not group.data
-    for job in jobs(exhibit, Asked("full"), resolve=False):
+    for job in plan_rows(item, RunRequest("full"), resolve=False):
         assert "{" not in job.recipe
-        assert not job.recipe.endswith("-")
-    assert (exhibit.kind == "table") == (not exhibit.shows)
+        assert job.method in METHODS or job.reason.startswith("no method")
+        if job.method in METHODS:
+            assert job.method in load_recipe(find_recipe(job.recipe)).methods
+    assert (item.kind == "table") == (not item.shows)
 
 
 def test_the_same_result_is_the_same_in_every_table() -> None:
@@ -140,17 +144,17 @@ def test_the_same_result_is_the_same_in_every_table() -> None:
         "table-4.5": "ABMT",
     }
     for data, names in (("cuhk03np-detected", scr), ("market1501", abmt), ("dukemtmc", abmt)):
-        assert len({tuple(printed(EXHIBITS[name], row, data)) for name, row in names.items()}) == 1
+        assert len({tuple(printed(ITEMS[name], row, data)) for name, row in names.items()}) == 1
     for data in ("market1501", "dukemtmc"):
         short = {"table-6.2": "all", "table-6.3": "ours"}
         long = {"table-6.4": "ResNet50", "table-6.5": "0.55", "table-6.7": "ICE(aware)"}
-        (best,) = {printed(EXHIBITS[name], row, data)[0] for name, row in long.items()}
-        assert best == printed(EXHIBITS["table-6.6"], "+ L_h_ins + L_s_ins", data)[0]
-        assert {printed(EXHIBITS[name], row, data)[0] for name, row in short.items()} == {" ".join(best.split()[:2])}
+        (best,) = {printed(ITEMS[name], row, data)[0] for name, row in long.items()}
+        assert best == printed(ITEMS["table-6.6"], "+ L_h_ins + L_s_ins", data)[0]
+        assert {printed(ITEMS[name], row, data)[0] for name, row in short.items()} == {" ".join(best.split()[:2])}
 
 
 def test_every_row_of_ice_names_a_recipe_and_settings_that_are_there() -> None:
-    planned = [job for name in EXHIBITS for job in jobs(EXHIBITS[name], Asked("full")) if job.ours.method == "ice"]
+    planned = [job for name in ITEMS for job in plan_rows(ITEMS[name], RunRequest("full")) if job.method == "ice"]
     assert len(planned) > 60
     assert {job.reason for job in planned} == {""}
     # ICE itself is one run, whatever the table.
@@ -158,18 +162,18 @@ def test_every_row_of_ice_names_a_recipe_and_settings_that_are_there() -> None:
     keys = {
         job.key
         for name, row in same.items()
-        for job in jobs(EXHIBITS[name], Asked("full"))
-        if job.row.name == row and job.group.data == "market1501"
+        for job in plan_rows(ITEMS[name], RunRequest("full"))
+        if job.printed.name == row and job.data == "market1501"
     }
     assert len(keys) == 1
 
 
 def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> None:
-    planned = [job for n in range(1, 6) for job in jobs(EXHIBITS[f"table-4.{n}"], Asked("full"))]
+    planned = [job for n in range(1, 6) for job in plan_rows(ITEMS[f"table-4.{n}"], RunRequest("full"))]
     assert len(planned) == 8 + 6 + 20 + 8 + 8
     assert {job.reason for job in planned} == {""}
     for job in planned:
-        adapts = bool(job.source) and job.ours.method != "source"
+        adapts = bool(job.source) and job.method != "source"
         assert bool(job.starts) == adapts
         for start in job.starts:
             assert start.settings.encoder == job.settings.encoder, "both runs train the same network"
@@ -177,18 +181,18 @@ def test_every_row_of_chapter_4_names_a_recipe_and_settings_that_are_there() -> 
     # ABMT itself is one run in each direction, whatever the table, and so is what it starts from.
     same = {"table-4.1": "ours (ResNet50)", "table-4.4": "ABMT", "table-4.5": "ABMT"}
     same["table-4.3"] = "ABMT(MT-Baseline+DBSCAN+AB+Cross-branch)"
-    found = [job for n in same for job in jobs(EXHIBITS[n], Asked("full")) if job.row.name == same[n]]
+    found = [job for n in same for job in plan_rows(ITEMS[n], RunRequest("full")) if job.printed.name == same[n]]
     for data, source in (("dukemtmc", "market1501"), ("market1501", "dukemtmc")):
-        ours = [job for job in found if job.group.data == data and job.source == source]
+        ours = [job for job in found if job.data == data and job.source == source]
         assert len(ours) == 4
         assert len({job.key for job in ours}) == 1
         firsts = {start.key for job in ours for start in job.starts}
         (row,) = (
-            job for job in planned if job.row.name == "ResNet50+AB" and (job.group.data, job.source) == (data, source)
+            job for job in planned if job.printed.name == "ResNet50+AB" and (job.data, job.source) == (data, source)
         )
         assert firsts == {row.key}, "the row of the first run is that run"
     # To another target the first run is another one: it sees that target's images.
-    assert len({job.key for job in planned if job.ours.method == "source"}) == 4
+    assert len({job.key for job in planned if job.method == "source"}) == 4
     assert len({start.key for job in found for start in job.starts}) == 4
 
 
@@ -231,13 +235,13 @@ METHODS_OF_4: dict[str, dict[str, object]] = {
 
 def test_the_rows_of_chapter_4_are_what_the_text_calls_them() -> None:
     for (table, name), (method, differing) in CHAPTER_4.items():
-        planned = [job for job in jobs(EXHIBITS[f"table-{table}"], Asked("full")) if job.row.name == name]
+        planned = [job for job in plan_rows(ITEMS[f"table-{table}"], RunRequest("full")) if job.printed.name == name]
         assert len(planned) == 2
         for job in planned:
             own, found = (
                 dict(dotted(dataclasses.asdict(settings))) for settings in (read_recipe(method)[0], job.settings)
             )
-            assert job.ours.method == method
+            assert job.method == method
             changed = {key for key, value in found.items() if own[key] != value}
             weighs = {"cluster.source_weight"} if job.source and method != "source" else set()
             assert changed - weighs <= set(differing), name
@@ -252,7 +256,7 @@ def test_the_rows_of_chapter_4_are_what_the_text_calls_them() -> None:
 
 def test_rows_without_a_source_are_trained_by_a_recipe_of_their_own() -> None:
     bare, adapted = (
-        [job.settings for job in jobs(EXHIBITS[table], Asked("short")) if job.settings is not None]
+        [job.settings for job in plan_rows(ITEMS[table], RunRequest("short")) if job.settings is not None]
         for table in ("table-4.2", "table-4.5")
     )
     assert {(s.encoder.neck_statistics, s.cluster.pairs_per_image) for s in bare} == {("batch", None)}
@@ -260,8 +264,8 @@ def test_rows_without_a_source_are_trained_by_a_recipe_of_their_own() -> None:
 
 
 def test_each_network_of_mmt_starts_from_a_run_of_its_own_seed() -> None:
-    mmt, abmt = jobs(EXHIBITS["figure-4.4"], Asked("full", seed=5))
-    single, branched = jobs(EXHIBITS["table-4.3"], Asked("full", seed=5))[:4:2]
+    mmt, abmt = plan_rows(ITEMS["figure-4.4"], RunRequest("full", seed=5))
+    single, branched = plan_rows(ITEMS["table-4.3"], RunRequest("full", seed=5))[:4:2]
     assert [start.options.seed for start in mmt.starts if start.options] == [5, 6]
     assert mmt.starts[0].key == single.key != mmt.starts[1].key
     assert [start.key for start in abmt.starts] == [branched.key]
@@ -270,29 +274,29 @@ def test_each_network_of_mmt_starts_from_a_run_of_its_own_seed() -> None:
 @pytest.mark.parametrize("scale", ["smoke", "short"])
 def test_a_scale_leaves_the_weight_of_the_source_to_the_row(scale: str) -> None:
     weights = {
-        job.row.name: job.settings.cluster.source_weight
+        job.printed.name: job.settings.cluster.source_weight
         for name in ("figure-4.4", "table-4.2")
-        for job in jobs(EXHIBITS[name], Asked(scale))
+        for job in plan_rows(ITEMS[name], RunRequest(scale))
     }
     assert weights == {"MMT": 0, "ABMT": 0.1, "MMT500*": 0, "MMT*+DBSCAN": 0, "ours w/o Source pre-training": 0}
 
 
 def test_a_scale_keeps_what_a_row_is_about() -> None:
-    planned = jobs(EXHIBITS["table-6.5"], Asked("short"))
+    planned = plan_rows(ITEMS["table-6.5"], RunRequest("short"))
     assert [job.settings.cluster.eps for job in planned[::3]] == [0.45, 0.5, 0.55, 0.6]
     assert {job.settings.encoder.backbone for job in planned} == {"tf_efficientnet_lite0"}
     assert {(job.settings.epochs, job.settings.iterations) for job in planned} == {(24, 100)}
-    agnostic = jobs(EXHIBITS["table-6.6"], Asked("short"))[-1]
+    agnostic = plan_rows(ITEMS["table-6.6"], RunRequest("short"))[-1]
     assert not agnostic.settings.camera_aware
-    reasons = {job.reason for job in jobs(EXHIBITS["table-6.4"], Asked("short"))}
-    assert all("this row is about what scale short sets: encoder.backbone" in reason for reason in reasons)
+    reasons = {job.reason for job in plan_rows(ITEMS["table-6.4"], RunRequest("short"))}
+    assert all("this row studies what scale short sets: encoder.backbone" in reason for reason in reasons)
 
 
 def test_what_was_asked_for_wins_over_the_scale() -> None:
-    job = jobs(EXHIBITS["table-6.2"], Asked("short", seed=5, epochs=6, iterations=60))[0]
+    job = plan_rows(ITEMS["table-6.2"], RunRequest("short", seed=5, epochs=6, iterations=60))[0]
     assert job.options is not None
     assert (job.options.seed, job.settings.epochs, job.settings.iterations) == (5, 6, 60)
-    assert Asked("short", seed=5, epochs=6, iterations=60).tag == "short-e6-i60-seed5"
+    assert RunRequest("short", seed=5, epochs=6, iterations=60).tag == "short-e6-i60-seed5"
 
 
 @pytest.mark.parametrize(
@@ -305,13 +309,13 @@ def test_what_was_asked_for_wins_over_the_scale() -> None:
     ],
 )
 def test_an_id_may_be_written_in_several_ways(words: str, found: str) -> None:
-    assert load_exhibit(words).id == found
+    assert load_item(words).id == found
 
 
 def test_unknown_names_name_the_nearest() -> None:
     for call, name, words in (
-        (load_exhibit, "tabel-6.6", "did you mean 'table-6.6'"),
-        (load_exhibit, "table-9.9", "resight thesis list"),
+        (load_item, "tabel-6.6", "did you mean 'table-6.6'"),
+        (load_item, "table-9.9", "resight thesis list"),
         (load_scale, "shrot", "did you mean 'short'"),
         (data_name, "marker1501", "did you mean 'market1501'"),
     ):
@@ -334,12 +338,12 @@ def test_unknown_names_name_the_nearest() -> None:
     ],
 )
 def test_a_file_that_is_wrong_says_where(old: str, new: str, words: str) -> None:
-    assert read_exhibit(MINIMAL, where="table-9.1").rows[0].values == (("10.0", None),)
+    assert parse_item(MINIMAL, where="table-9.1").rows[0].values == (("10.0", None),)
     with pytest.raises(ConfigError, match=re.escape(words)) as error:
-        read_exhibit(MINIMAL.replace(old, new), where="table-9.1")
+        parse_item(MINIMAL.replace(old, new), where="table-9.1")
     assert "\n" not in str(error.value)
 
 
 def test_scales_are_three() -> None:
     assert list(scales()) == ["smoke", "short", "full"]
-    assert scales()["full"].methods is None
+    assert not scales()["full"].methods
