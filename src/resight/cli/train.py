@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resight.cli.terminal import say, show
-from resight.config.recipes import about_recipe, find_recipe, shipped_paths
+from resight.config.recipes import find_recipe, load_recipe, shipped_paths
 from resight.config.settings import recipes_of
 from resight.data.catalog import folder_settings, open_dataset
 from resight.data.clusters_csv import CLUSTERS
@@ -73,7 +73,7 @@ def open_data(options: TrainSettings) -> Dataset:
 
 def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequence[str]) -> list[str]:
     """Say what a training without a recipe, or with another method's, is about to do."""
-    known = [about_recipe(find_recipe(recipe)) for recipe in recipes]
+    known = [load_recipe(find_recipe(recipe)) for recipe in recipes]
     strange = [recipe for recipe in known if recipe.method in METHODS and METHODS[recipe.method][0] != METHODS[name][0]]
     if known:
         return [
@@ -86,7 +86,7 @@ def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequenc
     batch = settings.identities * settings.images
     asked = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
     download = ", weights to download" if asked else ""
-    sites = [recipe for recipe in map(about_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
+    sites = [recipe for recipe in map(load_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
     instead = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
     return [
         f"no --config, so {name} has the thesis' numbers: {encoder.backbone}{download}, {steps} of {batch} images of "
