@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from alike import assert_same_run
+from run_equality import assert_same_run
 from sklearn.metrics import adjusted_rand_score
 
 import tiny

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from alike import script
+from run_equality import script
 
 from resight.compute.devices import Devices, DeviceSettings, thread_speeds
 

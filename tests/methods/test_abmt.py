@@ -410,7 +410,7 @@ def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
-    unlabeled = with_columns(images, people=np.full(len(images), -1))
+    unlabeled = with_columns(images, person_ids=np.full(len(images), -1))
     assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabeled), 2)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import tiny
 from resight.data.crops import Crops
@@ -183,7 +183,7 @@ def test_more_clusters_than_images_are_refused(images: Crops) -> None:
 
 @pytest.mark.parametrize("cameras", [0, -1])
 def test_one_camera_or_none_that_is_known(images: Crops, cameras: int) -> None:
-    same = with_columns(images, cameras=np.full(len(images), cameras))
+    same = with_columns(images, camera_ids=np.full(len(images), cameras))
     for losses in steps(tiny.abmt(same)):
         assert np.isfinite(list(losses.values())).all()
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
@@ -104,8 +104,8 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, neg
         assert np.any(ignore_mask(clusters)), "the toy images must have clusters without a common camera"
     agnostic = np.mean(reference.proxy_contrast(f, own, centers, 0.5, s.label_smoothing, ignore_mask(clusters)))
     columns = (proxies, [a for a, _ in pairs], [b for _, b in pairs])
-    variant = (0.07, 3, s.cross_own_camera, s.cross_softmax, ignore_mask(columns[1]))
-    each = np.array(reference.camera_contrast(f, own, views_of, columns, *variant))
+    numbers = (0.07, 3, s.cross_own_camera, s.cross_softmax, ignore_mask(columns[1]))
+    each = np.array(reference.camera_contrast(f, own, views_of, columns, *numbers))
     by_camera = sum(each[views_of == b].mean() for b in np.unique(views_of))
     cross = 0.5 * (by_camera if variant == "code" else each.mean())
     hard = np.mean(reference.hard_instance_contrast(f, own, m, own, 0.1, "all", ignore_mask(own)))
@@ -228,7 +228,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert (s.epochs, s.iterations, s.identities, s.images) == (40, 400, 8, 4)
     assert (s.learning_rate, s.weight_decay, s.warmup_epochs, s.schedule, s.clip) == (3.5e-4, 5e-4, 10, "constant", 0)
     assert (s.momentum, s.proxy_momentum, s.ghost_batches, s.shuffle, s.extra_forward) == (0.999, 1, 4, True, True)
-    assert (s.agnostic_weight, s.agnostic_similarity, s.agnostic_temperature, s.label_smoothing) == (1, "raw", 0.5, 0.1)
+    assert (s.agnostic_weight, s.agnostic_similarity, s.agnostic_temperature, s.label_smoothing) == (1, "dot", 0.5, 0.1)
     assert (s.cross_weight, s.cross_temperature, s.cross_negatives) == (0.5, 0.07, 50)
     assert (s.cross_own_camera, s.cross_softmax, s.cross_average) == (True, "joint", "camera-sum")
     assert (s.hard_weight, s.hard_temperature, s.hard_negatives) == (1, 0.1, "all")
@@ -300,7 +300,7 @@ def test_camera_agnostic_training_is_the_same_whatever_is_said_of_cameras(images
 
 def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_else(images: Crops) -> None:
     cameras = np.random.default_rng(1).permutation(images.table.camera_ids)
-    seen = [images, with_columns(images, cameras=cameras)]
+    seen = [images, with_columns(images, camera_ids=cameras)]
     plain, moved = (tiny.ice(each, camera_aware=False) for each in seen)
     batches = [next(iter(method.begin_epoch(0))) for method in (plain, moved)]
     labels = plain.labeling.current.labels
@@ -317,7 +317,7 @@ def test_camera_agnostic_training_uses_cameras_to_draw_batches_and_for_nothing_e
 
 def test_camera_aware_training_learns_from_cameras(images: Crops) -> None:
     cameras = np.random.default_rng(1).permutation(images.table.camera_ids)
-    plain, moved = (tiny.ice(each) for each in (images, with_columns(images, cameras=cameras)))
+    plain, moved = (tiny.ice(each) for each in (images, with_columns(images, camera_ids=cameras)))
     batch, _ = (next(iter(method.begin_epoch(0))) for method in (plain, moved))
     found, other = plain.step(batch), moved.step(batch)
     assert {name for name, value in found.items() if value != other[name]} == {"loss/cross"}
@@ -369,14 +369,14 @@ def test_supervised_training_needs_every_person(images: Crops) -> None:
     people = images.table.person_ids.copy()
     people[3] = -1
     with pytest.raises(ConfigError, match="person of every image"):
-        tiny.ice(with_columns(images, people=people), supervised=True)
+        tiny.ice(with_columns(images, person_ids=people), supervised=True)
 
 
 def test_unknown_cameras_are_refused_by_camera_aware_and_taken_by_camera_agnostic_training(images: Crops) -> None:
     cameras = images.table.camera_ids.copy()
     cameras[::5] = -1
     for column in (cameras, np.full(len(images), -1)):
-        unknown = with_columns(images, cameras=column)
+        unknown = with_columns(images, camera_ids=column)
         with pytest.raises(ConfigError, match="camera of every image"):
             tiny.ice(unknown)
         for losses in steps(tiny.ice(unknown, camera_aware=False)):
@@ -385,7 +385,7 @@ def test_unknown_cameras_are_refused_by_camera_aware_and_taken_by_camera_agnosti
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
-    unlabeled = with_columns(images, people=np.full(len(images), -1))
+    unlabeled = with_columns(images, person_ids=np.full(len(images), -1))
     methods = [tiny.ice(images), tiny.ice(unlabeled)]
     assert steps(methods[0], 2) == steps(methods[1], 2)
     known, unknown = (method.end_epoch() for method in methods)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from alike import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
@@ -48,7 +48,7 @@ def images(tiny_market: Path) -> Crops:
 
 
 def with_people(images: Crops, people: np.ndarray) -> Crops:
-    return dataclasses.replace(images, table=dataclasses.replace(images.table, people=people))
+    return dataclasses.replace(images, table=dataclasses.replace(images.table, person_ids=people))
 
 
 def steps(method: SCR, epochs: int = 1) -> list[dict[str, float]]:
@@ -210,7 +210,7 @@ def test_a_pass_is_recorded_and_nothing_of_it_is_used_after_the_next(
     values = []
     for replaced in (False, True):
         if replaced:
-            monkeypatch.setattr(Devices, "record", record)
+            monkeypatch.setattr(Devices, "capture_graph", record)
         method = tiny.scr(images, iterations=4, center_weight=center_weight)
         kept = [method.step(batch) for batch in method.begin_epoch(0)]  # read a step late, or later
         values.append([{name: float(value) for name, value in losses.items()} for losses in kept])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alike import assert_same_run, script
+from run_equality import assert_same_run, script
 
 import tiny
 from mars_files import write_mars

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from alike import TIMES, assert_same_run, script
+from run_equality import TIMES, assert_same_run, script
 
 import reference
 import tiny
@@ -46,7 +46,7 @@ def target(tiny_market: Path) -> Crops:
     """Unlabeled images of another set: other colors."""
     crops = tiny.crops(tiny_market)
     store = dataclasses.replace(crops.store, pixels=255 - crops.store.pixels)
-    table = dataclasses.replace(crops.table, people=np.full(len(crops), -1))
+    table = dataclasses.replace(crops.table, person_ids=np.full(len(crops), -1))
     return dataclasses.replace(crops, store=store, table=table)[:50]
 
 
@@ -223,14 +223,14 @@ folder, root = map(Path, sys.argv[1:])
 encoder = dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen", neck="none")
 people = tiny.crops(root)
 method = tiny.source(
-    people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.people < 8],
+    people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.person_ids < 8],
     encoder=encoder, ghost_batches=1,
 )
 assert method.devices.world == 2
 fit(method, Run(folder, seed=3, writes=method.devices.rank == 0), epochs=2)
 
 shared = tiny.source(
-    people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.people < 8],
+    people, device=dataclasses.replace(tiny.DEVICE, processes=2), source=people[people.table.person_ids < 8],
 )
 assert (shared.settings.ghost_batches, shared.encoder.ghost_batches) == (2, 1)
 tiny.check_statistics_become_one(shared, shared.network)

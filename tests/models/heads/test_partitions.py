@@ -406,9 +406,9 @@ def test_neck_statistics_of_the_data_set_reach_every_vector() -> None:
 def test_chunks_of_batch_norm_are_chunks_run_apart() -> None:
     network = encoder().train()
     images = pictures(8)
-    network.chunks = 2
+    network.ghost_batches = 2
     together = network(images)
-    network.chunks = 1
+    network.ghost_batches = 1
     with torch.no_grad():
         apart = torch.cat([network(part) for part in images.split(4)])
     torch.testing.assert_close(together.detach(), apart, rtol=1e-4, atol=1e-4)
