@@ -27,7 +27,7 @@ from resight.methods.labeling import Labeling
 from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalize
-from resight.retrieval.extraction import embed_crops
+from resight.retrieval.extraction import pool_crops
 from resight.training.train import read_recipe
 
 ONE = ClusterSettings(k1=20, eps=0.5)
@@ -72,12 +72,12 @@ def main() -> None:
     parser.add_argument("--result", type=Path, required=True)
     asked = parser.parse_args()
     dataset = load_dataset(*parse_spec(asked.data))
-    held_out = np.unique(split_validation(dataset, asked.person_ids).query.person_ids)
+    held_out = np.unique(split_validation(dataset, asked.people).query.person_ids)
     settings, _ = read_recipe("ice", "site")
     encoder = load_encoder(asked.start) if asked.start else Encoder(settings.encoder)
     images = load_crops(dataset.train, settings.encoder.size)
-    pooled = embed_crops(encoder, images, devices=Devices(), raw=True)
-    encoder.standardize(torch.from_numpy(pooled))
+    pooled = pool_crops(encoder, images, devices=Devices())
+    encoder.set_neck_statistics(torch.from_numpy(pooled))
     with torch.inference_mode():
         after = F.normalize(encoder.eval().neck(torch.from_numpy(pooled))).numpy()
     features = {"neck": after, "pooled": normalize(pooled)}

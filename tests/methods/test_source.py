@@ -161,7 +161,7 @@ def test_each_step_shows_other_images_of_the_target(target: Crops, people: Crops
 
 def test_without_a_source_the_people_of_the_data_are_learned(people: Crops) -> None:
     method = tiny.source(people)
-    assert method.people == 7
+    assert method.num_people == 7
     assert set(steps(method)[0]) == {"loss/classification", "loss/triplet"}
 
 

@@ -63,8 +63,7 @@ class Encoder(nn.Module):
         pooled_dim: Length P of what is pooled, before the neck.
         width: Length of each of the vectors that `split` gives.
         num_global: How many of the vectors that `split` gives are of a whole map; they come first.
-        ghost_batches: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
-            first part moves the running statistics, as with data-parallel training on as many devices.
+        ghost_batches: Into how many parts a training batch is split for batch norm, see `use_ghost_batches`.
     """
 
     mean: Tensor
@@ -227,8 +226,19 @@ class Encoder(nn.Module):
         if isinstance(self.backbone, AsymmetricBranches):
             self.backbone.measure_added(self._normalized(images))
 
+    def use_ghost_batches(self, count: int, *, processes: int = 1) -> None:
+        """Split training batches into parts whose batch-norm statistics are computed apart ("ghost batch norm").
+
+        Only the first part moves the running statistics, as in data-parallel training on as many devices.
+
+        Args:
+            count: Number of parts over all processes.
+            processes: Number of processes that share a batch; each splits its shard into its part of ``count``.
+        """
+        self.ghost_batches = max(1, count // processes)
+
     @torch.no_grad()
-    def standardize(self, pooled: Tensor) -> None:
+    def set_neck_statistics(self, pooled: Tensor) -> None:
         """Set the neck's statistics to those of ``(N, P)`` pooled features."""
         pairs = [(self.neck, pooled)]
         if isinstance(self.neck, PartNeck):

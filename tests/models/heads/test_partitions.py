@@ -21,7 +21,7 @@ from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads.grammar import SCR, Branch, parse_arrangement
 from resight.models.heads.partitions import Branches, drop_band, parts, stripes
-from resight.retrieval.extraction import embed_crops
+from resight.retrieval.extraction import embed_crops, pool_crops
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, head="p1+p2(s2c2)")
 MGN = "p1/2+p2(s2)+p3(s3)"
@@ -396,7 +396,7 @@ def test_frozen_statistics_and_stages_hold_in_every_branch() -> None:
 def test_neck_statistics_of_the_data_set_reach_every_vector() -> None:
     network = encoder(neck_statistics="dataset").train()
     pooled = torch.rand((50, network.pooled_dim), generator=torch.Generator().manual_seed(0))
-    network.standardize(pooled)
+    network.set_neck_statistics(pooled)
     for vector, norm in zip(network.split(network.neck(pooled)), network.neck.norms, strict=True):
         expected = norm.bias.expand_as(vector)
         torch.testing.assert_close(vector.mean(0), expected[0], rtol=0, atol=1e-4)
@@ -440,7 +440,7 @@ def test_pooled_features_of_crops_are_as_long_as_they_say(tiny_market: Path) -> 
     network = encoder()
     crops = load_crops(load_dataset("market1501", tiny_market).query, (64, 32))
     devices = Devices(DeviceSettings(accelerator="cpu", inference="float32", threads=torch.get_num_threads()))
-    assert embed_crops(network, crops, devices=devices, raw=True).shape == (len(crops), network.pooled_dim)
+    assert pool_crops(network, crops, devices=devices).shape == (len(crops), network.pooled_dim)
     assert embed_crops(network, crops, devices=devices).shape == (len(crops), network.dim)
 
 
