@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from run_equality import assert_same_run
 from sklearn.metrics import adjusted_rand_score
 
 import tiny
@@ -24,6 +23,7 @@ from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import embed_crops
 from resight.training.runs import Run
 from resight.training.train import fit
+from run_equality import assert_same_run
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_equality import script
 
 from resight.compute.devices import Devices, DeviceSettings, thread_speeds
+from run_equality import script
 
 
 def test_training_and_extraction_are_bfloat16_where_the_processor_computes_in_it(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import tiny
 from resight.data.crops import Crops
@@ -24,6 +23,7 @@ from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.training.runs import Run
 from resight.training.train import fit, read_recipe
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 
 def splits_cleanly(head: str = "a+m1") -> dict[str, Any]:

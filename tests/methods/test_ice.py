@@ -16,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
@@ -34,6 +33,7 @@ from resight.records import ImageTable
 from resight.training import runs
 from resight.training.runs import Run
 from resight.training.train import fit
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "ice.json"
 

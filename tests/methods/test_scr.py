@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 import reference
 import tiny
@@ -33,6 +32,7 @@ from resight.models.heads.grammar import SCR as ARRANGEMENT
 from resight.models.heads.partitions import PartNeck
 from resight.training.runs import Run
 from resight.training.train import TrainSettings, fit, read_recipe, train
+from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_equality import assert_same_run, script
 
 import tiny
 from mars_files import write_mars
@@ -24,6 +23,7 @@ from resight.models.encoder import EncoderSettings
 from resight.training import train as training
 from resight.training.runs import Run
 from resight.training.train import Trained, TrainSettings, read_recipe, train
+from run_equality import assert_same_run, script
 
 SETTINGS = SCRSettings(
     encoder=EncoderSettings("test_efficientnet", "none", 64, 32, pooling="max", head="p1+p2(s2c2)", head_width=8),
@@ -154,7 +154,7 @@ def test_a_killed_run_on_tracklets_ends_as_if_it_had_not_been(
 
 def test_a_person_without_a_name_is_refused(mars: Dataset, tmp_path: Path) -> None:
     people = np.where(np.arange(len(mars.train)) == 5, -1, mars.train.person_ids)
-    nameless = dataclasses.replace(mars, train=mars.train.relabel(people))
+    nameless = dataclasses.replace(mars, train=dataclasses.replace(mars.train, person_ids=people))
     with pytest.raises(ConfigError, match="give the person of every image"):
         trained(nameless, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from run_equality import TIMES, assert_same_run, script
 
 import reference
 import tiny
@@ -29,6 +28,7 @@ from resight.methods.source import VARIANTS, Source, SourceSettings
 from resight.models.encoder import EncoderSettings
 from resight.training.runs import Run
 from resight.training.train import fit, read_recipe
+from run_equality import TIMES, assert_same_run, script
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "source.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)

@@ -271,11 +271,9 @@ class ABMT:
         """Run each network over its images and return what its branches compute."""
         branches = Branches([], [])
         for forward, student, images in zip(forwards, self.students, views, strict=True):
-            with self.devices.autocast("training"):
-                pooled, logits = forward(images)
-            # Losses are float32, whatever the precision of the forward pass.
-            branches.pooled.extend(student.encoder.split(pooled.float()))
-            branches.logits.extend(logits.float().unbind())
+            pooled, logits = forward(images)
+            branches.pooled.extend(student.encoder.split(pooled))
+            branches.logits.extend(logits.unbind())
         return branches
 
     def _over_branches(self, losses: list[Tensor]) -> Tensor:

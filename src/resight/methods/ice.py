@@ -91,7 +91,7 @@ class ICE:
         self.devices.capture_graph(self.online.train(), batch_shape, "training")
         self.devices.capture_graph(self.momentum.train(), batch_shape, "inference")
         self._online_forward = ForwardPass(self.online, self.devices)
-        self._momentum_forward = ForwardPass(self.momentum, self.devices)
+        self._momentum_forward = ForwardPass(self.momentum, self.devices, "inference")
         self.optimizer = self.devices.adam(
             self.online.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -190,10 +190,7 @@ class ICE:
         batch_cameras = shard.lookup(self.images.table.camera_ids)
         labels = batch_labels[shard.span]
 
-        # The online encoder sees the first view.
-        with self.devices.autocast("training"):
-            features = self._online_forward(first_view)
-        features = features.float()  # losses are float32, whatever the precision of the forward pass
+        features = self._online_forward(first_view)
 
         # The momentum encoder sees the second view, and the plain images. It does so even if no loss needs that,
         # because its batch-norm statistics are those of its own passes.
@@ -230,8 +227,7 @@ class ICE:
         if self.settings.shuffle and self.momentum.ghost_batches > 1:
             order = torch.randperm(len(images), generator=self.generator)
         order = order.to(images.device)
-        with self.devices.autocast("inference"):
-            shuffled = F.normalize(self._momentum_forward(images[order]).float())
+        shuffled = F.normalize(self._momentum_forward(images[order]))
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     # -- the losses, one value an image ------------------------------------------------------------------------

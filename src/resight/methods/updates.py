@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,31 +14,36 @@ from resight.models.fused import fuse_within
 
 
 class ForwardPass:
-    """The forward pass of a network while it trains, run the fastest way that gives the same numbers.
+    """The forward pass of a network in training mode; its results are float32, whatever it computes in.
 
-    - If several processes train the network, they share its gradients (DDP).
-    - Else, batch norms with fixed statistics are fused into their convolutions on a CPU.
+    Several processes that train the network share its gradients (DDP). Otherwise, batch norms with fixed statistics are
+    fused into their convolutions on a CPU.
 
     Args:
-        network: An encoder, or a module with an encoder as its child.
+        network: An encoder, or a module with a child ``encoder``.
         devices: Where it runs.
+        purpose: Decides the precision.
     """
 
-    def __init__(self, network: nn.Module, devices: Devices) -> None:
-        self.network = network
+    def __init__(
+        self, network: nn.Module, devices: Devices, purpose: Literal["training", "inference"] = "training"
+    ) -> None:
+        self.network, self.devices, self.purpose = network, devices, purpose
         learns = any(parameter.requires_grad for parameter in network.parameters())
         self._shares_gradients = learns and devices.world > 1
         self._run = devices.ddp(network) if learns else network
 
     def train(self) -> None:
-        """Switch the network to training mode, and fuse it as its modes and weights are now."""
+        """Switch the network to training mode, and fuse it as its statistics are now."""
         self.network.train()
         if not self._shares_gradients:  # DDP reduces the gradients of a module's own weights
             self._run = fuse_within(self.network)
 
     def __call__(self, images: Tensor) -> Any:
-        """Return what the network returns for ``(B, 3, H, W)`` images in 0..1."""
-        return self._run(images)
+        """Return the tensor, or the tuple of tensors, that the network returns for ``(B, 3, H, W)`` images in 0..1."""
+        with self.devices.autocast(self.purpose):
+            outputs = self._run(images)
+        return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from resight.numerics.clustering import camera_proxies, centroids
 from resight.records import Floats, Ints
+
+MemoryUpdate = Literal["each", "mean", "hard"]
+"""Which images of its cluster move a proxy: each in turn, their mean, or the one least similar to it."""
 
 
 class CameraProxies(NamedTuple):
@@ -78,22 +81,43 @@ class ProxyMemory:
         return self._visibility[labels] @ self._visibility[others].T == 0
 
     @torch.no_grad()
-    def update(self, features: Tensor, labels: Tensor, cameras: Tensor, *, momentum: float) -> None:
-        """Move the centers and proxies of images towards them, one image after another, and normalize them.
+    def update(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        cameras: Tensor | None = None,
+        *,
+        momentum: float,
+        by: MemoryUpdate = "each",
+    ) -> None:
+        """Move centers and camera proxies towards the images of a batch: ``φ ← normalize(m φ + (1 - m) f)``.
 
         Args:
-            features: ``(B, D)``.
+            features: ``(B, D)``, normalized here.
             labels: ``(B,)`` their clusters.
-            cameras: ``(B,)`` their cameras.
-            momentum: Share of itself that a proxy keeps, 0..1.
+            cameras: ``(B,)`` their cameras; without them, camera proxies stay.
+            momentum: m, the share of itself that a proxy keeps, 0..1.
+            by: What moves a proxy: ``"each"`` of its images, one after another, their ``"mean"``, or the ``"hard"``
+                one, least similar to the proxy.
         """
-        vectors = self.proxies.vectors
-        for feature, label, camera in zip(F.normalize(features), labels, cameras, strict=True):
+        features = F.normalize(features)
+        for label in labels.unique():
+            self.centers[label] = _moved(self.centers[label], features[labels == label], momentum, by)
+        if cameras is None:
+            return
+        for label, camera in torch.stack([labels, cameras], 1).unique(dim=0):
             own = (self.proxies.labels == label) & (self.proxies.cameras == camera)
-            self.centers[label] = moved_proxy(self.centers[label], feature, momentum)
-            vectors[own] = moved_proxy(vectors[own], feature, momentum)
+            members = features[(labels == label) & (cameras == camera)]
+            for row in own.nonzero()[:, 0]:  # one, or none if the camera is unknown
+                self.proxies.vectors[row] = _moved(self.proxies.vectors[row], members, momentum, by)
 
 
-def moved_proxy(proxy: Tensor, feature: Tensor, momentum: float) -> Tensor:
-    """Return a proxy moved towards a feature, of unit length: ``φ ← normalize(m φ + (1 - m) f)``."""
-    return F.normalize(momentum * proxy + (1 - momentum) * feature, dim=-1)
+def _moved(proxy: Tensor, features: Tensor, momentum: float, by: MemoryUpdate) -> Tensor:
+    """Return a ``(D,)`` proxy, moved towards the ``(M, D)`` features of its images."""
+    if by == "mean":
+        features = features.mean(0, keepdim=True)
+    elif by == "hard":
+        features = features[(features @ proxy).argmin()][None]
+    for feature in features:
+        proxy = F.normalize(momentum * proxy + (1 - momentum) * feature, dim=-1)
+    return proxy
