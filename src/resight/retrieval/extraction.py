@@ -152,7 +152,7 @@ def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) 
     encoder = devices.to_device(Encoder(settings))
     if settings.batchnorm == "frozen":
         rows = np.linspace(0, len(crops) - 1, min(len(crops), BATCH)).round().astype(np.int64)
-        encoder.measure_added(to_float(crops.pixels(rows).to(devices.device)))
+        encoder.measure_new_blocks(to_float(crops.pixels(rows).to(devices.device)))
     return encoder
 
 

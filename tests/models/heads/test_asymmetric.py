@@ -115,7 +115,7 @@ def test_the_thesis_network_has_its_parameters_and_operations() -> None:
     assert both / (2 * single) == pytest.approx(0.913, abs=5e-4)
     assert operations(network) == pytest.approx(6.54e9, rel=2e-3)
     assert operations(network) / (2 * operations(plain)) == pytest.approx(0.806, abs=1e-3)
-    assert (network.dim, network.width, network.whole) == (4096, 2048, 2)
+    assert (network.dim, network.width, network.num_global) == (4096, 2048, 2)
     images = torch.empty(2, 3, 256, 128, device="meta")
     assert [tuple(maps.shape) for maps in network.backbone(images)] == [(2, 2048, 16, 8)] * 2
     assert [tuple(v.shape) for v in network.split(network(images))] == [(2, 2048)] * 2
@@ -208,7 +208,7 @@ def test_an_added_block_takes_the_statistics_of_images_and_nothing_else_does() -
     block = branched(network).added[0]
     assert block is branched(network).branches[1][4]
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    network.measure_added(pictures(16))
+    network.measure_new_blocks(pictures(16))
     own = {id(buffer) for buffer in block.buffers()}
     for name, buffer in network.named_buffers():
         assert torch.equal(buffer, before[name]) == (id(buffer) not in own), name
@@ -238,7 +238,7 @@ def test_each_branch_has_the_neck_of_its_own_numbers() -> None:
     network = encoder().train()
     assert not network.neck.bias.requires_grad
     assert torch.equal(network.neck.bias, torch.zeros(network.dim))
-    pooled, features = network.describe(pictures(8))
+    pooled, features = network.forward_with_pooled(pictures(8))
     for before, after in zip(network.split(pooled), network.split(features), strict=True):
         expected = (before - before.mean(0)) / (before.var(0, unbiased=False) + network.neck.eps).sqrt()
         torch.testing.assert_close(after, expected, rtol=1e-3, atol=1e-3)

@@ -20,7 +20,8 @@ from resight.models.backbones import Backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads.grammar import SCR, Branch, parse_arrangement
-from resight.models.heads.partitions import Branches, drop_band, parts, stripes
+from resight.models.heads.head import PartitionHead, parse_head
+from resight.models.heads.partitions import Branches, drop_band, stripes
 from resight.retrieval.extraction import embed_crops, pool_crops
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, head="p1+p2(s2c2)")
@@ -123,12 +124,12 @@ def test_numbers_out_of_range_are_refused(changes: dict[str, float]) -> None:
     ],
 )
 def test_parts_have_names(text: str, names: list[str]) -> None:
-    assert [part.name for part in parts(parse_arrangement(text), 8)] == names
+    assert [part.name for part in parse_head(text).parts(8)] == names
 
 
 @given(st.lists(branches, min_size=1, max_size=5, unique_by=lambda b: b.name or object()))
 def test_every_part_has_a_name_of_its_own_and_columns_of_its_kind(arrangement: list[Branch]) -> None:
-    found = parts(tuple(arrangement), 100)
+    found = PartitionHead(tuple(arrangement)).parts(100)
     assert len({part.name for part in found}) == len(found)
     pooled = {column for part in found for column in range(part.columns.start, part.columns.stop)}
     assert pooled == set(range(100 * sum(branch.pools_whole + branch.stripes for branch in arrangement)))
@@ -200,7 +201,7 @@ def test_the_sizes_of_tables_3_2_and_3_3_and_of_pcb_and_mgn(
 ) -> None:
     network = resnet(head)
     assert network.dim == 256 * vectors
-    assert network.whole == whole
+    assert network.num_global == whole
     assert count(network.backbone) == 2_957_376 + copies * 20_550_656
     assert count(network.neck) == reduced * MIB + vectors * 512
     features = network(torch.empty(2, 3, 384, 192, device="meta"))
@@ -209,13 +210,15 @@ def test_the_sizes_of_tables_3_2_and_3_3_and_of_pcb_and_mgn(
 
 
 def test_the_regions_of_scr_on_the_thesis_map() -> None:
-    regions = branched(resnet(SCR))(torch.empty(1, 3, 384, 192, device="meta"))
-    assert [tuple(r.shape[2:]) for r in regions] == [(24, 12), (24, 12), *[(12, 12)] * 2, (24, 12), *[(8, 12)] * 3]
+    network = resnet(SCR)
+    regions = network.head.regions(branched(network)(torch.empty(1, 3, 384, 192, device="meta")))
+    assert [tuple(r.maps.shape[2:]) for r in regions] == [(24, 12), (24, 12), *[(12, 12)] * 2, (24, 12), *[(8, 12)] * 3]
 
 
 def test_mgn_keeps_one_branch_coarse() -> None:
-    regions = branched(resnet(MGN))(torch.empty(1, 3, 384, 128, device="meta"))
-    assert [r.shape[2] for r in regions] == [12, 24, 12, 12, 24, 8, 8, 8]
+    network = resnet(MGN)
+    regions = network.head.regions(branched(network)(torch.empty(1, 3, 384, 128, device="meta")))
+    assert [r.maps.shape[2] for r in regions] == [12, 24, 12, 12, 24, 8, 8, 8]
 
 
 # -- what a vector is made of --------------------------------------------------------------------------------------
@@ -266,7 +269,7 @@ def test_before_training_the_branches_are_the_trunk() -> None:
 
 def test_groups_without_a_vector_of_their_whole_map() -> None:
     network = encoder("c2").eval()
-    assert (network.whole, network.pooled_dim, network.dim) == (0, 256, 512)
+    assert (network.num_global, network.pooled_dim, network.dim) == (0, 256, 512)
     assert network(pictures(2)).shape == (2, 512)
 
 
@@ -464,7 +467,7 @@ def test_mgns_classifiers_of_wholes_see_the_pooled_features() -> None:
     channels = 256
     assert [c.in_features for c in network.classifiers] == [channels] * 3 + [8] * 5
     with torch.no_grad():
-        pooled, _ = network.encoder.describe(pictures(3))
+        pooled, _ = network.encoder.forward_with_pooled(pictures(3))
         _, logits = network(pictures(3))
     second = pooled[:, channels : 2 * channels]  # p1 pools one region, then comes p2's whole map
     torch.testing.assert_close(logits[1], network.classifiers[1](second).detach())
