@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from pages import blocks, run_bash, run_python
+from resight.models.heads.head import HEADS
 
 from resight.data.catalog import DATASETS
 from resight.methods import METHODS
 from resight.models.backbones import BACKBONES
-from resight.models.heads.head import HEADS
 from resight.numerics.metrics import METRICS
 
 CHOICES: list[dict[str, Any]] = [DATASETS, METHODS, BACKBONES, HEADS, METRICS]
