@@ -1,10 +1,10 @@
-"""Measure extraction and training in images a second, by backbone and precision, on whatever is here.
+"""Measure extraction and training in images a second, by backbone and precision, on this machine.
 
 python benchmarks/networks.py --rows lite0-64 lite0-128 resnet50-128
 
 Every row runs in a process of its own. A training row is steps of ICE as `resight train ice` does them, augmentation,
 momentum encoder and optimizer included, on made-up pixels; an extraction row is `resight.extract`, from pixels in
-memory to vectors in memory.
+memory to embeddings in memory.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ ROWS = {
 }
 """Backbone, height and width, stride of the last stage."""
 WAYS = ("float32", "bfloat16")
-PEOPLE, EACH = 64 if torch.cuda.is_available() else 16, 16
+PEOPLE, IMAGES = 64 if torch.cuda.is_available() else 16, 16
 
 
-def made_up(size: tuple[int, int]) -> Any:
+def make_crops(size: tuple[int, int]) -> Any:
     """Make people of random pixels in four cameras."""
     from resight.data.crops import Crops
     from resight.data.images import ImageStore
     from resight.records import ImageTable
 
     rng = np.random.default_rng(0)
-    count = PEOPLE * EACH
+    count = PEOPLE * IMAGES
     pixels = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    people = np.repeat(np.arange(PEOPLE), EACH)
+    people = np.repeat(np.arange(PEOPLE), IMAGES)
     table = ImageTable(np.array([f"{i}.jpg" for i in range(count)]), people, np.arange(count) % 4)
     return Crops(table, ImageStore(pixels, np.ones(count, bool)), np.arange(count))
 
 
 def rate(work: Callable[[], int], seconds: float) -> dict[str, float]:
-    """Run work that says how many images it did, once to warm up, then for some seconds."""
+    """Run work, which returns its number of images, once to warm up, then for some seconds."""
     start = time.perf_counter()
     work()
     _wait()
@@ -76,22 +76,24 @@ def _wait() -> None:
 def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
     """Measure one row in this process."""
     from resight.compute.devices import Devices, DeviceSettings
+    from resight.config.settings import settings_of
     from resight.methods.ice import ICE
+    from resight.methods.ice_settings import ICESettings
     from resight.models.encoder import Encoder, EncoderSettings
     from resight.retrieval.extraction import embed_crops
-    from resight.training.train import read_recipe, seed_epoch
+    from resight.training.train import seed_epoch
 
     backbone, (height, width), stride = ROWS[row]
-    known: Any = way
-    devices = Devices(DeviceSettings(training=known, inference=known))
-    images = made_up((height, width))
+    precision: Any = way
+    devices = Devices(DeviceSettings(training=precision, inference=precision))
+    images = make_crops((height, width))
     settings = EncoderSettings(backbone, "none", height, width, stride, batchnorm="frozen", neck_statistics="dataset")
     seed_epoch(1, 0)
     if purpose == "extract":
         encoder = devices.to_device(Encoder(settings))
-        found = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
+        rates = rate(lambda: len(embed_crops(encoder, images, devices=devices)), seconds)
     else:
-        site, _ = read_recipe("ice", "site")
+        (site,) = settings_of([ICESettings], {}, recipe="site")
         method = ICE(replace(site, encoder=settings, supervised=True), images, devices=devices)
         batches = iter([])
 
@@ -104,42 +106,42 @@ def measure(row: str, way: str, purpose: str, seconds: float) -> dict[str, Any]:
             sum(float(loss) for loss in method.step(batch).values())
             return len(batch)
 
-        found = rate(step, seconds)
+        rates = rate(step, seconds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if torch.cuda.is_available():
-        found["gpu_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    return {**found, "host_gb": round(memory, 2), "device": devices.describe()["device"]}
+        rates["gpu_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return {**rates, "host_gb": round(memory, 2), "device": devices.describe()["device"]}
 
 
 def main() -> None:
-    """Run every row each way, or the one that is asked for."""
+    """Run every row each way, or only the requested ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--purposes", nargs="+", default=["extract", "train"], choices=["extract", "train"])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--alone", action="store_true", help="run in this process and print the numbers")
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/networks.json"))
-    asked = parser.parse_args()
-    if asked.alone:
-        print(json.dumps(measure(asked.rows[0], asked.ways[0], asked.purposes[0], asked.seconds)))
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/networks/networks.json"))
+    arguments = parser.parse_args()
+    if arguments.alone:
+        print(json.dumps(measure(arguments.rows[0], arguments.ways[0], arguments.purposes[0], arguments.seconds)))
         return
     rows = []
-    for row in asked.rows:
-        for purpose in asked.purposes:
-            for way in asked.ways:
+    for row in arguments.rows:
+        for purpose in arguments.purposes:
+            for way in arguments.ways:
                 command = [sys.executable, __file__, "--alone", "--rows", row, "--ways", way, "--purposes", purpose]
-                command += ["--seconds", str(asked.seconds)]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                found = {"row": row, "purpose": purpose, "way": way}
-                if done.returncode == 0:
-                    found |= json.loads(done.stdout.splitlines()[-1])
+                command += ["--seconds", str(arguments.seconds)]
+                process = subprocess.run(command, capture_output=True, text=True, check=False)
+                result_row = {"row": row, "purpose": purpose, "way": way}
+                if process.returncode == 0:
+                    result_row |= json.loads(process.stdout.splitlines()[-1])
                 else:
-                    found["error"] = (done.stderr.strip().splitlines() or ["killed"])[-1]
-                rows.append(found)
-                print(json.dumps(found), flush=True)
+                    result_row["error"] = (process.stderr.strip().splitlines() or ["killed"])[-1]
+                rows.append(result_row)
+                print(json.dumps(result_row), flush=True)
                 result = {"date": date.today().isoformat(), "machine": machine(), "torch": torch.__version__}
-                asked.result.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
+                arguments.result.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

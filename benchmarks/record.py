@@ -1,6 +1,6 @@
-"""Turn a finished run folder into a result that can be committed: settings, machine, curve and scores, no paths.
+"""Turn a finished run folder into a result file: settings, machine, curve and scores, without paths.
 
-python benchmarks/record.py RUN benchmarks/results/NAME.json --command "resight train ..." [--note "..."]
+python benchmarks/record.py RUN benchmarks/results/TOPIC/NAME.json --command "resight train ..." [--note "..."]
 """
 
 import argparse
@@ -13,6 +13,9 @@ from typing import Any
 
 import yaml
 
+PATHS = {"data", "source", "run", "start", "from"}
+"""Settings that hold a path; only its last name is recorded."""
+
 
 def main() -> None:
     """Write the result."""
@@ -21,27 +24,28 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("--command", required=True)
     parser.add_argument("--note", action="append", default=[])
-    asked = parser.parse_args()
-    settings = yaml.safe_load((asked.run / "config.yaml").read_text())
-    for place in ("data", "source", "run", "start"):
-        settings[place] = Path(str(settings.get(place, "")).rpartition("=")[2]).name
-    reports = json.loads((asked.run / "report.json").read_text()) if (asked.run / "report.json").is_file() else {}
-    epochs = [json.loads(line) for line in (asked.run / "metrics.jsonl").read_text().splitlines()]
+    arguments = parser.parse_args()
+    settings = yaml.safe_load((arguments.run / "config.yaml").read_text())
+    for key in PATHS & settings.keys():
+        settings[key] = Path(str(settings[key]).rpartition("=")[2]).name
+    path = arguments.run / "report.json"
+    reports = json.loads(path.read_text()) if path.is_file() else {}
+    epochs = [json.loads(line) for line in (arguments.run / "metrics.jsonl").read_text().splitlines()]
     result = {
-        "command": asked.command,
-        **about(asked.run),
-        "notes": asked.note,
+        "command": arguments.command,
+        **provenance(arguments.run),
+        "notes": arguments.note,
         "scores": {which: report["scores"] for which, report in reports.items()},
         "minutes": round(sum(epoch["seconds"] for epoch in epochs) / 60, 1),
         "epochs": epochs,
         "settings": settings,
     }
-    asked.result.parent.mkdir(parents=True, exist_ok=True)
-    asked.result.write_text(json.dumps(result, indent=1) + "\n")
+    arguments.result.parent.mkdir(parents=True, exist_ok=True)
+    arguments.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def about(run: Path) -> dict[str, Any]:
-    """Give when and on what a run was made."""
+def provenance(run: Path) -> dict[str, Any]:
+    """Return the date, the machine and the environment of a run."""
     return {
         "date": date.today().isoformat(),
         "machine": machine(),
@@ -50,7 +54,7 @@ def about(run: Path) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Give what it was made on."""
+    """Return the processor, the cores and the system of this machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor()

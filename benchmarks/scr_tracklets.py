@@ -1,8 +1,8 @@
-"""Compare the ways to make a vector of a tracklet on one encoder: which frames, how they are pooled, which distance.
+"""Compare ways to embed a tracklet with one encoder: which frames, which pooling, which distance.
 
 python benchmarks/scr_tracklets.py RUN --data synthetic=PATH --command "resight train scr ..."
 
-Every frame is embedded once; what differs between the rows is only what becomes of the vectors (thesis, Table 3.5).
+Every frame is embedded once. The rows differ only in what they do with the embeddings (thesis, Table 3.5).
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from record import about
+from record import provenance
 
 from resight.data.catalog import load_dataset, parse_spec
 from resight.data.tracklets import TrackletSettings, pool_tracklets
@@ -18,11 +18,12 @@ from resight.models.encoder import load_encoder
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
 
-WAYS = [("mean", "sum"), ("max", "sum"), ("tpp", "sum"), ("tpp", "concatenated")]
+NAMES = ("mAP", "rank-1")
+ROWS = [("mean", "sum"), ("max", "sum"), ("tpp", "sum"), ("tpp", "concatenated")]
 
 
 def main() -> None:
-    """Score every way and write the table."""
+    """Score every row and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", required=True)
@@ -31,32 +32,37 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[15])
     parser.add_argument("--note", action="append", default=[])
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/scr-tracklets.json"))
-    asked = parser.parse_args()
-    data = load_dataset(*parse_spec(asked.data))
-    encoder = load_encoder(asked.run)
-    sides = [extract(encoder, side, flip=True, cache=asked.cache) for side in (data.query, data.gallery)]
+    parser.add_argument("--result", type=Path, default=Path("benchmarks/results/scr/tracklets.json"))
+    arguments = parser.parse_args()
+    data = load_dataset(*parse_spec(arguments.data))
+    encoder = load_encoder(arguments.run)
+    sides = [extract(encoder, side, flip=True, cache=arguments.cache) for side in (data.query, data.gallery)]
     rows = []
-    for frames in asked.frames:
-        for pooling, distance in WAYS:
+    for frames in arguments.frames:
+        for pooling, distance in ROWS:
             for sampling in ("even", "random", "restricted"):
-                scored = []
-                seeds = asked.seeds[:1] if sampling == "even" else asked.seeds
+                scores_by_seed = []
+                seeds = arguments.seeds[:1] if sampling == "even" else arguments.seeds
                 for seed in seeds:
-                    way = TrackletSettings(frames, sampling, pooling, distance, seed)
-                    pooled = [pool_tracklets(side, pooling, chosen=way.choose(side.table)) for side in sides]
+                    settings = TrackletSettings(frames, sampling, pooling, distance, seed)
+                    pooled = [pool_tracklets(side, pooling, chosen=settings.choose(side.table)) for side in sides]
                     report = evaluate(
-                        *pooled, exclude=data.exclude, distractor_id=data.distractor_id, distance_fn=way.distance_fn
+                        *pooled,
+                        exclude=data.exclude,
+                        distractor_id=data.distractor_id,
+                        distance_fn=settings.distance_fn,
                     )
-                    scored.append({score: report.scores[score] for score in ("mAP", "rank-1")})
+                    scores_by_seed.append({name: report.scores[name] for name in NAMES})
                 row = {"frames": frames, "sampling": sampling, "pooling": pooling}
                 row |= {"distance": distance} if pooling == "tpp" else {}
-                means = {score: float(np.mean([one[score] for one in scored])) for score in scored[0]}
-                rows.append({**row, **means, "seeds": dict(zip(map(str, seeds), scored, strict=True))})
+                means = {
+                    name: float(np.mean([scores[name] for scores in scores_by_seed])) for name in ("mAP", "rank-1")
+                }
+                rows.append({**row, **means, "seeds": dict(zip(map(str, seeds), scores_by_seed, strict=True))})
                 print(json.dumps(rows[-1]), flush=True)
     counts = {split: {"images": len(table), "tracklets": data.counts[split][0]} for split, table in data.tables.items()}
-    made = {"command": asked.command, **about(asked.run), "notes": asked.note, "data": counts}
-    asked.result.write_text(json.dumps({**made, "rows": rows}, indent=1) + "\n")
+    result = {"command": arguments.command, **provenance(arguments.run), "notes": arguments.note, "data": counts}
+    arguments.result.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def test_ids_are_taken_however_they_are_given(kind: str) -> None:
     assert table.paths.tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_vectors_are_taken_in_whatever_precision(kind: torch.dtype) -> None:
+    assert Features(ImageTable(["a.jpg"]), torch.tensor([[0.5, 2.0]], dtype=kind)).embeddings.tolist() == [[0.5, 2.0]]
+
+
 def people(*values: object) -> Callable[[Given], Any]:
     return lambda _: ImageTable(["a.jpg", "b.jpg"][: len(values)], list(values))
 
@@ -107,17 +112,25 @@ TABLES: list[Wrong] = [
     (lambda g: g.table[[9]], "no such rows among 4 images"),
     (lambda g: ImageTable.concatenate(g.table, 3), "each of the tables must be an ImageTable; found 3"),
     (lambda g: Features(g.paths, np.ones((4, 2))), "table must be an ImageTable"),
-    (lambda g: Features(g.table, "x"), "vectors must be a list or an array, found 'x'"),
-    (lambda g: Features(g.table, [["a"]] * 4), "vectors must be an array of numbers, found 'a'"),
+    (lambda g: Features(g.table, "x"), "embeddings must be a list or an array, found 'x'"),
+    (lambda g: Features(g.table, [["a"]] * 4), "embeddings must be an array of numbers, found 'a'"),
     (lambda g: Features(g.table, [[1], [2], [3], [4, 5]]), "rows are equally long"),
-    (lambda g: Features(g.table, np.full((4, 2), np.nan)), "vectors hold nan or inf"),
-    (lambda g: Features(g.table, g.features), "found a Features: give its vectors"),
+    (lambda g: Features(g.table, np.full((4, 2), np.nan)), "embeddings hold nan or inf"),
+    (lambda g: Features(g.table, g.features), "found a Features: give its embeddings"),
     (lambda g: Features(g.table, np.ones((4, 2)), 7), "encoder must be an encoder's identity"),
     (lambda _: resight.PseudoLabels(["a"], 0.5), "labels must be whole numbers, found 'a'"),
-    (lambda _: resight.Ranking([[0.5]], [[1]]), r"ids must be whole numbers, found 0\.5"),
+    (lambda _: resight.PseudoLabels([0, -2], 0.5), "labels must be 0 or more, or -1 for no cluster; found -2"),
+    (lambda _: resight.PseudoLabels([0], "x"), r"eps must be in \[0, inf\], found 'x'"),
+    (lambda _: resight.Ranking([[0.5]], [[1]]), r"indices must be whole numbers, found 0\.5"),
     (lambda _: resight.Report([1]), r"scores must be a dict, .*; found \[1\]"),
     (lambda g: Dataset("x", g.folder, None, None, None), "train must be an ImageTable"),
 ]
+
+
+def _closed(path: Any) -> Image.Image:
+    with Image.open(path) as image:
+        return image
+
 
 EXTRACTS: list[Wrong] = [
     (lambda g: resight.extract("runs/mine", g.paths), r"encoder must be an Encoder, as resight.load_encoder\("),
@@ -131,7 +144,13 @@ EXTRACTS: list[Wrong] = [
         r"image 0 must be \(H, W, 3\) uint8 RGB, f",
     ),
     (lambda g: resight.extract(g.encoder, g.arrays[0][:, :, 0]), "image 0 must be"),
-    (lambda g: resight.extract(g.encoder, [g.paths[0], g.arrays[0]]), "image 0 must be .*found '"),
+    (
+        lambda g: resight.extract(g.encoder, [g.paths[0], g.arrays[0]]),
+        "images must be all paths or all pictures in memory; found paths, and a ndarray as image 1",
+    ),
+    (lambda g: resight.extract(g.encoder, [*g.paths, None]), "found paths, and None as image 4"),
+    (lambda g: resight.extract(g.encoder, _closed(g.paths[0])), "image 0 cannot be decoded .*: load it while"),
+    (lambda g: resight.extract(g.encoder, g.paths, flip="no"), "flip must be True or False, found 'no'"),
     (lambda g: resight.extract(g.encoder, g.images), "image 0 must be a path, .*found a Tensor"),
     (lambda g: resight.extract(g.encoder, g.paths, devices="cuda"), r"devices must be Devices\("),
     (
@@ -166,10 +185,31 @@ COMPARISONS: list[Wrong] = [
         for k in (0, -3, 2.5, "5", None, True)
     ),
     (lambda g: resight.rank(g.features, g.features[:0]), "the gallery is empty"),
-    (lambda g: resight.rank(g.features, g.features, distance_fn="cosine"), "distance must be a function"),
+    (lambda g: resight.rank(g.features, g.features, distance_fn="cosine"), "distance_fn must be a function"),
     (
         lambda g: resight.rank(g.features, g.features, device="gpu"),
         "device must be cpu or cuda, found 'gpu'",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, device="mps"),
+        "device is mps, but torch finds none: use cpu",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: a),
+        r"distance_fn must give the distances \(4, 4\) of its arrays, found \(4, 32\)",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: np.full((4, 4), np.nan)),
+        "the distances hold nan",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: None),
+        "the distances must be .*found None",
+    ),
+    (lambda g: resight.evaluate(g.features, g.features, distance_fn=lambda a, b: b.T), r"\(4, 4\) of its arrays"),
+    (
+        lambda g: resight.evaluate(g.features, g.features, rerank="no"),
+        "rerank must be True or False, found 'no'",
     ),
     (
         lambda g: resight.rank(g.features, Features(g.table, g.vectors, "other")),
@@ -181,27 +221,27 @@ COMPARISONS: list[Wrong] = [
         "vectors of lengths 32 and 3 cannot be compared",
     ),
     (lambda g: resight.evaluate(g.features, g.table), "gallery must be Features"),
-    (lambda g: resight.evaluate(g.features, g.features, exclude=None), "rule must be one of same-camera"),
+    (lambda g: resight.evaluate(g.features, g.features, exclude=None), "exclude must be one of same-camera"),
     (
         lambda g: resight.evaluate(g.features, g.features, distractor_id=1.5),
-        "distractor must be a whole number",
+        "distractor_id must be a whole number",
     ),
-    (lambda g: resight.evaluate(g.features, g.features, distance_fn=3), "distance must be a function"),
+    (lambda g: resight.evaluate(g.features, g.features, distance_fn=3), "distance_fn must be a function"),
     (lambda g: resight.evaluate(g.features, g.features, provenance=3), "provenance must be a dict"),
     (lambda g: resight.evaluate(g.features[:0], g.features), "needs queries and a gallery, found 0 and 4"),
     (
         lambda g: resight.rerank(g.features, g.features),
-        "query vectors must be an array, .*give its vectors",
+        "query vectors must be an array, .*give its embeddings",
     ),
     (lambda g: resight.rerank(g.vectors, g.vectors, k1="a"), "k1 must be a whole number of 2 or more"),
     (lambda g: resight.rerank(g.vectors, g.vectors, weight="a"), r"weight must be in \[0, 1\], found 'a'"),
     (lambda g: resight.rerank(g.vectors, g.vectors, weight=math.nan), r"weight must be in \[0, 1\]"),
     (lambda g: resight.rerank(g.vectors, [[1.0]]), "must have the same dimension"),
     (lambda g: resight.cluster(g.vectors, None), r"settings must be ClusterSettings\(\.\.\.\); found None"),
-    (lambda g: resight.cluster(g.features, g.clusters), "vectors must be an array, .*give its vectors"),
+    (lambda g: resight.cluster(g.features, g.clusters), "vectors must be an array, .*give its embeddings"),
     (lambda g: resight.cluster([], g.clusters), "vectors must have shape"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "person_ids must be whole numbers"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"person_ids must have shape \(4,\)"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "people must be whole numbers"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"people must have shape \(4,\)"),
     (
         lambda g: resight.part_similarities(g.features, g.features, None, g.encoder),
         r"ranking must be a Ranking, as resight.rank\(",
@@ -217,10 +257,12 @@ SETS: list[Wrong] = [
     (lambda _: resight.load_dataset("folder", 1), "root must be the data set's folder; found 1"),
     (lambda _: resight.load_dataset("folder", ""), "'' names no folder"),
     (lambda g: resight.describe(g.table), r"dataset must be a Dataset, as resight.load_dataset\("),
+    (lambda g: resight.describe(g.dataset, headers=-1), "headers must be a whole number of 0 or more, found -1"),
     (lambda g: resight.verify(str(g.folder)), "dataset must be a Dataset"),
+    (lambda g: resight.split_validation(g.dataset, "ALL"), "people must be .* or more, or 'all', found 'ALL'"),
     (
         lambda g: resight.split_validation(g.dataset, 2.5),
-        "person_ids must be a whole number of 1 or more, found 2.5",
+        "people must be a whole number of 1 or more, found 2.5",
     ),
     (lambda _: resight.split_validation(None, 3), "dataset must be a Dataset"),
     (lambda _: resight.synthesize(None, settings=resight.SyntheticSettings()), "root must be the folder to make"),
@@ -240,7 +282,7 @@ SETS: list[Wrong] = [
     (lambda g: resight.train("ice", g.dataset, source=3), "source must be a Dataset, or what names one"),
     (lambda g: resight.train("ice", g.dataset, run=""), "run must name a folder"),
     (lambda g: resight.adapt("/nowhere", g.dataset), "no encoder at '/nowhere'"),
-    (lambda g: resight.score("/nowhere", g.dataset), "no encoder at '/nowhere'"),
+    (lambda g: resight.score("/nowhere", g.dataset), "drawn has no queries"),
     (lambda _: resight.score("/nowhere", 3), "data must be a Dataset"),
     (lambda g: resight.search("/nowhere.jpg", g.dataset), "/nowhere.jpg"),
     (lambda _: resight.ICESettings(epochs="3"), "epochs must be a whole number, found"),

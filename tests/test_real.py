@@ -22,14 +22,14 @@ def features(market):
 
 
 def test_the_imagenet_start_is_where_it_was_measured(market, features):
-    report = resight.evaluate(*features, exclude=market.rule, distractor_id=market.distractor)
+    report = resight.evaluate(*features, exclude=market.exclude, distractor_id=market.distractor_id)
     assert 0.06 < report.scores["mAP"] < 0.10
     assert 0.12 < report.scores["rank-1"] < 0.20
     assert report.scores["queries_without_match"] == 8
 
 
 def test_re_ranking_helps_on_real_images(market, features):
-    plain = resight.evaluate(*features, exclude=market.rule, distractor_id=market.distractor)
+    plain = resight.evaluate(*features, exclude=market.exclude, distractor_id=market.distractor_id)
     again = resight.evaluate(*features, exclude=market.rule, distractor_id=market.distractor, rerank=True)
     assert again.scores["mAP"] > plain.scores["mAP"]
 

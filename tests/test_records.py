@@ -30,7 +30,7 @@ def test_a_column_that_is_not_given_is_unknown() -> None:
 
 
 def test_columns_must_be_of_one_length() -> None:
-    with pytest.raises(DataError, match=r"cameras must have shape \(2,\), found \(3,\)"):
+    with pytest.raises(DataError, match=r"camera_ids must have shape \(2,\), found \(3,\)"):
         ImageTable(np.array(["a", "b"]), camera_ids=np.arange(3))
     with pytest.raises(DataError, match=r"paths must have shape \(N,\)"):
         ImageTable(np.array([["a"], ["b"]]))
@@ -54,16 +54,6 @@ def test_rows_are_chosen_from_every_column(rows: slice | np.ndarray) -> None:
     assert chosen.table.person_ids.tolist() == [4, -1]
     assert chosen.table.camera_ids.tolist() == [1, 2]
     assert chosen.embeddings.tolist() == [[0, 1, 0], [0, 0, 1]]
-
-
-def test_relabel_takes_an_id_for_each_image() -> None:
-    relabeled = TABLE.relabel([7, 8, 9])
-    assert relabeled.person_ids.tolist() == [7, 8, 9]
-    assert relabeled.camera_ids.tolist() == [0, 1, 2]
-    assert TABLE.person_ids.tolist() == [4, 4, -1]
-    for people in ([], [1, 2]):
-        with pytest.raises(DataError, match="people must have shape"):
-            TABLE.relabel(people)
 
 
 def test_tables_are_joined_in_order() -> None:

@@ -22,8 +22,8 @@ from resight.retrieval.extraction import extract
 from resight.retrieval.protocol import distance_fn, embed, provenance_of
 from resight.retrieval.ranking import rank
 from resight.training.adapting import adapt_recipe, kept_settings
+from resight.training.report import train_and_report
 from resight.training.train import Trained, TrainSettings
-from resight.training.train import train as train_with
 
 Data = Dataset | str | os.PathLike[str]
 """A data set, or what names one: ``"folder=crops"``, ``"market1501=PATH"`` or a path."""
@@ -63,7 +63,7 @@ def train(method: str, data: Data, *, recipe: str = "", source: Data | None = No
     if source is not None:
         from_dataset, changes["source"] = _dataset("source", source)
     options, method_settings = settings_of([TrainSettings, kind], changes, recipe=recipe, variants=variants)
-    return train_with(method, dataset, method_settings, options, source=from_dataset)
+    return train_and_report(method, dataset, method_settings, options, source=from_dataset)
 
 
 def adapt(model: str | os.PathLike[str], data: Data, *, recipe: str = "", **settings: Any) -> Trained:

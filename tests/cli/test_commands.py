@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 
 from resight.cli.main import main
-from resight.cli.train import _Log
 from resight.compute.devices import Devices
 from resight.errors import ResightError
 from resight.files import locked
@@ -25,6 +24,7 @@ from resight.records import Features, ImageTable
 from resight.reports.letters import Letters
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.ranking import rank
+from resight.training.report import RunLog
 
 TINY = [
     "--encoder.backbone=tf_efficientnet_lite0",
@@ -91,7 +91,7 @@ def test_the_page_of_a_run_shows_its_clusters_and_says_where_their_table_is(run,
 def test_the_log_remembers_the_warnings_of_earlier_sessions(tmp_path):
     said = (["one", "two", "two"], ["two", "three"], [])
     for messages in said:
-        log = _Log()
+        log = RunLog()
         logger = logging.Logger("a run")
         logger.addHandler(log)
         logger.info("no warning")
@@ -261,7 +261,7 @@ def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
 
     (tmp_path / "cam1").mkdir()
     Image.new("RGB", (16, 8)).save(tmp_path / "cam1" / "1.jpg")
-    monkeypatch.setattr("resight.cli.train.train", stop)
+    monkeypatch.setattr("resight.training.report.train", stop)
     with pytest.raises(StopError), caplog.at_level("INFO", logger="resight"):
         main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
     said = {record.message: record.levelname for record in caplog.records}
@@ -474,6 +474,7 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean '--tracklet.pooling'"),
         (["evaluate", "--data=x", "--tracklet.num_frames=0"], "must be 1 or more, found 0"),
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
+        (["evaluate", "--data=x", "--validation_people=-3"], "validation_people must be 0 or more, found -3"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["adapt"], "--from a run folder"),

@@ -14,10 +14,10 @@ from rich.table import Table
 import resight
 from resight.cli.main import main
 from resight.cli.terminal import LONGEST, OneLine, complain, configure_output, say, say_json, show
-from resight.cli.train import _Log
 from resight.files import json_text, printable, shortened, write_atomically
 from resight.reports.page import Section, render_page
 from resight.reports.tables import html_table, markdown_cell, scores_table_text
+from resight.training.report import RunLog
 
 HOSTILE = "hall\x1b[31m\x1b]0;owned\x07\r\nresight: forged\x9b2J\u2028\u2029\u202eabc\u2066\udce9\x00 ü 日本 \u200b"
 ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -61,7 +61,7 @@ def test_a_record_of_the_log_is_one_line() -> None:
 
 
 def test_the_log_of_a_run_and_its_warnings_are_lines_of_their_own(tmp_path: Path) -> None:
-    log = _Log()
+    log = RunLog()
     log.open(tmp_path)
     logger = logging.getLogger("resight.tests")
     logger.addHandler(log)

@@ -19,8 +19,8 @@ from resight.data.catalog import DATASETS
 from resight.data.dataset import Dataset
 from resight.records import Report
 from resight.thesis import running
-from resight.thesis.exhibits import data_sets, exhibit_ids, load_exhibit, scales
-from resight.thesis.plan import Asked, Job, jobs
+from resight.thesis.paper import data_sets, item_ids, load_item, scales
+from resight.thesis.planning import RunRequest, TableRow, plan_rows
 from resight.training.runs import Run
 from resight.training.train import TrainSettings
 
@@ -129,16 +129,16 @@ def test_a_damaged_result_is_said_and_not_read(
     assert len(trained) == 2
 
 
-def planned(table: str, **asked: Any) -> list[Job]:
-    return [job for job in jobs(load_exhibit(table), Asked("smoke", **asked)) if job.options is not None]
+def planned(table: str, **asked: Any) -> list[TableRow]:
+    return [row for row in plan_rows(load_item(table), RunRequest("smoke", **asked)) if row.options is not None]
 
 
 @pytest.mark.parametrize("table", ["figure-3.4", "figure-3.2", "table-4.2"])
 def test_a_set_in_anothers_place_has_runs_of_its_own(table: str) -> None:
     """Whether its recipe is named by the set or not: `scr-pcb` and `scr-residual-attention` are not."""
-    place = load_exhibit(table).groups[0].data
+    place = load_item(table).groups[0].data
     keys = {
-        own: {job.key for job in planned(table, instead={place: own}) if own in job.sets}
+        own: {row.key for row in planned(table, substitutes={place: own}) if own in row.sets}
         for own in (place, "cuhk03np-labeled", "cuhk03np-detected")
     }
     assert len({len(found) for found in keys.values()}) == 1
@@ -146,33 +146,33 @@ def test_a_set_in_anothers_place_has_runs_of_its_own(table: str) -> None:
 
 
 def test_all_that_makes_a_training_another_one_is_in_the_name_of_its_run(tmp_path: Path) -> None:
-    (job,) = [job for job in planned("table-3.8") if job.group.data == "mars"]
-    assert job.options is not None
-    encoder, options = job.settings.encoder, job.options
+    (row,) = [row for row in planned("table-3.8") if row.data == "mars"]
+    assert row.options is not None
+    encoder, options = row.settings.encoder, row.options
     weights = [tmp_path / name for name in ("a", "b", "c")]
     for path, content in zip(weights, (b"1", b"1", b"2"), strict=True):
         path.write_bytes(content)
 
     def key(**changes: Any) -> str:
-        return dataclasses.replace(job, **changes).key
+        return dataclasses.replace(row, **changes).key
 
     def weighed(path: Path) -> str:
-        return key(settings=dataclasses.replace(job.settings, encoder=dataclasses.replace(encoder, weights=str(path))))
+        return key(settings=dataclasses.replace(row.settings, encoder=dataclasses.replace(encoder, weights=str(path))))
 
     others = [
-        key(settings=dataclasses.replace(job.settings, epochs=7)),
+        key(settings=dataclasses.replace(row.settings, epochs=7)),
         key(options=dataclasses.replace(options, seed=7)),
         key(options=dataclasses.replace(options, eval_every=7)),
-        key(group=dataclasses.replace(job.group, data="cuhk03np-labeled")),
-        key(group=dataclasses.replace(job.group, data="cuhk03np-detected")),
-        key(source="market1501", ours=dataclasses.replace(job.ours, method="abmt")),
+        key(data="cuhk03np-labeled"),
+        key(data="cuhk03np-detected"),
+        key(source="market1501", reproduction=dataclasses.replace(row.reproduction, method="abmt")),
         weighed(weights[0]),
         weighed(weights[2]),
     ]
-    assert len({job.key, *others}) == 1 + len(others)
+    assert len({row.key, *others}) == 1 + len(others)
     assert weighed(weights[0]) == weighed(weights[1]), "the same bytes under another name"
     elsewhere = dataclasses.replace(options, data="mars=/x", run="/y", start="/z")
-    assert key(options=elsewhere, roots={"mars": "/x"}) == job.key
+    assert key(options=elsewhere, roots={"mars": "/x"}) == row.key
 
 
 def test_each_set_of_the_tables_is_read_by_its_name() -> None:
@@ -181,12 +181,12 @@ def test_each_set_of_the_tables_is_read_by_its_name() -> None:
 
 def test_the_page_and_the_scale_say_which_epoch_the_recipes_score() -> None:
     found: dict[str, set[str]] = {}
-    for name in exhibit_ids():
-        for job in jobs(load_exhibit(name), Asked("full"), resolve=False):
-            if not job.reason:
-                assert "select" not in job.ours.flags
-                recipe = yaml.safe_load(find_recipe(job.recipe).read_text(encoding="utf-8"))
-                found.setdefault(recipe["select"], set()).add(job.ours.method)
+    for name in item_ids():
+        for row in plan_rows(load_item(name), RunRequest("full"), resolve=False):
+            if not row.reason:
+                assert "select" not in row.reproduction.overrides
+                recipe = yaml.safe_load(find_recipe(row.recipe).read_text(encoding="utf-8"))
+                found.setdefault(recipe["select"], set()).add(row.method)
     assert found == {"test": {"ice", "abmt", "mean_teacher", "mmt"}, "last": {"scr", "source"}}
     best, last = (", ".join(sorted(found[which])) for which in ("test", "last"))
     said = f"the best epoch on the test people is scored of {best}, the last of {last}"

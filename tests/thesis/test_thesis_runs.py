@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import re
 import shutil
@@ -29,9 +28,9 @@ from resight.models.encoder import Encoder
 from resight.records import Features, Report
 from resight.reports.ranked_lists import ranked_strip
 from resight.reports.saliency import saliency_sheet
-from resight.thesis import pictures, running
-from resight.thesis.exhibits import load_exhibit
-from resight.thesis.plan import ADAPTS, Asked, jobs
+from resight.thesis import drawing, planning, running
+from resight.thesis.paper import load_item
+from resight.thesis.planning import RunRequest, plan_rows
 from resight.training.runs import Run
 from resight.training.train import TrainSettings
 
@@ -93,7 +92,7 @@ def test_a_real_run_is_killed_continued_and_not_done_again(
     assert main(words) == 130
     assert "the same command goes on" in capsys.readouterr().err
     stem = "table-6.2-smoke-e2-seed1"
-    assert [line["state"] for line in of_ours(out / f"{stem}.json")] == ["done", "left"]
+    assert [line["state"] for line in of_ours(out / f"{stem}.json")] == ["done", "pending"]
 
     assert main(words) == 0
     assert begun == [0, 1, 0, 1, 1], "the first row is not done again, the second goes on at its second epoch"
@@ -143,7 +142,7 @@ def test_rows_that_go_wrong_are_noted_and_tried_again(
     monkeypatch.setattr(running, "train", first)
     assert main(command) == 130
     result = tmp_path / "out" / "table-6.6-smoke-seed1.json"
-    states = ["done", "failed", "cannot", "done", "left", "left", "left", "left"]
+    states = ["done", "failed", "unavailable", "done", "pending", "pending", "pending", "pending"]
     assert [line["state"] for line in of_ours(result)] == states
     assert of_ours(result)[1]["reason"] == "loss became nan"
     assert of_ours(result)[2]["reason"] == "no weights: none of resnet50"
@@ -170,14 +169,14 @@ def test_only_the_rows_that_were_asked_for_are_made(
 ) -> None:
     made = MadeUpTraining()
     monkeypatch.setattr(running, "train", made)
-    ours = sorted({job.number for job in jobs(load_exhibit("table-6.6"), Asked(), resolve=False)})
+    ours = sorted({job.number for job in plan_rows(load_item("table-6.6"), RunRequest(), resolve=False)})
     assert main([*command, f"--rows=[{ours[1]}]"]) == 0
     assert len(made.calls) == 1
     assert "1 left" in capsys.readouterr().out
     lines = of_ours(tmp_path / "out" / "table-6.6-smoke-seed1.json")
     states = {line["row"]: line["state"] for line in lines if line["state"] != "quoted"}
     assert states.pop(ours[1]) == "done"
-    assert set(states.values()) == {"left"}
+    assert set(states.values()) == {"pending"}
     assert main([*command, "--rows=[99]"]) == 2
     assert f"--rows 99: of table-6.6 we can make {', '.join(map(str, ours))}" in capsys.readouterr().err
 
@@ -198,7 +197,7 @@ def test_attention_and_partition_are_run_beside_each_other(
     monkeypatch.setattr(timm, "create_model", unreachable)
     assert main(words) == 0
     lines = of_ours(tmp_path / "table-3.1-smoke-seed1.json", "Market-1501")
-    assert [line["state"] for line in lines] == ["done", "cannot", "done"]
+    assert [line["state"] for line in lines] == ["done", "unavailable", "done"]
     assert "no weights: ImageNet weights of 'legacy_seresnet50' cannot be downloaded" in lines[1]["reason"]
 
     assert main([*words, "--weights=legacy_seresnet50=none"]) == 0
@@ -247,12 +246,12 @@ def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
         assert {found.shape[0] for found in maps.values()} == {len(paths)}
         return saliency_sheet(paths, maps)
 
-    monkeypatch.setattr(pictures, "saliency_sheet", sheet)
+    monkeypatch.setattr(drawing, "saliency_sheet", sheet)
     words = ["thesis", "run", "figure-3.2", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     parts = [f"spatial-channel partition: p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2)]
     assert drawn[0][:5] == ["ResNet-50: p1 whole", *parts]
-    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > pictures.IMAGES * 160
+    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > drawing.QUERIES * 160
     assert "(figure-3.2-smoke-seed1.png)" in (tmp_path / "figure-3.2-smoke-seed1.md").read_text()
 
 
@@ -262,7 +261,7 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
     made_up, asked = MadeUpTraining(), iter((1, 0, 0, 0))  # the first run takes each query for the next person
 
     def embedded(encoder: Encoder, table: Any, **_: Any) -> Features:
-        people = np.unique(table.people, return_inverse=True)[1]
+        people = np.unique(table.person_ids, return_inverse=True)[1]
         return Features(table, np.roll(np.eye(50, dtype=np.float32)[people], next(asked), axis=1), "made up")
 
     def train(name: str, dataset: Dataset, settings: Any, options: TrainSettings, **_: Any) -> Any:
@@ -278,18 +277,18 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
         shown.append((query, verdicts))
         return ranked_strip(query, results, verdicts=verdicts)
 
-    def stacked(strips: Any) -> Any:
-        drawn.append([name for name, _ in strips])
-        return stack(strips)
+    def stacked(strips: Any, labels: list[str]) -> Any:
+        drawn.append(labels)
+        return stack(strips, labels)
 
-    stack = pictures._stacked
-    monkeypatch.setattr(pictures, "extract", embedded)
-    monkeypatch.setattr(pictures, "ranked_strip", strip)
-    monkeypatch.setattr(pictures, "_stacked", stacked)
+    stack = drawing.stacked
+    monkeypatch.setattr(drawing, "extract", embedded)
+    monkeypatch.setattr(drawing, "ranked_strip", strip)
+    monkeypatch.setattr(drawing, "stacked", stacked)
     words = ["thesis", "run", "figure-3.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     assert drawn == [["PCB", "SCR"] * (len(shown) // 2)]
-    assert 2 <= len(shown) <= 2 * pictures.IMAGES
+    assert 2 <= len(shown) <= 2 * drawing.QUERIES
     for (query, wrong), (same, right) in zip(shown[::2], shown[1::2], strict=True):
         assert query == same
         assert (wrong[0], right[0]) == ("wrong", "right")
@@ -345,12 +344,15 @@ def test_results_on_other_data_are_not_passed_off(
         (["run", "table-6.6", "--weights=resnet50=/not/there"], "there is no such file"),
         (["run", "table-6.6", "--seeed=2"], "did you mean '--seed'"),
         (["run", "table-6.6", "--epochs=-1"], "0 or more"),
-        (["run", "table-4.3", "--instead=duke"], "THESIS=OURS"),
-        (["run", "table-4.3", "--instead=duke=cukh03"], "did you mean 'cuhk03'"),
+        (["run", "table-4.3", "--substitute=duke"], "THESIS=OURS"),
+        (["run", "table-4.3", "--substitute=duke=cukh03"], "did you mean 'cuhk03'"),
         (["run", "table-6.6", "--data=market=/a", "--data=market1501=/b"], "--data names market1501 twice, /a and /b"),
         (["run", "table-6.6", "--weights=resnet50=none", "--weights=resnet50=/b"], "--weights names resnet50 twice"),
-        (["run", "table-4.3", "--instead=duke=cuhk03", "--instead=duke=mars"], "--instead names dukemtmc twice"),
-        (["run", "table-4.3", "--instead=mars=duke"], "it is about dukemtmc, market1501"),
+        (
+            ["run", "table-4.3", "--substitute=duke=cuhk03", "--substitute=duke=mars"],
+            "--substitute names dukemtmc twice",
+        ),
+        (["run", "table-4.3", "--substitute=mars=duke"], "it is about dukemtmc, market1501"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,7 +369,7 @@ def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, c
     assert "no method 'gcl' yet (recipe gcl-jvtc-market1501)" in text
     assert text.splitlines()[-1].startswith("nothing was made: no method 'gcl' yet (recipe gcl-")
     lines = json.loads((tmp_path / "table-5.3-smoke-seed1.json").read_text())["lines"]
-    assert {line["state"] for line in lines} == {"cannot"}
+    assert {line["state"] for line in lines} == {"unavailable"}
 
 
 @pytest.fixture
@@ -453,7 +455,7 @@ def test_a_model_of_one_set_is_scored_on_another(two_domains: list[str], tmp_pat
 def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: list[str], tmp_path: Path) -> None:
     """Where it has recipes of its own they serve, and its runs are those of its own rows; else the thesis' recipes."""
     words = [two_domains[0], two_domains[1].replace("dukemtmc=", "cuhk03np-detected="), "--scale=smoke"]
-    place = ["--instead=duke=cuhk03", f"--out={tmp_path}"]
+    place = ["--substitute=duke=cuhk03", f"--out={tmp_path}"]
     own = tmp_path / "cuhk"
     for path in sorted((tmp_path / "duke").rglob("*.png")):
         person, camera, frame = path.stem.split("_")
@@ -467,18 +469,18 @@ def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: lis
     page = json.loads((tmp_path / "table-3.9-smoke-cuhk03np-detected-for-dukemtmc-seed1.json").read_text())
     lines = {line["columns"]: line for line in page["lines"] if line["state"] == "done"}
     line = lines["M → D"]
-    assert (len(lines), line["instead"]) == (2, {"dukemtmc": "cuhk03np-detected"})
+    assert (len(lines), line["substitutes"]) == (2, {"dukemtmc": "cuhk03np-detected"})
     table = (tmp_path / "table-3.9-smoke-cuhk03np-detected-for-dukemtmc-seed1.md").read_text()
     assert "| M → D, ours: cuhk03np-detected | 53.6 | 32.4 |" in table
     assert line["thesis"] == {"Rank1": "53.6", "mAP": "32.4"}
     assert line["differs"][0] == {"setting": "data", "ours": "cuhk03np-detected", "thesis": "dukemtmc"}
 
-    planned = jobs(load_exhibit("table-4.3"), Asked("smoke", instead={"dukemtmc": "cuhk03np-detected"}))
-    theirs = jobs(load_exhibit("table-4.3"), Asked("smoke"))
+    planned = plan_rows(load_item("table-4.3"), RunRequest("smoke", substitutes={"dukemtmc": "cuhk03np-detected"}))
+    theirs = plan_rows(load_item("table-4.3"), RunRequest("smoke"))
     ahead, back = planned[-2:]
-    assert (ahead.source, ahead.group.data) == ("market1501", "cuhk03np-detected")
-    assert (ahead.recipe, ahead.starts[0].recipe) == ("abmt-market1501-dukemtmc", "source-market1501")
-    assert (back.recipe, back.starts[0].recipe) == ("abmt-dukemtmc-market1501", "source-dukemtmc")
+    assert (ahead.source, ahead.data) == ("market1501", "cuhk03np-detected")
+    assert (ahead.recipe, ahead.starts[0].recipe) == ("abmt-from-source", "source-thesis")
+    assert (back.recipe, back.starts[0].recipe) == ("abmt-from-source", "source-thesis")
     assert not {job.key for job in planned} & {job.key for job in theirs}
     assert not {start.key for job in planned for start in job.starts} & {
         start.key for job in theirs for start in job.starts
@@ -486,13 +488,14 @@ def test_another_set_takes_the_place_of_one_that_is_not_at_hand(two_domains: lis
     alone, other = (
         [
             job
-            for job in jobs(load_exhibit("table-4.2"), Asked("smoke", instead=instead))
-            if job.recipe == "abmt-dukemtmc"
+            for job in plan_rows(load_item("table-4.2"), RunRequest("smoke", substitutes=substitutes))
+            if (job.method, job.group.data) == ("abmt", "dukemtmc")
         ]
-        for instead in ({}, {"dukemtmc": "cuhk03np-detected"})
+        for substitutes in ({}, {"dukemtmc": "cuhk03np-detected"})
     )
-    assert [job.key for job in alone] != [job.key for job in other]
-    same = jobs(load_exhibit("table-4.3"), Asked("smoke", instead={"dukemtmc": "market1501"}))
+    assert len(alone) == len(other) == 1
+    assert alone[0].key != other[0].key
+    same = plan_rows(load_item("table-4.3"), RunRequest("smoke", substitutes={"dukemtmc": "market1501"}))
     assert all("adapted to itself" in job.reason for job in same)
 
 
@@ -502,7 +505,7 @@ def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_pat
     text = capsys.readouterr().out
     assert text.splitlines()[-1] == "nothing was made: no data: give --data dukemtmc=PATH"
     lines = json.loads((tmp_path / "table-4.5-smoke-seed1.json").read_text())["lines"]
-    assert {line["state"] for line in lines} == {"cannot"}
+    assert {line["state"] for line in lines} == {"unavailable"}
 
 
 def test_a_first_run_that_goes_wrong_is_the_reason(
@@ -523,10 +526,8 @@ def test_a_first_run_that_goes_wrong_is_the_reason(
 def test_two_real_runs_one_after_the_other(
     two_domains: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = load_exhibit("table-4.5")
-    monkeypatch.setattr(
-        "resight.cli.thesis_run.load_exhibit", lambda _: dataclasses.replace(table, rows=table.rows[:1])
-    )
+    table = load_item("table-4.5")
+    monkeypatch.setattr("resight.cli.thesis_run.load_item", lambda _: dataclasses.replace(table, rows=table.rows[:1]))
     words = ["--scale=smoke", f"--out={tmp_path}", "--device.accelerator=cpu", "--device.threads=1"]
     assert main(["thesis", "run", "table-4.5", *two_domains, *words]) == 0
     lines = of_ours(tmp_path / "table-4.5-smoke-seed1.json", "Duke → Market")
@@ -567,7 +568,7 @@ def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["table-4.1", "table-6.4"])
 @pytest.mark.parametrize("scale", ["smoke", "short", "full"])
 def test_what_can_be_run_is_the_same_with_the_settings_worked_out(name: str, scale: str) -> None:
-    quick, whole = (jobs(load_exhibit(name), Asked(scale), resolve=resolve) for resolve in (False, True))
+    quick, whole = (plan_rows(load_item(name), RunRequest(scale), resolve=resolve) for resolve in (False, True))
     assert [bool(job.reason) for job in quick] == [bool(job.reason) for job in whole]
 
 
@@ -584,7 +585,7 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["thesis", "show", "table-6.7", "--json", where]) == 0
     lines = json.loads(capsys.readouterr().out)["lines"]
     states = {line["name"].partition(": ")[2]: line["state"] for line in lines}
-    assert (states["CAP(aware) [130]"], states["ICE(aware)"]) == ("quoted", "not made")
+    assert (states["CAP(aware) [130]"], states["ICE(aware)"]) == ("quoted", "not run")
     assert lines[0]["ours"] is None
     assert main(["thesis", "show", "figure-6.10", where]) == 0
     text = capsys.readouterr().out
@@ -609,5 +610,20 @@ def test_what_only_reads_loads_no_networks(words: list[str]) -> None:
 
 
 def test_the_plan_knows_the_methods_without_loading_them() -> None:
-    takes = {name: "source" in inspect.signature(kind).parameters for name, (kind, _, _) in METHODS.items()}
-    assert takes == ADAPTS
+    assert {name for name in METHODS if planning.adapts(name)} == {"source", "abmt", "mean_teacher", "mmt"}
+    assert planning._known_methods() >= set(METHODS)
+
+
+def test_results_of_earlier_versions_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    states = {"done": "done", "left": "pending", "cannot": "unavailable", "failed": "failed", "quoted": "quoted"}
+    lines = [{"row": 1, "state": state, "instead": {"dukemtmc": "mars"}} for state in states]
+    (tmp_path / "table-6.2-smoke-seed1.json").write_text(json.dumps({"lines": lines}))
+    assert main(["thesis", "show", "table-6.2", f"--out={tmp_path}", "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)["ours"]["table-6.2-smoke-seed1"]["lines"]
+    assert [line["state"] for line in read] == list(states.values())
+    assert {tuple(line["substitutes"].items()) for line in read} == {(("dukemtmc", "mars"),)}
+
+
+def test_the_earlier_flag_names_the_present_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["thesis", "run", "table-4.3", "--instead=duke=mars"]) == 2
+    assert "--instead is called --substitute now" in capsys.readouterr().err

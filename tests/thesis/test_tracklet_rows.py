@@ -17,8 +17,8 @@ from resight.data.tracklets import TrackletSettings
 from resight.methods.scr import SCR
 from resight.retrieval.protocol import make_evaluator
 from resight.thesis import running
-from resight.thesis.exhibits import load_exhibit
-from resight.thesis.plan import Asked, jobs
+from resight.thesis.paper import load_item
+from resight.thesis.planning import RunRequest, plan_rows
 
 OURS = {
     "TP(R)": TrackletSettings(15, "random", "mean"),
@@ -36,26 +36,26 @@ def words(draw: Callable[..., Path], tmp_path: Path) -> list[str]:
 
 
 def test_the_rows_of_table_3_5_are_one_training_and_four_ways_to_score() -> None:
-    planned = {scale: jobs(load_exhibit("3.5"), Asked(scale)) for scale in ("smoke", "short", "full")}
+    planned = {scale: plan_rows(load_item("3.5"), RunRequest(scale)) for scale in ("smoke", "short", "full")}
     for found in planned.values():
-        assert [job.reason for job in found] == [""] * 4
-        assert {job.row.name: job.options.tracklet for job in found if job.options} == OURS
-        assert len({job.key for job in found}) == 1
-        assert len({job.result for job in found}) == 4
-    (whole,) = jobs(load_exhibit("3.8"), Asked("full"))
-    assert (whole.key, whole.result) == (planned["full"][3].key, planned["full"][3].result)
-    assert {job.key for job in planned["full"]} != {job.key for job in planned["short"]}
+        assert [row.reason for row in found] == [""] * 4
+        assert {row.printed.name: row.options.tracklet for row in found if row.options} == OURS
+        assert len({row.key for row in found}) == 1
+        assert len({row.result_name for row in found}) == 4
+    (whole,) = plan_rows(load_item("3.8"), RunRequest("full"))
+    assert (whole.key, whole.result_name) == (planned["full"][3].key, planned["full"][3].result)
+    assert {row.key for row in planned["full"]} != {row.key for row in planned["short"]}
 
 
 def test_a_row_whose_best_epoch_is_chosen_by_scores_is_trained_for_itself() -> None:
-    first, second = jobs(load_exhibit("3.5"), Asked("full"))[:2]
+    first, second = plan_rows(load_item("3.5"), RunRequest("full"))[:2]
     chosen = [
-        dataclasses.replace(job, options=dataclasses.replace(job.options, select="test", eval_every=1))
-        for job in (first, second)
-        if job.options
+        dataclasses.replace(row, options=dataclasses.replace(row.options, select="test", eval_every=1))
+        for row in (first, second)
+        if row.options
     ]
     assert chosen[0].key != chosen[1].key
-    assert {job.result for job in chosen} == {"result.json"}
+    assert {row.result_name for row in chosen} == {"result.json"}
 
 
 def test_table_3_5_is_made_killed_and_continued(
@@ -77,7 +77,7 @@ def test_table_3_5_is_made_killed_and_continued(
         return make_evaluator(*given, tracklet=tracklet, **how)
 
     monkeypatch.setattr(SCR, "begin_epoch", killed)
-    monkeypatch.setattr(running, "scorer", recording)
+    monkeypatch.setattr(running, "make_evaluator", recording)
     assert main(["thesis", "run", "table-3.5", *words]) == 130
     # Another table with the same training goes on with it.
     assert main(["thesis", "run", "table-3.8", *words]) == 0

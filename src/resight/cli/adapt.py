@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from resight.cli.terminal import say, show
-from resight.cli.train import check_from, open_data, train_and_report
+from resight.cli.train import check_from, open_data, train_and_print
 from resight.errors import ConfigError
 from resight.models.encoder import load_encoder
 from resight.reports.tables import changes_table_text
@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     settings, options = read_recipe(method, recipe, *arguments)
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept_settings(model)))
     dataset = open_data(options)
-    trained = train_and_report(method, dataset, settings, options)
+    trained = train_and_print(method, dataset, settings, options)
     if trained.writes:
         show(changes_table_text(trained.metrics))
         if not trained.reports:

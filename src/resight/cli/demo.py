@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from resight.cli.terminal import say, show
-from resight.cli.train import train_and_report
+from resight.cli.train import train_and_print
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
-from resight.data.images import load_images
+from resight.data.image_store import load_images
 from resight.errors import DataError
 from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.records import Features, Report
@@ -73,7 +73,7 @@ def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, opti
     colors = _histogram(dataset)
 
     say("2 training without labels (ICE, recipe `site`)")
-    trained = train_and_report(name, dataset, settings, options)
+    trained = train_and_print(name, dataset, settings, options)
 
     say("3 before and after, beside a color histogram")
     rows = {"color histogram": colors, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}

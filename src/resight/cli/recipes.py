@@ -1,26 +1,22 @@
-"""`resight recipes [METHOD or NAME]`: the settings that come along, and what they are for."""
+"""`resight recipes [METHOD or NAME]`: the recipes that come with the installation, and what each is for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from resight.cli.terminal import say
-from resight.config.recipes import Recipe, about_recipe, find_recipe, shipped_paths
+from resight.config.recipes import FOLDERS, RENAMED, Recipe, find_recipe, load_recipe, shipped_paths
 from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
-
-ORDER = ("ice", "adapt", "scr", "source", "abmt", "mean_teacher", "mmt")
-"""Whose recipes come first."""
 
 
 @dataclass(frozen=True)
 class RecipesSettings:
-    """What is listed.
+    """Which recipes are listed.
 
     Attributes:
-        all: List those that only show that everything runs (`smoke`) too.
+        all: Also list the recipes of the folder `smoke`, which only show that everything runs.
     """
 
     all: bool = False
@@ -30,37 +26,39 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight recipes`."""
     name, flags = (arguments[0], arguments[1:]) if arguments and not arguments[0].startswith("-") else ("", arguments)
     (settings,) = read_settings(flags, [RecipesSettings], program="resight recipes [METHOD or NAME]")
-    known = [about_recipe(path) for path in shipped_paths()]
-    if name and name not in ORDER:
-        say(*_text(name, known).rstrip("\n").split("\n"))
+    recipes = [load_recipe(path) for path in shipped_paths()]
+    methods = list(dict.fromkeys(method for recipe in recipes for method in recipe.methods))
+    if name and name not in methods:
+        say(*_read_text(name, [*methods, *(recipe.name for recipe in recipes)]).rstrip("\n").split("\n"))
         return 0
-    for method in [name] if name else ORDER:
-        shown = [recipe for recipe in known if recipe.method == method and (settings.all or not _is_smoke(recipe))]
-        command = "resight adapt --from MODEL" if method == "adapt" else f"resight train {method} --config NAME"
-        say(f"{method}: {command} --data SPEC", *_lines(shown), "")
-    hidden = sum(map(_is_smoke, known))
-    say(*([] if settings.all else [f"--all lists {hidden} more, which only show that everything runs"]))
-    say("resight recipes NAME prints one; --config NAME uses it, and flags beside it win")
+    selected = [recipe for recipe in recipes if not name or name in recipe.methods]
+    hidden = 0 if settings.all else sum(recipe.folder == "smoke" for recipe in selected)
+    for folder in FOLDERS:
+        members = [recipe for recipe in selected if recipe.folder == folder]
+        members.sort(key=lambda recipe: recipe.name != folder)  # `site` is where to start
+        if members and (settings.all or folder != "smoke"):
+            say(f"{folder}: {FOLDERS[folder]}", *_lines(members), "")
+    if hidden:
+        say(f"--all also lists {hidden} of the folder smoke: {FOLDERS['smoke']}")
+    say("resight train METHOD --config NAME --data SPEC uses a recipe; flags win over it")
+    say("resight recipes NAME prints it, resight recipes METHOD lists those of a method")
     return 0
 
 
-def _text(name: str, known: Sequence[Recipe]) -> str:
+def _read_text(name: str, known: Sequence[str]) -> str:
+    """Return the text of a recipe that comes with the installation."""
     try:
         path = find_recipe(name)
     except ConfigError:
-        names = [*ORDER, *(recipe.name for recipe in known)]
-        raise ConfigError(f"no method or recipe '{name}'{nearest(name, names)} (resight recipes lists all)") from None
+        raise ConfigError(f"no method or recipe '{name}'{nearest(name, known)} (resight recipes lists all)") from None
     if path not in shipped_paths():
         raise ConfigError(f"{path} is a file of yours: --config {name} uses it")
-    return Path(path).read_text(encoding="utf-8")
-
-
-def _is_smoke(recipe: Recipe) -> bool:
-    return recipe.name.endswith("-smoke")
+    note = f"# {name} is called {path.stem} now\n" if name in RENAMED else ""
+    return note + path.read_text(encoding="utf-8")
 
 
 def _lines(recipes: Sequence[Recipe]) -> list[str]:
-    """Give a line for each recipe: for a site's own cameras first, then those of published sets."""
-    width = max((len(recipe.name) for recipe in recipes), default=0)
-    ordered = sorted(recipes, key=lambda recipe: (_is_smoke(recipe), "site" not in recipe.name, recipe.name))
-    return [f"  {recipe.name:<{width}}  {recipe.purpose}" for recipe in ordered]
+    """Return a line for each recipe: name, methods, purpose."""
+    rows = [(recipe.name, ", ".join(recipe.methods), recipe.purpose) for recipe in recipes]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [f"  {name:<{widths[0]}}  {methods:<{widths[1]}}  {purpose}" for name, methods, purpose in rows]

@@ -1,13 +1,13 @@
-"""`resight thesis list|show|run`: the thesis' tables and figures, and our values for them.
+"""`resight thesis list|show|run`: the tables and figures of the thesis, and our values for them.
 
-What `run` needs, and torch with it, is loaded for `run` alone: a list and a table must not wait for it.
+Only `run` loads torch: a list and a table must not wait for it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -17,8 +17,9 @@ from resight.cli.terminal import say, say_json, show
 from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
-from resight.thesis.exhibits import Exhibit, exhibit_ids, load_exhibit, scales
-from resight.thesis.presenting import lines, listed, to_json, to_markdown, to_text
+from resight.thesis.paper import PaperItem, item_ids, load_item, scales
+from resight.thesis.planning import RunRequest, plan_rows, table_rows
+from resight.thesis.tables import read_json, to_json, to_markdown, to_text
 
 ACTIONS = ("list", "show", "run")
 USAGE = (
@@ -26,13 +27,13 @@ USAGE = (
     "       resight thesis show table-6.6 [--json | --markdown] [--out FOLDER]\n"
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
     "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--rows [2,3]]\n"
-    "                          [--weights BACKBONE=FILE|none] [--instead duke=cuhk03np-detected]"
+    "                          [--weights BACKBONE=FILE|none] [--substitute duke=cuhk03np-detected]"
 )
 
 
 @dataclass(frozen=True)
 class ListSettings:
-    """How it is listed.
+    """How the list is printed.
 
     Attributes:
         json: Print JSON instead of a table.
@@ -43,18 +44,41 @@ class ListSettings:
 
 @dataclass(frozen=True)
 class ShowSettings:
-    """What of a table is shown.
+    """How a table is printed.
 
     Attributes:
         json: Print JSON instead of a table.
         markdown: Print Markdown instead of a table.
-        out: Where `resight thesis run` wrote: its results are shown beside what is reported. Nothing is written here;
-            `resight thesis show table-6.6 --markdown > page.md` makes a file.
+        out: The folder that `resight thesis run` wrote to: its results are shown below what is reported. Nothing is
+            written here; `resight thesis show table-6.6 --markdown > page.md` makes a file.
     """
 
     json: bool = False
     markdown: bool = False
     out: str = "thesis"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """How many runs of a table or figure are possible.
+
+    Attributes:
+        id: ``table-6.6``.
+        title: The title of the table or figure.
+        kind: As `PaperItem.kind`.
+        runs: How many runs it has, one for each row and data set.
+        able: For each scale how many of them can run with the methods and recipes at hand, given data.
+        data: The data sets that these need at the full scale.
+        missing: Why the others cannot run there, each reason once, the most frequent first.
+    """
+
+    id: str
+    title: str
+    kind: str
+    runs: int
+    able: Mapping[str, int]
+    data: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -67,21 +91,21 @@ def run(arguments: Sequence[str]) -> int:
         found = f"found '{action}'{nearest(action, ACTIONS)}"
         raise ConfigError(f"resight thesis needs one of {', '.join(ACTIONS)}, {found}")
     if action == "list":
-        (asked,) = read_settings(words, [ListSettings], program="resight thesis list")
-        return _list(asked)
+        (list_settings,) = read_settings(words, [ListSettings], program="resight thesis list")
+        return _list(list_settings)
     name, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     if action == "run":
-        from resight.cli.thesis_run import run as make
+        from resight.cli.thesis_run import run as run_table
 
-        return make(name, flags)
-    (shown,) = read_settings(flags, [ShowSettings], program="resight thesis show ID")
-    return _show(load_exhibit(name), shown)
+        return run_table(name, flags)
+    (show_settings,) = read_settings(flags, [ShowSettings], program="resight thesis show ID")
+    return _show(load_item(name), show_settings)
 
 
 def _list(settings: ListSettings) -> int:
-    found = [listed(load_exhibit(name)) for name in exhibit_ids()]
+    items = [_availability(load_item(name)) for name in item_ids()]
     if settings.json:
-        say_json([dataclasses.asdict(each) for each in found], indent=1)
+        say_json([dataclasses.asdict(item) for item in items], indent=1)
         return 0
     table = Table(title=Text("The thesis, and how many of our runs can be made today"), title_justify="left")
     table.add_column("id", no_wrap=True)
@@ -89,40 +113,47 @@ def _list(settings: ListSettings) -> int:
     for scale in scales():
         table.add_column(scale, justify="right", no_wrap=True)
     table.add_column("data, or what is missing")
-    for each in found:
-        able = [f"{count}/{each.runs}" if each.runs else "–" for count in each.able.values()]
-        idle = each.kind if each.kind != "table" else "nothing to run"
-        about = [*each.data, *(reason for reason in each.missing if not each.data)] or [idle]
-        table.add_row(each.id, Text(each.title), *able, Text(", ".join(about)))
+    for item in items:
+        able = [f"{count}/{item.runs}" if item.runs else "–" for count in item.able.values()]
+        nothing = item.kind if item.kind != "table" else "nothing to run"
+        remarks = item.data or item.missing or [nothing]
+        table.add_row(item.id, Text(item.title), *able, Text(", ".join(remarks)))
     show(table)
     say("full needs the weights of the recipe's backbone: from its hub, or --weights BACKBONE=FILE")
     return 0
 
 
-def _show(exhibit: Exhibit, settings: ShowSettings) -> int:
+def _availability(item: PaperItem) -> Availability:
+    """Return how many runs of a table are possible."""
+    planned = {scale: plan_rows(item, RunRequest(scale=scale), resolve=False) for scale in scales()}
+    full = planned["full"]
+    able = {scale: sum(not row.reason for row in rows) for scale, rows in planned.items()}
+    data = tuple(dict.fromkeys(row.data for row in full if not row.reason))
+    reasons = Counter(row.reason.partition(" (")[0] for row in full if row.reason)
+    missing = tuple(reason for reason, _ in reasons.most_common())
+    return Availability(item.id, item.title, item.kind, len(full), able, data, missing)
+
+
+def _show(item: PaperItem, settings: ShowSettings) -> int:
     if settings.json and settings.markdown:
         raise ConfigError("--json and --markdown exclude each other")
-    written = sorted(expanded(settings.out).glob(f"{exhibit.id}-*.json"))
+    results = sorted(expanded(settings.out).glob(f"{item.id}-*.json"))
+    pages = [path.with_suffix(".md").read_text(encoding="utf-8") for path in results] if not settings.json else []
     if settings.json:
-        ours = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in written}
-        say_json({**to_json(exhibit, lines(exhibit, [])), "ours": ours}, indent=1)
+        say_json({**to_json(item, []), "ours": {path.stem: read_json(path) for path in results}}, indent=1)
         return 0
     if settings.markdown:
-        pages = [path.with_suffix(".md").read_text(encoding="utf-8") for path in written]
-        say(*"\n".join(pages or [to_markdown(exhibit, lines(exhibit, []))]).rstrip("\n").split("\n"))
+        say(*"\n".join(pages or [to_markdown(item, [])]).rstrip("\n").split("\n"))
         return 0
-    if exhibit.rows and exhibit.groups and any(group.scores for group in exhibit.groups):
-        show(to_text(exhibit, lines(exhibit, [])))
+    if item.rows and any(group.scores for group in item.groups):
+        show(to_text(item, table_rows(item)))
     else:
-        say(f"{exhibit.id}: {exhibit.title} (page {exhibit.page})")
-    if exhibit.shows:
-        say(f"shows {exhibit.shows}")
-    if exhibit.redraw:
-        say(f"to redraw it: {exhibit.redraw}{'' if exhibit.today else ' (not there yet)'}")
-    for note in exhibit.notes:
-        say(f"note: {note}")
-    for text in exhibit.doubtful:
-        say(f"doubtful: {text}")
-    for path in written:
-        say(f"ours: {path.with_suffix('.md')}", "", *path.with_suffix(".md").read_text(encoding="utf-8").split("\n"))
+        say(f"{item.id}: {item.title} (page {item.page})")
+    if item.shows:
+        say(f"shows {item.shows}")
+    if item.redraw:
+        say(f"to redraw it: {item.redraw}{'' if item.drawable else ' (not there yet)'}")
+    say(*(f"note: {note}" for note in item.notes), *(f"doubtful: {text}" for text in item.doubtful))
+    for path, page in zip(results, pages, strict=True):
+        say(f"ours: {path.with_suffix('.md')}", "", *page.split("\n"))
     return 0

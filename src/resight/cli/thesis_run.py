@@ -1,4 +1,4 @@
-"""`resight thesis run`: what of a table is asked for, and its rows made one after the other.
+"""`resight thesis run`: reproduce the rows of a table, one after the other.
 
 It stands apart from the other actions of the command, which need nothing of what it loads.
 """
@@ -6,173 +6,177 @@ It stands apart from the other actions of the command, which need nothing of wha
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from resight.cli.terminal import say, show
-from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
+from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
-from resight.errors import ConfigError, check_least
+from resight.errors import ConfigError
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
-from resight.thesis.drawing import draw
-from resight.thesis.exhibits import Exhibit, load_exhibit, load_scale
-from resight.thesis.given import load_data, read_data, read_places, read_weights, taken
-from resight.thesis.pictures import PICTURES
-from resight.thesis.plan import Asked, jobs
-from resight.thesis.presenting import (
-    data_lines,
-    differing_lines,
-    lines,
-    missing_lines,
-    to_json,
-    to_markdown,
-    to_text,
-)
-from resight.thesis.running import Outcome, look, minutes_left, run_jobs
+from resight.thesis.drawing import PICTURES, draw_figure
+from resight.thesis.paper import PaperItem, data_name, load_item, load_scale
+from resight.thesis.planning import RunRequest, RunSettings, TableRow, plan_rows
+from resight.thesis.running import estimate_minutes, read_row, run_rows
+from resight.thesis.tables import data_lines, difference_lines, reason_lines, to_json, to_markdown, to_text
 
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How rows are run; --data NAME=PATH, --weights BACKBONE=FILE and --instead THESIS=OURS come beside these.
-
-    Attributes:
-        scale: How much is run: `smoke`, `short` or `full`.
-        out: Where runs and results go; the same command continues there.
-        seed: Of every run.
-        epochs: In place of the scale's; 0 keeps them.
-        iterations: In place of the scale's; 0 keeps them.
-        rows: Only these are made, `[2,3]` for example, as `thesis show` counts them; none means all.
-        device: Where it runs.
-    """
-
-    scale: str = "short"
-    out: str = "thesis"
-    seed: int = 1
-    epochs: int = 0
-    iterations: int = 0
-    rows: tuple[int, ...] = ()
-    device: DeviceSettings = field(default_factory=DeviceSettings)
-
-    def __post_init__(self) -> None:
-        check_least(self, 0, "seed", "epochs", "iterations")
+PAIRS = {
+    "--data": "NAME=PATH, market1501=PATH for example",
+    "--weights": "BACKBONE=FILE, or BACKBONE=none for random ones",
+    "--substitute": "THESIS=OURS, duke=cuhk03np-detected for example",
+}
+"""The flags that may be given several times, and the form of their values."""
 
 
 def run(name: str, flags: Sequence[str]) -> int:
     """Run `resight thesis run`.
 
     Args:
-        name: The id of a table or figure; empty where none was given.
+        name: The id of a table or figure; empty if none was given.
         flags: What follows it.
 
     Returns:
-        The exit status: 1 where a row failed, or none could be made.
+        The exit status: 1 if a row failed, or none could run.
     """
-    data, flags = taken(flags, "--data", "NAME=PATH")
-    weights, flags = taken(flags, "--weights", "BACKBONE=FILE")
-    instead, flags = taken(flags, "--instead", "THESIS=OURS")
+    if any(flag.partition("=")[0] == "--instead" for flag in flags):
+        raise ConfigError("--instead is called --substitute now")
+    data, flags = _take_pairs(flags, "--data", data_name)
+    weights, flags = _take_pairs(flags, "--weights", str)
+    substitutes, flags = _take_pairs(flags, "--substitute", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
-    exhibit = load_exhibit(name)
-    places = read_places(instead, exhibit)
-    asked = Asked(
-        settings.scale,
-        read_data(data),
-        read_weights(weights),
-        settings.seed,
-        settings.epochs,
-        settings.iterations,
-        settings.device,
-        places,
+    item = load_item(name)
+    folders = {name: expanded(path) for name, path in data.items()}
+    files = {backbone: _find_weights(backbone, file) for backbone, file in weights.items()}
+    return _run(
+        item,
+        RunRequest(**vars(settings), data=folders, weights=files, substitutes=_check_substitutes(item, substitutes)),
     )
-    return _run(exhibit, asked, expanded(settings.out), settings.rows)
 
 
-def _run(exhibit: Exhibit, asked: Asked, out: Path, rows: tuple[int, ...]) -> int:
-    load_scale(asked.scale)  # a mistake is said before data are read
-    possible = jobs(exhibit, asked, resolve=False)
+def _take_pairs(flags: Sequence[str], flag: str, name_of: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
+    """Take the ``NAME=VALUE`` words of a flag out of all flags; return them by name, and the other flags.
+
+    Raises:
+        ConfigError: A word has another form, its name is unknown, or a name has two values.
+    """
+    pairs: dict[str, str] = {}
+    rest, remaining = [], iter(flags)
+    for word in remaining:
+        if word != flag and not word.startswith(f"{flag}="):
+            rest.append(word)
+            continue
+        pair = next(remaining, "") if word == flag else word.removeprefix(f"{flag}=")
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not (name and value):
+            raise ConfigError(f"{flag} needs {PAIRS[flag]}" + (f"; found '{pair}'" if pair else ""))
+        name = name_of(name)
+        if pairs.setdefault(name, value) != value:
+            raise ConfigError(f"{flag} names {name} twice, {pairs[name]} and {value}: leave one of them out")
+    return pairs, rest
+
+
+def _find_weights(backbone: str, file: str) -> str:
+    if file != "none" and not expanded(file).is_file():
+        raise ConfigError(f"--weights needs {PAIRS['--weights']}, found '{backbone}={file}': there is no such file")
+    return file if file == "none" else os.path.realpath(expanded(file))
+
+
+def _check_substitutes(item: PaperItem, substitutes: dict[str, str]) -> dict[str, str]:
+    names = {name for row in plan_rows(item, RunRequest(), resolve=False) for name in row.sets}
+    for name in substitutes.keys() - names:
+        raise ConfigError(f"{item.id} is not about {name}: it is about {', '.join(sorted(names))}")
+    return {name: data_name(used) for name, used in substitutes.items()}
+
+
+def _run(item: PaperItem, request: RunRequest) -> int:
+    scale, out = load_scale(request.scale), expanded(request.out)
+    possible = plan_rows(item, request, resolve=False)
     if not possible:
-        raise ConfigError(f"{exhibit.id} has nothing to run: it is {_article(exhibit.kind)} without rows of ours")
-    ours = {job.number for job in possible}
-    if strange := set(rows) - ours:
-        found = ", ".join(map(str, sorted(strange)))
-        raise ConfigError(f"--rows {found}: of {exhibit.id} we can make {', '.join(map(str, sorted(ours)))}")
-    wanted = set(rows) or ours
-    loaded = _loaded(exhibit, asked, {name for job in possible if not job.reason for name in job.sets})
-    # From here on a set lies where it was found, whatever path led there.
-    asked = replace(asked, data={**(asked.data or {}), **{name: each.root for name, each in loaded.items()}})
-    planned = jobs(exhibit, asked)
+        kind = item.kind if item.kind == "curves" else f"a {item.kind}"
+        raise ConfigError(f"{item.id} has nothing to run: it is {kind} without rows of ours")
+    ours = {row.number for row in possible}
+    if unknown := set(request.rows) - ours:
+        unknown_text, known_text = (", ".join(map(str, sorted(group))) for group in (unknown, ours))
+        raise ConfigError(f"--rows {unknown_text}: of {item.id} we can make {known_text}")
+    chosen = set(request.rows) or ours
+    datasets = _load_data(item, request, {name for row in possible if not row.reason for name in row.sets})
+    # From here on a set lies in its root, whatever path led there.
+    request = replace(request, data={**(request.data or {}), **{name: each.root for name, each in datasets.items()}})
 
-    def tell(outcomes: list[Outcome], index: int) -> None:
-        _write(exhibit, outcomes, asked, out)
+    def report(rows: list[TableRow], index: int) -> None:
+        _write(item, rows, request, out)
         if index >= 0:
-            job, state = planned[index], outcomes[index].state
-            say(f"row {job.number}, {job.row.name}, {job.group.name}: {state} {outcomes[index].reason}".rstrip())
-        # What an equal row shares is done with it.
-        now = [look(outcome.job, out) if outcome.state == "left" else outcome for outcome in outcomes]
-        left = {(o.job.key, o.job.result) for o in now if o.state == "left" and o.job.number in wanted}
-        if left:
-            minutes, basis = minutes_left(now, asked, wanted)
-            say(f"{len(left)} left, about {_duration(minutes)} ({basis})")
+            row = rows[index]
+            say(f"row {row.number}, {row.printed.name}, {row.group.name}: {row.status} {row.reason}".rstrip())
+        # The run that just ended may have finished equal rows too.
+        current = [read_row(row, out) if row.status == "pending" else row for row in rows]
+        pending = [row for row in current if row.status == "pending" and row.number in chosen]
+        if pending:
+            minutes, basis = estimate_minutes(current, scale, chosen)
+            count = len({(row.key, row.result_name) for row in pending})
+            say(f"{count} left, about {_duration(minutes)} ({basis})")
 
-    outcomes = run_jobs(planned, loaded, out, rows=wanted, tell=tell)
+    rows = run_rows(plan_rows(item, request), datasets, out, numbers=chosen, report=report)
     picture = None
-    if exhibit.kind in PICTURES and planned[0].group.data in loaded:
-        picture = PICTURES[exhibit.kind](outcomes, loaded[planned[0].group.data], out)
-    _write(exhibit, outcomes, asked, out, picture)
-    own = [line for line in lines(exhibit, outcomes) if line.state != "quoted"]
-    show(to_text(exhibit, own, asked))
-    for text in (*data_lines(own), *differing_lines(own), *missing_lines(own)):
+    if item.kind in PICTURES and rows[0].data in datasets:
+        picture = PICTURES[item.kind](rows, datasets[rows[0].data], out)
+    _write(item, rows, request, out, picture)
+    show(to_text(item, rows, request))
+    for text in (*data_lines(rows), *difference_lines(rows), *reason_lines(rows)):
         say(text)
-    say(f"written: {(out / f'{exhibit.id}-{asked.tag}.md').resolve()}, and .json")
-    made = [outcome for outcome in outcomes if outcome.job.number in wanted]
-    if all(outcome.state == "cannot" for outcome in made):
-        (reason, _), *others = Counter(outcome.reason for outcome in made).most_common()
+    say(f"written: {(out / f'{item.id}-{request.tag}.md').resolve()}, and .json")
+    attempted = [row for row in rows if row.number in chosen]
+    if all(row.status == "unavailable" for row in attempted):
+        (reason, _), *others = Counter(row.reason for row in attempted).most_common()
         say(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
         return 1
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+    return 1 if any(row.status == "failed" for row in rows) else 0
 
 
-def _loaded(exhibit: Exhibit, asked: Asked, needed: set[str]) -> dict[str, Dataset]:
-    """Read the data sets that were given and are needed, and say what is read."""
-    given = asked.data or {}
-    if needed and not given:
+def _load_data(item: PaperItem, request: RunRequest, needed: set[str]) -> dict[str, Dataset]:
+    """Load the data sets that were given and are needed, and print what is read."""
+    folders = request.data or {}
+    if needed and not folders:
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
-        raise ConfigError(f"{exhibit.id} needs data: {names}, or one of them")
-    if idle := sorted(given.keys() - needed):
-        say(f"{exhibit.id} is run without {', '.join(idle)}: no row of it that can be made is about that")
-    loaded = load_data({name: root for name, root in given.items() if name in needed})
-    for name, dataset in loaded.items():
+        raise ConfigError(f"{item.id} needs data: {names}, or one of them")
+    if unused := sorted(folders.keys() - needed):
+        say(f"{item.id} is run without {', '.join(unused)}: no row of it that can be made is about that")
+    datasets = {name: load_dataset(name, root) for name, root in folders.items() if name in needed}
+    names_of_roots: dict[str, str] = {}
+    for name, dataset in datasets.items():
+        other = names_of_roots.setdefault(os.path.realpath(dataset.root), name)
+        if other != name:
+            raise ConfigError(f"{other} and {name} are both {dataset.root}: give each set the folder of its own images")
+    for name, dataset in datasets.items():
         say(f"{name}: {dataset.root.absolute()}")
         for note in filter(None, (dataset.unofficial, *dataset.notes)):
             say(f"  {note}")
-    return loaded
+    return datasets
 
 
 def _write(
-    exhibit: Exhibit, outcomes: Sequence[Outcome], asked: Asked, out: Path, picture: Image.Image | None = None
+    item: PaperItem, rows: Sequence[TableRow], request: RunRequest, out: Path, picture: Image.Image | None = None
 ) -> None:
-    """Write what there is, so that a kill leaves the rows that are done."""
-    found, stem = lines(exhibit, outcomes), f"{exhibit.id}-{asked.tag}"
-    plain = to_json(exhibit, found, asked)
-    write_atomically(out / f"{stem}.json", json.dumps(plain, indent=1, ensure_ascii=False, default=str) + "\n")
-    page, figure = to_markdown(exhibit, found, asked), draw(exhibit, outcomes, found)
+    """Write the results so far, so that an interrupted run leaves the rows that are done."""
+    stem = f"{item.id}-{request.tag}"
+    table = json.dumps(to_json(item, rows, request), indent=1, ensure_ascii=False, default=str)
+    write_atomically(out / f"{stem}.json", table + "\n")
+    page, figure = to_markdown(item, rows, request), draw_figure(item, rows)
     if figure is not None:
         write_atomically(out / f"{stem}.svg", to_svg(figure))
-        page += f"\n![{exhibit.title}]({stem}.svg)\n"
+        page += f"\n![{item.title}]({stem}.svg)\n"
     if picture is not None:
         write_png(out / f"{stem}.png", picture)
-        page += f"\n![{exhibit.title}]({stem}.png)\n"
+        page += f"\n![{item.title}]({stem}.png)\n"
     write_atomically(out / f"{stem}.md", page)
-
-
-def _article(kind: str) -> str:
-    return "curves" if kind == "curves" else f"a {kind}"
 
 
 def _duration(minutes: float) -> str:

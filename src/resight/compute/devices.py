@@ -269,7 +269,7 @@ _wrapped: WeakSet[nn.Module] = WeakSet()
 
 CROWDED = 0.6
 """Of the speed that fewer threads have, what all must reach; alone on two cores they have 1.8 times that of one, and
-beside one busy program 0.2 to 0.5 (`benchmarks/results/threads-beside-load.json`)."""
+beside one busy program 0.2 to 0.5 (`benchmarks/results/threads/beside-load.json`)."""
 
 
 def thread_speeds(most: int) -> dict[int, float]:

@@ -1,76 +1,127 @@
-"""Recipes: YAML files that say for what they are, and the ones that come with the installation."""
+"""Recipes: YAML files of settings with a header, and the ones that come with the installation."""
 
 from __future__ import annotations
 
 import importlib.resources
-import itertools
 import os
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from resight.config.yaml_files import LARGEST
+from resight.config.yaml_files import as_text, read_yaml
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
 
 RECIPES = importlib.resources.files("resight") / "recipes"
-"""The recipes that come with the installation."""
+"""The recipes that come with the installation, in folders."""
+
+FOLDERS = {
+    "site": "for your own cameras",
+    "thesis": "the experiments of the thesis",
+    "smoke": "show in minutes that everything runs; their scores mean nothing",
+}
+"""The folders of recipes, and what each is for."""
+
+_FORMER_NAMES = {
+    "abmt-from-source": "abmt-dukemtmc-market1501 abmt-dukemtmc-msmt17 abmt-market1501-dukemtmc abmt-market1501-msmt17 "
+    "mean-teacher-dukemtmc-market1501 mean-teacher-market1501-dukemtmc",
+    "abmt-ibn-from-source": "abmt-ibn-dukemtmc-market1501 abmt-ibn-dukemtmc-msmt17 abmt-ibn-market1501-dukemtmc "
+    "abmt-ibn-market1501-msmt17",
+    "abmt-smoke": "mean-teacher-smoke mmt-smoke",
+    "abmt-thesis": "abmt-dukemtmc abmt-market1501 mmt-dukemtmc mmt-market1501",
+    "ice-agnostic": "ice-agnostic-dukemtmc ice-agnostic-market1501 ice-agnostic-msmt17",
+    "ice-ibn": "ice-ibn-dukemtmc ice-ibn-market1501 ice-ibn-msmt17",
+    "ice-supervised": "ice-supervised-dukemtmc ice-supervised-market1501 ice-supervised-msmt17",
+    "ice-thesis": "ice-dukemtmc ice-market1501 ice-msmt17",
+    "scr-se": "scr-se-market1501",
+    "scr-thesis": "scr-cuhk03np scr-dukemtmc scr-market1501",
+    "source-thesis": "source-dukemtmc source-market1501",
+}
+RENAMED = {former: name for name, formers in _FORMER_NAMES.items() for former in formers.split()}
+"""For each recipe of an earlier version that is no more, the one with the same settings."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe says of itself in the comment at its top.
+    """A recipe's header and settings.
 
     Attributes:
-        name: Its file's name, without the ending.
-        method: Whose it is: the method, or the command, that the comment names it for; empty where it names none.
-        command: What that command is, as far as it names the recipe: ``resight train ice --config site``.
-        purpose: The first sentence.
+        name: The file's name without its ending.
+        folder: The folder it comes along in, a key of `FOLDERS`; the last part of its path for other files.
+        methods: The methods it is for; empty if the file does not say.
+        description: What it is for.
+        settings: Nested names and values as written, not yet typed.
     """
 
     name: str
-    method: str
-    command: str
-    purpose: str
+    folder: str
+    methods: tuple[str, ...]
+    description: str
+    settings: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def method(self) -> str:
+        """The first of its methods; empty if the file names none."""
+        return self.methods[0] if self.methods else ""
+
+    @property
+    def command(self) -> str:
+        """The command that uses it, as far as it names the recipe; empty if the file names no method."""
+        return f"resight train {self.method} --config {self.name}" if self.methods else ""
+
+    @property
+    def purpose(self) -> str:
+        """The first sentence of the description."""
+        return self.description.partition(". ")[0].removesuffix(".")
 
 
 def find_recipe(name: str) -> Path:
-    """Find a recipe: a file, or one that comes with the installation: ``site``, ``site.yaml`` or ``recipes/site.yaml``.
+    """Find a recipe by its path or, if it comes with the installation, by its name.
+
+    Args:
+        name: A YAML file, or ``site``, ``site.yaml``, ``recipes/site.yaml`` or ``site/site``. A name of an earlier
+            version finds the recipe of the same settings.
 
     Raises:
-        ConfigError: There is none; the nearest is named, unless a file was meant.
+        ConfigError: There is no such recipe. The message names the nearest, unless a file was meant.
     """
     path = expanded(name)
-    # The functions of os.path say no, where those of a Path raise, of names that no disk would take.
+    # The functions of os.path return False for names that no disk would take, while those of a Path raise.
     if os.path.isfile(path):  # noqa: PTH113
         return path
     shipped = {item.stem: item for item in shipped_paths()}
-    # A file of another folder that is not there must not become one of ours of the same name.
-    if path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml") and path.stem in shipped:
-        return shipped[path.stem]
+    item = shipped.get(RENAMED.get(path.stem, path.stem))
+    # A missing file of another folder must not become a recipe of the installation that has the same name.
+    if item is not None and path.suffix in ("", ".yaml"):
+        folder = Path(item.parent.name)
+        if path.parent in (Path(), Path("recipes"), folder, "recipes" / folder):
+            return item
     if name and (path.suffix or path.parent != Path() or os.path.exists(path)):  # noqa: PTH110
-        found = "it is no file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110
-        raise ConfigError(f"no recipe '{name}': {found}")
+        problem = "it is no file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110
+        raise ConfigError(f"no recipe '{name}': {problem}")
     near = nearest(name, sorted(shipped))
     raise ConfigError(f"no recipe '{name}'{near} (resight recipes lists all, in {RECIPES}; or give a YAML file)")
 
 
-def shipped_paths() -> list[Path]:
-    """Give the recipes that come with the installation, in the order of their names."""
-    return sorted(Path(str(RECIPES)).glob("*.yaml"))
+@cache
+def shipped_paths() -> tuple[Path, ...]:
+    """Return the files of the recipes that come with the installation, sorted by name."""
+    return tuple(sorted(Path(str(RECIPES)).rglob("*.yaml"), key=lambda path: path.name))
 
 
-def about_recipe(path: Path) -> Recipe:
-    """Read what a recipe says of itself."""
-    with path.open("rb") as file:
-        lines = file.read(LARGEST).decode("utf-8", "replace").splitlines()
-    comment = [line[1:].strip() for line in itertools.takewhile(lambda line: line.startswith("#"), lines)]
-    first = itertools.takewhile(bool, comment)
-    name = re.escape(path.stem)
-    found = re.search(rf"resight (?:train (\w+) --config {name}|({name}))(?=\s)", " ".join(comment))
-    return Recipe(
-        path.stem,
-        (found[1] or found[2]) if found else "",
-        found[0] if found else "",
-        " ".join(first).partition(". ")[0].removesuffix("."),
-    )
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: The file does not hold names and values, or its header is not what it must be.
+    """
+    content = read_yaml(path, scalar=as_text)
+    methods, description = content.pop("method", None) or [], content.pop("description", None) or ""
+    methods = [methods] if isinstance(methods, str) else methods
+    if not isinstance(methods, list) or not all(isinstance(method, str) for method in methods):
+        raise ConfigError(f"{path}: method must name a method, or several in a list: method: [abmt, mmt]")
+    if not isinstance(description, str):
+        raise ConfigError(f"{path}: description must be text")
+    return Recipe(path.stem, path.parent.name, tuple(methods), description, content)

@@ -10,6 +10,8 @@ SETTINGS = {
     "augment.erase_colour": "augment.erase_color",
     "batchnorm_chunks": "ghost_batches",
     "centre_cameras": "center_cameras",
+    "centre_rate": "center_rate",
+    "centre_weight": "center_weight",
     "cluster.clusters": "cluster.num_clusters",
     "cluster.other_cameras": "cluster.k_cross_camera",
     "cluster.reading": "cluster.variant",
@@ -59,3 +61,16 @@ def current_provenance(text: str) -> str:
 def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a checkpoint under their present names."""
     return {_PARTS.get(name, name): value for name, value in parts.items()}
+
+
+def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings, given by their dotted names, under their first names and values: an identity that stays."""
+    values = {(name, current): first for (name, first), current in _VALUES.items()}
+    names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
+    first = {name: values.get((name, str(value)), value) for name, value in settings.items()}
+    return {names.get(name, name): value for name, value in first.items()}
+
+
+def first_data_name(name: str) -> str:
+    """Return the first name of a data set."""
+    return {current: first for first, current in _DATA.items()}.get(name, name)

@@ -20,7 +20,7 @@ import yaml
 from resight.config import renamed
 from resight.config.help import meanings, usage
 from resight.config.hints import unknown
-from resight.config.recipes import about_recipe, find_recipe
+from resight.config.recipes import find_recipe, load_recipe
 from resight.config.types import kinds, value_of
 from resight.config.yaml_files import as_text, read_yaml
 from resight.errors import ConfigError
@@ -88,10 +88,7 @@ def read_settings(
     if words.asked & set(HELP):
         sys.stdout.write(usage(program, classes, first=first, whole="--help_all" in words.asked))
         raise SystemExit
-    recipes = [_read_recipe(recipe, known, program) for recipe in words.recipes]
-    given = {
-        key: value_of(text, known[key], f"{where}: {key}") for where, texts in recipes for key, text in texts.items()
-    }
+    given = _recipe_values(words.recipes, known, program)
     given |= {key: value_of(text, known[key], f"--{key}") for key, text in words.values}
     settings = _resolved(classes, given, variants)
     if PRINT_CONFIG in words.asked:
@@ -104,7 +101,8 @@ def settings_of(
     classes: Sequence[type],
     changes: Mapping[str, Any],
     *,
-    recipe: str = "",
+    recipe: str | Sequence[str] = "",
+    program: str = "resight train",
     variants: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Any]:
     """Turn a recipe and values of Python into settings.
@@ -112,7 +110,8 @@ def settings_of(
     Args:
         classes: As for `read_settings`.
         changes: Values by name; of a group a mapping, a dataclass, or single values by their dotted names.
-        recipe: A YAML file or a recipe of the installation.
+        recipe: A YAML file or a recipe of the installation, or several, of which later ones win.
+        program: The command that an error names.
         variants: As for `read_settings`.
 
     Returns:
@@ -122,10 +121,8 @@ def settings_of(
         ConfigError: As `read_settings`.
     """
     known = _keys(classes)
-    given: dict[str, Any] = {}
-    if recipe:
-        where, texts = _read_recipe(recipe, known, "resight train")
-        given = {key: value_of(text, known[key], f"{where}: {key}") for key, text in texts.items()}
+    recipes = [recipe] if isinstance(recipe, str) else recipe
+    given = _recipe_values([name for name in recipes if name], known, program)
     plain = dict(dotted({name: _plain(value) for name, value in changes.items()}))
     _refuse([name for name in plain if name not in known], known, "", "")
     return _resolved(classes, given | plain, variants)
@@ -255,11 +252,19 @@ def _place(text: str) -> str:
     return f"{kind}{equals}{os.path.normpath(os.path.abspath(expanded(path)))}"  # noqa: PTH100
 
 
+def _recipe_values(names: Sequence[str], known: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """Read the typed values of recipes by their dotted names; later recipes win."""
+    recipes = [_read_recipe(name, known, program) for name in names]
+    return {key: value_of(text, known[key], f"{path}: {key}") for path, texts in recipes for key, text in texts.items()}
+
+
 def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Path, dict[str, Any]]:
-    """Give where a recipe is, and what it sets by dotted names."""
+    """Return a recipe's path and the texts of its settings by their dotted names."""
     path = find_recipe(name)
-    texts: dict[str, Any] = {}
-    for key, text in dotted(read_yaml(path, scalar=as_text)):
+    if path.stem != Path(name).stem:
+        logger.warning("recipe %s is called %s now", Path(name).stem, path.stem)
+    recipe, texts = load_recipe(path), dict[str, Any]()
+    for key, text in dotted(recipe.settings):
         if key in texts:
             raise ConfigError(f"{path}: {shortened(key, 60)} stands there twice, in a group and with a dot: keep one")
         texts[key] = text
@@ -268,11 +273,10 @@ def _read_recipe(name: str, known: Mapping[str, Any], program: str) -> tuple[Pat
             logger.warning("%s: %s is called %s now", path, old, new)
     texts = renamed.current_settings(texts)
     strange = [key for key in texts if key not in known]
-    recipe = about_recipe(path)
-    if strange and recipe.method and not f"{recipe.command} ".startswith(f"{program} "):
+    if strange and recipe.methods and program not in [f"resight train {method}" for method in recipe.methods]:
         raise ConfigError(
-            f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {shortened(strange[0], 60)} is no "
-            f"setting of {program}"
+            f"{recipe.name} is a recipe of {', '.join(recipe.methods)} ({recipe.command}): {shortened(strange[0], 60)} "
+            f"is no setting of {program}"
         )
     _refuse(strange, known, f"{path}: ", "")
     if not texts:

@@ -69,7 +69,7 @@ def numbered(
             notes += _nearly_one(kind, listed)
     paths = np.array([row["path"] for row in rows], np.str_)
     frames = np.array([int(whole(frame) or UNKNOWN) for frame in known["frame"]], np.int64)
-    return ImageTable(paths, **numbers, frame_ids=frames), names
+    return ImageTable(paths, numbers["people"], numbers["cameras"], numbers["tracklets"], frames), names
 
 
 def _merged(column: str, values: list[str], notes: list[str]) -> list[str]:

@@ -219,8 +219,8 @@ def matches_within(ranks: Ints, offsets: Ints, top: int) -> Doubles:
 
 
 Metric = Callable[[Ints, Ints], Doubles]
-"""Values of ``Q`` queries, ``(Q,)`` with nan for a query without a positive, of the ranks and offsets of their positives
-(`positive_ranks`: the ranks of query ``q`` are ``ranks[offsets[q]:offsets[q + 1]]``, from 0, ascending)."""
+"""From the ranks and offsets that `positive_ranks` returns, a value for each query, ``(Q,)``; nan without a positive. The
+positives of query ``q`` have the ranks ``ranks[offsets[q]:offsets[q + 1]]``, from 0, ascending."""
 
 METRICS: dict[str, Metric] = {
     "mAP": average_precision,

@@ -226,12 +226,17 @@ def ranked_strip(
     return strip
 
 
-def stacked(strips: Sequence[Image.Image]) -> Image.Image:
-    """Lay strips out below each other."""
-    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
+def stacked(strips: Sequence[Image.Image], labels: Sequence[str] = ()) -> Image.Image:
+    """Stack strips below each other, each with its label on the left if there are labels."""
+    letters = Letters(14)
+    left = 16 + round(max(map(letters.length, labels))) if labels else 0
+    size = (left + max(strip.width for strip in strips), sum(strip.height for strip in strips))
+    sheet = Image.new("RGB", size, PAPER)
+    draw, top = ImageDraw.Draw(sheet), 0
+    for index, strip in enumerate(strips):
+        if labels:
+            letters.write(draw, (8, top + strip.height // 2), labels[index], INK, "lm")
+        sheet.paste(strip, (left, top))
         top += strip.height
     return sheet
 

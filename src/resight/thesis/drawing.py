@@ -1,67 +1,84 @@
-"""Figures of a table's or figure's runs; the thesis' values and ours never share an axis."""
+"""The pictures of a table or figure, drawn from its finished runs; the thesis' values and ours never share an axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
+from resight.compute.devices import Devices
+from resight.data.crops import load_crops
+from resight.data.dataset import Dataset
+from resight.data.transforms import to_float
+from resight.models.encoder import load_encoder
+from resight.records import UNKNOWN
 from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER, show_epochs
-from resight.thesis.exhibits import Exhibit
-from resight.thesis.presenting import Line
-from resight.thesis.running import Outcome
+from resight.reports.ranked_lists import ranked_strip, stacked, verdicts
+from resight.reports.saliency import saliency_sheet
+from resight.retrieval.explain import grad_cam
+from resight.retrieval.extraction import extract
+from resight.retrieval.ranking import rank
+from resight.thesis.paper import PaperItem
+from resight.thesis.planning import TableRow
+from resight.thesis.running import run_folder
+from resight.thesis.tables import our_scores, reported_scores
+
+QUERIES = 3
+"""How many queries a picture shows, each of another person."""
+
+RESULTS = 5
+"""How many results of each query a picture shows."""
+
+DEPTH = 50
+"""How many results are ranked: the first ones may all be of the query's own camera, which do not count."""
 
 
-def draw(exhibit: Exhibit, outcomes: Sequence[Outcome], found: Sequence[Line]) -> Figure | None:
-    """Draw what there is to draw.
-
-    Args:
-        exhibit: The table or figure.
-        outcomes: What became of its jobs.
-        found: Its lines.
+def draw_figure(item: PaperItem, rows: Sequence[TableRow]) -> Figure | None:
+    """Draw a figure's metrics by epoch, or the order of a table's rows in the thesis and in our runs.
 
     Returns:
-        The course of a figure's metrics by epoch, or the order of a table's rows in the thesis beside ours; None where
-        fewer than two runs are done.
+        The figure; None if fewer than two runs are done.
     """
-    done = [outcome for outcome in outcomes if outcome.state == "done"]
+    done = [row for row in rows if row.status == "done"]
     if len(done) < 2:
         return None
-    return curves(exhibit.metrics, done) if exhibit.metrics else orders(exhibit, found)
+    return _draw_metrics(item.metrics, done) if item.metrics else _draw_orders(item, done)
 
 
-def curves(metrics: Sequence[str], done: Sequence[Outcome]) -> Figure:
+def _draw_metrics(metrics: Sequence[str], done: Sequence[TableRow]) -> Figure:
     """Draw metrics of each run by epoch, counted from 1, in a panel each."""
     figure = Figure(figsize=(6.4 * len(metrics), 3.8), facecolor=PAPER, layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        for index, outcome in enumerate(done):
-            points = [(int(line["epoch"]) + 1, float(line[metric])) for line in outcome.metrics if metric in line]
-            label = f"{outcome.job.row.name} ({outcome.job.group.data})"
-            style = {"linestyle": "-" if index < len(PALETTE) else "--"}
+        for index, row in enumerate(done):
+            points = [(int(line["epoch"]) + 1, float(line[metric])) for line in row.metrics if metric in line]
+            style = {"color": PALETTE[index % len(PALETTE)], "linestyle": "-" if index < len(PALETTE) else "--"}
             if points:
-                style |= {"color": PALETTE[index % len(PALETTE)], "label": label, "marker": "."}
-                axes.plot(*zip(*points, strict=True), **style)
-        show_epochs(axes, [int(line["epoch"]) + 1 for outcome in done for line in outcome.metrics] or [1])
+                label = f"{row.printed.name} ({row.data})"
+                axes.plot(*zip(*points, strict=True), label=label, marker=".", **style)
+        show_epochs(axes, [int(line["epoch"]) + 1 for row in done for line in row.metrics] or [1])
         _style(axes, f"ours: {metric} by epoch")
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 
-def orders(exhibit: Exhibit, found: Sequence[Line]) -> Figure | None:
-    """Draw the mAP of a table's rows in two panels with an axis each: the thesis' and ours."""
-    done = [line for line in found if line.state == "done" and line.reported.get("mAP") and "mAP" in line.ours]
-    if len(done) < 2:
+def _draw_orders(item: PaperItem, done: Sequence[TableRow]) -> Figure | None:
+    """Draw the mAP of rows in two panels with an axis each: the thesis' and ours."""
+    scored = [row for row in done if reported_scores(row).get("mAP") and "mAP" in our_scores(item, row)]
+    if len(scored) < 2:
         return None
-    places = [group.name for group in exhibit.groups]
-    done.sort(key=lambda line: places.index(line.columns))  # rows on one data set together: they are what compares
-    figure = Figure(figsize=(9.0, 1.2 + 0.34 * len(done)), facecolor=PAPER, layout="constrained")
-    names = [f"{line.name} ({line.columns})" for line in done]
-    sides = {
-        "thesis: mAP (%)": [float(line.reported["mAP"] or "nan") for line in done],
-        "ours: mAP (%)": [100 * line.ours["mAP"] for line in done],
+    scored.sort(key=lambda row: row.column)  # only rows on one data set compare
+    figure = Figure(figsize=(9.0, 1.2 + 0.34 * len(scored)), facecolor=PAPER, layout="constrained")
+    names = [f"{row.printed.title} ({row.group.name})" for row in scored]
+    panels = {
+        "thesis: mAP (%)": [float(reported_scores(row)["mAP"] or "nan") for row in scored],
+        "ours: mAP (%)": [100 * our_scores(item, row)["mAP"] for row in scored],
     }
-    for index, (label, values) in enumerate(sides.items()):
+    for index, (label, values) in enumerate(panels.items()):
         axes = figure.add_subplot(1, 2, index + 1)
         axes.plot(values, range(len(values)), "o", color=PALETTE[index])
         axes.set_yticks(range(len(names)), names if index == 0 else [""] * len(names))
@@ -77,3 +94,90 @@ def _style(axes: Axes, text: str) -> None:
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def draw_saliency(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Image.Image | None:
+    """Draw saliency maps of the same query images by the encoders of finished runs.
+
+    Args:
+        rows: A figure's rows, all on one data set.
+        dataset: That data set.
+        out: The folder of the results.
+
+    Returns:
+        A row for each image, a column for each part of each encoder (for its global features if it has no parts); None
+        if no run is done.
+    """
+    _, first = np.unique(dataset.query.person_ids, return_index=True)
+    images = dataset.query[first[:QUERIES]]
+    columns: dict[str, npt.NDArray[np.float32]] = {}
+    for row in rows:
+        if row.status == "done":
+            encoder = load_encoder(run_folder(row, out))
+            crops = load_crops(images, encoder.settings.size)
+            images = crops.table  # an image that cannot be read is left out of all columns
+            parts = [part.name for part in encoder.parts if part.kind != "whole"] or [encoder.parts[0].name]
+            maps = grad_cam(encoder, to_float(crops.pixels(slice(None))), parts=parts)
+            columns |= {f"{row.printed.name}: {name}": saliency.numpy() for name, saliency in maps.items()}
+    return saliency_sheet(images.paths.tolist(), columns) if columns else None
+
+
+def draw_mistakes(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Image.Image | None:
+    """Draw queries that the first run mismatches and the last one matches, with the results of each run.
+
+    Args:
+        rows: A figure's rows, all on one data set.
+        dataset: That data set.
+        out: The folder of the results.
+
+    Returns:
+        For a few queries of different people a ranked list of each run; None if fewer than two runs are done, or no
+        query qualifies.
+    """
+    done = [row for row in rows if row.status == "done"]
+    if len(done) < 2:
+        return None
+    results = [_first_results(row, dataset, out) for row in done]
+    before, after = (
+        {name: hits[0][1] == "right" for name, hits in run.items() if hits} for run in (results[0], results[-1])
+    )
+    people = dict(zip(dataset.query.paths.tolist(), dataset.query.person_ids.tolist(), strict=True))
+    corrected: dict[int, str] = {}
+    for name, right in after.items():
+        if right and before.get(name) is False:
+            corrected.setdefault(people[name], name)
+    pairs = [(name, index) for name in list(corrected.values())[:QUERIES] for index in range(len(done))]
+    if not pairs:
+        return None
+    lists = []
+    for name, index in pairs:
+        paths, judgements = zip(*results[index][name], strict=True)
+        lists.append(ranked_strip(name, list(paths), verdicts=list(judgements)))
+    return stacked(lists, [done[index].printed.name for _, index in pairs])
+
+
+def _first_results(row: TableRow, dataset: Dataset, out: Path) -> dict[str, list[tuple[str, str]]]:
+    """Return for each query's file the files and verdicts of its first results that count."""
+    encoder, devices = load_encoder(run_folder(row, out)), Devices(row.surroundings.device)
+    queries, gallery = (
+        extract(encoder, table, devices=devices, flip=row.surroundings.flip)
+        for table in (dataset.query, dataset.gallery)
+    )
+    ranking = rank(queries, gallery, k=DEPTH, device=devices.device)
+    results = {}
+    for name, person, camera, indices in zip(
+        queries.table.paths, queries.table.person_ids, queries.table.camera_ids, ranking.indices, strict=True
+    ):
+        table = gallery.table[indices[indices >= 0]]
+        own_camera = int(camera) if dataset.exclude == "same-camera" else UNKNOWN
+        judgements = verdicts(int(person), own_camera, table.person_ids, table.camera_ids)
+        counted = [hit for hit in zip(map(str, table.paths), judgements, strict=True) if hit[1] != "junk"]
+        results[str(name)] = counted[:RESULTS]
+    return results
+
+
+PICTURES: dict[str, Callable[[Sequence[TableRow], Dataset, Path], Image.Image | None]] = {
+    "saliency": draw_saliency,
+    "strips": draw_mistakes,
+}
+"""The function that draws the picture of a figure, by the figure's kind."""
