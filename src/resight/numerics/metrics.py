@@ -219,8 +219,10 @@ def matches_within(ranks: Ints, offsets: Ints, top: int) -> Doubles:
 
 
 Metric = Callable[[Ints, Ints], Doubles]
-"""From the ranks and offsets that `positive_ranks` returns, a value for each query, ``(Q,)``; nan without a positive. The
-positives of query ``q`` have the ranks ``ranks[offsets[q]:offsets[q + 1]]``, from 0, ascending."""
+"""From the ranks and offsets of `positive_ranks`, a value for each query, ``(Q,)``; nan for one without a positive.
+
+The positives of query ``q`` have the ranks ``ranks[offsets[q]:offsets[q + 1]]``, from 0, ascending.
+"""
 
 METRICS: dict[str, Metric] = {
     "mAP": average_precision,
