@@ -29,7 +29,7 @@ from resight.methods.labeling import Labeling
 from resight.models.encoder import Encoder, load_encoder
 from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalize
-from resight.retrieval.extraction import embed_crops
+from resight.retrieval.extraction import pool_crops
 
 SINGLE_LIST = ClusterSettings(k1=20, eps=0.5)
 ROWS = {
@@ -77,8 +77,8 @@ def main() -> None:
     (settings,) = settings_of([ICESettings], {}, recipe="site")
     encoder = load_encoder(arguments.model) if arguments.model else Encoder(settings.encoder)
     images = load_crops(dataset.train, settings.encoder.size)
-    pooled = embed_crops(encoder, images, devices=Devices(), raw=True)
-    encoder.standardize(torch.from_numpy(pooled))
+    pooled = pool_crops(encoder, images, devices=Devices())
+    encoder.set_neck_statistics(torch.from_numpy(pooled))
     with torch.inference_mode():
         after = F.normalize(encoder.eval().neck(torch.from_numpy(pooled))).numpy()
     features = {"neck": after, "pooled": normalize(pooled)}

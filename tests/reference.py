@@ -424,6 +424,18 @@ def moving_average(start, followed, momentum):
     return average
 
 
+def updated_center(center, members, momentum, by):
+    """A cluster's center after a batch: moved by each of the cluster's images in turn, their mean, or the farthest."""
+    unit = [_unit(member) for member in members]
+    if by == "mean":
+        unit = [np.mean(unit, 0)]
+    elif by == "hard":
+        unit = [min(unit, key=lambda member: _dot(member, center))]
+    for member in unit:
+        center = _unit(momentum * np.asarray(center, float) + (1 - momentum) * np.asarray(member, float))
+    return center
+
+
 def sum_of_part_distances(a, b, parts):
     """Every part of a row to every part of another, one by one."""
     return np.array(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,45 +57,3 @@ def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedP
         [sys.executable, str(path), *map(str, arguments)],
         env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,
     )  # fmt: skip
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-import tiny
-from resight.training.runs import Run
-from resight.training.train import fit
-
-folder, root = map(Path, sys.argv[1:])
-method = tiny.MAKER(tiny.crops(root))
-whole_step, taken = method.step, []
-
-def step(batch):
-    losses = whole_step(batch)
-    taken.append(batch)
-    assert torch.get_num_threads() == tiny.DEVICE.threads == 1, "numba's threads must not become torch's"
-    if len(taken) == 5:  # two epochs of two steps are done; this is the first of the third
-        os.kill(os.getpid(), signal.SIGKILL)
-    return losses
-
-method.step = step
-fit(method, Run(folder, seed=3), epochs=4)
-"""
-
-
-def assert_goes_on_after_a_kill(maker: str, run_to: Callable[[Path, int], object], root: Path, folder: Path) -> None:
-    """A run of ``tiny``'s maker that is killed within its third epoch ends as one that was not.
-
-    Args:
-        maker: The name in ``tiny`` of what makes the method.
-        run_to: Runs the same method in a folder up to an epoch.
-        root: Of the data set.
-        folder: An empty folder.
-    """
-    killed = script(folder, KILLED.replace("MAKER", maker), folder / "killed", root)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert [line["epoch"] for line in Run(folder / "killed").metrics()] == [0, 1]
-    run_to(folder / "killed", 4)
-    run_to(folder / "whole", 4)
-    assert_same_run(folder / "whole", folder / "killed")

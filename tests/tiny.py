@@ -1,11 +1,18 @@
-"""A method small enough to train in a test: two convolutions on made-up people, alike in every process."""
+"""Methods small enough to train in a test: two convolutions on made-up people, the same in every process.
+
+A new method needs an entry in `TINY` to be tested by `methods/test_contract.py`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,14 +20,13 @@ from resight.compute.devices import Devices, DeviceSettings
 from resight.data.catalog import load_dataset
 from resight.data.crops import Crops, load_crops
 from resight.data.transforms import AugmentSettings
-from resight.methods import scr as scr_method
-from resight.methods import source as source_method
-from resight.methods.abmt import ABMT
-from resight.methods.abmt_settings import LITERAL, ABMTSettings
-from resight.methods.ice import ICE
-from resight.methods.ice_settings import VARIANTS, ICESettings
-from resight.methods.scr import SCR, SCRSettings
-from resight.methods.source import Source, SourceSettings
+from resight.methods import METHODS
+from resight.methods.abmt_settings import ABMTSettings
+from resight.methods.cluster_contrast import ClusterContrastSettings
+from resight.methods.ice_settings import ICESettings
+from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
+from resight.methods.scr import SCRSettings
+from resight.methods.source import SourceSettings
 from resight.models.backbones import Backbone
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
@@ -66,12 +72,6 @@ def crops(root: Path) -> Crops:
     return load_crops(load_dataset("market1501", root).train, ENCODER.size)
 
 
-def ice(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> ICE:
-    """Build the method with some settings changed."""
-    settings = dataclasses.replace(SETTINGS, **{**VARIANTS[variant], **changes})
-    return ICE(settings, images, devices=Devices(device), seed=3, encoder=encoder(settings.encoder))
-
-
 SCR_SETTINGS = SCRSettings(
     encoder=dataclasses.replace(ENCODER, pooling="max", head="p1+p2(s2c2)", head_width=8),
     epochs=4,
@@ -89,14 +89,6 @@ def chain(settings: EncoderSettings = SCR_SETTINGS.encoder) -> Encoder:
         nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
     )  # fmt: skip
     return Encoder(settings, Backbone(nn.Sequential(*layers), 32))
-
-
-def scr(images: Crops, variant: str = "code", /, *, device: DeviceSettings = DEVICE, **changes: Any) -> SCR:
-    """Build the method with some settings changed."""
-    surrounding = ("flip", "tracklet")
-    defaults = {name: value for name, value in scr_method.VARIANTS[variant].items() if name not in surrounding}
-    settings = dataclasses.replace(SCR_SETTINGS, **{**defaults, **changes})
-    return SCR(settings, images, devices=Devices(device), seed=3, encoder=chain(settings.encoder))
 
 
 ABMT_SETTINGS = ABMTSettings(
@@ -135,36 +127,131 @@ SOURCE_SETTINGS = SourceSettings(
 )
 
 
-def abmt(
+CLUSTER_CONTRAST_SETTINGS = ClusterContrastSettings(
+    encoder=ENCODER,
+    cluster=ClusterSettings(k1=12),
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    milestones=(3,),
+)
+
+PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
+"""No augmentation."""
+
+
+def frozen(settings: EncoderSettings) -> EncoderSettings:
+    """Freeze all statistics, so that an image's features do not depend on its batch."""
+    return dataclasses.replace(settings, batchnorm="frozen", neck_statistics="dataset")
+
+
+def without_neck(settings: EncoderSettings) -> EncoderSettings:
+    """The same for methods whose neck can only measure batches."""
+    return dataclasses.replace(settings, batchnorm="frozen", neck="none")
+
+
+def labeled_source(images: Crops) -> tuple[Crops, dict[str, Crops]]:
+    """Split the images into an unlabeled target, of other colors, and a labeled source: all but the last person."""
+    store = dataclasses.replace(images.store, pixels=255 - images.store.pixels)
+    table = dataclasses.replace(images.table, person_ids=np.full(len(images), -1))
+    target = dataclasses.replace(images, store=store, table=table)[:50]
+    return target, {"source": images[images.table.person_ids < 8]}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """What the contract test needs to know of a method.
+
+    Attributes:
+        settings: Small settings: 4 epochs of 2 steps.
+        network: Builds the encoder to start from.
+        inputs: From all images, those that the method trains on, and its other arguments.
+        learns: Changes with which the loss falls within a few steps on one batch.
+        shared: Changes with which several processes learn what one learns, each tried.
+        tolerance: How far, relatively, the losses of several processes may differ from those of one.
+    """
+
+    settings: Any
+    network: Callable[[EncoderSettings], Encoder] = encoder
+    inputs: Callable[[Crops], tuple[Crops, dict[str, Any]]] = lambda images: (images, {})
+    learns: dict[str, Any] = field(default_factory=dict)
+    shared: tuple[dict[str, Any], ...] = ({},)
+    tolerance: float = 1e-4
+
+
+_QUIET = {"soft_classification_weight": 0.0, "soft_triplet_weight": 0.0, "label_smoothing": 0.0}
+_TEACHERS: dict[str, Any] = {"network": chain, "learns": {"learning_rate": 3e-3, **_QUIET}, "tolerance": 1e-3}
+_ABMT_CLEAN: dict[str, Any] = {"ghost_batches": 1, "triplet_weight": 0.2}
+
+TINY: dict[str, Tiny] = {
+    "ice": Tiny(
+        SETTINGS,
+        learns={**SPLITS_CLEANLY, "warmup_epochs": 0, "learning_rate": 1e-3},
+        shared=({**SPLITS_CLEANLY, "proxy_momentum": 0.9},),
+    ),
+    "scr": Tiny(
+        SCR_SETTINGS,
+        chain,
+        learns={"learning_rate": 2e-3},
+        shared=tuple(
+            {"encoder": without_neck(SCR_SETTINGS.encoder), "center_weight": 0.1, "over_batch": reduction}
+            for reduction in ("mean", "sum")
+        ),
+    ),
+    "source": Tiny(
+        SOURCE_SETTINGS,
+        chain,
+        labeled_source,
+        learns={"learning_rate": 3e-3, "warmup_epochs": 0},
+        shared=({"encoder": without_neck(SOURCE_SETTINGS.encoder), "ghost_batches": 1},),
+    ),
+    "abmt": Tiny(ABMT_SETTINGS, shared=({"encoder": frozen(ABMT_SETTINGS.encoder), **_ABMT_CLEAN},), **_TEACHERS),
+    "mean_teacher": Tiny(
+        MeanTeacherSettings(**{**vars(ABMT_SETTINGS), **MEAN_TEACHER}),
+        shared=({"encoder": frozen(ENCODER), **_ABMT_CLEAN},),
+        **_TEACHERS,
+    ),
+    "mmt": Tiny(
+        MMTSettings(**{**vars(ABMT_SETTINGS), **MMT}),
+        shared=({"encoder": frozen(ENCODER), **_ABMT_CLEAN},),
+        **_TEACHERS,
+    ),
+    "cluster_contrast": Tiny(
+        CLUSTER_CONTRAST_SETTINGS, learns={"learning_rate": 1e-3}, shared=({"encoder": frozen(ENCODER)},)
+    ),
+}
+"""Every method of `METHODS`."""
+
+
+def build(
+    name: str,
     images: Crops,
     variant: str = "code",
     /,
     *,
     device: DeviceSettings = DEVICE,
-    source: Crops | None = None,
+    seed: int = 3,
     **changes: Any,
-) -> ABMT:
-    """Build the method with some settings changed."""
-    literal = LITERAL if variant == "thesis" else {}
-    settings = dataclasses.replace(ABMT_SETTINGS, **{**literal, **changes})
-    network = chain(settings.encoder)
-    return ABMT(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
+) -> Any:
+    """Build a method of `TINY`, on the images given, with some settings or arguments changed."""
+    tiny, spec = TINY[name], METHODS[name]
+    own = {field.name for field in dataclasses.fields(tiny.settings)}
+    arguments = {argument: changes.pop(argument) for argument in set(changes) - own}
+    defaults = {key: value for key, value in spec.variants[variant].items() if key in own - {"encoder"}}
+    settings = dataclasses.replace(tiny.settings, **{**defaults, **changes})
+    start = tiny.network(settings.encoder)
+    return spec.build(settings, images, devices=Devices(device), seed=seed, encoder=start, **arguments)
 
 
-def source(
-    images: Crops,
-    variant: str = "code",
-    /,
-    *,
-    device: DeviceSettings = DEVICE,
-    source: Crops | None = None,
-    **changes: Any,
-) -> Source:
-    """Build the method with some settings changed."""
-    defaults = {name: value for name, value in source_method.VARIANTS[variant].items() if name != "encoder"}
-    settings = dataclasses.replace(SOURCE_SETTINGS, **{**defaults, **changes})
-    network = chain(settings.encoder)
-    return Source(settings, images, devices=Devices(device), seed=3, encoder=network, source=source)
+def build_on_inputs(name: str, images: Crops, variant: str = "code", /, **changes: Any) -> Any:
+    """Build a method on those of the images, and with those other arguments, that `TINY` says."""
+    own_images, arguments = TINY[name].inputs(images)
+    return build(name, own_images, variant, **arguments, **changes)
+
+
+ice, scr, abmt, source = (partial(build, name) for name in ("ice", "scr", "abmt", "source"))
 
 
 def described(network: BranchClassifier, images: Tensor, parts: int) -> list[tuple[Tensor, Tensor]]:

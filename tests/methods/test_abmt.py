@@ -1,14 +1,9 @@
-"""ABMT and the mean teachers: a step beside the equations, curves pinned, and what an epoch does.
-
-``RESIGHT_WRITE_GOLDEN=1 pytest tests/methods/test_abmt.py`` writes the pinned curves anew.
-"""
+"""ABMT and the mean teachers: a step compared with the equations, and what an epoch does."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +18,6 @@ from resight.compute.devices import Devices
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, to_float
 from resight.errors import ConfigError
-from resight.files import write_atomically
 from resight.methods.abmt import ABMT
 from resight.methods.labeling import Labeling
 from resight.models.encoder import EncoderSettings
@@ -152,27 +146,6 @@ def test_the_images_of_a_cluster_are_of_other_cameras_than_its_first(images: Cro
         for group in batch.reshape(-1, method.settings.images):
             others = cameras[labels == labels[group[0]]] != cameras[group[0]]
             assert (cameras[group[1:]] != cameras[group[0]]).all() or not others.any()
-
-
-@pytest.mark.parametrize("name", [*NETWORKS, "abmt-thesis"])
-def test_the_losses_of_four_steps_are_pinned(images: Crops, name: str) -> None:
-    variant = "thesis" if name.endswith("thesis") else "code"
-    found = steps(tiny.abmt(images, variant, iterations=4, **NETWORKS[name.removesuffix("-thesis")]))
-    kept = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
-    if os.environ.get("RESIGHT_WRITE_GOLDEN"):
-        write_atomically(GOLDEN, json.dumps({**kept, name: found}, indent=2) + "\n")
-        return
-    assert len(found) == len(kept[name]) == 4
-    for step, (values, pinned) in enumerate(zip(found, kept[name], strict=True)):
-        assert values == pytest.approx(pinned, rel=1e-4), f"step {step}"
-
-
-def test_the_loss_falls_on_a_batch_that_is_seen_again(images: Crops) -> None:
-    alone = {"soft_classification_weight": 0, "soft_triplet_weight": 0, "label_smoothing": 0}
-    method = tiny.abmt(images, augment=PLAIN, learning_rate=3e-3, **alone)
-    batch = next(iter(method.begin_epoch(0)))
-    totals = [sum(float(v) for v in method.step(batch).values()) for _ in range(12)]
-    assert totals[-1] < 0.7 * totals[0]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -390,27 +363,20 @@ def test_how_far_teachers_and_students_are_apart(images: Crops) -> None:
     assert values["student_teacher_distance"] == pytest.approx(np.mean(gaps), rel=1e-2, abs=1e-5)
 
 
-def test_the_diagnostics_of_an_epoch_are_numbers(images: Crops) -> None:
+def test_the_distances_of_an_epoch_are_those_of_the_networks_there_are(images: Crops) -> None:
     for name, changes in NETWORKS.items():
         method = tiny.abmt(images, **changes)
-        seen = []
-        for epoch in range(2):
-            for batch in method.begin_epoch(epoch):
-                method.step(batch)
-            seen.append(method.end_epoch())
-        assert "stability" not in seen[0]
-        assert "stability" in seen[1]
-        for values in seen:
-            assert {"clusters", "outlier_share", "eps", "learning_rate", "student_teacher_distance"} <= set(values)
-            assert ("teacher_distance" in values) == (name != "mean_teacher")
-            assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
+        steps(method)
+        values = method.end_epoch()
+        assert "student_teacher_distance" in values
+        assert ("teacher_distance" in values) == (name != "mean_teacher")
     quiet = tiny.abmt(images, num_eval_images=0)
     steps(quiet)
     assert "student_teacher_distance" not in quiet.end_epoch()
 
 
 def test_true_people_only_enter_the_diagnostics(images: Crops) -> None:
-    unlabeled = with_columns(images, people=np.full(len(images), -1))
+    unlabeled = with_columns(images, person_ids=np.full(len(images), -1))
     assert steps(tiny.abmt(images), 2) == steps(tiny.abmt(unlabeled), 2)
 
 

@@ -1,4 +1,4 @@
-"""ABMT and the mean teachers as runs: the readings, kills and processes survived, and the edges."""
+"""ABMT and the mean teachers as runs: their variants, resuming, and the edges."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.training.runs import Run
 from resight.training.train import fit, read_recipe
-from run_equality import TIMES, assert_goes_on_after_a_kill, assert_same_run, script
+from run_equality import assert_same_run
 
 
-def splits_cleanly(head: str = "a+m1") -> dict[str, Any]:
+def splits_cleanly() -> dict[str, Any]:
     """Changes with which an image's features do not depend on its batch."""
-    encoder = dataclasses.replace(tiny.ENCODER, head=head, batchnorm="frozen", neck_statistics="dataset")
+    encoder = dataclasses.replace(tiny.ENCODER, head="a+m1", batchnorm="frozen", neck_statistics="dataset")
     return {"encoder": encoder, "ghost_batches": 1}
 
 
@@ -100,8 +100,8 @@ def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"reset_optimizer": False, "freeze_eps": True, "dropout": 0.2}, tiny.MMT, splits_cleanly()],
-    ids=["abmt", "kept", "mmt", "frozen"],
+    [{"reset_optimizer": False, "freeze_eps": True, "dropout": 0.2}, splits_cleanly()],
+    ids=["kept", "frozen"],
 )
 def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
     run_to(tmp_path / "whole", images, 4, **changes)
@@ -109,53 +109,6 @@ def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, chang
     assert len(Run(tmp_path / "halves").metrics()) == 2
     run_to(tmp_path / "halves", images, 4, **changes)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
-
-
-def test_a_run_that_is_killed_within_an_epoch_ends_as_if_it_had_not_been(
-    images: Crops, tiny_market: Path, tmp_path: Path
-) -> None:
-    assert_goes_on_after_a_kill("abmt", lambda folder, epochs: run_to(folder, images, epochs), tiny_market, tmp_path)
-
-
-SHARED = """
-import dataclasses, sys
-from pathlib import Path
-import tiny
-from resight.training.runs import Run
-from resight.training.train import fit
-
-folder, root = map(Path, sys.argv[1:])
-for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
-    head = changes.get("encoder", tiny.ABMT_SETTINGS.encoder).head
-    encoder = dataclasses.replace(tiny.ENCODER, head=head, batchnorm="frozen", neck_statistics="dataset")
-    method = tiny.abmt(
-        tiny.crops(root),
-        device=dataclasses.replace(tiny.DEVICE, processes=2),
-        **{**changes, "encoder": encoder, "ghost_batches": 1, "triplet_weight": 0.2},
-    )
-    assert method.devices.world == 2
-    fit(method, Run(folder / name, seed=3, writes=method.devices.rank == 0), epochs=2)
-
-device = dataclasses.replace(tiny.DEVICE, processes=2)
-for changes in ({}, tiny.MMT):
-    method = tiny.abmt(tiny.crops(root), device=device, **changes)
-    networks = [*method.students, *method.teachers]
-    assert (method.settings.ghost_batches, {network.encoder.ghost_batches for network in networks}) == (2, {1})
-    tiny.check_statistics_become_one(method, *networks)
-"""
-
-
-def test_two_processes_learn_what_one_learns(images: Crops, tiny_market: Path, tmp_path: Path) -> None:
-    two = script(tmp_path, SHARED, tmp_path / "two", tiny_market)
-    assert two.returncode == 0, two.stderr
-    for name, changes in (("abmt", {}), ("mmt", tiny.MMT)):
-        clean = splits_cleanly("global" if changes else "a+m1")
-        run_to(tmp_path / name, images, 2, **{**changes, **clean, "triplet_weight": 0.2})
-        one, both = (Run(folder).metrics() for folder in (tmp_path / name, tmp_path / "two" / name))
-        assert len(one) == len(both) == 2
-        for left, right in zip(one, both, strict=True):
-            left, right = ({k: v for k, v in line.items() if k not in TIMES} for line in (left, right))
-            assert right == pytest.approx(left, rel=1e-3, abs=1e-5)
 
 
 # -- edges ---------------------------------------------------------------------------------------------------------
@@ -183,7 +136,7 @@ def test_more_clusters_than_images_are_refused(images: Crops) -> None:
 
 @pytest.mark.parametrize("cameras", [0, -1])
 def test_one_camera_or_none_that_is_known(images: Crops, cameras: int) -> None:
-    same = with_columns(images, cameras=np.full(len(images), cameras))
+    same = with_columns(images, camera_ids=np.full(len(images), cameras))
     for losses in steps(tiny.abmt(same)):
         assert np.isfinite(list(losses.values())).all()
 

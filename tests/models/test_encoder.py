@@ -209,7 +209,7 @@ def test_frozen_batchnorm_makes_an_image_independent_of_its_batch() -> None:
 def test_neck_statistics_of_the_data_set_give_zero_mean_and_unit_variance() -> None:
     encoder = toy(neck_statistics="dataset").train()
     pooled = 5 + 3 * torch.randn((200, 4), generator=torch.Generator().manual_seed(0))
-    encoder.standardize(pooled)
+    encoder.set_neck_statistics(pooled)
     kept = statistics(encoder, "neck")
     features = encoder.neck(pooled).detach()
     torch.testing.assert_close(features.mean(0), torch.zeros(4), rtol=0, atol=1e-5)

@@ -22,9 +22,13 @@ def vectors() -> np.ndarray:
 
 
 def memory(vectors: np.ndarray, *, cameras: bool = True, normalize: bool = False) -> ProxyMemory:
-    return ProxyMemory(
-        vectors, LABELS, CAMERAS if cameras else None, normalize=normalize, device=torch.device("cpu")
-    )  # fmt: skip
+    return rebuilt(vectors, LABELS, CAMERAS if cameras else None, normalize=normalize)
+
+
+def rebuilt(vectors: np.ndarray, labels: np.ndarray, cameras: np.ndarray | None, *, normalize: bool) -> ProxyMemory:
+    memory = ProxyMemory(normalize=normalize, device=torch.device("cpu"))
+    memory.rebuild(vectors, labels, cameras)
+    return memory
 
 
 def test_centers_are_means_and_proxies_means_of_unit_length(vectors: np.ndarray) -> None:
@@ -48,7 +52,7 @@ def test_without_cameras_there_are_only_centers(vectors: np.ndarray) -> None:
 def test_clusters_are_apart_where_no_camera_has_seen_both() -> None:
     labels, cameras = np.array([0, 0, 1, 2, 2, -1]), np.array([3, 7, 7, 5, 9, 5])
     vectors = np.eye(6, dtype=np.float32)
-    made = ProxyMemory(vectors, labels, cameras, normalize=True, device=torch.device("cpu"))
+    made = rebuilt(vectors, labels, cameras, normalize=True)
     every = torch.arange(3)
     expected = [[False, False, True], [False, False, True], [True, True, False]]
     assert made.share_no_camera(every, every).tolist() == expected

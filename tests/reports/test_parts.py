@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from resight.models.heads.grammar import parse_arrangement
-from resight.models.heads.partitions import parts
+from resight.models.heads.head import parse_head
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import parts as bars
 from resight.reports import ranked_lists as strips
@@ -27,7 +26,7 @@ def pictures(tmp_path: Path) -> list[str]:
 
 
 def similar(values: np.ndarray, head: str = "p1(s2c2)") -> PartSimilarities:
-    made_of = parts(parse_arrangement(head), 8)
+    made_of = parse_head(head).parts(8)
     return PartSimilarities(made_of, values, values / len(made_of))
 
 

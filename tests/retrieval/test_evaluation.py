@@ -10,7 +10,9 @@ import pytest
 
 import reference
 from resight.errors import ConfigError, DataError, ResightError
+from resight.numerics.metrics import METRICS
 from resight.records import Features, ImageTable
+from resight.reports.tables import score_columns, score_rows
 from resight.retrieval.evaluation import evaluate
 
 
@@ -145,3 +147,20 @@ def test_a_distractor_is_nobodys_match() -> None:
     assert evaluate(QUERIES, GALLERY, distractor_id=1).scores["queries_without_match"] == 2
     with pytest.raises(DataError, match="the gallery holds none of their people"):
         evaluate(QUERIES[:1], GALLERY, distractor_id=1)
+
+
+def test_a_metric_is_added_by_an_entry(monkeypatch):
+    """The share of positives among the first two results, for example: in the scores, and in tables."""
+
+    def recall_at_two(ranks, offsets):
+        counts = np.diff(offsets)
+        hits = np.bincount(np.repeat(np.arange(len(counts)), counts), ranks < 2, minlength=len(counts))
+        return np.where(counts, hits / np.maximum(counts, 1), np.nan)
+
+    monkeypatch.setitem(METRICS, "recall-2", recall_at_two)
+    report = evaluate(features((0, 1, 0)), features((5, 2, 1), (10, 1, 1), (40, 1, 2), (60, 2, 2)))
+    assert report.scores["recall-2"] == 0.5
+    assert report.scores["rank-1"] == 0
+    assert report.scores["rank-5"] == 1
+    assert score_columns({"best": report})[5] == "recall-2"
+    assert score_rows({"best": report})[0][6] == "50.0"

@@ -1,10 +1,9 @@
-"""Pseudo labels from epoch to epoch: what stands in for people while a method trains."""
+"""Pseudo labels from epoch to epoch, which replace person ids while a method trains."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +13,26 @@ import torch
 import torch.nn.functional as F
 
 from resight.compute.devices import Devices
-from resight.data.crops import Crops
 from resight.models.encoder import Encoder
 from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalize, whiten
 from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
-from resight.retrieval.extraction import embed_crops
 
 logger = logging.getLogger(__name__)
 
 
 class Labeling:
-    """The labels of the epoch in hand.
+    """The pseudo labels of a training run, clustered once an epoch.
 
     Args:
         table: The ``N`` training images.
         settings: How they are clustered.
-        supervised: Take true people in place of clusters.
-        center_cameras: Take each camera's mean away before clustering: what a camera does to all its images alike.
-        whiten: Then flatten the spectrum of the vectors by this power, 0..1 (`resight.numerics.distances.whiten`).
-        freeze_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch; after an epoch
-            in which one cluster held more than `GIANT` of the images it is measured anew.
+        supervised: Take the true person ids instead of clusters.
+        center_cameras: Subtract each camera's mean before clustering: what a camera does to all its images alike.
+        whiten: Then flatten the spectrum of the embeddings by this power, 0..1 (`resight.numerics.distances.whiten`).
+        freeze_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch. It is measured
+            again after an epoch in which one cluster held more than `GIANT` of the images.
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.
@@ -56,30 +53,29 @@ class Labeling:
         self.freeze_eps = freeze_eps
         self.current = PseudoLabels(np.full(len(table), -1), 0.0)
 
-    def update(self, vectors: Floats, devices: Devices, *, source: Floats | None = None) -> PseudoLabels:
-        """Cluster anew; the first process does it and tells the others.
+    def update(self, embeddings: Floats, devices: Devices, *, source: Floats | None = None) -> PseudoLabels:
+        """Cluster the images again; the first process does it and broadcasts the labels.
 
         Args:
-            vectors: ``(N, D)`` unit vectors of the images.
+            embeddings: ``(N, D)`` unit vectors of the images.
             devices: The processes.
             source: ``(S, D)`` unit vectors of the source's images, for the distance's source term.
 
         Returns:
-            The labels, `current` from now on.
+            The labels, which are `current` from now on.
         """
         if self.supervised:
             people = np.unique(self.table.person_ids, return_inverse=True)[1]
             self.current = PseudoLabels(people, 0.0, {"clusters": float(people.max() + 1), "outlier_share": 0.0})
             return self.current
-        found = self._cluster(vectors, devices, source) if devices.rank == 0 else None
-        found = devices.broadcast(found)
-        assert found is not None
-        for warning in cluster_warnings(found.quality):
+        labels = devices.broadcast(self._cluster(embeddings, devices, source) if devices.rank == 0 else None)
+        assert labels is not None
+        for warning in cluster_warnings(labels.quality):
             logger.warning(warning)
-        self.current = found
-        return found
+        self.current = labels
+        return labels
 
-    def _cluster(self, vectors: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
+    def _cluster(self, embeddings: Floats, devices: Devices, source: Floats | None) -> PseudoLabels:
         settings = self.settings
         sound = self.current.quality.get("largest_share", 0.0) <= GIANT
         if self.freeze_eps and sound and 0 < self.current.eps < 1 - settings.source_weight:
@@ -87,74 +83,74 @@ class Labeling:
         people = self.table.person_ids if self.table.has_people else None
         cameras = self.table.camera_ids if self.table.has_cameras else None
         if self.center_cameras:
-            vectors = centered(vectors, self.table)
+            embeddings = centered(embeddings, self.table)
         if self.whiten:
-            vectors = normalize(whiten(vectors, self.whiten))
-        found = cluster(vectors, settings, people=people, cameras=cameras, device=devices.device, source=source)
-        found = replace(found, margins=margins(vectors, found.labels))
+            embeddings = normalize(whiten(embeddings, self.whiten))
+        labels = cluster(embeddings, settings, people=people, cameras=cameras, device=devices.device, source=source)
+        labels = replace(labels, margins=margins(embeddings, labels.labels))
         if not self.current.num_clusters:
-            return found
+            return labels
         from sklearn.metrics import adjusted_rand_score  # slow to load
 
-        stability = float(adjusted_rand_score(self.current.labels, found.labels))
-        return replace(found, quality={**found.quality, "stability": stability})
+        stability = float(adjusted_rand_score(self.current.labels, labels.labels))
+        return replace(labels, quality={**labels.quality, "stability": stability})
 
     @property
     def clusters(self) -> PseudoLabels | None:
-        """The labels of the epoch in hand where they are clusters; None where they are true people."""
+        """The current labels if they are clusters; None if they are person ids."""
         return None if self.supervised else self.current
 
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """The quality of the current labels and their eps, for the metrics of an epoch."""
+        return {**self.current.quality, "eps": self.current.eps}
+
     def state_dict(self) -> dict[str, Any]:
-        """Give the labels; the next epoch's stability is measured against them."""
+        """Return the labels; the next epoch's stability is measured against them."""
         labels = self.current
         values = {"labels": torch.from_numpy(labels.labels.copy()), "eps": labels.eps, "quality": dict(labels.quality)}
         return {"images": _digest(self.table), **values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put labels back.
+        """Restore labels.
 
         Raises:
-            ValueError: They are of other images.
+            ValueError: They belong to other images.
         """
         if state["images"] != _digest(self.table):
             raise ValueError(f"labels of {len(state['labels'])} images, found {len(self.table)} or other ones")
         self.current = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
 
 
-def embed_all(
-    encoder: Encoder, images: Crops, *, devices: Devices, alike: Sequence[Encoder] = ()
-) -> tuple[Floats, Floats]:
-    """Embed the training images, and before that set a neck that takes its statistics from them.
+def measure_necks(pooled: Floats, *encoders: Encoder) -> None:
+    """Set the statistics of necks that take theirs from the data set (`neck_statistics: dataset`); others stay.
 
     Args:
-        encoder: What embeds them; left in evaluation mode.
-        images: ``N`` images.
-        devices: Where it runs.
-        alike: Encoders whose necks get the same statistics.
-
-    Returns:
-        ``(N, D)`` unit vectors, and the ``(N, P)`` pooled features before the neck.
+        pooled: ``(N, P)`` pooled features of all training images.
+        encoders: The encoders whose necks get the statistics.
     """
-    pooled = embed_crops(encoder, images, devices=devices, raw=True)
-    features = torch.from_numpy(pooled).to(devices.device)
-    if encoder.settings.neck_statistics == "dataset":
-        for each in (encoder, *alike):
-            each.standardize(features)
-    with torch.inference_mode():
-        encoder.eval()
-        return F.normalize(encoder.neck(features)).cpu().numpy(), pooled
+    for encoder in encoders:
+        if encoder.settings.neck_statistics == "dataset":
+            encoder.set_neck_statistics(torch.from_numpy(pooled).to(encoder.mean.device))
 
 
-def centered(vectors: Floats, table: ImageTable) -> Floats:
-    """Take each camera's mean away from ``(N, D)`` vectors and normalize again."""
-    moved = vectors.copy()
+@torch.inference_mode()
+def embed_pooled(encoder: Encoder, pooled: Floats) -> Floats:
+    """Return the ``(N, D)`` unit vectors of ``(N, P)`` pooled features; the encoder is left in evaluation mode."""
+    features = torch.from_numpy(pooled).to(encoder.mean.device)
+    return F.normalize(encoder.eval().neck(features)).cpu().numpy()
+
+
+def centered(embeddings: Floats, table: ImageTable) -> Floats:
+    """Subtract each camera's mean from ``(N, D)`` embeddings and normalize again."""
+    shifted = embeddings.copy()
     for camera in np.unique(table.camera_ids):
         rows = table.camera_ids == camera
-        moved[rows] -= vectors[rows].mean(0)
-    return normalize(moved)
+        shifted[rows] -= embeddings[rows].mean(0)
+    return normalize(shifted)
 
 
 def _digest(table: ImageTable) -> str:
-    """Say in a few letters which images these are, wherever their folder lies."""
-    names = "\n".join(Path(path).name for path in table.paths)  # of any bytes, as a file system may have them
+    """Return a short hash of which images these are, wherever their folder lies."""
+    names = "\n".join(Path(path).name for path in table.paths)  # may be any bytes
     return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]

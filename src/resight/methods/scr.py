@@ -37,10 +37,19 @@ from resight.data.crops import Crops
 from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
-from resight.data.transforms import AugmentSettings, apply_params, sample_params
+from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
 from resight.losses.classification import center_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
+from resight.methods.batches import epoch_generators, load_shard
+from resight.methods.updates import (
+    Accuracy,
+    learning_rate,
+    mean_losses,
+    minimize,
+    set_learning_rate,
+    stepped_rate,
+)
 from resight.models.centers import Centers
 from resight.models.classifier import Classified, PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
@@ -165,119 +174,111 @@ class SCR:
     ) -> None:
         if (images.table.person_ids < 0).any():
             raise ConfigError(
-                "scr learns from people by name: give the person of every image, for a folder of crops in its "
+                "scr learns from person ids: give the person of every image, for a folder of crops in its "
                 f"{LABELS}, or train with ice"
             )
         people, self.labels = np.unique(images.table.person_ids, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"scr needs two people or more to tell apart, found {len(people)}")
         self.settings, self.images, self.seed = settings, images, seed
-        self.people = len(people)
+        self.num_people = len(people)
         self.devices = devices or Devices()
         encoder = encoder or Encoder(settings.encoder)
         for name, weight in (("pair", settings.pair_weight), ("center", settings.center_weight)):
             if weight and not encoder.num_global:
                 raise ConfigError(
-                    f"the {name} loss needs a vector of a whole map and head '{settings.encoder.head}' has none: "
+                    f"the {name} loss needs a global feature and head '{settings.encoder.head}' has none: "
                     f"set {name}_weight to 0"
                 )
-        self.network = self.devices.to_device(PartClassifier(encoder, self.people, whole=settings.classified))
-        shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
-        self.devices.capture_graph(self.network.train(), shape, "training")
+
+        self.network = self.devices.to_device(PartClassifier(encoder, self.num_people, whole=settings.classified))
+        batch_shape = (min(settings.identities, self.num_people) * settings.images, 3, *images.size)
+        self.devices.capture_graph(self.network.train(), batch_shape, "training")
+        self._forward = self.devices.ddp(self.network)
         self.optimizer = self.devices.adam(
             self.network.parameters(),
             rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             amsgrad=settings.amsgrad,
         )
-        self.forward = self.devices.ddp(self.network)
         self.centers: Centers | None = None
         if settings.center_weight:
-            self.centers = self.devices.to_device(Centers((encoder.num_global, self.people, encoder.width)))
-        self._accuracies: list[Tensor] = []
+            self.centers = self.devices.to_device(Centers((encoder.num_global, self.num_people, encoder.width)))
+        self.generator = torch.Generator()  # of augmentations; seeded again in each epoch
+        self._accuracy = Accuracy()
 
     @property
     def encoder(self) -> Encoder:
-        """What is evaluated and kept; the classifiers are not."""
+        """The encoder, which is evaluated and saved; the classifiers are not."""
         return self.network.encoder
 
     @property
     def clusters(self) -> None:
-        """None: people are known by name."""
+        """None: person ids are known."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """All that a checkpoint holds."""
+        """Everything a checkpoint holds."""
         parts: dict[str, Stateful] = {"network": self.network, "optimizer": self.optimizer}
         return parts if self.centers is None else {**parts, "centers": self.centers}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int) -> Iterator[Ints]:
-        """Set the learning rate and give the batches: each person once, in a random order."""
+        """Set the learning rate and return the batches: each person once, in a random order."""
         s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.learning_rate * s.decay ** sum(epoch >= milestone for milestone in s.milestones)
+        rate = stepped_rate(s.learning_rate, epoch, milestones=s.milestones, decay=s.decay)
+        set_learning_rate(self.optimizer, rate)
         self.network.train()
-        self._accuracies = []
-        numbers = np.random.default_rng([self.seed, epoch])
-        self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
-        shape = (s.identities, s.images)
-        batches = identity_batches(self.labels, self.images.table.camera_ids, shape, numbers, pick=pick_random)
-        return islice(batches, s.iterations or max(1, self.people // s.identities))
+        self._accuracy.reset()
+        batch_generator, self.generator = epoch_generators(self.seed, epoch)
+        cameras, shape = self.images.table.camera_ids, (s.identities, s.images)
+        batches = identity_batches(self.labels, cameras, shape, batch_generator, pick=pick_random)
+        return islice(batches, s.iterations or max(1, self.num_people // s.identities))
 
     def end_epoch(self) -> dict[str, float]:
-        """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
+        """Return the learning rate and the accuracy of the classifiers together."""
         self.devices.sync_buffers(self.network)
-        rate = self.optimizer.param_groups[0]["lr"]
-        accuracies = [float(accuracy) for accuracy in self._accuracies]
-        return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
+        rate = learning_rate(self.optimizer)
+        return {"people": float(self.num_people), "learning_rate": rate, "accuracy": self._accuracy.mean()}
 
     # -- a step ------------------------------------------------------------------------------------------------
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
-        """Learn from a batch of rows; every process takes its share of them."""
+        """Learn from a batch of rows; each process learns from its shard."""
         s = self.settings
-        batch = self.devices.drop_remainder(batch)
-        draws = sample_params(s.augment, len(batch), self.images.size, self.generator)
-        share = self.devices.shard(len(batch))
-        pixels = self.images.pixels(batch[share]).to(self.devices.device)
-        images = apply_params(pixels, draws.rows(share.start, share.stop), color=s.augment.erase_color)
-        everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
-        labels = everyone[share]
+        shard = load_shard(self.images, batch, self.devices)
+        batch_labels = shard.lookup(self.labels)
+        labels = batch_labels[shard.span]
 
         with self.devices.autocast("training"):
-            features, logits = self.forward(images)
-        features, logits = features.float(), logits.float()  # losses are float32, whatever the forward pass was
+            features, logits = self._forward(shard.augmented(s.augment, self.generator))
+        features, logits = features.float(), logits.float()  # losses are float32, whatever the precision before
 
-        each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]  # eq. 3.1
-        losses = {"classification": s.classification_weight * self._over_batch(torch.stack(each).mean(0))}
+        vector_losses = [cross_entropy(vector, labels, label_smoothing=s.label_smoothing) for vector in logits]
+        losses = {"classification": s.classification_weight * self._over_batch(vector_losses)}  # eq. 3.1
         if s.pair_weight:
-            # Pairs reach over all processes' shares, so their gradients do too.
-            joined = self._wholes(self.devices.gather(features, learn=True))
-            pairs = [self._pairs(vectors, everyone)[share] for vectors in joined]  # eq. 3.2
-            losses["pairs"] = s.pair_weight * self._over_batch(torch.stack(pairs).mean(0))
-
+            # Pairs reach over the shards of all processes, so their gradients do too.
+            global_features = self._global_features(self.devices.gather(features, learn=True))
+            pair_losses = [self._pair_losses(vectors, batch_labels)[shard.span] for vectors in global_features]
+            losses["pairs"] = s.pair_weight * self._over_batch(pair_losses)  # eq. 3.2
         if self.centers is not None:
-            sides = zip(self._wholes(features), self.centers.values, strict=True)
-            pulls = [center_loss(vectors, labels, centers) for vectors, centers in sides]
-            losses["centers"] = s.center_weight * self._over_batch(torch.stack(pulls).mean(0))
+            pairs = zip(self._global_features(features), self.centers.values, strict=True)
+            center_losses = [center_loss(vectors, labels, centers) for vectors, centers in pairs]
+            losses["centers"] = s.center_weight * self._over_batch(center_losses)
 
-        total = torch.stack(list(losses.values())).sum()  # eq. 3.3
-        self.optimizer.zero_grad(set_to_none=True)
-        self.devices.backward(total)
-        self.optimizer.step()
+        minimize(losses, self.optimizer, devices=self.devices)  # eq. 3.3
         if self.centers is not None:
-            self.centers.update(self._wholes(self.devices.gather(features)), everyone, rate=s.center_rate)
-        named = logits.detach().softmax(2).mean(0).argmax(1)
-        self._accuracies.append(self.devices.mean((named == labels).float().mean()))
-        return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
+            global_features = self._global_features(self.devices.gather(features))
+            self.centers.update(global_features, batch_labels, rate=s.center_rate)
+        self._accuracy.add(logits, labels, self.devices)
+        return mean_losses(losses, self.devices)
 
-    def _wholes(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Cut the vectors of whole maps out of ``(B, D)`` features."""
+    def _global_features(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the global features among ``(B, D)`` features: ``(B, width)`` each."""
         return self.encoder.split(features)[: self.encoder.num_global]
 
-    def _pairs(self, vectors: Tensor, labels: Tensor) -> Tensor:
+    def _pair_losses(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Compare a batch's ``(B, width)`` vectors with each other, ``(B,)``."""
         s = self.settings
         if s.pair_loss == "circle":
@@ -286,6 +287,7 @@ class SCR:
             return quadruplet(vectors, labels, margins=(s.margin, s.second_margin))
         return batch_hard_triplet(vectors, labels, margin=s.margin if s.pair_loss == "triplet" else None)
 
-    def _over_batch(self, losses: Tensor) -> Tensor:
-        """Turn this process' ``(share,)`` losses into one; the mean over the processes is the whole batch's."""
+    def _over_batch(self, vector_losses: list[Tensor]) -> Tensor:
+        """Reduce the ``(S,)`` losses of each vector to one loss; its mean over the processes is the whole batch's."""
+        losses = torch.stack(vector_losses).mean(0)
         return losses.mean() if self.settings.over_batch == "mean" else losses.sum() * self.devices.world

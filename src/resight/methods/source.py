@@ -32,10 +32,19 @@ from resight.config.types import check_types
 from resight.data.crops import Crops
 from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_other_cameras
-from resight.data.transforms import AugmentSettings, apply_params, sample_params
+from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
+from resight.methods.batches import epoch_generators, load_shard
+from resight.methods.updates import (
+    Accuracy,
+    learning_rate,
+    mean_losses,
+    minimize,
+    set_learning_rate,
+    stepped_rate,
+)
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads.grammar import ABMT as BRANCHES
@@ -104,7 +113,7 @@ class SourceSettings:
     def rate(self, epoch: int) -> float:
         """Give the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
         climb = 0.01 + 0.99 * epoch / self.warmup_epochs if epoch < self.warmup_epochs else 1.0
-        return self.learning_rate * climb * self.decay ** sum(epoch >= milestone for milestone in self.milestones)
+        return stepped_rate(self.learning_rate * climb, epoch, milestones=self.milestones, decay=self.decay)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -145,106 +154,98 @@ class Source:
         encoder: Encoder | None = None,
         source: Crops | None = None,
     ) -> None:
-        self.learned = images if source is None else source
-        if (self.learned.table.person_ids < 0).any():
+        self.labeled = images if source is None else source
+        if (self.labeled.table.person_ids < 0).any():
             raise ConfigError(
-                "source learns from people by name: give the person of every image, for a folder of crops in its "
+                "source learns from person ids: give the person of every image, for a folder of crops in its "
                 f"{LABELS}, or --source and a set that has them"
             )
-        people, self.labels = np.unique(self.learned.table.person_ids, return_inverse=True)
+        people, self.labels = np.unique(self.labeled.table.person_ids, return_inverse=True)
         if len(people) < 2:
             raise ConfigError(f"source needs two people or more to tell apart, found {len(people)}")
-        self.settings, self.seed, self.people = settings, seed, len(people)
+        self.settings, self.seed, self.num_people = settings, seed, len(people)
         self.target = images if source is not None and settings.target_statistics else None
         self.devices = devices or Devices()
-        encoder = encoder or build_encoder(settings.encoder, self.learned, devices=self.devices)
+
+        encoder = encoder or build_encoder(settings.encoder, self.labeled, devices=self.devices)
+        encoder.use_ghost_batches(settings.ghost_batches, processes=self.devices.world)
         network = BranchClassifier(encoder)
-        network.draw_classifiers(self.people)
-        network.encoder.ghost_batches = max(1, settings.ghost_batches // self.devices.world)
+        network.draw_classifiers(self.num_people)
         self.network = self.devices.to_device(network)
-        shape = (min(settings.identities, self.people) * settings.images, 3, *images.size)
-        self.devices.capture_graph(network.encoder.train(), shape, "training", name="forward_with_pooled")
+        batch_shape = (min(settings.identities, self.num_people) * settings.images, 3, *images.size)
+        self.devices.capture_graph(encoder.train(), batch_shape, "training", name="forward_with_pooled")
+        self._forward = self.devices.ddp(self.network)
         self.optimizer = self.devices.adam(
             self.network.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.forward = self.devices.ddp(self.network)
-        self._accuracies: list[Tensor] = []
+        self.generator = torch.Generator()  # of augmentations; seeded again in each epoch
+        self._target_generator = np.random.default_rng()  # of the target's images; seeded again in each epoch
+        self._accuracy = Accuracy()
 
     @property
     def encoder(self) -> Encoder:
-        """What is evaluated and kept; the classifiers are not."""
+        """The encoder, which is evaluated and saved; the classifiers are not."""
         return self.network.encoder
 
     @property
     def clusters(self) -> None:
-        """None: people are known by name."""
+        """None: person ids are known."""
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """All that a checkpoint holds."""
+        """Everything a checkpoint holds."""
         return {"network": self.network, "optimizer": self.optimizer}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int) -> Iterator[Ints]:
-        """Set the learning rate and give the batches of the source."""
+        """Set the learning rate and return the batches of the source."""
         s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.rate(epoch)
+        set_learning_rate(self.optimizer, s.rate(epoch))
         self.network.train()
-        self._accuracies = []
-        numbers = np.random.default_rng([self.seed, epoch])
-        self.generator = torch.Generator().manual_seed(int(numbers.integers(2**62)))
-        self._others = np.random.default_rng(numbers.integers(2**62))  # which images of the target are seen
-        shape = (s.identities, s.images)
-        cameras = self.learned.table.camera_ids
-        return islice(identity_batches(self.labels, cameras, shape, numbers, pick=pick_other_cameras), s.iterations)
+        self._accuracy.reset()
+        batch_generator, self.generator = epoch_generators(self.seed, epoch)
+        self._target_generator = np.random.default_rng(batch_generator.integers(2**62))
+        cameras, shape = self.labeled.table.camera_ids, (s.identities, s.images)
+        batches = identity_batches(self.labels, cameras, shape, batch_generator, pick=pick_other_cameras)
+        return islice(batches, s.iterations)
 
     def end_epoch(self) -> dict[str, float]:
-        """Give the learning rate and the share of the epoch's images whose person the classifiers together named."""
+        """Return the learning rate and the accuracy of the classifiers together."""
         self.devices.sync_buffers(self.network)
-        rate = self.optimizer.param_groups[0]["lr"]
-        accuracies = [float(accuracy) for accuracy in self._accuracies]
-        return {"people": float(self.people), "learning_rate": rate, "accuracy": float(np.mean(accuracies))}
+        rate = learning_rate(self.optimizer)
+        return {"people": float(self.num_people), "learning_rate": rate, "accuracy": self._accuracy.mean()}
 
     # -- a step ------------------------------------------------------------------------------------------------
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
-        """Learn from a batch of rows of the source; every process takes its share of them."""
+        """Learn from a batch of rows of the source; each process learns from its shard."""
         s = self.settings
-        batch = self.devices.drop_remainder(batch)
-        share = self.devices.shard(len(batch))
-        everyone = torch.from_numpy(self.labels[batch]).to(self.devices.device)
-        labels = everyone[share]
+        shard = load_shard(self.labeled, batch, self.devices)
+        batch_labels = shard.lookup(self.labels)
+        labels = batch_labels[shard.span]
 
-        images = self._augmented(self.learned, batch, share)
         with self.devices.autocast("training"):
-            pooled, logits = self.forward(images)
-        pooled, logits = pooled.float(), logits.float()  # losses are float32, whatever the forward pass was
-        each = [cross_entropy(one, labels, label_smoothing=s.label_smoothing) for one in logits]
-        losses = {"classification": s.classification_weight * torch.stack(each).mean()}
+            pooled, logits = self._forward(shard.augmented(s.augment, self.generator))
+        pooled, logits = pooled.float(), logits.float()  # losses are float32, whatever the precision before
+        branches = [cross_entropy(branch, labels, label_smoothing=s.label_smoothing) for branch in logits]
+        losses = {"classification": s.classification_weight * torch.stack(branches).mean()}
         if s.triplet_weight:
-            # Pairs reach over all processes' shares, so their gradients do too.
-            joined = self.encoder.split(self.devices.gather(pooled, learn=True))
-            triplets = [batch_hard_triplet(vectors, everyone, margin=None)[share] for vectors in joined]
+            # Pairs reach over the shards of all processes, so their gradients do too.
+            vectors = self.encoder.split(self.devices.gather(pooled, learn=True))
+            triplets = [batch_hard_triplet(branch, batch_labels, margin=None)[shard.span] for branch in vectors]
             losses["triplet"] = s.triplet_weight * torch.stack(triplets).mean()
         if self.target is not None:
-            count = len(self.target)
-            others = self._others.choice(count, len(batch), replace=count < len(batch))
-            with torch.no_grad(), self.devices.autocast("training"):
-                self.encoder(self._augmented(self.target, others, share))
+            self._forward_target(self.target, len(shard.batch))
 
-        total = torch.stack(list(losses.values())).sum()  # eq. 4.1
-        self.optimizer.zero_grad(set_to_none=True)
-        self.devices.backward(total)
-        self.optimizer.step()
-        named = logits.detach().softmax(2).mean(0).argmax(1)
-        self._accuracies.append(self.devices.mean((named == labels).float().mean()))
-        return {f"loss/{name}": self.devices.mean(loss) for name, loss in losses.items()}
+        minimize(losses, self.optimizer, devices=self.devices)  # eq. 4.1
+        self._accuracy.add(logits, labels, self.devices)
+        return mean_losses(losses, self.devices)
 
-    def _augmented(self, images: Crops, batch: Ints, share: slice) -> Tensor:
-        """Give this process' share of a batch, augmented."""
-        draws = sample_params(self.settings.augment, len(batch), images.size, self.generator)
-        pixels = images.pixels(batch[share]).to(self.devices.device)
-        rows = draws.rows(share.start, share.stop)
-        return apply_params(pixels, rows, color=self.settings.augment.erase_color)
+    @torch.no_grad()
+    def _forward_target(self, target: Crops, count: int) -> None:
+        """Run random images of the target through the encoder, which moves its batch-norm statistics alone."""
+        rows = self._target_generator.choice(len(target), count, replace=len(target) < count)
+        shard = load_shard(target, rows, self.devices)
+        with self.devices.autocast("training"):
+            self.encoder(shard.augmented(self.settings.augment, self.generator))

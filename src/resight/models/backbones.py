@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from resight.errors import ConfigError, WeightsError, nearest
 from resight.files import printable
 from resight.models.compiler import compiler_later
-from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.models.hub import check_reachable, quick_hub
+from resight.models.packaged import DEFAULT_BACKBONE
 from resight.models.residual_attention import CHANNELS, attention56
 from resight.models.weights import file_digest, fit, load_state
 

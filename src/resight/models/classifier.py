@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError
 from resight.models.encoder import Encoder
-from resight.models.heads.partitions import PartNeck
 
 Classified = Literal["reduced", "pooled"]
 
@@ -28,10 +27,7 @@ class PartClassifier(nn.Module):
     def __init__(self, encoder: Encoder, people: int, *, whole: Classified = "reduced") -> None:
         super().__init__()
         self.encoder = encoder
-        starts = range(0, encoder.dim, encoder.width)
-        columns = tuple(slice(start, start + encoder.width) for start in starts)
-        if isinstance(encoder.neck, PartNeck):
-            columns = encoder.neck.columns
+        columns = tuple(part.columns for part in encoder.parts)
         self._pooled = columns[: encoder.num_global] if whole == "pooled" else ()
         widths = [c.stop - c.start for c in self._pooled]
         widths += [encoder.width] * (len(columns) - len(widths))
@@ -62,7 +58,7 @@ class BranchClassifier(nn.Module):
 
     def __init__(self, encoder: Encoder, *, dropout: float = 0.0) -> None:
         super().__init__()
-        if isinstance(encoder.neck, PartNeck):
+        if encoder.head.reduces:
             raise ConfigError(
                 f"a classifier of branches needs head global, or asymmetric branches such as a+m1; found "
                 f"'{encoder.settings.head}'"

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -21,11 +20,10 @@ from resight.config.renamed import current_provenance
 from resight.errors import ConfigError, WeightsError, check_given
 from resight.files import expanded, printable, write_atomically
 from resight.models.backbones import Backbone, Provenance, build_backbone
+from resight.models.batchnorm import batch_norms, measure_blocks, momenta, set_statistics
 from resight.models.encoder_settings import EncoderSettings as EncoderSettings
-from resight.models.encoder_settings import Pooling, encoder_file
-from resight.models.heads.asymmetric import AsymmetricBranches
-from resight.models.heads.grammar import is_asymmetric, parse_arrangement, parse_branches
-from resight.models.heads.partitions import Branches, Part, PartNeck, parts
+from resight.models.encoder_settings import encoder_file
+from resight.models.heads.head import Pooling, Region, parse_head
 
 SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
 """The texts in the header of an encoder's file."""
@@ -51,20 +49,21 @@ class GeneralizedMean(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A backbone, a pooling and a batch-norm neck, or a backbone in branches with a neck for each part.
+    """A trunk, which is a backbone and how a head ends it, the pooling of its maps, and a neck.
 
     Args:
         settings: What it is made of.
-        backbone: The network; built from the settings where it is not given.
+        backbone: The network; built from the settings if absent.
         provenance: Where its weights come from.
 
     Attributes:
-        dim: Length D of the vectors.
-        pooled_dim: Length P of what is pooled, before the neck.
-        width: Length of each of the vectors that `split` gives.
-        num_global: How many of the vectors that `split` gives are of a whole map; they come first.
-        ghost_batches: Into how many parts a training batch is split for batch norm ("ghost batch norm"); only the
-            first part moves the running statistics, as with data-parallel training on as many devices.
+        head: How the backbone ends.
+        parts: What each of the vectors is made of that `split` returns; those of whole maps come first.
+        num_global: Number of vectors of a whole map.
+        width: Length of each vector.
+        dim: Length D of all vectors together.
+        pooled_dim: Length P of the pooled features, before the neck.
+        ghost_batches: Into how many parts a training batch is split for batch norm, see `use_ghost_batches`.
     """
 
     mean: Tensor
@@ -92,32 +91,20 @@ class Encoder(nn.Module):
         self.gem = GeneralizedMean() if settings.pooling == "gem" else None
         for parameter in _leading_parameters(backbone.network, settings.frozen_stages):
             parameter.requires_grad_(False)
-        self.backbone: Backbone | Branches | AsymmetricBranches = backbone
-        self.neck: nn.Module = nn.Identity()
-        self.dim = self.pooled_dim = self.width = backbone.channels
-        self.num_global = 1
-        if is_asymmetric(settings.head):
-            self.backbone = AsymmetricBranches(backbone, parse_branches(settings.head))
-            self.num_global = len(self.backbone.branches)
-            self.dim = self.pooled_dim = self.width * self.num_global
-        elif settings.head != "global":
-            arrangement = parse_arrangement(settings.head)
-            self.backbone = Branches(backbone, arrangement)
-            self.neck = PartNeck(
-                arrangement, backbone.channels, width=settings.head_width, batchnorm=settings.neck == "batchnorm"
-            )
-            self.width = settings.head_width
-            self.dim, self.pooled_dim = self.width * len(self.neck.columns), self.neck.pooled_dim
-            self.num_global = self.neck.whole
-        if settings.neck == "batchnorm" and not isinstance(self.neck, PartNeck):
-            # One over all branches: batch norm treats each number apart, so it is that of each branch.
-            self.neck = nn.BatchNorm1d(self.dim)
-            self.neck.bias.requires_grad_(False)
+        channels = backbone.channels
+        self.head = parse_head(settings.head)
+        self.parts = self.head.parts(channels)
+        self.num_global = sum(part.kind == "whole" for part in self.parts)
+        self.width = settings.head_width if self.head.reduces else channels
+        self.dim = self.width * len(self.parts)
+        self.pooled_dim = max(part.columns.stop for part in self.parts)
+        self.backbone = self.head.build_trunk(backbone)
+        self.neck = self.head.build_neck(channels, width=settings.head_width, batchnorm=settings.neck == "batchnorm")
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the features after the neck, not normalized.
+        """Return the features after the neck, not normalized.
 
         Args:
             images: ``(B, 3, H, W)`` float, 0..1.
@@ -128,14 +115,14 @@ class Encoder(nn.Module):
         return self.forward_with_pooled(images)[1]
 
     def forward_with_pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the ``(B, P)`` pooled features and the ``(B, D)`` features after the neck, of images as in `forward`."""
+        """Return the ``(B, P)`` pooled features and the ``(B, D)`` features after the neck; images as in `forward`."""
         parts = min(self.ghost_batches, len(images) // 2)  # batch norm needs two images to measure a variance
         if not self.training or parts <= 1:
             return self._forward_with_pooled(images)
         first, *rest = images.tensor_split(parts)
         described = [self._forward_with_pooled(first)]
-        with _statistics_kept(self):
-            described += [self._forward_with_pooled(chunk) for chunk in rest]
+        with momenta([norm for norm in batch_norms(self) if norm.training], 0.0):
+            described += [self._forward_with_pooled(ghost) for ghost in rest]
         pooled, features = zip(*described, strict=True)
         return torch.cat(pooled), torch.cat(features)
 
@@ -146,57 +133,38 @@ class Encoder(nn.Module):
         return pooled, self.neck(pooled)
 
     def pool(self, images: Tensor) -> Tensor:
-        """Give the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
-        found = self.backbone(self._normalized(images))
-        return self._joined([found] if isinstance(found, Tensor) else found)
+        """Return the pooled features before the neck, ``(B, P)`` float32, of ``(B, 3, H, W)`` images in 0..1."""
+        return self.pool_maps(self.maps(images))
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Give the ``(B, C, h, w)`` maps that are pooled, of images as in `pool`: one, or one of each branch."""
-        images = self._normalized(images)
-        found = self.backbone.maps(images) if isinstance(self.backbone, Branches) else self.backbone(images)
-        return [found] if isinstance(found, Tensor) else found
+        """Return the ``(B, C, h, w)`` maps that are pooled, of images as in `pool`: one, or one of each branch."""
+        maps = self.backbone(self._normalized(images))
+        return [maps] if isinstance(maps, Tensor) else list(maps)
 
     def pool_maps(self, maps: list[Tensor]) -> Tensor:
-        """Give what `pool` gives of the images that `maps` were made of."""
-        return self._joined(self.backbone.cut(maps) if isinstance(self.backbone, Branches) else maps)
+        """Return what `pool` returns for the images that the maps were made of."""
+        return torch.cat([self._pool(region) for region in self.head.regions(maps)], 1)
 
     def _normalized(self, images: Tensor) -> Tensor:
         # Convolutions are fastest with the channels last in memory, on CPUs and GPUs alike.
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def _joined(self, regions: list[Tensor]) -> Tensor:
-        poolings = [self.settings.pooling] * len(regions)
-        if isinstance(self.backbone, AsymmetricBranches):
-            poolings = list(self.backbone.poolings)
-        return torch.cat([self._pool(*each) for each in zip(regions, poolings, strict=True)], 1)
-
-    def _pool(self, maps: Tensor, pooling: Pooling) -> Tensor:
-        if self.gem is not None:
-            pooled: Tensor = self.gem(maps)
+    def _pool(self, region: Region) -> Tensor:
+        pooling: Pooling = region.pooling or self.settings.pooling
+        if pooling == "gem" and self.gem is not None:
+            pooled: Tensor = self.gem(region.maps)
             return pooled
+        if pooling == "average":
+            return region.maps.mean((2, 3)).float()
         # Of equal maxima the first one learns; `amax`, which shares among them, takes ten times as long backwards.
-        return (maps.mean((2, 3)) if pooling == "average" else F.adaptive_max_pool2d(maps, 1).flatten(1)).float()
+        return F.adaptive_max_pool2d(region.maps, 1).flatten(1).float()
 
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
         """Cut ``(B, D)`` features into the vectors they are made of: those of whole maps, then those of parts."""
         return torch.split(features, self.width, 1)
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """What each of the vectors that `split` gives is made of; `global` has one, of the whole map."""
-        if isinstance(self.backbone, AsymmetricBranches):
-            names = self.settings.head.split("+")
-            starts = range(0, self.pooled_dim, self.width)
-            return tuple(
-                Part(f"branch {i + 1} {names[i]}", "whole", 0, 1, i, slice(start, start + self.width))
-                for i, start in enumerate(starts)
-            )
-        if self.settings.head == "global":
-            return (Part("whole", "whole", 0, 1, 0, slice(0, self.pooled_dim)),)
-        return parts(parse_arrangement(self.settings.head), self.backbone.channels)
-
     def embed(self, images: Tensor, *, flip: bool = False) -> Tensor:
-        """Give what images are compared by: L2-normalized features.
+        """Return what images are compared by: L2-normalized features.
 
         Args:
             images: ``(B, 3, H, W)`` float, 0..1.
@@ -215,34 +183,35 @@ class Encoder(nn.Module):
         """Switch to training, keeping frozen statistics frozen."""
         super().train(mode)
         if mode and self.settings.batchnorm == "frozen":
-            for module in self.backbone.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            for norm in batch_norms(self.backbone):
+                norm.eval()
         if mode and self.settings.neck_statistics == "dataset":
             self.neck.eval()
         return self
 
-    def measure_added(self, images: Tensor) -> None:
-        """Set the statistics of blocks that asymmetric branches add to those of ``(B, 3, H, W)`` images in 0..1."""
-        if isinstance(self.backbone, AsymmetricBranches):
-            self.backbone.measure_added(self._normalized(images))
+    def use_ghost_batches(self, count: int, *, processes: int = 1) -> None:
+        """Split training batches into parts whose batch-norm statistics are computed apart ("ghost batch norm").
 
-    @torch.no_grad()
-    def standardize(self, pooled: Tensor) -> None:
+        Only the first part moves the running statistics, as in data-parallel training on as many devices.
+
+        Args:
+            count: Number of parts over all processes.
+            processes: Number of processes that share a batch; each splits its shard into its part of ``count``.
+        """
+        self.ghost_batches = max(1, count // processes)
+
+    def measure_new_blocks(self, images: Tensor) -> None:
+        """Set the statistics of blocks that the head adds to those of ``(B, 3, H, W)`` images in 0..1."""
+        if blocks := self.head.new_blocks(self.backbone):
+            measure_blocks(self.backbone, blocks, self._normalized(images))
+
+    def set_neck_statistics(self, pooled: Tensor) -> None:
         """Set the neck's statistics to those of ``(N, P)`` pooled features."""
-        pairs = [(self.neck, pooled)]
-        if isinstance(self.neck, PartNeck):
-            pairs = list(zip(self.neck.norms, self.neck.reduced(pooled), strict=True))
-        for norm, inputs in pairs:
-            if isinstance(norm, nn.BatchNorm1d):
-                variance, mean = torch.var_mean(inputs.double(), 0)
-                assert norm.running_mean is not None
-                assert norm.running_var is not None
-                norm.running_mean.copy_(mean)
-                norm.running_var.copy_(variance)
+        for norm, inputs in self.neck.norm_inputs(pooled):
+            set_statistics(norm, inputs)
 
     def digest(self) -> str:
-        """Give the identity of the encoder: a hash of its settings and of every weight."""
+        """Return the identity of the encoder: a hash of its settings and of every weight."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.settings), sort_keys=True).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -342,22 +311,8 @@ def check_images(name: str, images: Tensor) -> None:
         )
 
 
-@contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Let batch norm use the batch's statistics without moving the running ones."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-
-
 def _leading_parameters(network: nn.Module, stages: int) -> Iterator[nn.Parameter]:
-    """Give the parameters of the stem and of the first stages (ResNets: layers; timm: blocks)."""
+    """Return the parameters of the stem and of the first stages (ResNets: layers; timm: blocks)."""
     if stages == 0:
         return
     blocks = [getattr(network, f"layer{i}") for i in range(1, 5) if hasattr(network, f"layer{i}")]

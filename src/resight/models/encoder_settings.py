@@ -10,10 +10,8 @@ from typing import Literal
 from resight.config.types import check_types
 from resight.errors import ConfigError, WeightsError, check_given, check_most, shown
 from resight.files import expanded, printable
-from resight.models.heads.grammar import is_asymmetric, parse_arrangement, parse_branches
-
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-"""The backbone whose ImageNet weights come with the installation."""
+from resight.models.heads.head import Pooling, parse_head
+from resight.models.packaged import DEFAULT_BACKBONE as DEFAULT_BACKBONE
 
 LARGEST = 2048
 """The most pixels of a side of the images; crops of people have 256 or 384."""
@@ -22,7 +20,6 @@ WIDEST = 2**14
 """The longest vector that an arrangement may reduce a part to."""
 
 BatchNormPolicy = Literal["train", "frozen"]
-Pooling = Literal["average", "max", "gem"]
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,8 @@ class EncoderSettings:
             raise ConfigError(f"a head has 100 letters or fewer, found {len(self.head):,}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be 0 or more and below 1, found {self.dropout}")
-        if is_asymmetric(self.head):
-            parse_branches(self.head)
-            if self.pooling != "average":
-                raise ConfigError(
-                    f"head '{self.head}' says how each branch is pooled: leave encoder.pooling at average"
-                )
-        elif self.head != "global":
-            parse_arrangement(self.head)
+        if parse_head(self.head).sets_pooling and self.pooling != "average":
+            raise ConfigError(f"head '{self.head}' says how each branch is pooled: leave encoder.pooling at average")
 
     @property
     def size(self) -> tuple[int, int]:

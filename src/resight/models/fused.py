@@ -43,7 +43,7 @@ Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], i
 
 @torch.no_grad()
 def fuse(encoder: Encoder, *, trainable: bool = False) -> Encoder:
-    """Give an encoder of the same weights that does the same in fewer passes over its maps.
+    """Return an encoder of the same weights that does the same in fewer passes over its maps.
 
     A batch norm with fixed statistics is taken to follow the convolution that was registered just before it. Where that
     is not so the result differs, which is tried with a drawn image.
@@ -75,8 +75,18 @@ def fuse(encoder: Encoder, *, trainable: bool = False) -> Encoder:
     return sharing(encoder, backbone=backbone) if _alike(backbone(images), encoder.backbone(images)) else encoder
 
 
+def fuse_within(network: nn.Module) -> nn.Module:
+    """Return a network with its encoder fused, to be trained: an encoder itself, or a module with a child `encoder`."""
+    if isinstance(network, Encoder):
+        return fuse(network, trainable=True)
+    encoder = network.get_submodule("encoder")
+    assert isinstance(encoder, Encoder)
+    fused: nn.Module = sharing(network, encoder=fuse(encoder, trainable=True))
+    return fused
+
+
 def sharing(module: Network, **children: nn.Module) -> Network:
-    """Give a module that shares everything with another, but for some children."""
+    """Return a module that shares everything with another, except for some children."""
     other = copy.copy(module)
     other._modules = {**module._modules, **children}
     return other

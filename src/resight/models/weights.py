@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from resight.errors import WeightsError, counted
 from resight.files import printable
-from resight.models.encoder_settings import DEFAULT_BACKBONE
+from resight.models.packaged import DEFAULT_BACKBONE
 
 State = Mapping[str, Tensor]
 

@@ -15,7 +15,8 @@ References:
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
@@ -118,7 +119,7 @@ def join_ranks(parts: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
 
 
 def average_precision(ranks: Ints, offsets: Ints, *, variant: PrecisionVariant = "step") -> Doubles:
-    """Give the average precision of each query.
+    """Return the average precision of each query.
 
     Args:
         ranks: Flat, from `positive_ranks`.
@@ -131,7 +132,7 @@ def average_precision(ranks: Ints, offsets: Ints, *, variant: PrecisionVariant =
         ``(Q,)`` float64 in (0, 1]; nan where a query has no positive.
 
     Raises:
-        ConfigError: The reading is not known.
+        ConfigError: The variant is not known.
     """
     if variant not in get_args(PrecisionVariant):
         raise ConfigError(f"variant must be one of {', '.join(get_args(PrecisionVariant))}, found '{variant}'")
@@ -147,7 +148,7 @@ def average_precision(ranks: Ints, offsets: Ints, *, variant: PrecisionVariant =
 
 
 def inverse_negative_penalty(ranks: Ints, offsets: Ints) -> Doubles:
-    """Give each query's positives over the length of the list that holds them all; its mean is mINP.
+    """Return each query's positives over the length of the list that holds them all; its mean is mINP.
 
     Args:
         ranks: Flat, from `positive_ranks`.
@@ -166,7 +167,7 @@ def inverse_negative_penalty(ranks: Ints, offsets: Ints) -> Doubles:
 
 
 def first_ranks(ranks: Ints, offsets: Ints) -> Ints:
-    """Give the rank of each query's first positive.
+    """Return the rank of each query's first positive.
 
     Args:
         ranks: Flat, from `positive_ranks`.
@@ -182,7 +183,7 @@ def first_ranks(ranks: Ints, offsets: Ints) -> Ints:
 
 
 def cumulative_matches(first: Ints, top: int = 50) -> Doubles:
-    """Give the cumulative matching characteristic.
+    """Return the cumulative matching characteristic.
 
     Args:
         first: ``(Q,)`` from `first_ranks`.
@@ -200,6 +201,35 @@ def cumulative_matches(first: Ints, top: int = 50) -> Doubles:
     found = first[first >= 0]
     hits = np.cumsum(np.bincount(found[found < top], minlength=top))
     return _share(hits, np.full(top, len(found)))
+
+
+def matches_within(ranks: Ints, offsets: Ints, top: int) -> Doubles:
+    """Return whether each query has a positive among its first results; the mean is rank-``top``.
+
+    Args:
+        ranks: Flat, from `positive_ranks`.
+        offsets: ``(Q + 1,)``, from `positive_ranks`.
+        top: How many results count.
+
+    Returns:
+        ``(Q,)`` float64, 0 or 1; nan if a query has no positive.
+    """
+    first = first_ranks(ranks, offsets)
+    return np.where(first < 0, np.nan, first < top)
+
+
+Metric = Callable[[Ints, Ints], Doubles]
+"""From the ranks and offsets of `positive_ranks`, a value for each query, ``(Q,)``; nan for one without a positive.
+
+The positives of query ``q`` have the ranks ``ranks[offsets[q]:offsets[q + 1]]``, from 0, ascending.
+"""
+
+METRICS: dict[str, Metric] = {
+    "mAP": average_precision,
+    "mINP": inverse_negative_penalty,
+    **{f"rank-{top}": partial(matches_within, top=top) for top in (1, 5, 10)},
+}
+"""The scores of an evaluation, each the mean over the queries that have a positive. Add an entry to add a score."""
 
 
 def _share(parts: npt.NDArray[np.number], wholes: Ints) -> Doubles:

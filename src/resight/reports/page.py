@@ -62,7 +62,7 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
     Returns:
         The section.
     """
-    body = tables.html_table(("", *tables.COLUMNS), tables.score_rows(reports), style="scores")
+    body = tables.html_table(("", *tables.score_columns(reports)), tables.score_rows(reports), style="scores")
     intro = (
         "In percent; larger is better. mAP says how high all right matches rank, rank-1 how often the first is right."
     )

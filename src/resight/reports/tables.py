@@ -14,10 +14,10 @@ from resight.files import printable
 from resight.records import Report
 
 SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
-"""The shares that a score table shows, in percent."""
+"""The scores that every score table shows, in percent."""
 
-COLUMNS = (*SCORES, "queries", "without a match")
-"""The columns of a score table, after the name."""
+COUNTS = ("queries", "queries_without_match")
+"""What a report's scores hold next to shares."""
 
 MISSING = "–"
 
@@ -27,20 +27,27 @@ def percent(share: float | None) -> str:
     return MISSING if share is None or not np.isfinite(share) else f"{100 * share:.1f}"
 
 
+def score_columns(reports: Mapping[str, Report]) -> tuple[str, ...]:
+    """Return the columns of a score table after the name: the scores, those of added metrics too, and counts."""
+    names = dict.fromkeys([*SCORES, *(name for report in reports.values() for name in report.scores)])
+    return (*(name for name in names if name not in COUNTS), "queries", "without a match")
+
+
 def score_rows(reports: Mapping[str, Report]) -> list[tuple[str, ...]]:
-    """Give the cells of a score table.
+    """Return the cells of a score table.
 
     Args:
         reports: A report for each row name, such as ``"before"``, ``"last"``, ``"best"``.
 
     Returns:
-        A row for each report: its name, then the text of each of `COLUMNS`.
+        A row for each report: its name, then the text of each of `score_columns`.
     """
     rows = []
     for name, report in reports.items():
         matches = report.per_query.get("matches")
         counts = (MISSING, MISSING) if matches is None else (f"{len(matches):,}", f"{int((matches == 0).sum()):,}")
-        rows.append((name, *(percent(report.scores.get(score)) for score in SCORES), *counts))
+        scores = score_columns(reports)[:-2]
+        rows.append((name, *(percent(report.scores.get(score)) for score in scores), *counts))
     return rows
 
 
@@ -55,7 +62,7 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
     """
     table = Table(title="Scores (%)", title_justify="left")
     table.add_column("")
-    for column in COLUMNS:
+    for column in score_columns(reports):
         table.add_column(column, justify="right")
     for name, *cells in score_rows(reports):
         table.add_row(Text(printable(name), style="bold"), *cells)

@@ -13,14 +13,7 @@ from resight.errors import ConfigError, DataError, check_given, shown, whole_num
 from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, measured, squared_distances
 from resight.numerics.jaccard import rerank
-from resight.numerics.metrics import (
-    average_precision,
-    cumulative_matches,
-    first_ranks,
-    inverse_negative_penalty,
-    join_ranks,
-    positive_ranks,
-)
+from resight.numerics.metrics import METRICS, cumulative_matches, first_ranks, join_ranks, positive_ranks
 from resight.records import EXCLUSIONS, UNKNOWN, Exclude, Features, Floats, Report, check_features
 
 BLOCK = 512
@@ -52,8 +45,9 @@ def evaluate(
         provenance: What to write into the report beside what is known here.
 
     Returns:
-        Scores in 0..1 (``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``) over the queries that have a
-        possible match, how many have none, the curve up to rank 50, and the numbers of each query.
+        The scores of `resight.numerics.metrics.METRICS` (``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``, in
+        0..1) over the queries that have a possible match, how many have none, the curve up to rank 50, and the values
+        of each query.
 
     Raises:
         DataError: No query has a possible match, the two were made by different encoders, or the distances are none.
@@ -96,24 +90,21 @@ def evaluate(
             f"none of the {len(queries)} queries has a possible match: "
             + ("each person was seen by one camera only" if present else "the gallery holds none of their people")
         )
-    precision = average_precision(ranks, offsets)
-    penalty = inverse_negative_penalty(ranks, offsets)
-    first = first_ranks(ranks, offsets)
-    curve = cumulative_matches(first)
+    values = {name: metric(ranks, offsets) for name, metric in METRICS.items()}
     scores = {
-        "mAP": float(np.nanmean(precision)),
-        "mINP": float(np.nanmean(penalty)),
-        **{f"rank-{k}": float(curve[k - 1]) for k in (1, 5, 10)},
+        **{name: float(np.nanmean(per_query)) for name, per_query in values.items()},
         "queries": float(len(queries)),
         "queries_without_match": float((matches == 0).sum()),
     }
+    first = first_ranks(ranks, offsets)
     per_query = {
         "query": np.arange(len(queries)),
-        "average_precision": precision,
-        "inverse_negative_penalty": penalty,
+        "average_precision": values["mAP"],
+        "inverse_negative_penalty": values["mINP"],
         "first_rank": first,
         "matches": matches,
     }
+    curve = cumulative_matches(first)
     known = {"encoder": queries.encoder, "exclude": exclude, "rerank": rerank, "gallery": len(gallery)}
     return Report(scores, per_query, {**known, "cmc": curve.tolist(), **(provenance or {})})
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from resight.errors import ConfigError, DataError, check_given, nearest, shown
 from resight.models.encoder import ENCODER, Encoder, check_images
-from resight.models.heads.partitions import Part as Part
+from resight.models.heads.head import Part as Part
 from resight.models.heads.partitions import stripe_rows
 from resight.records import Doubles, Features, Ranking, check_features
 

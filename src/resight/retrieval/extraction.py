@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from resight.compute.devices import Devices
 from resight.data.crops import Crops, Picture, images_of, load_crops
@@ -152,41 +153,54 @@ def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) 
     encoder = devices.to_device(Encoder(settings))
     if settings.batchnorm == "frozen":
         rows = np.linspace(0, len(crops) - 1, min(len(crops), BATCH)).round().astype(np.int64)
-        encoder.measure_added(to_float(crops.pixels(rows).to(devices.device)))
+        encoder.measure_new_blocks(to_float(crops.pixels(rows).to(devices.device)))
     return encoder
 
 
-def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool = False, raw: bool = False) -> Floats:
-    """Run the encoder over crops, in batches, each process its share.
+def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool = False) -> Floats:
+    """Embed crops in batches; each process embeds its shard.
 
     Args:
-        encoder: What embeds them; put in evaluation mode for the time.
+        encoder: What embeds them; in evaluation mode for the time.
         crops: ``N`` decoded images.
         devices: Where to compute.
         flip: Whether to add the features of the mirrored images.
-        raw: Give the pooled features before the neck, not normalized, in place of unit vectors.
 
     Returns:
-        ``(N, D)`` float32; ``(N, P)`` where raw.
+        ``(N, D)`` float32 unit vectors.
     """
+    return _run_over(crops, encoder, lambda network, images: network.embed(images, flip=flip), encoder.dim, devices)
+
+
+def pool_crops(encoder: Encoder, crops: Crops, *, devices: Devices) -> Floats:
+    """Compute the pooled features of crops, before the neck and not normalized; arguments as in `embed_crops`.
+
+    Returns:
+        ``(N, P)`` float32.
+    """
+    return _run_over(crops, encoder, lambda network, images: network.pool(images), encoder.pooled_dim, devices)
+
+
+def _run_over(
+    crops: Crops, encoder: Encoder, describe: Callable[[Encoder, Tensor], Tensor], dim: int, devices: Devices
+) -> Floats:
+    """Describe each crop by ``dim`` numbers, in batches, each process its shard."""
     training = encoder.training
     encoder.eval()
-    share = devices.shard(len(crops))
+    shard = devices.shard(len(crops))
     on_cpu = devices.device.type == "cpu"
     batch = max(1, PIXELS // (crops.size[0] * crops.size[1])) if on_cpu else BATCH
-    starts = range(share.start, share.stop, batch)
-    parts = [torch.empty((0, encoder.pooled_dim if raw else encoder.dim))]
+    parts = [torch.empty((0, dim))]
     try:
         network = fuse(encoder)
         with torch.inference_mode(), devices.autocast("inference"):
-            for start in progress(starts, "embedding"):
-                rows = slice(start, min(start + batch, share.stop))
+            for start in progress(range(shard.start, shard.stop, batch), "embedding"):
+                rows = slice(start, min(start + batch, shard.stop))
                 images = to_float(crops.pixels(rows).to(devices.device))
-                vectors = network.pool(images) if raw else network.embed(images, flip=flip)
-                parts.append(vectors.float().cpu())
+                parts.append(describe(network, images).float().cpu())
     finally:
         encoder.train(training)
     joined = torch.cat(parts)
-    if devices.world > 1:  # a process alone spares its GPU the memory
+    if devices.world > 1:  # a single process spares its GPU the memory
         joined = devices.gather_rows(joined.to(devices.device), len(crops)).cpu()
     return joined.numpy()

@@ -6,7 +6,7 @@ from typing import Any
 
 from resight.errors import ConfigError
 from resight.models.encoder_settings import EncoderSettings
-from resight.models.heads.grammar import is_asymmetric
+from resight.models.heads.head import parse_head
 from resight.training.train import BUILD
 
 KEPT = ("height", "width", *BUILD)
@@ -19,10 +19,8 @@ def adapt_recipe(head: str) -> tuple[str, str]:
     Raises:
         ConfigError: It is a model of parts, for which ABMT has no classifiers.
     """
-    if head == "global":
-        return "mean_teacher", "mean-teacher-adapt"
-    if is_asymmetric(head):
-        return "abmt", "adapt"
+    if not parse_head(head).reduces:
+        return ("mean_teacher", "mean-teacher-adapt") if head == "global" else ("abmt", "adapt")
     raise ConfigError(
         f"a model of parts (head {head}) cannot be adapted: give one of a single vector or of asymmetric branches, as "
         "resight train ice, abmt or source makes them"

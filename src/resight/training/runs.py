@@ -24,11 +24,11 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -40,9 +40,9 @@ from resight.config.yaml_files import parse_yaml, read_yaml
 from resight.data.clusters_csv import CLUSTERS
 from resight.errors import ConfigError, RunError
 from resight.files import expanded, is_open, locked, named, printable, read_regular, tidy, write_atomically
+from resight.methods.protocol import Method
 from resight.models.encoder import Encoder
 from resight.models.soundness import embeds
-from resight.records import PseudoLabels
 from resight.training.meters import LOWER, Meter
 from resight.training.metrics_log import Line, history_digest, read_history, write_history
 from resight.training.resume import ADDED, differences
@@ -69,31 +69,6 @@ FILES = (
 
 ELSEWHERE = "put a copy back, or start in another folder with --run"
 NOT_SAVED = f"which is not saved: {LOWER}; an earlier checkpoint is whole"
-
-
-class Method(Protocol):
-    """What trains: it owns its update."""
-
-    @property
-    def encoder(self) -> Encoder:
-        """What is evaluated, exported and served."""
-
-    @property
-    def clusters(self) -> PseudoLabels | None:
-        """The clusters that stand in for people in the epoch in hand; None where people are known by name."""
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """All that a checkpoint holds."""
-
-    def begin_epoch(self, epoch: int) -> Iterable[Any]:
-        """Do what comes before an epoch and give its batches."""
-
-    def step(self, batch: Any) -> dict[str, Tensor]:
-        """Learn from a batch and give the named losses."""
-
-    def end_epoch(self) -> dict[str, float]:
-        """Give the diagnostics of the epoch."""
 
 
 class Run:

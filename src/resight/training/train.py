@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import logging
 import os
 import random
@@ -27,13 +26,14 @@ from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, check_given, check_least, nearest
 from resight.files import check_apart, expanded
-from resight.methods import METHODS
+from resight.methods import METHODS, MethodSpec
+from resight.methods.protocol import Method
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.progress import progress
 from resight.records import Features, ImageTable, Report
 from resight.retrieval.protocol import make_evaluator
-from resight.training.runs import Method, Run, environment
+from resight.training.runs import Run, environment
 
 logger = logging.getLogger(__name__)
 
@@ -179,17 +179,17 @@ def train(
         ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
         RunError: The run folder holds something else, or another process trains in it.
     """
-    kind, wanted, _ = _found(name)
+    spec = _find_method(name)
     options = TrainSettings() if options is None else options
     check_given("dataset", dataset, Dataset, DATASET)
     check_given("options", options, TrainSettings, "TrainSettings(...)")
-    check_given("settings", settings, (wanted, type(None)), f"{wanted.__name__}(...), which {name} takes")
+    check_given("settings", settings, (spec.settings, type(None)), f"{spec.settings.__name__}(...), which {name} takes")
     check_given("source", source, (Dataset, type(None)), DATASET)
     if not options.run:
         raise ConfigError("run must name a folder, runs/mine for example")
     settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
     starts = _starts(options.start)
-    _check_taken(name, kind, {"source": bool(source or options.source), "peer": len(starts) > 1})
+    _check_taken(name, spec, {"source": bool(source or options.source), "peer": len(starts) > 1})
     if source is None and options.source:
         told = folder_settings(options.layout, options.pattern, options.data, options.source)
         source = open_dataset(options.source, told)
@@ -218,7 +218,7 @@ def train(
         tables = [images.table, dataset.query, dataset.gallery, *([] if source is None else [source.train])]
         run.images = devices.broadcast(content_digest(*tables) if devices.rank == 0 else "")
         seed_epoch(options.seed, 0)
-        method: Method = kind(settings, images, devices=devices, seed=options.seed, **given)
+        method: Method = spec.build(settings, images, devices=devices, seed=options.seed, **given)
         run.write(
             "environment.json",
             {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
@@ -273,16 +273,16 @@ def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainS
     Raises:
         ConfigError: Something is unknown or out of range.
     """
-    _, kind, variants = _found(method)
+    spec = _find_method(method)
     for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
         check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
-    program, classes = f"resight train {method}", [TrainSettings, kind]
-    options, settings = read_settings(arguments, classes, program=program, variants=variants, first=FIRST)
+    program, classes = f"resight train {method}", [TrainSettings, spec.settings]
+    options, settings = read_settings(arguments, classes, program=program, variants=spec.variants, first=FIRST)
     return settings, options
 
 
-def _found(name: str) -> tuple[Any, Any, dict[str, dict[str, Any]]]:
+def _find_method(name: str) -> MethodSpec:
     check_given("the method", name, str, f"one of {', '.join(METHODS)}")
     if name not in METHODS:
         raise ConfigError(f"no method is called '{name}'{nearest(name, METHODS)} (known: {', '.join(METHODS)})")
@@ -377,16 +377,15 @@ def _starts(text: str) -> list[str]:
     return paths
 
 
-def _check_taken(name: str, kind: type, given: Mapping[str, bool]) -> None:
+def _check_taken(name: str, spec: MethodSpec, given: Mapping[str, bool]) -> None:
     """Make sure that a method takes what it was given."""
-    known = inspect.signature(kind).parameters
     words = {
         "source": "images of a source: leave --source out",
         "peer": "second encoder to start from: give one --from",
     }
-    for what, there in given.items():
-        if there and what not in known:
-            raise ConfigError(f"{name} takes no {words[what]}")
+    for argument, is_given in given.items():
+        if is_given and not spec.takes(argument):
+            raise ConfigError(f"{name} takes no {words[argument]}")
 
 
 def _continued(asked: Any, start: Any) -> Any:

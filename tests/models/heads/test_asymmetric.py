@@ -208,7 +208,7 @@ def test_an_added_block_takes_the_statistics_of_images_and_nothing_else_does() -
     block = branched(network).added[0]
     assert block is branched(network).branches[1][4]
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    network.measure_added(pictures(16))
+    network.measure_new_blocks(pictures(16))
     own = {id(buffer) for buffer in block.buffers()}
     for name, buffer in network.named_buffers():
         assert torch.equal(buffer, before[name]) == (id(buffer) not in own), name
@@ -308,7 +308,7 @@ def test_it_is_saved_and_loaded_with_its_branches(tmp_path: Path) -> None:
 def test_statistics_of_the_data_set_reach_both_necks() -> None:
     network = encoder(neck_statistics="dataset").train()
     pooled = torch.rand((50, network.pooled_dim), generator=torch.Generator().manual_seed(0))
-    network.standardize(pooled)
+    network.set_neck_statistics(pooled)
     torch.testing.assert_close(network.neck(pooled).mean(0), torch.zeros(network.dim), rtol=0, atol=1e-4)
 
 

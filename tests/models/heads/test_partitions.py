@@ -20,8 +20,9 @@ from resight.models.backbones import Backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.heads.grammar import SCR, Branch, parse_arrangement
-from resight.models.heads.partitions import Branches, drop_band, parts, stripes
-from resight.retrieval.extraction import embed_crops
+from resight.models.heads.head import PartitionHead, parse_head
+from resight.models.heads.partitions import Branches, drop_band, stripes
+from resight.retrieval.extraction import embed_crops, pool_crops
 
 SMALL = EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, head="p1+p2(s2c2)")
 MGN = "p1/2+p2(s2)+p3(s3)"
@@ -123,12 +124,12 @@ def test_numbers_out_of_range_are_refused(changes: dict[str, float]) -> None:
     ],
 )
 def test_parts_have_names(text: str, names: list[str]) -> None:
-    assert [part.name for part in parts(parse_arrangement(text), 8)] == names
+    assert [part.name for part in parse_head(text).parts(8)] == names
 
 
 @given(st.lists(branches, min_size=1, max_size=5, unique_by=lambda b: b.name or object()))
 def test_every_part_has_a_name_of_its_own_and_columns_of_its_kind(arrangement: list[Branch]) -> None:
-    found = parts(tuple(arrangement), 100)
+    found = PartitionHead(tuple(arrangement)).parts(100)
     assert len({part.name for part in found}) == len(found)
     pooled = {column for part in found for column in range(part.columns.start, part.columns.stop)}
     assert pooled == set(range(100 * sum(branch.pools_whole + branch.stripes for branch in arrangement)))
@@ -209,13 +210,15 @@ def test_the_sizes_of_tables_3_2_and_3_3_and_of_pcb_and_mgn(
 
 
 def test_the_regions_of_scr_on_the_thesis_map() -> None:
-    regions = branched(resnet(SCR))(torch.empty(1, 3, 384, 192, device="meta"))
-    assert [tuple(r.shape[2:]) for r in regions] == [(24, 12), (24, 12), *[(12, 12)] * 2, (24, 12), *[(8, 12)] * 3]
+    network = resnet(SCR)
+    regions = network.head.regions(branched(network)(torch.empty(1, 3, 384, 192, device="meta")))
+    assert [tuple(r.maps.shape[2:]) for r in regions] == [(24, 12), (24, 12), *[(12, 12)] * 2, (24, 12), *[(8, 12)] * 3]
 
 
 def test_mgn_keeps_one_branch_coarse() -> None:
-    regions = branched(resnet(MGN))(torch.empty(1, 3, 384, 128, device="meta"))
-    assert [r.shape[2] for r in regions] == [12, 24, 12, 12, 24, 8, 8, 8]
+    network = resnet(MGN)
+    regions = network.head.regions(branched(network)(torch.empty(1, 3, 384, 128, device="meta")))
+    assert [r.maps.shape[2] for r in regions] == [12, 24, 12, 12, 24, 8, 8, 8]
 
 
 # -- what a vector is made of --------------------------------------------------------------------------------------
@@ -396,7 +399,7 @@ def test_frozen_statistics_and_stages_hold_in_every_branch() -> None:
 def test_neck_statistics_of_the_data_set_reach_every_vector() -> None:
     network = encoder(neck_statistics="dataset").train()
     pooled = torch.rand((50, network.pooled_dim), generator=torch.Generator().manual_seed(0))
-    network.standardize(pooled)
+    network.set_neck_statistics(pooled)
     for vector, norm in zip(network.split(network.neck(pooled)), network.neck.norms, strict=True):
         expected = norm.bias.expand_as(vector)
         torch.testing.assert_close(vector.mean(0), expected[0], rtol=0, atol=1e-4)
@@ -406,9 +409,9 @@ def test_neck_statistics_of_the_data_set_reach_every_vector() -> None:
 def test_chunks_of_batch_norm_are_chunks_run_apart() -> None:
     network = encoder().train()
     images = pictures(8)
-    network.chunks = 2
+    network.ghost_batches = 2
     together = network(images)
-    network.chunks = 1
+    network.ghost_batches = 1
     with torch.no_grad():
         apart = torch.cat([network(part) for part in images.split(4)])
     torch.testing.assert_close(together.detach(), apart, rtol=1e-4, atol=1e-4)
@@ -440,7 +443,7 @@ def test_pooled_features_of_crops_are_as_long_as_they_say(tiny_market: Path) -> 
     network = encoder()
     crops = load_crops(load_dataset("market1501", tiny_market).query, (64, 32))
     devices = Devices(DeviceSettings(accelerator="cpu", inference="float32", threads=torch.get_num_threads()))
-    assert embed_crops(network, crops, devices=devices, raw=True).shape == (len(crops), network.pooled_dim)
+    assert pool_crops(network, crops, devices=devices).shape == (len(crops), network.pooled_dim)
     assert embed_crops(network, crops, devices=devices).shape == (len(crops), network.dim)
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from resight.errors import ConfigError
@@ -40,8 +39,7 @@ class AsymmetricBranches(nn.Module):
 
     Attributes:
         branches: Their copies of the stage.
-        poolings: How the map of each is pooled.
-        added: The blocks that the branches have more than the stage, drawn anew.
+        added: The blocks that the branches have more than the stage, with random weights.
 
     Raises:
         ConfigError: The backbone is no chain, or its last stage has no block that could be repeated.
@@ -49,7 +47,6 @@ class AsymmetricBranches(nn.Module):
 
     def __init__(self, backbone: Backbone, branches: tuple[AsymmetricBranch, ...]) -> None:
         super().__init__()
-        self.poolings = tuple(branch.pooling for branch in branches)
         parts = sequential_blocks(backbone)
         start = _last_stage(backbone, parts)
         self.shared = nn.Sequential(*parts.blocks[:start])
@@ -68,28 +65,6 @@ class AsymmetricBranches(nn.Module):
         """Give the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalized images."""
         shared = self.shared(images)
         return [branch(shared) for branch in self.branches]
-
-    @torch.no_grad()
-    def measure_added(self, images: Tensor) -> None:
-        """Set the statistics of the added blocks, which have none of their own, to those of some images.
-
-        A block that never measures, since statistics are frozen, would else have those of nothing: mean 0, variance 1.
-
-        Args:
-            images: ``(B, 3, H, W)`` normalized.
-        """
-        norms = [module for block in self.added for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-        before = [(module, module.training) for module in self.modules()]
-        momenta = [norm.momentum for norm in norms]
-        self.eval()
-        for norm in norms:
-            norm.train()
-            norm.momentum = 1.0  # nothing is left of what they were
-        self(images)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, training in before:
-            module.training = training
 
 
 def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:

@@ -22,10 +22,7 @@ References:
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,59 +31,10 @@ from resight.errors import ConfigError
 from resight.models.backbones import Backbone, set_stride
 from resight.models.block_sequence import SIDE, BlockSequence, sequential_blocks
 from resight.models.heads.grammar import Branch
+from resight.models.heads.necks import Neck
 
 SHARED_STRIDE = 16
 """The shared part ends with the first block whose map is this many times smaller than the image: conv4_1."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one vector of an encoder is made of.
-
-    Attributes:
-        name: ``"p1 whole"``, ``"p2 stripe 1 of 2"`` (from the top), ``"p3 channels 2 of 3"``; no two of an arrangement
-            are alike. A branch without a vector of its whole map has no name in it, or its place: ``"branch 2"``.
-        kind: ``"whole"``, ``"stripe"`` or ``"channels"``.
-        index: Which of `count` parts of its kind, from 0.
-        count: Into how many parts the map, or the channels, are cut; 1 for a whole map.
-        branch: Which of the arrangement's branches gives its map, from 0.
-        columns: Where what is pooled of it lies in the pooled features.
-    """
-
-    name: str
-    kind: Literal["whole", "stripe", "channels"]
-    index: int
-    count: int
-    branch: int
-    columns: slice
-
-
-def parts(arrangement: tuple[Branch, ...], channels: int) -> tuple[Part, ...]:
-    """Say what the vectors of an arrangement are made of: those of whole maps, then those of parts.
-
-    Args:
-        arrangement: The branches.
-        channels: C of each map.
-
-    Raises:
-        ConfigError: There are more channel groups than channels.
-    """
-    unnamed = sum(not branch.name for branch in arrangement)
-    wholes, rest, start = [], [], 0
-    for place, branch in enumerate(arrangement):
-        owner = f"p{branch.name} " if branch.name else f"branch {place + 1} " if unnamed > 1 else ""
-        whole = slice(start, start + channels)
-        wholes += [Part(f"{owner}whole", "whole", 0, 1, place, whole)] if branch.name else []
-        start += channels * branch.pools_whole
-        for i in range(branch.stripes):
-            columns = slice(start + i * channels, start + (i + 1) * channels)
-            name = f"{owner}stripe {i + 1} of {branch.stripes}"
-            rest.append(Part(name, "stripe", i, branch.stripes, place, columns))
-        start += channels * branch.stripes
-        for i, columns in enumerate(_groups(whole, branch.groups)):
-            name = f"{owner}channels {i + 1} of {branch.groups}"
-            rest.append(Part(name, "channels", i, branch.groups, place, columns))
-    return (*wholes, *rest)
 
 
 class Branches(nn.Module):
@@ -118,29 +66,13 @@ class Branches(nn.Module):
             self.branches.append(nn.Sequential(*tail))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the regions to pool of ``(B, 3, H, W)`` images, see `cut`."""
-        return self.cut(self.maps(images))
-
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """Give the ``(B, C, h, w)`` map of each branch."""
+        """Return the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalized images."""
         shared = self.shared(images)
         maps = [tail(shared) for tail in self.branches]
         if self.training:
             bands = [branch.band / 100 for branch in self.arrangement]
             maps = [drop_band(one, band) if band else one for one, band in zip(maps, bands, strict=True)]
         return maps
-
-    def cut(self, maps: list[Tensor]) -> list[Tensor]:
-        """Cut the branches' maps into the regions to pool: for each branch its whole map, then its stripes.
-
-        Returns:
-            ``(B, C, h, w)`` maps; pooled and joined they are the pooled features.
-        """
-        regions = []
-        for branch, whole in zip(self.arrangement, maps, strict=True):
-            regions += [whole] if branch.pools_whole else []
-            regions += stripes(whole, branch.stripes)
-        return regions
 
 
 def _restore_stride(blocks: Mapping[str, nn.Module], unstrided: tuple[str, ...], branch: Branch) -> None:
@@ -197,31 +129,20 @@ def drop_band(maps: Tensor, share: float) -> Tensor:
     return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
 
 
-class PartNeck(nn.Module):
+class PartNeck(Neck):
     """Reduces each part's pooled vector to a short one: a linear map (the 1 x 1 convolution) and batch norm.
 
-    Vectors of whole maps come first, then the parts, each in the arrangement's order.
-
     Args:
-        arrangement: The branches.
-        channels: C of each map.
+        columns: For each vector, where its part lies in the pooled features.
         width: Length of each vector.
         batchnorm: Whether batch norm follows; its bias learns, unlike that of a neck on a whole trunk.
-
-    Attributes:
-        columns: For each vector where it lies in the pooled features.
-        whole: How many vectors are of whole maps.
-        pooled_dim: Length of the pooled features.
     """
 
-    def __init__(self, arrangement: tuple[Branch, ...], channels: int, *, width: int, batchnorm: bool = True) -> None:
+    def __init__(self, columns: tuple[slice, ...], *, width: int, batchnorm: bool = True) -> None:
         super().__init__()
-        made_of = parts(arrangement, channels)
-        self.columns = tuple(part.columns for part in made_of)
-        self.whole = sum(part.kind == "whole" for part in made_of)
-        self.pooled_dim = channels * sum(branch.pools_whole + branch.stripes for branch in arrangement)
-        self.reductions = nn.ModuleList(nn.Linear(c.stop - c.start, width, bias=False) for c in self.columns)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) if batchnorm else nn.Identity() for _ in self.columns)
+        self.columns = columns
+        self.reductions = nn.ModuleList(nn.Linear(c.stop - c.start, width, bias=False) for c in columns)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) if batchnorm else nn.Identity() for _ in columns)
         for reduction, norm in zip(self.reductions, self.norms, strict=True):
             nn.init.kaiming_normal_(reduction.weight, mode="fan_in")  # type: ignore[arg-type]
             if isinstance(norm, nn.BatchNorm1d):
@@ -229,21 +150,17 @@ class PartNeck(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Turn ``(B, P)`` pooled features into ``(B, D)``, the vectors one after another."""
-        return torch.cat([norm(x) for norm, x in zip(self.norms, self.reduced(pooled), strict=True)], 1)
+        return torch.cat([norm(x) for norm, x in zip(self.norms, self._reduced(pooled), strict=True)], 1)
 
-    def reduced(self, pooled: Tensor) -> list[Tensor]:
-        """Give the ``(B, width)`` float32 vectors before batch norm."""
+    def norm_inputs(self, pooled: Tensor) -> list[tuple[nn.BatchNorm1d, Tensor]]:
+        """Return the batch norm of each vector with the reduced features."""
+        pairs = zip(self.norms, self._reduced(pooled), strict=True)
+        return [(norm, reduced) for norm, reduced in pairs if isinstance(norm, nn.BatchNorm1d)]
+
+    def _reduced(self, pooled: Tensor) -> list[Tensor]:
+        """Return the ``(B, width)`` float32 vectors before batch norm."""
         pairs = zip(self.columns, self.reductions, strict=True)
         return [reduction(pooled[:, columns]).float() for columns, reduction in pairs]
-
-
-def _groups(whole: slice, count: int) -> list[slice]:
-    """Cut columns into groups, the first ones a column longer where they cannot be equal: 683, 683, 682."""
-    length = whole.stop - whole.start
-    if count > length:
-        raise ConfigError(f"{count} channel groups need {count} channels, found {length}")
-    bounds = [whole.start + i * (length // count) + min(i, length % count) for i in range(count + 1)] if count else []
-    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def _shared_blocks(parts: BlockSequence) -> int:

@@ -1,0 +1,109 @@
+"""What every method does with its networks and losses: run a forward pass, take a step, report means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resight.compute.devices import Devices
+from resight.models.fused import fuse_within
+
+
+class ForwardPass:
+    """The forward pass of a network in training mode; its results are float32, whatever it computes in.
+
+    Several processes that train the network share its gradients (DDP). Otherwise, batch norms with fixed statistics are
+    fused into their convolutions on a CPU.
+
+    Args:
+        network: An encoder, or a module with a child ``encoder``.
+        devices: Where it runs.
+        purpose: Decides the precision.
+    """
+
+    def __init__(
+        self, network: nn.Module, devices: Devices, purpose: Literal["training", "inference"] = "training"
+    ) -> None:
+        self.network, self.devices, self.purpose = network, devices, purpose
+        learns = any(parameter.requires_grad for parameter in network.parameters())
+        self._shares_gradients = learns and devices.world > 1
+        self._run = devices.ddp(network) if learns else network
+
+    def train(self) -> None:
+        """Switch the network to training mode, and fuse it as its statistics are now."""
+        self.network.train()
+        if not self._shares_gradients:  # DDP reduces the gradients of a module's own weights
+            self._run = fuse_within(self.network)
+
+    def __call__(self, images: Tensor) -> Any:
+        """Return the tensor, or the tuple of tensors, that the network returns for ``(B, 3, H, W)`` images in 0..1."""
+        with self.devices.autocast(self.purpose):
+            outputs = self._run(images)
+        return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters of an optimizer."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Return the learning rate of an optimizer."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def minimize(
+    losses: Mapping[str, Tensor], *optimizers: torch.optim.Optimizer, devices: Devices, max_norm: float = 0.0
+) -> None:
+    """Take one gradient step on the sum of some losses.
+
+    Args:
+        losses: Weighted losses, scalars.
+        optimizers: The optimizers of the parameters that learn.
+        devices: Processes average their gradients.
+        max_norm: Largest norm of the gradient of each optimizer's parameters; 0 for no limit.
+    """
+    total = torch.stack(list(losses.values())).sum()
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    devices.backward(total)
+    for optimizer in optimizers:
+        if max_norm:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        optimizer.step()
+
+
+def mean_losses(losses: Mapping[str, Tensor], devices: Devices) -> dict[str, Tensor]:
+    """Return the losses as `Method.step` reports them: the mean over processes, as ``loss/NAME``."""
+    return {f"loss/{name}": devices.mean(loss) for name, loss in losses.items()}
+
+
+class Accuracy:
+    """The share of an epoch's images whose person the classifiers together name correctly."""
+
+    def __init__(self) -> None:
+        self._accuracies: list[Tensor] = []
+
+    def reset(self) -> None:
+        """Forget the batches so far."""
+        self._accuracies = []
+
+    def add(self, logits: Tensor, labels: Tensor, devices: Devices) -> None:
+        """Add a batch: ``(classifiers, B, people)`` logits and ``(B,)`` labels of this process's shard."""
+        predicted = logits.detach().softmax(2).mean(0).argmax(1)
+        self._accuracies.append(devices.mean((predicted == labels).float().mean()))
+
+    def mean(self) -> float:
+        """Return the mean over the batches, 0..1."""
+        return float(np.mean([float(accuracy) for accuracy in self._accuracies]))
+
+
+def stepped_rate(rate: float, epoch: int, *, milestones: tuple[int, ...], decay: float) -> float:
+    """Return the learning rate of an epoch that falls by a factor at each milestone."""
+    return rate * decay ** sum(epoch >= milestone for milestone in milestones)
