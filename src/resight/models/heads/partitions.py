@@ -124,9 +124,8 @@ def drop_band(maps: Tensor, share: float) -> Tensor:
     """
     height = maps.shape[2]
     band = min(max(1, round(share * height)), height - 1)
-    top = torch.randint(
-        height - band + 1, (), device=maps.device
-    )  # on the device, so a captured graph draws it in each replay
+    # Drawn on the device, so a captured graph draws it in each replay.
+    top = torch.randint(height - band + 1, (), device=maps.device)
     rows = torch.arange(height, device=maps.device)
     return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
 
