@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 LOSSES = ("classification", "soft_classification", "triplet", "soft_triplet")
 
 
-class Branches(NamedTuple):
+class BranchOutputs(NamedTuple):
     """What the branches of all networks, in the order of the ring, compute of the images of a shard.
 
     Attributes:
@@ -267,14 +267,14 @@ class ABMT:
         """Return the shard's images for each network; each network gets its own augmentation."""
         return [shard.augmented(self.settings.augment, self.generator) for _ in range(self.settings.networks)]
 
-    def _forward(self, forwards: list[ForwardPass], views: list[Tensor]) -> Branches:
+    def _forward(self, forwards: list[ForwardPass], views: list[Tensor]) -> BranchOutputs:
         """Run each network over its images and return what its branches compute."""
-        branches = Branches([], [])
+        outputs = BranchOutputs([], [])
         for forward, student, images in zip(forwards, self.students, views, strict=True):
             pooled, logits = forward(images)
-            branches.pooled.extend(student.encoder.split(pooled))
-            branches.logits.extend(logits.unbind())
-        return branches
+            outputs.pooled.extend(student.encoder.split(pooled))
+            outputs.logits.extend(logits.unbind())
+        return outputs
 
     def _over_branches(self, losses: list[Tensor]) -> Tensor:
         """Reduce the branches' ``(S,)`` losses to one; its mean over the processes is the whole batch's."""

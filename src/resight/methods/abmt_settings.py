@@ -1,4 +1,4 @@
-"""The numbers of ABMT, and the two readings of it."""
+"""The settings of ABMT and its variants."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class ABMTSettings:
         encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
         cluster: How images are clustered; `cluster.source_weight` needs images of a source.
         freeze_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
-            epoch in which one cluster held more than 30 % of the images it is measured anew.
+            epoch in which one cluster held more than 30 % of the images, it is measured again.
         augment: How images are augmented.
-        epochs: How many times the images are clustered anew.
+        epochs: How many times the images are clustered again.
         iterations: Steps of an epoch.
         identities: P, clusters in a batch.
         images: K, images of each cluster in a batch.
         learning_rate: Of Adam, the same in all epochs.
         weight_decay: Of Adam, added to the gradient (L2).
-        reset_optimizer: Whether Adam forgets its moments when the images are clustered anew.
+        reset_optimizer: Whether Adam forgets its moments when the images are clustered again.
         momentum: α of eq. 4.3; the teacher follows the student after each step.
         ramp: Whether α climbs as 1 - 1/(t+1) until it is `momentum`; if not, only the first step copies.
         networks: How many students there are, each with its teacher: 1, or 2 (MMT).
@@ -42,13 +42,14 @@ class ABMTSettings:
         triplet_weight: Of the batch-hard triplet loss with the soft margin, which ABMT leaves out.
         soft_triplet_weight: λ_stri of eq. 4.8.
         soft_triplet: `two-class`, or `positive-share`: eq. 4.6 and 4.7 to the letter.
-        branch_reduction: What becomes of the branches' losses: `mean`, or `sum` (eq. 4.8 to the letter; MMT's two
+        branch_reduction: How the branches' losses are reduced: `mean`, or `sum` (eq. 4.8 to the letter; MMT's two
             networks).
-        dropout: Share of the features that is blanked before the classifiers, apart for student and teacher.
-        stochastic_augmentation: Whether the teacher sees images that were augmented apart from the student's.
-        ghost_batches: Parts of a batch that batch norm sees apart; the first moves the running statistics.
-        num_eval_images: On how many images, evenly spread over all, it is measured at the end of an epoch how far
-            teachers and students are apart; 0 measures nothing.
+        dropout: Probability that a feature is zeroed before the classifiers; student and teacher draw their own.
+        stochastic_augmentation: Whether the teacher's images get their own augmentation.
+        ghost_batches: Number of ghost batches: batch-norm statistics are computed for each part of a batch; the first
+            part moves the running statistics.
+        num_eval_images: Number of images, evenly spread over all, on which the distances between teachers and students
+            are measured at the end of an epoch; 0 measures nothing.
     """
 
     encoder: EncoderSettings = field(
@@ -106,10 +107,10 @@ LITERAL: dict[str, Any] = {
     "reset_optimizer": False,
     "ghost_batches": 1,
 }
-"""What the text sets differently, whatever the network."""
+"""What the text sets differently, for every network."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "code": {},
     "thesis": {**LITERAL, "encoder": EncoderSettings(backbone="resnet50", head=BRANCHES)},
 }
-"""What each reading sets differently from the dataclass."""
+"""What each variant sets differently from the dataclass."""

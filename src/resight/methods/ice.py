@@ -137,9 +137,9 @@ class ICE:
         s, cameras = self.settings, self.images.table.camera_ids
         set_learning_rate(self.optimizer, s.rate(epoch))
 
-        pooled = pool_crops(self.momentum, self.images, devices=self.devices)
-        measure_necks(pooled, self.momentum, self.online)
-        embeddings = embed_pooled(self.momentum, pooled)
+        pooled = pool_crops(self.momentum, self.images, devices=self.devices)  # (N, P), before the neck
+        measure_necks(pooled, self.momentum, self.online)  # only necks whose statistics are the data set's
+        embeddings = embed_pooled(self.momentum, pooled)  # (N, D) unit vectors, after the neck
         clustered = normalize(pooled) if s.cluster_feature == "pooled" else embeddings
         labels = self.labeling.update(clustered, self.devices).labels
         self.memory.rebuild(embeddings, labels, cameras if s.camera_aware else None)
@@ -148,7 +148,8 @@ class ICE:
         self._momentum_forward.train()  # its batch-norm statistics are those of its own passes
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         self._recent_batches.clear()  # a resumed run measures the same batches
-        return islice(identity_batches(labels, cameras, (s.identities, s.images), batch_generator), s.iterations)
+        batches = identity_batches(labels, cameras, (s.identities, s.images), batch_generator)  # rows, without end
+        return islice(batches, s.iterations)
 
     def end_epoch(self) -> dict[str, float]:
         """Return the clusters' quality and how far augmentation moves the similarities (figure 6.7)."""
@@ -186,30 +187,27 @@ class ICE:
         self._recent_batches.append(shard.batch)
         first_view = shard.augmented(s.augment, self.generator)
         second_view = shard.augmented(s.augment, self.generator)
-        batch_labels = shard.lookup(self.labeling.current.labels)
+        batch_labels = shard.lookup(self.labeling.current.labels)  # of the whole batch
         batch_cameras = shard.lookup(self.images.table.camera_ids)
-        labels = batch_labels[shard.span]
+        labels, cameras = batch_labels[shard.span], batch_cameras[shard.span]  # of this process's shard
 
+        # The online encoder sees the first view. The momentum encoder sees the second view and the plain images, even
+        # if no loss needs them, because its batch-norm statistics are those of its own passes.
         features = self._online_forward(first_view)
-
-        # The momentum encoder sees the second view, and the plain images. It does so even if no loss needs that,
-        # because its batch-norm statistics are those of its own passes.
         shard_keys = self._momentum_features(second_view)
         shard_targets = shard_keys if s.soft_target == "strong" else self._momentum_features(shard.plain())
-        keys, targets = self.devices.gather(shard_keys), self.devices.gather(shard_targets)
+        keys, targets = self.devices.gather(shard_keys), self.devices.gather(shard_targets)  # of the whole batch
 
-        losses = {"agnostic": s.agnostic_weight * self._agnostic_losses(features, labels).mean()}  # eq. 6.5
+        losses = {"agnostic": s.agnostic_weight * self._agnostic_losses(features, labels).mean()}
         if s.camera_aware:
             weights = self._camera_weights(batch_cameras)[shard.span]
-            cross_losses = self._cross_losses(features, labels, batch_cameras[shard.span])  # eq. 6.7
-            # The mean over the processes is the sum over the batch.
+            cross_losses = self._cross_losses(features, labels, cameras)
+            # Processes average their losses; times their number, that is the weighted sum over the batch.
             losses["cross"] = s.cross_weight * (weights * cross_losses).sum() * self.devices.world
         if s.hard_weight:
-            losses["hard"] = s.hard_weight * self._hard_losses(features, labels, keys, batch_labels).mean()  # eq. 6.9
+            losses["hard"] = s.hard_weight * self._hard_losses(features, labels, keys, batch_labels).mean()
         if s.soft_weight:
-            losses["soft"] = (
-                s.soft_weight * self._soft_losses(features, keys, shard_targets, targets).mean()
-            )  # eq. 6.12
+            losses["soft"] = s.soft_weight * self._soft_losses(features, keys, shard_targets, targets).mean()
 
         if s.extra_forward:  # only moves the running statistics of the online encoder
             with torch.no_grad(), self.devices.autocast("training"):
@@ -222,7 +220,7 @@ class ICE:
 
     @torch.no_grad()
     def _momentum_features(self, images: Tensor) -> Tensor:
-        """Embed images with the momentum encoder; ghost batches are shuffled, so none is of few identities."""
+        """Return the ``(S, D)`` unit vectors of images; shuffled, so that ghost batches are not of few identities."""
         order = torch.arange(len(images))
         if self.settings.shuffle and self.momentum.ghost_batches > 1:
             order = torch.randperm(len(images), generator=self.generator)

@@ -1,14 +1,14 @@
 """The mean teachers that ABMT is compared with: the baseline, and MMT (thesis §4.4, figure 4.3).
 
-Both are ABMT's algorithm (`abmt.py`) on networks that end in a single branch:
+Both run ABMT's algorithm (`abmt.py`) on networks that end in a single branch:
 
 - the baseline has one student, which learns from its own moving average;
-- MMT has two, pre-trained from different seeds; each sees the images augmented in its own way and learns from the
-  moving average of the other.
+- MMT has two students, pre-trained from different seeds; each gets its own augmentation and learns from the moving
+  average of the other.
 
-The baseline was not released; here it is what is left of ABMT without branches, losses and weights unchanged, so that
-Table 4.3 adds one thing at a time. MMT has its own paper's weights, with the hard triplet loss, and the losses of its
-networks are added up, where those of ABMT's branches are averaged.
+The baseline has no published code. Here it is ABMT without branches, with the same losses and weights, so that Table
+4.3 adds one thing at a time. MMT has the weights of its own paper, with the hard triplet loss, and the losses of its
+networks are summed; those of ABMT's branches are averaged.
 
 References:
     Tarvainen and Valpola, Mean teachers are better role models, 2017. Ge et al., Mutual mean-teaching: pseudo label
@@ -53,4 +53,4 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "code": {},
     "thesis": {**LITERAL, "encoder": EncoderSettings(backbone="resnet50")},
 }
-"""What each reading sets differently from the dataclasses."""
+"""What each variant sets differently from the dataclasses."""

@@ -3,19 +3,19 @@
 A shared trunk ends in three branches; whole maps, horizontal stripes and groups of channels each become a short vector.
 Each step of P people with K images
 
-- asks a classifier on each vector who it is (eq. 3.1),
-- and asks on the vectors of whole maps that a person's images are nearer than anybody else's (eq. 3.2);
-- with `center_weight`, not in the thesis, each of these vectors is also pulled to the center of its person.
+- classifies the person of each vector (eq. 3.1),
+- pulls each global feature nearer to its person's than to anybody else's (eq. 3.2),
+- and, with `center_weight`, which the thesis does not have, pulls it to the center of its person.
 
-The vectors together are what images are compared by. Smaller arrangements, PCB, MGN and a plain trunk are other values
-of `encoder.head` (`models/heads/partitions.py`).
+Images are compared by all vectors together. Smaller arrangements, PCB, MGN and a plain trunk are other values of
+`encoder.head` (`models/heads/partitions.py`).
 
-The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
-differently, each a setting: images in a batch (code 4 x 4, text 8 x 4); Random Erasing (code with probability 0.5, text
-none); losses of a batch (code mean, text sum); features of the mirrored image at test (code added, text not mentioned);
-the distance of two tracklets (code sum over pairs of parts, text that of the parts as one vector).
+The defaults follow the authors' code; `VARIANTS["thesis"]` follows the text. They differ in these settings: images in a
+batch (code 4 x 4, text 8 x 4); Random Erasing (code with probability 0.5, text none); losses of a batch (code mean,
+text sum); features of the mirrored image at test (code adds them, text does not mention them); the distance of two
+tracklets (code sum over pairs of parts, text that of the parts as one vector).
 
-On tracklets it learns from their frames, one by one: a batch has K frames of each person, of any of their tracklets.
+On tracklets, SCR learns from single frames: a batch has K frames of each person, from any of the person's tracklets.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class SCRSettings:
         encoder: What is trained; its `head` is the arrangement.
         augment: Mirroring, and Random Erasing in the released code.
         epochs: How many epochs; an epoch shows each person once.
-        iterations: Steps of an epoch; 0 for as many as show each person once.
+        iterations: Steps of an epoch; 0 for one pass over all people.
         identities: P, people in a batch.
         images: K, images of each person in a batch.
         learning_rate: Of Adam.
@@ -77,19 +77,19 @@ class SCRSettings:
         milestones: Epochs, counted from 0, from which on the learning rate is multiplied by `decay` once more.
         decay: What the learning rate is multiplied by.
         classification_weight: λ of eq. 3.3.
-        classified: What the classifiers of whole maps see: `reduced` vectors like those of parts, or `pooled` features
-            before the reduction (MGN).
+        classified: Input of the classifiers of global features: `reduced` vectors like those of parts, or `pooled`
+            features before the reduction (MGN).
         label_smoothing: Of eq. 3.1.
         pair_weight: Weight of the second term of eq. 3.3; 0 leaves it out (Table 3.4).
-        pair_loss: What is asked of whole maps' vectors: `triplet` (eq. 3.2), `soft-triplet` (without a margin),
+        pair_loss: The loss of global features: `triplet` (eq. 3.2), `soft-triplet` (without a margin),
             `quadruplet` or `circle`.
         margin: α of eq. 3.2, in units of distance.
         second_margin: β of the quadruplet loss.
         circle_margin: m of the circle loss.
         circle_scale: γ of the circle loss.
-        center_weight: Weight of the center loss of whole maps' vectors; 0 leaves it out. Luo et al. use 0.0005.
+        center_weight: Weight of the center loss of global features; 0 leaves it out. Luo et al. use 0.0005.
         center_rate: α of the rule that moves the centers, 0..1.
-        over_batch: What becomes of a batch's losses: `mean`, or `sum` (eq. 3.1 and 3.2 to the letter).
+        over_batch: How a batch's losses are reduced: `mean`, or `sum` (eq. 3.1 and 3.2 to the letter).
     """
 
     encoder: EncoderSettings = field(
@@ -146,21 +146,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "over_batch": "sum",
     },
 }
-"""What each reading sets differently from the dataclasses; `flip` and `tracklet` are of `TrainSettings`."""
+"""What each variant sets differently from the dataclasses; `flip` and `tracklet` are of `TrainSettings`."""
 
 
 class SCR:
-    """The method: an encoder with classifiers, and the update.
+    """The training method: an encoder with classifiers, and the update.
 
     Args:
-        settings: Its numbers.
-        images: The training images, every person known.
+        settings: Every number of the method.
+        images: The training images, with all person ids.
         devices: Where it runs.
-        seed: Of the batches and augmentations.
-        encoder: What to start from; built from the settings where it is not given.
+        seed: Seed of the batches and augmentations.
+        encoder: The encoder to start from; built from the settings if absent.
 
     Raises:
-        ConfigError: A person is unknown, there is only one, or a loss of whole maps' vectors has none.
+        ConfigError: A person id is unknown, there is only one person, or a loss of global features has none.
     """
 
     def __init__(

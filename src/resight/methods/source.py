@@ -1,18 +1,18 @@
 """Training on a labeled source before an unlabeled target is adapted to: stage 1 of ABMT (thesis §4.3.3).
 
-Each step of P people with K images of the source asks, of every branch of the network,
+Each step of P people with K images of the source trains, in every branch of the network,
 
-- a classifier who it is,
-- and that a person's farthest image is nearer than anybody else's nearest, with the soft margin (eq. 4.1).
+- a classifier of the person,
+- and pulls a person's farthest image nearer than anybody else's nearest, with the soft margin (eq. 4.1).
 
-It may also run images of the target through the network, without labels and without a loss, so that batch norm's
-statistics come to be those of both. Scored on the target this is the row "source pre-training" of Table 4.3.
+It may also run images of the target through the network, without labels and without a loss, so that batch-norm
+statistics become those of both. Scored on the target, this is the row "source pre-training" of Table 4.3.
 
-The defaults are the reading of the released code; `VARIANTS["thesis"]` is the text to the letter. What they read
-differently, each a setting: label smoothing (code 0.1, text none); the learning rate's climb in the first epochs (text
-none); the target's images (code forwarded, text not mentioned); batch norm in four parts, as on the four GPUs of the
-released runs; ResNet-50's stem (code without ReLU). The released code keeps that of the 40th and the 80th epoch that is
-better on the source's test people; here it is the last.
+The defaults follow the authors' code; `VARIANTS["thesis"]` follows the text. They differ in these settings: label
+smoothing (code 0.1, text none); the learning rate's climb in the first epochs (text none); the target's images (code
+forwards them, text does not mention them); four ghost batches, as on the four GPUs of the authors' runs; ResNet-50's
+stem (code without ReLU). The authors' code keeps epoch 40 or 80, whichever is better on the source's test people; here
+the last epoch is kept.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class SourceSettings:
         label_smoothing: Of the classification loss.
         triplet_weight: Of the mean of the branches' triplet losses; eq. 4.1 gives each of two 0.5.
         target_statistics: Whether images of the target are run through the network too, only for batch norm.
-        ghost_batches: Parts of a batch that batch norm sees apart; the first moves the running statistics.
+        ghost_batches: Number of ghost batches: batch-norm statistics are computed for each part of a batch; the first
+            part moves the running statistics.
     """
 
     encoder: EncoderSettings = field(
@@ -111,7 +112,7 @@ class SourceSettings:
             raise ConfigError("source measures statistics on batches: set encoder.neck_statistics to batch")
 
     def rate(self, epoch: int) -> float:
-        """Give the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
+        """Return the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
         climb = 0.01 + 0.99 * epoch / self.warmup_epochs if epoch < self.warmup_epochs else 1.0
         return stepped_rate(self.learning_rate * climb, epoch, milestones=self.milestones, decay=self.decay)
 
@@ -126,22 +127,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ghost_batches": 1,
     },
 }
-"""What each reading sets differently from the dataclass."""
+"""What each variant sets differently from the dataclass."""
 
 
 class Source:
-    """The method: an encoder with classifiers, and the update.
+    """The training method: an encoder with classifiers, and the update.
 
     Args:
-        settings: Its numbers.
-        images: The target's images; without a source, the people to learn from.
+        settings: Every number of the method.
+        images: The target's images; without a source, the labeled images to learn from.
         devices: Where it runs.
-        seed: Of the batches and augmentations.
-        encoder: What to start from; built from the settings where it is not given.
-        source: The source's images, every person known.
+        seed: Seed of the batches and augmentations.
+        encoder: The encoder to start from; built from the settings if absent.
+        source: The source's images, with all person ids.
 
     Raises:
-        ConfigError: A person is unknown, there is only one, or the encoder has vectors of parts.
+        ConfigError: A person id is unknown, there is only one person, or the encoder has part features.
     """
 
     def __init__(

@@ -31,16 +31,16 @@ class BlockSequence:
     shapes: tuple[tuple[int, int], ...]
 
     def keeps_shape(self, index: int) -> bool:
-        """Say whether a block gives a map of the same shape as it takes."""
+        """Return whether a block returns a map of the shape that it takes."""
         return index > 0 and self.shapes[index] == self.shapes[index - 1]
 
 
 @torch.no_grad()
 def sequential_blocks(backbone: Backbone) -> BlockSequence:
-    """Take a backbone apart, after making sure that its blocks in their order are the network.
+    """Split a backbone into blocks, after checking that the blocks in their order are the network.
 
     Args:
-        backbone: A plain chain of blocks, such as ResNets, RegNets and EfficientNets; stages are taken apart.
+        backbone: A plain sequence of blocks, such as ResNets, RegNets and EfficientNets; stages are split too.
 
     Raises:
         ConfigError: It is none.
@@ -71,7 +71,7 @@ def sequential_blocks(backbone: Backbone) -> BlockSequence:
 
 
 def _blocks(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Give a network's blocks in their order, by their dotted names; stages are taken apart."""
+    """Return a network's blocks in their order, by their dotted names; stages are split too."""
     for name, child in network.named_children():
         if isinstance(child, nn.Sequential | nn.ModuleList) or re.fullmatch(r"s\d", name):  # s1..s4: a RegNet's stages
             yield from _blocks(child, f"{prefix}{name}.")

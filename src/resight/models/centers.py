@@ -1,4 +1,4 @@
-"""The centers of people: where the vectors of each lie, followed while they move."""
+"""The centers of people's features, which follow the features while they move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Centers(nn.Module):
-    """A center of each person for each of an encoder's vectors of whole maps; they start at 0, batch norm's mean.
+    """The center of each person for each global feature of an encoder; centers start at 0, batch norm's mean.
 
     Args:
         shape: (vectors, people, width).
@@ -27,7 +27,7 @@ class Centers(nn.Module):
 
     @torch.no_grad()
     def update(self, vectors: Sequence[Tensor], labels: Tensor, *, rate: float) -> None:
-        """Move the center of each person in a batch towards its images; those of others stay.
+        """Move the center of each person in a batch towards the person's images; other centers stay.
 
         c_j ← c_j - α Σ_i (c_j - x_i) / (1 + n_j) over the n_j images of person j.
 

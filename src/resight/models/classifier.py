@@ -1,4 +1,4 @@
-"""An encoder with a classifier on each of its vectors: what trains when people, or clusters, are known by name."""
+"""Encoders with identity classifiers on each of their vectors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class PartClassifier(nn.Module):
     """One fully connected classifier for each vector of an encoder; they share no weights.
 
     Args:
-        encoder: What gives the vectors.
-        people: How many there are to tell apart.
-        whole: What the classifiers of whole maps see: the ``"reduced"`` vectors like those of parts (thesis §3.3.1), or
-            the ``"pooled"`` features before the reduction (MGN).
+        encoder: Computes the vectors.
+        people: Number of classes.
+        whole: Input of the classifiers of global features: the ``"reduced"`` vectors like those of parts (thesis
+            §3.3.1), or the ``"pooled"`` features before the reduction (MGN).
     """
 
     def __init__(self, encoder: Encoder, people: int, *, whole: Classified = "reduced") -> None:
@@ -37,7 +37,7 @@ class PartClassifier(nn.Module):
             nn.init.zeros_(classifier.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the ``(B, D)`` features and the ``(heads, B, people)`` logits of ``(B, 3, H, W)`` images in 0..1."""
+        """Return the ``(B, D)`` features and the ``(heads, B, people)`` logits of ``(B, 3, H, W)`` images in 0..1."""
         pooled, features = self.encoder.forward_with_pooled(images)
         vectors = self.encoder.split(features)
         inputs = [pooled[:, columns] for columns in self._pooled] + list(vectors[len(self._pooled) :])
@@ -46,14 +46,14 @@ class PartClassifier(nn.Module):
 
 
 class BranchClassifier(nn.Module):
-    """An encoder and, once they are made, a classifier without bias on each branch's features after the neck.
+    """An encoder and, once they are set, a classifier without bias on each branch's features after the neck.
 
     Args:
-        encoder: Of one global vector, or of asymmetric branches.
-        dropout: Share of the features that is blanked before the classifiers while training, 0 or more, below 1.
+        encoder: It has global features only, not reduced: one, or one of each branch.
+        dropout: Probability that a feature is zeroed before the classifiers while training, 0 or more, below 1.
 
     Raises:
-        ConfigError: The encoder's vectors are of parts.
+        ConfigError: The encoder reduces its vectors, as partitions do.
     """
 
     def __init__(self, encoder: Encoder, *, dropout: float = 0.0) -> None:
@@ -68,14 +68,14 @@ class BranchClassifier(nn.Module):
         self.classifiers = nn.ModuleList()
 
     def draw_classifiers(self, people: int) -> None:
-        """Make classifiers of so many people with small random weights."""
+        """Set classifiers of ``people`` classes with small random weights."""
         self._make([torch.randn(people, self.encoder.width) * 1e-3 for _ in range(self.encoder.num_global)])
 
     def set_classifiers(self, centers: Tensor) -> None:
-        """Make classifiers whose weights are the centers of classes.
+        """Set classifiers whose weights are the centers of classes.
 
         Args:
-            centers: ``(C, D)`` means of the classes' unit vectors; each branch's part of them is normalized anew.
+            centers: ``(C, D)`` means of the classes' unit vectors; each branch's part of them is normalized again.
 
         References:
             Thesis §4.3.3, dynamic classifiers.
@@ -85,15 +85,15 @@ class BranchClassifier(nn.Module):
     def _make(self, weights: list[Tensor]) -> None:
         self.classifiers = nn.ModuleList()
         for weight in weights:
-            # A linear map draws weights as it is made: here of one output, as few as can be. Drawing none would change
-            # what dropout draws next, and so the numbers of recorded runs.
+            # A linear map draws random weights when it is built; with one output, as few as possible. Drawing none
+            # would change what dropout draws next, and so the numbers of recorded runs.
             classifier = nn.Linear(weight.shape[1], 1, bias=False)
             classifier.out_features = len(weight)
             classifier.weight = nn.Parameter(weight.to(self.encoder.mean.device).contiguous())
             self.classifiers.append(classifier)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give ``(B, P)`` pooled features and ``(branches, B, C)`` logits of ``(B, 3, H, W)`` images in 0..1."""
+        """Return ``(B, P)`` pooled features and ``(branches, B, C)`` logits of ``(B, 3, H, W)`` images in 0..1."""
         pooled, features = self.encoder.forward_with_pooled(images)
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)

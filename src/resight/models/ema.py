@@ -1,4 +1,4 @@
-"""The momentum encoder: a slow copy that follows the one that learns."""
+"""Exponential moving averages of networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def update_average(average: nn.Module, online: nn.Module, *, momentum: float) ->
         ConfigError: The momentum is outside 0..1.
 
     References:
-        Eq. 4.3 and 6.2. That only parameters are averaged is the released code's habit.
+        Eq. 4.3 and 6.2. The authors' code averages parameters only, too.
     """
     if not 0 <= momentum <= 1:
         raise ConfigError(f"the momentum of an average must be in 0..1, found {momentum}")
@@ -33,5 +33,5 @@ def update_average(average: nn.Module, online: nn.Module, *, momentum: float) ->
 
 
 def ramp(momentum: float, step: int) -> float:
-    """Give the momentum of a step for an average that starts as a copy: ``min(1 - 1/(step+1), momentum)``."""
+    """Return the momentum of a step for an average that starts as a copy: ``min(1 - 1/(step+1), momentum)``."""
     return min(1 - 1 / (step + 1), momentum)

@@ -190,7 +190,7 @@ class Encoder(nn.Module):
         return self
 
     def use_ghost_batches(self, count: int, *, processes: int = 1) -> None:
-        """Split training batches into parts whose batch-norm statistics are computed apart ("ghost batch norm").
+        """Split training batches into parts with batch-norm statistics of their own ("ghost batch norm").
 
         Only the first part moves the running statistics, as in data-parallel training on as many devices.
 

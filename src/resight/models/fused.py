@@ -1,8 +1,8 @@
-"""Encoders that are quicker on a CPU: with batch norms and activations inside the convolutions.
+"""Encoders that are faster on a CPU: batch norms and activations are fused into the convolutions.
 
-A convolution, its batch norm and its activation are three passes over a map, of which each reads and writes all of it;
-the last two compute next to nothing. oneDNN does all three in one. Where the statistics of the batch norms are fixed, a
-network can also learn so: its weights, and those of its batch norms, get their gradients from those of the folded ones.
+A convolution, its batch norm and its activation are three passes over a map. Each reads and writes the whole map, and
+the last two compute next to nothing. oneDNN does all three in one pass. If the statistics of the batch norms are fixed,
+a network can also learn this way: its weights, and those of its batch norms, get their gradients from the fused ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from resight.compute import depthwise
 from resight.models.encoder import Encoder
 
 TOLERANCE = 1e-3
-"""By how much, of their length, the maps of a folded backbone may differ from those of the backbone."""
+"""How far, relative to their length, the maps of a fused backbone may differ from those of the backbone."""
 
 _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.Identity: ("none", []),
@@ -30,10 +30,10 @@ _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.SiLU: ("swish", []),
     nn.Hardswish: ("hardswish", []),
 }
-"""What oneDNN calls the activations that it applies as it writes."""
+"""The activations that oneDNN can fuse, by its own names and numbers."""
 
 _LEARNED = (nn.Identity, nn.ReLU, nn.ReLU6)
-"""Those of which the gradient is told by what comes out."""
+"""Activations whose gradient follows from their output."""
 
 Network = Any
 
@@ -43,18 +43,18 @@ Geometry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], i
 
 @torch.no_grad()
 def fuse(encoder: Encoder, *, trainable: bool = False) -> Encoder:
-    """Return an encoder of the same weights that does the same in fewer passes over its maps.
+    """Return an encoder of the same weights that computes the same in fewer passes over its maps.
 
-    A batch norm with fixed statistics is taken to follow the convolution that was registered just before it. Where that
-    is not so the result differs, which is tried with a drawn image.
+    A batch norm with fixed statistics is assumed to follow the convolution registered just before it. Otherwise the
+    result differs; a random image checks that.
 
     Args:
-        encoder: Whose batch norms are in evaluation mode, or frozen.
-        trainable: Whether later changes of the weights count; without them each weight is folded once.
+        encoder: Its batch norms are in evaluation mode, or frozen.
+        trainable: Whether later changes of the weights count; otherwise each weight is fused once.
 
     Returns:
-        An encoder that shares the neck and all weights; the encoder itself on a GPU, where a batch norm of its backbone
-        measures batches, and where folding changes what comes out.
+        An encoder that shares the neck and all weights; the encoder itself on a GPU, if a batch norm of its backbone
+        uses batch statistics, or if fusing changes the result.
     """
     norms = [m for m in encoder.backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if encoder.mean.device.type != "cpu" or any(norm.training for norm in norms):
@@ -72,7 +72,7 @@ def fuse(encoder: Encoder, *, trainable: bool = False) -> Encoder:
                 setattr(parent, second, nn.Sequential(*rest))
     images = torch.randn(1, 3, *encoder.settings.size, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
-    return sharing(encoder, backbone=backbone) if _alike(backbone(images), encoder.backbone(images)) else encoder
+    return sharing(encoder, backbone=backbone) if _nearly_equal(backbone(images), encoder.backbone(images)) else encoder
 
 
 def fuse_within(network: nn.Module) -> nn.Module:
@@ -93,24 +93,24 @@ def sharing(module: Network, **children: nn.Module) -> Network:
 
 
 class FusedConv(nn.Module):
-    """A convolution, the batch norm behind it, of fixed statistics, and the activation behind that, in one.
+    """A convolution, the batch norm after it, with fixed statistics, and the activation after that, in one.
 
     Args:
         convolution: The convolution.
         norm: The batch norm.
-        activation: One of those that oneDNN knows.
+        activation: One that oneDNN can fuse.
         trainable: Whether their weights may change.
     """
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module, *, trainable: bool) -> None:
         super().__init__()
-        # Not as children: the encoder that they are of may train them, save them and say what mode they are in.
+        # Not as children: they belong to the encoder, which trains them, saves them and sets their mode.
         self._parts = convolution, norm, activation
         self.trainable = trainable
-        self._kept: dict[Any, tuple[Tensor, Tensor]] = {}
+        self._cache: dict[Any, tuple[Tensor, Tensor]] = {}
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Give the ``(B, C', h', w')`` of ``(B, C, h, w)`` maps, in the precision of autocast."""
+        """Return the ``(B, C', h', w')`` of ``(B, C, h, w)`` maps, in the precision of autocast."""
         convolution, _, activation = self._parts
         autocast = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if autocast else convolution.weight.dtype
@@ -119,21 +119,21 @@ class FusedConv(nn.Module):
         if max(convolution.dilation) > 1:
             maps = F.pad(maps, (*sides[1], *sides[0]))
             sides = [(0, 0), (0, 0)]
-        # Padding must be the same on both sides of the map: where it is longer after it, zeros before the kernel do.
+        # oneDNN pads both sides of a map equally. If the padding after it is longer, zeros before the kernel make up.
         grown, padding = tuple(after - before for before, after in sides), tuple(after for _, after in sides)
         with torch.autocast("cpu", enabled=False):
-            weight, bias = self._folded(dtype, grown)
+            weight, bias = self._fuse_weights(dtype, grown)
             geometry = convolution.stride, padding, convolution.dilation, convolution.groups
             if torch.is_grad_enabled() and not isinstance(activation, _LEARNED):
-                found: Tensor = activation(_Convolve.apply(maps, weight, bias, geometry, nn.Identity()))
-                return found
-            found = _Convolve.apply(maps, weight, bias, geometry, activation)
-            return found
+                activated: Tensor = activation(_Convolve.apply(maps, weight, bias, geometry, nn.Identity()))
+                return activated
+            activated = _Convolve.apply(maps, weight, bias, geometry, activation)
+            return activated
 
-    def _folded(self, dtype: torch.dtype, grown: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Give the weights, with zeros above and to the left of each kernel, and the bias."""
-        if (dtype, grown) in self._kept:
-            return self._kept[dtype, grown]
+    def _fuse_weights(self, dtype: torch.dtype, grown: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the weights, with zeros above and to the left of each kernel, and the bias."""
+        if (dtype, grown) in self._cache:
+            return self._cache[dtype, grown]
         convolution, norm, _ = self._parts
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -144,20 +144,20 @@ class FusedConv(nn.Module):
         weight = convolution.weight * scale[:, None, None, None]
         if any(grown):
             weight = F.pad(weight, (grown[1], 0, grown[0], 0))
-        found = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
+        fused = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
         if not self.trainable:
-            self._kept[dtype, grown] = found
-        return found
+            self._cache[dtype, grown] = fused
+        return fused
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:
-    """Say whether it does nothing but convolve; other kinds standardize their weights, for example."""
+    """Return whether it only convolves; other kinds standardize their weights, for example."""
     known = type(convolution) in (nn.Conv2d, Conv2dSame) and convolution.padding_mode == "zeros"
     return known and not isinstance(convolution.padding, str)
 
 
 def _padding(convolution: nn.Conv2d, axis: int, length: int) -> tuple[int, int]:
-    """Give the zeros before and after a map along an axis."""
+    """Return the number of zeros before and after a map along an axis."""
     if not isinstance(convolution, Conv2dSame):
         assert not isinstance(convolution.padding, str)
         return convolution.padding[axis], convolution.padding[axis]
@@ -211,6 +211,6 @@ def _has_onednn(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _alike(found: Any, expected: Any) -> bool:
-    pairs = [(found, expected)] if isinstance(expected, Tensor) else list(zip(found, expected, strict=True))
+def _nearly_equal(maps: Any, expected: Any) -> bool:
+    pairs = [(maps, expected)] if isinstance(expected, Tensor) else list(zip(maps, expected, strict=True))
     return all(float((one - other).norm()) <= TOLERANCE * float(other.norm()) for one, other in pairs)

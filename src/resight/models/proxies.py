@@ -101,11 +101,11 @@ class ProxyMemory:
                 one, least similar to the proxy.
         """
         features = F.normalize(features)
-        for label in labels.unique():
+        for label in torch.unique(labels):
             self.centers[label] = _moved(self.centers[label], features[labels == label], momentum, by)
         if cameras is None:
             return
-        for label, camera in torch.stack([labels, cameras], 1).unique(dim=0):
+        for label, camera in torch.unique(torch.stack([labels, cameras], 1), dim=0):
             own = (self.proxies.labels == label) & (self.proxies.cameras == camera)
             members = features[(labels == label) & (cameras == camera)]
             for row in own.nonzero()[:, 0]:  # one, or none if the camera is unknown

@@ -1,4 +1,4 @@
-"""Whether an encoder still is one: weights may be finite and all that comes out of them not."""
+"""Whether an encoder works: its weights may be finite and its vectors not."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from resight.models.encoder import Encoder
 
 @torch.no_grad()
 def embeds(encoder: Encoder) -> bool:
-    """Say whether an encoder gives a drawn image a vector of finite numbers, and not of zeros.
+    """Return whether an encoder turns a random image into a vector of finite numbers that is not zero.
 
     Args:
-        encoder: Whose weights, statistics and mode stay as they are.
+        encoder: Its weights, statistics and mode stay as they are.
     """
     training = encoder.training
     image = torch.rand(1, 3, *encoder.settings.size, generator=torch.Generator().manual_seed(0))

@@ -34,15 +34,15 @@ class AsymmetricBranches(nn.Module):
     """A backbone whose last stage is copied, once for each branch.
 
     Args:
-        backbone: What is cut: a plain chain of blocks, such as ResNets and EfficientNets.
+        backbone: A plain sequence of blocks, such as ResNets and EfficientNets.
         branches: The branches.
 
     Attributes:
-        branches: Their copies of the stage.
+        branches: The copies of the stage.
         added: The blocks that the branches have more than the stage, with random weights.
 
     Raises:
-        ConfigError: The backbone is no chain, or its last stage has no block that could be repeated.
+        ConfigError: The backbone is no sequence of blocks, or its last stage has no block that could be repeated.
     """
 
     def __init__(self, backbone: Backbone, branches: tuple[AsymmetricBranch, ...]) -> None:
@@ -55,20 +55,20 @@ class AsymmetricBranches(nn.Module):
         for branch in branches:
             stage = copy.deepcopy(list(parts.blocks[start:]))
             if branch.extra:
-                place = _repeatable(backbone, parts, start) - start
-                stage[place + 1 : place + 1] = [_fresh(stage[place]) for _ in range(branch.extra)]
-                added += stage[place + 1 : place + 1 + branch.extra]
+                index = _repeatable(backbone, parts, start) - start
+                stage[index + 1 : index + 1] = [_fresh(stage[index]) for _ in range(branch.extra)]
+                added += stage[index + 1 : index + 1 + branch.extra]
             self.branches.append(nn.Sequential(*stage))
         self.added = tuple(added)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalized images."""
+        """Return the ``(B, C, h, w)`` map of each branch, of ``(B, 3, H, W)`` normalized images."""
         shared = self.shared(images)
         return [branch(shared) for branch in self.branches]
 
 
 def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:
-    """Give the place of the last stage's first block."""
+    """Return the index of the last stage's first block."""
     if backbone.unstrided:  # layers of one block
         return next(i for i, name in enumerate(parts.names) if backbone.unstrided[0].startswith(f"{name}."))
     heights = [SIDE, *(height for _, height in parts.shapes)]
@@ -76,7 +76,7 @@ def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:
 
 
 def _repeatable(backbone: Backbone, parts: BlockSequence, start: int) -> int:
-    """Give the place of the block of the last stage that another one like it can follow."""
+    """Return the index of the last stage's block that another one like it can follow."""
     for index in range(len(parts.blocks) - 1, start, -1):
         convolves = any(isinstance(module, nn.Conv2d) for module in parts.blocks[index].modules())
         if convolves and parts.keeps_shape(index):
@@ -88,7 +88,7 @@ def _repeatable(backbone: Backbone, parts: BlockSequence, start: int) -> int:
 
 
 def _fresh(block: nn.Module) -> nn.Module:
-    """Give a block like this one with weights drawn anew, as ResNets draw theirs."""
+    """Return a block like this one with new random weights, drawn as ResNets draw theirs."""
     block = copy.deepcopy(block).requires_grad_(True)
     for module in block.modules():
         if isinstance(module, nn.Conv2d):

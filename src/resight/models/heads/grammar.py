@@ -1,4 +1,4 @@
-"""What the words for an encoder's head mean, without the networks that are made of them.
+"""The grammar of the built-in heads.
 
 Partitions (``p1+p2(s2c2)``) and their grammar are explained in `resight.models.heads.partitions`, asymmetric branches
 (``a+m1``) in `resight.models.heads.asymmetric`.
@@ -88,12 +88,12 @@ def _parse_branch(piece: str, text: str) -> Branch:
             f"'{SCR}': p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in "
             "this order"
         )
-    found = match.groupdict(default="")
-    stripes, groups, band = (int(found[f"i{letter}"] or found[f"b{letter}"] or 0) for letter in "scd")
-    branch = Branch(int(found["name"] or 0), bool(found["half"]), stripes, groups, band)
-    if 1 in (stripes, groups):
+    groups = match.groupdict(default="")
+    stripes, channels, band = (int(groups[f"i{letter}"] or groups[f"b{letter}"] or 0) for letter in "scd")
+    branch = Branch(int(groups["name"] or 0), bool(groups["half"]), stripes, channels, band)
+    if 1 in (stripes, channels):
         raise ConfigError(f"head '{text}': '{piece}' has a single part, which is the whole: use 2 or more")
-    if not (branch.name or stripes or groups) or str(branch) != piece:
+    if not (branch.name or stripes or channels) or str(branch) != piece:
         raise ConfigError(f"head '{text}': '{piece}' has no vector: expected a branch such as p1, p2(s2c2) or s6")
     return branch
 
@@ -115,7 +115,7 @@ class AsymmetricBranch:
 
 
 def is_asymmetric(head: str) -> bool:
-    """Say whether a head is meant as asymmetric branches, and not as partitions or `global`."""
+    """Return whether a head is meant as asymmetric branches, not as partitions or `global`."""
     return head[:1] in ("a", "m")
 
 
@@ -134,8 +134,8 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
     pieces = text.split("+")
     if len(pieces) > MOST_BRANCHES:
         raise ConfigError(f"head of {len(pieces)} branches: {MOST_BRANCHES} or fewer, since each is a network")
-    found = [_ASYMMETRIC.fullmatch(piece) for piece in pieces]
-    for piece, match in zip(pieces, found, strict=True):
+    matches = [_ASYMMETRIC.fullmatch(piece) for piece in pieces]
+    for piece, match in zip(pieces, matches, strict=True):
         if match is None:
             raise ConfigError(
                 f"head '{text}': '{piece}' is no branch. Expected a (average) or m (max), and how many blocks it has "
@@ -145,6 +145,6 @@ def parse_branches(text: str) -> tuple[AsymmetricBranch, ...]:
         raise ConfigError(f"head '{text}' is a single branch: write 'global', or two or more such as '{ABMT}'")
     return tuple(
         AsymmetricBranch("average" if match["pooling"] == "a" else "max", int(match["extra"] or 0))
-        for match in found
+        for match in matches
         if match is not None
     )

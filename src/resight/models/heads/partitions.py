@@ -41,14 +41,14 @@ class Branches(nn.Module):
     """A backbone whose blocks after conv4_1 are copied, once for each branch.
 
     Args:
-        backbone: What is cut: a plain chain of blocks, such as ResNets, RegNets and EfficientNets.
+        backbone: A plain sequence of blocks, such as ResNets, RegNets and EfficientNets.
         arrangement: The branches.
 
     Attributes:
         channels: C of each map.
 
     Raises:
-        ConfigError: The backbone is no chain, or has no block at the shared stride or none after it.
+        ConfigError: The backbone is no sequence of blocks, or has no block at the shared stride or none after it.
     """
 
     def __init__(self, backbone: Backbone, arrangement: tuple[Branch, ...]) -> None:
@@ -103,7 +103,7 @@ def stripes(maps: Tensor, count: int) -> list[Tensor]:
 
 
 def stripe_rows(height: int, count: int) -> list[slice]:
-    """Give the rows of each stripe of a map, from the top; where its height does not divide, neighbors share a row.
+    """Return the rows of each stripe of a map, from the top; if the height does not divide, neighbors share a row.
 
     Raises:
         ConfigError: There are fewer rows than stripes.
@@ -124,7 +124,8 @@ def drop_band(maps: Tensor, share: float) -> Tensor:
     """
     height = maps.shape[2]
     band = min(max(1, round(share * height)), height - 1)
-    top = torch.randint(height - band + 1, (), device=maps.device)  # there: a recorded pass draws it anew each time
+    # Drawn on the device, so a captured graph draws it in each replay.
+    top = torch.randint(height - band + 1, (), device=maps.device)
     rows = torch.arange(height, device=maps.device)
     return maps.masked_fill(((rows >= top) & (rows < top + band))[:, None], 0)
 
