@@ -125,3 +125,9 @@ def load_recipe(path: Path) -> Recipe:
     if not isinstance(description, str):
         raise ConfigError(f"{path}: description must be text")
     return Recipe(path.stem, path.parent.name, tuple(methods), description, content)
+
+
+@cache
+def known_methods() -> tuple[str, ...]:
+    """Return the methods that the recipes of the installation are for, without loading the methods themselves."""
+    return tuple(dict.fromkeys(method for path in shipped_paths() for method in load_recipe(path).methods))

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resight.compute.settings import DeviceSettings
-from resight.config.recipes import find_recipe, load_recipe, shipped_paths
+from resight.config.recipes import find_recipe, known_methods, load_recipe, shipped_paths
 from resight.config.renamed import first_data_name, first_settings
 from resight.config.settings import dotted, settings_of
-from resight.errors import ConfigError, ResightError, check_least
+from resight.errors import ConfigError, ResightError
 from resight.thesis.paper import ColumnGroup, PaperItem, PrintedRow, Reproduction, Scale, load_scale, source_of
 
 if TYPE_CHECKING:
@@ -38,43 +38,27 @@ BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck"
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
-
-    Attributes:
-        scale: How much runs: `smoke`, `short` or `full`.
-        out: The folder of runs and results; the same command resumes there.
-        seed: The seed of every run.
-        epochs: Replaces the scale's; 0 keeps it.
-        iterations: Replaces the scale's; 0 keeps it.
-        rows: The rows to run, `[2,3]` for example, as `thesis show` counts them; empty for all.
-        device: Where it runs.
-    """
-
-    scale: str = "short"
-    out: str = "thesis"
-    seed: int = 1
-    epochs: int = 0
-    iterations: int = 0
-    rows: tuple[int, ...] = ()
-    device: DeviceSettings = field(default_factory=DeviceSettings)
-
-    def __post_init__(self) -> None:
-        check_least(self, 0, "seed", "epochs", "iterations")
-
-
-@dataclass(frozen=True)
-class RunRequest(RunSettings):
+class RunRequest:
     """What is to run, and on which data.
 
     Attributes:
+        scale: The name of a scale.
         data: The folder of each data set; None asks only what could run if all data were there.
         weights: For each backbone a file of its weights, or ``none`` for random ones.
+        seed: The seed of every run.
+        epochs: Replaces the scale's; 0 keeps it.
+        iterations: Replaces the scale's; 0 keeps it.
+        device: Where it runs.
         substitutes: For a data set of the thesis, the one that replaces it in the runs.
     """
 
+    scale: str = "short"
     data: Mapping[str, Path] | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
+    epochs: int = 0
+    iterations: int = 0
+    device: DeviceSettings = field(default_factory=DeviceSettings)
     substitutes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -273,7 +257,7 @@ def _why_unavailable(row: TableRow, scale: Scale) -> str:
     if row.source == row.data:
         printed = next(iter(row.substitutes))
         return f"{row.source} would be adapted to itself: replace {printed} by another set"
-    if row.method not in _known_methods():
+    if row.method not in known_methods():
         return f"no method '{row.method}' yet (recipe {row.recipe})"
     try:
         recipe = find_recipe(row.recipe)
@@ -292,12 +276,6 @@ def _why_unavailable(row: TableRow, scale: Scale) -> str:
     changed = [name for name in row.reproduction.studied if str(scaled.get(name)) != str(own.get(name))]
     values = ", ".join(f"{name} {scaled[name]}" for name in changed)
     return f"this row studies what scale {scale.name} sets: {values}" if changed else ""
-
-
-@cache
-def _known_methods() -> set[str]:
-    """Return the methods that recipes are for, without loading them."""
-    return {method for path in shipped_paths() for method in load_recipe(path).methods}
 
 
 def _recipe_name(pattern: str, data: str) -> str:

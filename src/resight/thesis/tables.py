@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from resight.files import printable
-from resight.reports.tables import MISSING, markdown_cell, percent
+from resight.reports.tables import MISSING, markdown_cell, percent, text_table
 from resight.thesis.paper import SCORES, PaperItem
 from resight.thesis.planning import RunRequest, TableRow, differences, flat_settings, table_rows
 
@@ -21,8 +18,6 @@ DEFAULT_SCORES = ("mAP", "Rank1")
 
 FIRST_RUN = "first run: "
 """The prefix of the settings of the run on the source that a row starts from."""
-
-_FORMER_STATES = {"left": "pending", "cannot": "unavailable", "not made": "not run"}
 
 
 def complete_rows(item: PaperItem, rows: Sequence[TableRow]) -> list[TableRow]:
@@ -66,16 +61,6 @@ def to_json(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | Non
     return {**head, "lines": lines, "notes": list(item.notes), "doubtful": list(item.doubtful)}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a table that `to_json` made, of this or an earlier version."""
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for line in table["lines"]:
-        line["state"] = _FORMER_STATES.get(line["state"], line["state"])
-        if "instead" in line:
-            line["substitutes"] = line.pop("instead")
-    return table
-
-
 def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None = None) -> str:
     """Return a table as Markdown: the values, then what differs from the thesis row by row."""
     parts = [f"# {item.id}: {item.title}\n"]
@@ -109,12 +94,7 @@ def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest |
 def to_text(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None = None) -> Table:
     """Build a table for the terminal."""
     head, body = cells(item, rows, request)
-    table = Table(title=Text(f"{item.id}: {item.title} (page {item.page})"), title_justify="left")
-    for index, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right")
-    for line in body:
-        table.add_row(*(Text(cell) for cell in line))
-    return table
+    return text_table(f"{item.id}: {item.title} (page {item.page})", head, body, left=("row", "name", "on", "state"))
 
 
 def cells(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None) -> tuple[list[str], list[list[str]]]:
