@@ -1,8 +1,8 @@
-# Two commands do everything: `make demo` and `make test`.
+# `make demo` and `make test` do everything; `make docs` builds the pages.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check install-dev clean
+.PHONY: demo test check docs clean
 
 demo: .venv/installed
 	$(BIN)/resight demo
@@ -17,6 +17,10 @@ check: .venv/installed-dev
 	$(BIN)/codespell src tests docs README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/python -m pytest tests/test_imports.py
 
+docs: .venv/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "pages: build/docs/index.html"
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -26,6 +30,10 @@ check: .venv/installed-dev
 
 .venv/installed-dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+.venv/installed-docs: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@
 
 clean:

@@ -23,7 +23,7 @@ from resight.compute.devices import Devices
 from resight.config.settings import settings_of
 from resight.data.catalog import load_dataset, parse_spec
 from resight.data.crops import load_crops
-from resight.data.dataset import split_validation
+from resight.data.validation import split_validation
 from resight.methods.ice_settings import ICESettings
 from resight.methods.labeling import Labeling
 from resight.models.encoder import Encoder, load_encoder

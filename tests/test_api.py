@@ -79,6 +79,11 @@ def test_ids_are_taken_however_they_are_given(kind: str) -> None:
     assert table.paths.tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_vectors_are_taken_in_whatever_precision(kind: torch.dtype) -> None:
+    assert Features(ImageTable(["a.jpg"]), torch.tensor([[0.5, 2.0]], dtype=kind)).embeddings.tolist() == [[0.5, 2.0]]
+
+
 def people(*values: object) -> Callable[[Given], Any]:
     return lambda _: ImageTable(["a.jpg", "b.jpg"][: len(values)], list(values))
 
@@ -114,10 +119,18 @@ TABLES: list[Wrong] = [
     (lambda g: Features(g.table, g.features), "found a Features: give its embeddings"),
     (lambda g: Features(g.table, np.ones((4, 2)), 7), "encoder must be an encoder's identity"),
     (lambda _: resight.PseudoLabels(["a"], 0.5), "labels must be whole numbers, found 'a'"),
+    (lambda _: resight.PseudoLabels([0, -2], 0.5), "labels must be 0 or more, or -1 for no cluster; found -2"),
+    (lambda _: resight.PseudoLabels([0], "x"), r"eps must be in \[0, inf\], found 'x'"),
     (lambda _: resight.Ranking([[0.5]], [[1]]), r"indices must be whole numbers, found 0\.5"),
     (lambda _: resight.Report([1]), r"scores must be a dict, .*; found \[1\]"),
     (lambda g: Dataset("x", g.folder, None, None, None), "train must be an ImageTable"),
 ]
+
+
+def _closed(path: Any) -> Image.Image:
+    with Image.open(path) as image:
+        return image
+
 
 EXTRACTS: list[Wrong] = [
     (lambda g: resight.extract("runs/mine", g.paths), r"encoder must be an Encoder, as resight.load_encoder\("),
@@ -131,7 +144,13 @@ EXTRACTS: list[Wrong] = [
         r"image 0 must be \(H, W, 3\) uint8 RGB, f",
     ),
     (lambda g: resight.extract(g.encoder, g.arrays[0][:, :, 0]), "image 0 must be"),
-    (lambda g: resight.extract(g.encoder, [g.paths[0], g.arrays[0]]), "image 0 must be .*found '"),
+    (
+        lambda g: resight.extract(g.encoder, [g.paths[0], g.arrays[0]]),
+        "images must be all paths or all pictures in memory; found paths, and a ndarray as image 1",
+    ),
+    (lambda g: resight.extract(g.encoder, [*g.paths, None]), "found paths, and None as image 4"),
+    (lambda g: resight.extract(g.encoder, _closed(g.paths[0])), "image 0 cannot be decoded .*: load it while"),
+    (lambda g: resight.extract(g.encoder, g.paths, flip="no"), "flip must be True or False, found 'no'"),
     (lambda g: resight.extract(g.encoder, g.images), "image 0 must be a path, .*found a Tensor"),
     (lambda g: resight.extract(g.encoder, g.paths, devices="cuda"), r"devices must be Devices\("),
     (
@@ -172,6 +191,27 @@ COMPARISONS: list[Wrong] = [
         "device must be cpu or cuda, found 'gpu'",
     ),
     (
+        lambda g: resight.rank(g.features, g.features, device="mps"),
+        "device is mps, but torch finds none: use cpu",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: a),
+        r"distance_fn must give the distances \(4, 4\) of its arrays, found \(4, 32\)",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: np.full((4, 4), np.nan)),
+        "the distances hold nan",
+    ),
+    (
+        lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: None),
+        "the distances must be .*found None",
+    ),
+    (lambda g: resight.evaluate(g.features, g.features, distance_fn=lambda a, b: b.T), r"\(4, 4\) of its arrays"),
+    (
+        lambda g: resight.evaluate(g.features, g.features, rerank="no"),
+        "rerank must be True or False, found 'no'",
+    ),
+    (
         lambda g: resight.rank(g.features, Features(g.table, g.vectors, "other")),
         "different encoders .* cannot be compared",
     ),
@@ -200,8 +240,8 @@ COMPARISONS: list[Wrong] = [
     (lambda g: resight.cluster(g.vectors, None), r"settings must be ClusterSettings\(\.\.\.\); found None"),
     (lambda g: resight.cluster(g.features, g.clusters), "vectors must be an array, .*give its embeddings"),
     (lambda g: resight.cluster([], g.clusters), "vectors must have shape"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "person_ids must be whole numbers"),
-    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"person_ids must have shape \(4,\)"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=["a"] * 4), "people must be whole numbers"),
+    (lambda g: resight.cluster(g.vectors, g.clusters, people=[1, 2]), r"people must have shape \(4,\)"),
     (
         lambda g: resight.part_similarities(g.features, g.features, None, g.encoder),
         r"ranking must be a Ranking, as resight.rank\(",
@@ -217,10 +257,12 @@ SETS: list[Wrong] = [
     (lambda _: resight.load_dataset("folder", 1), "root must be the data set's folder; found 1"),
     (lambda _: resight.load_dataset("folder", ""), "'' names no folder"),
     (lambda g: resight.describe(g.table), r"dataset must be a Dataset, as resight.load_dataset\("),
+    (lambda g: resight.describe(g.dataset, headers=-1), "headers must be a whole number of 0 or more, found -1"),
     (lambda g: resight.verify(str(g.folder)), "dataset must be a Dataset"),
+    (lambda g: resight.split_validation(g.dataset, "ALL"), "people must be .* or more, or 'all', found 'ALL'"),
     (
         lambda g: resight.split_validation(g.dataset, 2.5),
-        "person_ids must be a whole number of 1 or more, found 2.5",
+        "people must be a whole number of 1 or more, found 2.5",
     ),
     (lambda _: resight.split_validation(None, 3), "dataset must be a Dataset"),
     (lambda _: resight.synthesize(None, settings=resight.SyntheticSettings()), "root must be the folder to make"),
@@ -240,7 +282,7 @@ SETS: list[Wrong] = [
     (lambda g: resight.train("ice", g.dataset, source=3), "source must be a Dataset, or what names one"),
     (lambda g: resight.train("ice", g.dataset, run=""), "run must name a folder"),
     (lambda g: resight.adapt("/nowhere", g.dataset), "no encoder at '/nowhere'"),
-    (lambda g: resight.score("/nowhere", g.dataset), "no encoder at '/nowhere'"),
+    (lambda g: resight.score("/nowhere", g.dataset), "drawn has no queries"),
     (lambda _: resight.score("/nowhere", 3), "data must be a Dataset"),
     (lambda g: resight.search("/nowhere.jpg", g.dataset), "/nowhere.jpg"),
     (lambda _: resight.ICESettings(epochs="3"), "epochs must be a whole number, found"),

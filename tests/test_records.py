@@ -30,7 +30,7 @@ def test_a_column_that_is_not_given_is_unknown() -> None:
 
 
 def test_columns_must_be_of_one_length() -> None:
-    with pytest.raises(DataError, match=r"cameras must have shape \(2,\), found \(3,\)"):
+    with pytest.raises(DataError, match=r"camera_ids must have shape \(2,\), found \(3,\)"):
         ImageTable(np.array(["a", "b"]), camera_ids=np.arange(3))
     with pytest.raises(DataError, match=r"paths must have shape \(N,\)"):
         ImageTable(np.array([["a"], ["b"]]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from resight.compute.devices import Devices as Devices
     from resight.data.catalog import load_dataset as load_dataset
     from resight.data.dataset import Dataset as Dataset
-    from resight.data.dataset import split_validation as split_validation
+    from resight.data.validation import split_validation as split_validation
     from resight.data.verify import describe as describe
     from resight.data.verify import verify as verify
     from resight.errors import ResightError as ResightError
@@ -46,7 +46,8 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "resight.data.catalog": ("load_dataset",),
-    "resight.data.dataset": ("Dataset", "split_validation"),
+    "resight.data.dataset": ("Dataset",),
+    "resight.data.validation": ("split_validation",),
     "resight.synthetic": ("SyntheticSettings", "synthesize"),
     "resight.data.verify": ("describe", "verify"),
     "resight.compute.devices": ("Devices",),

@@ -104,6 +104,7 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
     """Give values as an array of whatever type they have."""
     if hasattr(values, "detach"):  # a tensor, which may be on a GPU or learn
         values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no such type
     if hasattr(values, "embeddings"):
         raise DataError(f"{name} must be an array, found {shown(values)}: give its embeddings")
     if isinstance(values, Iterable) and not isinstance(values, str | bytes) and not hasattr(values, "__len__"):

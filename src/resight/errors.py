@@ -98,6 +98,17 @@ def check_given(name: str, value: object, kind: Any, wanted: str) -> None:
         raise ConfigError(f"{name} must be {wanted}; found {shown(value)}")
 
 
+def yes_or_no(name: str, value: Any) -> bool:
+    """Give an argument that is true or false as a bool; of text, even ``"no"`` would be true.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool_", "bool"):  # numpy's, which is not loaded
+        raise ConfigError(f"{name} must be True or False, found {shown(value)}")
+    return bool(value)
+
+
 def whole_number(name: str, value: Any, *, least: int) -> int:
     """Give an argument that counts something as an int.
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.arrays import id_column, real_numbers, text_column, whole_numbers
-from resight.errors import DataError, check_given, shown
+from resight.errors import DataError, check_given, number_within, shown
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -206,7 +206,8 @@ class PseudoLabels:
             outside every cluster. Empty where nobody asked (`resight.numerics.margins.margins`).
 
     Raises:
-        DataError: The labels are not one column, or the margins are of another length.
+        DataError: The labels are not one column, one is below -1, or the margins are of another length.
+        ConfigError: eps is no number of 0 or more.
     """
 
     labels: Ints
@@ -216,6 +217,9 @@ class PseudoLabels:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _kept(id_column(self.labels, "labels")))
+        if self.labels.min(initial=UNKNOWN) < UNKNOWN:
+            raise DataError(f"labels must be 0 or more, or -1 for no cluster; found {self.labels.min()}")
+        object.__setattr__(self, "eps", number_within("eps", self.eps, 0, math.inf))
         margins = _kept(real_numbers(self.margins, "margins").astype(np.float32))
         if margins.shape not in ((0,), self.labels.shape):
             raise DataError(f"margins must be one number a label, {self.labels.shape}, found {margins.shape}")

@@ -474,6 +474,7 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["train", "scr", "--data=x", "--tracklet.poling=max"], "did you mean '--tracklet.pooling'"),
         (["evaluate", "--data=x", "--tracklet.num_frames=0"], "must be 1 or more, found 0"),
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
+        (["evaluate", "--data=x", "--validation_people=-3"], "validation_people must be 0 or more, found -3"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["adapt"], "--from a run folder"),

@@ -104,6 +104,32 @@ def test_an_internal_error_says_where_it_arose() -> None:
     assert status == INTERNAL
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it keeps the current folder")
+def test_a_current_folder_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main.main(["data", "info", "folder=x"]) == 2
+    said = "resight: the current folder has been removed: go to one that exists, by cd\n"
+    assert capsys.readouterr().err == said
+    tmp_path.mkdir()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["recipes", "site"]])
+def test_a_full_disk_behind_standard_output_is_one_line(words: list[str], tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(resight.__file__).parents[1])}
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "resight", *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr.startswith("resight: standard output: cannot be written (No space left on device): make room")
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 @pytest.mark.parametrize(
     ("closed", "said"), [(">&-", "standard output is closed: what is printed is lost\n"), (">&- 2>&-", ""), ("<&-", "")]

@@ -116,6 +116,30 @@ def test_the_querys_own_file_is_no_result(
     assert any("labels.csv" in text for text in caplog.messages), "the notes of the data are said"
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["0.png", "2.png", ""], "2 of the 3 images were found in {}, and left out of their own results"),
+        (["0.png", ""], "1 of the 2 images was found in {}, and left out of its own results"),
+    ],
+)
+def test_how_many_of_the_queries_are_in_the_data_is_said(
+    names: list[str],
+    said: str,
+    encoder: str,
+    crops: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes((crops / "gate 0" / "0.png").read_bytes())
+    queries = [str(crops / "gate 0" / name) if name else str(other) for name in names]
+    with caplog.at_level(logging.INFO, "resight"):
+        found([*queries, f"--data=folder={crops}", f"--encoder={encoder}"], capsys)
+    assert said.format(crops) in caplog.messages
+
+
 def test_people_are_named_in_table_and_strip(
     encoder: str, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

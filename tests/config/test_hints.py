@@ -49,7 +49,7 @@ def test_usual_words_are_pointed_at_ours(typed: str, meant: str) -> None:
 
 def test_a_hint_names_only_what_the_command_has() -> None:
     assert "--k" in refused([SearchSettings], "--topk", "5")
-    assert "'--encoder'" in refused([SearchSettings], "--model", "x")
+    assert "'--encoder.backbone'" in refused([SearchSettings], "--model", "x")
     assert "'--encoder.height'" in refused([SearchSettings], "--height", "256")
     assert "'--page'" in refused([EvaluateSettings], "--output", "x")
     assert refused(TRAIN, "--zzzzqqq", "1") == "--zzzzqqq is not a setting"

@@ -16,15 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resight.data.catalog import (
-    Dataset,
-    folder_settings,
-    load_dataset,
-    open_dataset,
-    parse_spec,
-    split_validation,
-)
+from resight.data.catalog import folder_settings, load_dataset, open_dataset, parse_spec
+from resight.data.dataset import Dataset
 from resight.data.sets import cuhk03np, dukemtmc, market1501, msmt17
+from resight.data.validation import split_validation
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 
@@ -122,7 +117,7 @@ def test_cuhk03np_never_takes_one_kind_of_boxes_for_the_other(tmp_path: Path, dr
     root = draw(tmp_path / "detected", *CUHK).parent / given_root
     with pytest.raises(DataError, match="expected the labeled boxes, found the detected ones") as error:
         load_dataset("cuhk03np-labeled", root)
-    assert str(error.value).endswith(f"holds labeled or labeled, or say cuhk03np-detected={root}")
+    assert str(error.value).endswith(f"holds labeled or labelled, or say cuhk03np-detected={root}")
     assert "\n" not in str(error.value)
 
 

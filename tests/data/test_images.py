@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resight.data import images
-from resight.data.images import in_threads, load_images, open_image, read_image
+from resight.data import image_store
+from resight.data.image_store import load_images
+from resight.data.images import open_image, read_image
+from resight.data.threads import in_threads
 from resight.errors import ConfigError, DataError
 from resight.records import ImageTable
 
@@ -288,11 +290,11 @@ def test_the_store_keeps_the_order_and_the_problems(
 def test_each_image_is_decoded_once(mixed: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def counting(path: str, size: tuple[int, int]) -> images.Pixels:
+    def counting(path: str, size: tuple[int, int]) -> image_store.Pixels:
         read.append(path)
         return read_image(path, size)
 
-    monkeypatch.setattr(images, "read_image", counting)
+    monkeypatch.setattr(image_store, "read_image", counting)
     load_images(mixed, (16, 8), progress=False)
     assert sorted(read) == mixed.paths.tolist()
 
@@ -301,7 +303,7 @@ def test_an_error_that_is_not_the_images_is_raised(mixed: ImageTable, monkeypatc
     def fail(path: str, size: tuple[int, int]) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(images, "read_image", fail)
+    monkeypatch.setattr(image_store, "read_image", fail)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         load_images(mixed, (16, 8))
 

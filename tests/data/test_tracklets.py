@@ -142,7 +142,7 @@ def test_pooling_equals_its_plain_text() -> None:
                 expected = frames.mean(0) if how == "mean" else frames.max(0)
                 expected = expected / np.linalg.norm(expected)
             np.testing.assert_allclose(pooled.embeddings[row], expected, atol=1e-6)
-            for name in ("people", "cameras", "tracklets", "paths"):
+            for name in ("person_ids", "camera_ids", "tracklet_ids", "paths"):
                 assert getattr(pooled.table, name)[row] == getattr(features.table, name)[rows[0]]
 
 
@@ -222,7 +222,7 @@ def test_the_settings_choose_alike_for_a_seed_and_measure_by_their_pooling() -> 
     }
     assert measures.pop(("tpp", "sum")) is sum_of_part_distances
     assert set(measures.values()) == {squared_distances}
-    for changes, message in (({"frames": 0}, "1 or more, found 0"), ({"seed": -1}, "0 or more, found -1")):
+    for changes, message in (({"num_frames": 0}, "1 or more, found 0"), ({"seed": -1}, "0 or more, found -1")):
         with pytest.raises(ConfigError, match=message):
             TrackletSettings(**changes)
 

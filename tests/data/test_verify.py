@@ -61,13 +61,13 @@ rows = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), min_size=1, m
 
 
 @given(query=rows, gallery=rows, exclude=st.sampled_from(EXCLUSIONS), distractor_id=st.sampled_from([None, 0]))
-def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, rule, distractor) -> None:
+def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, exclude, distractor_id) -> None:
     def table(name: str, pairs: list[tuple[int, int]]) -> ImageTable:
         people, cameras = zip(*pairs, strict=True)
         return ImageTable(np.array([f"{name}{i}" for i in range(len(pairs))]), np.array(people), np.array(cameras))
 
     asked, held = table("q", query), table("g", gallery)
-    data = Dataset("made", Path("/root"), asked[:0], asked, held, rule, distractor_id=distractor)
+    data = Dataset("made", Path("/root"), asked[:0], asked, held, exclude, distractor_id=distractor_id)
     distances = np.zeros((len(asked), len(held)), np.float32)
     _, offsets = positive_ranks(
         distances,
@@ -75,8 +75,8 @@ def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, r
         asked.camera_ids,
         held.person_ids,
         held.camera_ids,
-        exclude=rule,
-        distractor_id=distractor,
+        exclude=exclude,
+        distractor_id=distractor_id,
     )
     assert describe(data).unmatched == tuple(np.flatnonzero(np.diff(offsets) == 0))
 

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -156,6 +157,31 @@ def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(WeightsError, match=words):
             build_backbone(NAME, weights=str(tmp_path / name), last_stride=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "it is a pointer of Git LFS: 'git lfs pull'"),
+        (b"<html>not found</html>\n", "it is text"),
+        (b"PK\x03\x04 the rest is lost", "it is cut short"),
+        (b"\x80\x02\xff\x00", "it is damaged, or of another kind"),
+    ],
+)
+def test_what_cannot_be_read_is_said_to_be_what_it_is(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=f"cannot be read as weights \\({said}.*expected .safetensors") as caught:
+        build_backbone(NAME, weights=str(path), last_stride=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_archive_of_other_files_is_said_to_be_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "weights.pth", "w") as archive:
+        archive.writestr("a.txt", "x")
+    with pytest.raises(WeightsError, match="it is an archive of other files"):
+        build_backbone(NAME, weights=str(tmp_path / "weights.pth"), last_stride=2)
 
 
 @pytest.mark.parametrize("name", ["osnet_x1_0", "osnet", "hf-hub:timm/resnet50", "local-dir:/tmp", "", "x" * 300])

@@ -12,7 +12,7 @@ from drawn import dense, people
 from resight.errors import ConfigError, DataError
 from resight.numerics import jaccard as module
 from resight.numerics.jaccard import jaccard_graph, rerank
-from resight.numerics.kernels import PANEL
+from resight.numerics.jaccard_kernels import PANEL
 from resight.numerics.neighbors import k_nearest
 
 

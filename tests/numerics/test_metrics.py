@@ -193,7 +193,7 @@ def test_bad_input_is_told():
         positive_ranks(distances[:3], *columns)
     with pytest.raises(DataError, match=r"\(Q, G\)"):
         positive_ranks(distances[0], *columns)
-    with pytest.raises(ConfigError, match="rule"):
+    with pytest.raises(ConfigError, match="exclude"):
         positive_ranks(distances, *columns, exclude="same")
     with pytest.raises(ConfigError, match="variant"):
         average_precision(np.array([0]), np.array([0, 1]), variant="area")

@@ -133,8 +133,10 @@ def test_the_strips_judge_by_the_rule_of_the_report(pictures: list[str]) -> None
     query = features_of(ImageTable(np.array(pictures[:1]), person_ids=np.array([7]), camera_ids=np.array([1])))
     gallery = features_of(ImageTable(np.array(pictures[1:3]), person_ids=np.array([7, 7]), camera_ids=np.array([1, 2])))
     ranking = Ranking(np.array([[0, 1]]), np.array([[0.1, 0.2]]))
-    for rule, first in (("same-camera", "junk"), ("none", "right")):
-        (strip,) = strips.query_strips(query, gallery, ranking, rows=[0], report=Report({}, provenance={"rule": rule}))
+    for exclude, first in (("same-camera", "junk"), ("none", "right")):
+        (strip,) = strips.query_strips(
+            query, gallery, ranking, rows=[0], report=Report({}, provenance={"exclude": exclude})
+        )
         assert strip.verdicts == (first, "right")
 
 

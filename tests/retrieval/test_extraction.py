@@ -74,7 +74,7 @@ def test_the_encoder_is_moved_to_where_the_images_are(
 ) -> None:
     """So that the default devices work on a machine with a GPU, whose owner has not moved the encoder."""
     placed: list[object] = []
-    monkeypatch.setattr(devices, "place", placed.append)
+    monkeypatch.setattr(devices, "to_device", placed.append)
     encoder = tiny.encoder()
     extract(encoder, table, devices=devices)
     assert placed == [encoder]
@@ -191,6 +191,7 @@ def test_vectors_that_cannot_be_kept_are_not_lost(
         found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "taken")
     assert len(found) == 3
     assert "the vectors are not kept" in caplog.text
+    assert "damaged" not in caplog.text, "there were none"
 
 
 def test_the_first_process_alone_looks_for_kept_vectors(

@@ -45,7 +45,7 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, mo
     used = []
 
     def recording(*given: Features, **how: Any) -> Report:
-        used.append(how["distance"])
+        used.append(how["distance_fn"])
         return evaluate(*given, **how)
 
     monkeypatch.setattr(scoring, "evaluate", recording)
@@ -63,7 +63,7 @@ def test_tracklets_are_scored_as_asked_and_the_report_says_how(mars: Dataset, mo
     assert known["data"] == "mars-with-queries"
     assert "with the queries' own tracklets" in known["notes"]
     assert known["tracklet"] == {
-        "frames": 2, "sampling": "random", "pooling": "tpp", "distance": "sum", "seed": 3
+        "num_frames": 2, "sampling": "random", "pooling": "tpp", "distance": "sum", "seed": 3
     }  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def test_images_are_decoded_once_for_all_scorings(tiny_market: Path, monkeypatch
 
 def test_a_gallery_with_images_of_unknown_tracklet_holds_each_once(mars: Dataset) -> None:
     gallery = dataclasses.replace(
-        mars.gallery, tracklets=np.where(mars.gallery.person_ids > 0, mars.gallery.tracklet_ids, -1)
+        mars.gallery, tracklet_ids=np.where(mars.gallery.person_ids > 0, mars.gallery.tracklet_ids, -1)
     )
     _, _, found = score_of(dataclasses.replace(mars, gallery=gallery), TrackletSettings())(tiny.encoder())
     assert sorted(found.table.person_ids.tolist()) == [-1, 0, 0, 2, 2, 2, 4]
@@ -121,7 +121,7 @@ def test_a_query_of_the_person_who_is_nobody_finds_nobody(
     dataset = load_dataset("market1501", tiny_market)
     person = dataset.query.person_ids[0]
     query, gallery = (
-        dataclasses.replace(side, people=np.where(side.person_ids == person, 0, side.person_ids))
+        dataclasses.replace(side, person_ids=np.where(side.person_ids == person, 0, side.person_ids))
         for side in (dataset.query[[0, -1]], dataset.gallery)
     )
     changed = dataclasses.replace(dataset, query=query, gallery=gallery, distractor_id=distractor)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 import reference
 from resight.errors import DataError
@@ -111,3 +114,10 @@ def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
     assert found[1, 0] == pytest.approx(expected[1, 2], abs=1e-6)
     assert np.isnan(found[1, 1])
     assert similarities(first, longer, ranking, rows=[]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", [list, np.float64, torch.tensor])
+def test_distances_are_taken_however_a_function_gives_them(kind: Callable[[Any], Any]) -> None:
+    queries, gallery = features(3, seed=1), features(9)
+    found = rank(queries, gallery, k=4, distance_fn=lambda a, b: kind((2 - 2 * a @ b.T).tolist()))
+    assert found.indices.tolist() == rank(queries, gallery, k=4).indices.tolist()

@@ -170,6 +170,12 @@ def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
 # -- going on ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["/proc/run", "r" * 300])
+def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot be written .*: name another place"):
+        Run(tmp_path / name)
+
+
 def test_a_new_folder_starts_at_the_first_epoch(tmp_path: Path) -> None:
     run = Run(tmp_path / "a" / "b")
     assert run.resume(Method()) == 0

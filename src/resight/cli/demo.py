@@ -12,7 +12,7 @@ from resight.cli.train import train_and_print
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
-from resight.data.images import load_images
+from resight.data.image_store import load_images
 from resight.errors import DataError
 from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.records import Features, Report

@@ -41,8 +41,13 @@ def check_environment() -> None:
     A width of the terminal that tables do not fit in is forgotten.
 
     Raises:
-        ConfigError: A number of threads is none, or absurd.
+        ConfigError: A number of threads is none, or absurd; or the current folder is gone, without which libraries of
+            torch's do not load.
     """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise ConfigError("the current folder has been removed: go to one that exists, by cd") from None
     if not re.fullmatch(r"[1-9][0-9]{1,4}", os.environ.get("COLUMNS", "80")):
         del os.environ["COLUMNS"]
     for name in _THREADS:

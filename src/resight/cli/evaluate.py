@@ -11,10 +11,11 @@ from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
 from resight.data.catalog import folder_settings, open_dataset, parse_spec
-from resight.data.dataset import Dataset, split_validation
+from resight.data.dataset import Dataset
 from resight.data.label_columns import LABELS
 from resight.data.tracklets import TrackletSettings
-from resight.errors import ConfigError, DataError
+from resight.data.validation import split_validation
+from resight.errors import ConfigError, DataError, check_least
 from resight.files import check_output, expanded
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
@@ -64,6 +65,10 @@ class EvaluateSettings:
     json: bool = False
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.validation_people != "all":
+            check_least(self, 0, "validation_people")
 
 
 def run(arguments: Sequence[str]) -> int:

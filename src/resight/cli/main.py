@@ -77,27 +77,25 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
 
     from resight import __version__
     from resight.cli.environment import check_environment, explained, open_streams
-    from resight.cli.terminal import complain, configure_output, say
+    from resight.cli.terminal import complain, configure_output, flush, say
     from resight.errors import ResightError, nearest
 
     open_streams()
     spin_shortly()
-    if not words or words[0] in ("-h", "--help", "help"):
-        say(*_help())
-        return 0
-    if words[0] == "--version":
-        say(f"resight {__version__}")
-        return 0
-    name, *rest = words
+    name, *rest = words or ["--help"]
     configure_output()
     try:
+        if name in ("-h", "--help", "help", "--version"):
+            say(*([f"resight {__version__}"] if name == "--version" else _help()))
+            flush()
+            return 0
         check_environment()
         if strange := [word for word in words if "\0" in word]:
             raise ResightError(f"'{strange[0]}' holds a NUL, as no name of a file may")
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
-        sys.stdout.flush()  # a reader that has gone is noticed here, and not at the exit
+        flush()  # a reader that has gone is noticed here, and not at the exit
         return status
     except SystemExit as asked:  # help or the settings were asked for, and are printed
         return int(asked.code or 0)

@@ -78,8 +78,10 @@ def _results(
         for row, path in enumerate(block.table.paths.tolist()):
             found[path] = _described(gallery.table, ranking, alike, row, dataset)
     if inside:
-        which = "the image itself was" if len(queries) == 1 else f"{inside:,} of the {len(queries):,} images were"
-        logger.info("%s found in %s, and left out of its own results", which, printable(dataset.root))
+        which = f"{inside:,} of the {len(queries):,} images {'was' if inside == 1 else 'were'}"
+        which = "the image itself was" if len(queries) == 1 else which
+        whose = "its" if inside == 1 else "their"
+        logger.info("%s found in %s, and left out of %s own results", which, printable(dataset.root), whose)
     return found
 
 

@@ -11,15 +11,16 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from rich.box import Box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
 
-from resight.files import json_text, printable
+from resight.files import json_text, named, printable
 from resight.logs import OneLine, one_line
 
 LEAST = 20
@@ -30,12 +31,34 @@ _UNFRAMED = Box("  ╷ \n  │ \n╶─┼╴\n  │ \n╶─┼╴\n╶─┼�
 
 def say(*lines: object) -> None:
     """Print lines; a line end in one of them is shown as an escape."""
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    _write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def say_json(value: object, *, indent: int | None = None) -> None:
     """Print a value as JSON."""
-    sys.stdout.write(json_text(value, indent=indent) + "\n")
+    _write(json_text(value, indent=indent) + "\n")
+
+
+def flush() -> None:
+    """Hand on what is printed; what cannot be written, or has no reader any more, is noticed here."""
+    with _told():
+        sys.stdout.flush()
+
+
+def _write(text: str) -> None:
+    with _told():
+        sys.stdout.write(text)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Give an error of standard output its name; a reader that has gone is none."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise named(Path("standard output"), error) from error
 
 
 def complain(text: object) -> None:
@@ -49,7 +72,7 @@ def complain(text: object) -> None:
 
 def show(table: Table) -> None:
     """Print a table, its title and its cells escaped."""
-    sys.stdout.write(printable(table_text(table), lines=True) + "\n")
+    _write(printable(table_text(table), lines=True) + "\n")
 
 
 def configure_output() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from resight.data.dataset import Dataset, split_validation
+from resight.data.dataset import Dataset
 from resight.data.folder import FolderSettings, load_folder
 from resight.data.roots import MARKET_FOLDERS, list_folder, unpacked
 from resight.data.sets.cuhk03np import load_cuhk03np
@@ -26,8 +26,6 @@ from resight.data.sets.vehicleid import SIZES, load_vehicleid
 from resight.data.sets.veri776 import load_veri776
 from resight.errors import ConfigError, DataError, check_given, nearest
 from resight.files import expanded, printable
-
-__all__ = ["DATASETS", "Dataset", "folder_settings", "load_dataset", "open_dataset", "parse_spec", "split_validation"]
 
 DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "market1501": load_market1501,

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from resight.arrays import text_column
-from resight.data.images import MEMORY_LIMIT, ImageStore, Pixels, load_images, pixels_of
+from resight.data.image_store import MEMORY_LIMIT, ImageStore, load_images
+from resight.data.images import Pixels, pixels_of
 from resight.data.lazy_images import ImageFiles
 from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask
@@ -83,6 +84,12 @@ def images_of(images: Any, size: tuple[int, int]) -> Crops | ImageTable:
         raise DataError(f"images must be {IMAGES}; found none")
     if all(isinstance(image, str | os.PathLike) for image in given):
         return ImageTable(text_column(given, "images"))
+    if any(isinstance(image, str | os.PathLike) for image in given):
+        number = next(at for at, image in enumerate(given) if not isinstance(image, str | os.PathLike))
+        raise DataError(
+            f"images must be all paths or all pictures in memory; found paths, and {shown(given[number])} as image "
+            f"{number}"
+        )
     names = [f"image {number}" for number in range(len(given))]
     pixels = np.stack([pixels_of(image, size, name) for image, name in zip(given, names, strict=True)])
     store = ImageStore(pixels, np.ones(len(given), np.bool_))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.images import in_threads
+from resight.data.threads import in_threads
 from resight.files import read_regular
 from resight.records import ImageTable, Ints
 

@@ -27,7 +27,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resight.data.dataset import Dataset, split_validation
+from resight.data.dataset import Dataset
 from resight.data.folder_levels import Reading, guess, parse_layout, values
 from resight.data.folder_splits import divide
 from resight.data.label_columns import COLUMNS, LABELS
@@ -35,6 +35,7 @@ from resight.data.label_ids import WHOLE, Row, is_unknown, numbered, whole
 from resight.data.labels_csv import other_tables, read_sheet
 from resight.data.roots import find_root
 from resight.data.sets.file_names import STYLES, style_of
+from resight.data.validation import split_validation
 from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, check_least, counted, nearest
 from resight.files import printable

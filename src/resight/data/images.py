@@ -15,18 +15,13 @@ What happens to each kind of file:
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import stat
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
-from shutil import disk_usage
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,14 +31,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from resight.data.image_formats import FORMATS, advice_on_file, readable_formats
 from resight.data.image_limits import PIXEL_LIMIT, BoundedFile, TooMuchError, check_pixels, check_scans, check_size
 from resight.errors import ConfigError, DataError, shown
-from resight.progress import progress as watched
-from resight.records import ImageTable, Mask
+from resight.files import printable
 
 Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
-
-MEMORY_LIMIT = 2 * 2**30
-"""The most bytes of pixels that `load_images` keeps in RAM."""
 
 _BACKGROUND = (128, 128, 128, 255)
 _UPRIGHT = {
@@ -62,7 +53,6 @@ _LARGE = 2**24
 """From so many pixels on, images are decoded one at a time, in whatever many threads."""
 
 _one_large = threading.Lock()
-_CHUNK = 64  # rows a thread takes at once: enough to hide the cost of handing work over
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +71,7 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
         DataError: The file cannot be read as an image; one line says which, why and what to do.
         ConfigError: The size is not two positive numbers.
     """
-    height, width = _checked(size)
+    height, width = check_image_size(size)
 
     def resized(image: Image.Image) -> Pixels:
         if image.size != (width, height):
@@ -102,13 +92,18 @@ def pixels_of(image: Any, size: tuple[int, int], name: str = "image") -> Pixels:
     Raises:
         DataError: It is something else.
     """
-    height, width = _checked(size)
+    height, width = check_image_size(size)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise DataError(f"{name} must be (H, W, 3) uint8 RGB, found {image.shape} of {image.dtype}")
         image = Image.fromarray(np.ascontiguousarray(image))
     elif not isinstance(image, Image.Image):
         raise DataError(f"{name} must be a path, an (H, W, 3) uint8 array or a Pillow image, found {shown(image)}")
+    try:
+        image.load()
+    except Exception as error:  # its file is closed or broken, and Pillow's readers raise whatever they stumble on
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be decoded ({printable(reason)}): load it while its file is open") from None
     picture = _rgb(_upright(image), name)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
@@ -191,142 +186,12 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
         return None
 
 
-@dataclass(frozen=True, eq=False)
-class ImageStore:
-    """The decoded images of a table, row by row.
-
-    Attributes:
-        pixels: ``(N, H, W, 3)`` uint8 RGB, in RAM or memory-mapped; zeros where the image cannot be read.
-        readable: ``(N,)`` bool, whether the image could be read.
-        problems: The path and the reason of each image that could not, in the table's order.
-    """
-
-    pixels: Pixels
-    readable: Mask
-    problems: tuple[tuple[str, str], ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width), pixels."""
-        height, width = self.pixels.shape[1:3]
-        return int(height), int(width)
-
-    def read(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        """Give a copy of some rows' pixels, ``(B, H, W, 3)`` uint8, which may be written to."""
-        chosen: Pixels = self.pixels[rows]
-        return chosen
-
-
-def load_images(
-    table: ImageTable,
-    size: tuple[int, int],
-    *,
-    memory_limit: int = MEMORY_LIMIT,
-    cache: Path | None = None,
-    progress: bool = True,
-) -> ImageStore:
-    """Decode every image of a table once.
-
-    Args:
-        table: The ``N`` images.
-        size: Height and width in pixels.
-        memory_limit: Above so many bytes of pixels, they are kept in a memory-mapped file.
-        cache: The folder for that file, which has no name in it and is gone with the pixels, however the
-            process ends; by default the system's temporary folder.
-        progress: Whether to show a bar on a terminal, where the work takes over 2 seconds.
-
-    Returns:
-        The store, its rows in the table's order.
+def check_image_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return a size of images, after making sure that it is one: height and width, pixels.
 
     Raises:
-        DataError: No image can be read, or the folder has no room for the pixels or cannot be written.
-        ConfigError: The size is not two positive numbers.
+        ConfigError: It is none.
     """
-    height, width = _checked(size)
-    shape = (len(table), height, width, 3)
-    needed = len(table) * height * width * 3
-    pixels = np.zeros(shape, np.uint8) if needed <= memory_limit else _mapped(shape, needed, cache)
-    readable = np.zeros(len(table), np.bool_)
-    reasons: dict[int, str] = {}
-
-    def decode(row: int) -> None:
-        path = str(table.paths[row])
-        try:
-            pixels[row] = read_image(path, (height, width))
-            readable[row] = True
-        except DataError as error:
-            reasons[row] = str(error).removeprefix(f"{path}: ")
-
-    in_threads(decode, len(table), what="reading images", progress=progress)
-
-    problems = tuple((str(table.paths[row]), reasons[row]) for row in sorted(reasons))
-    if problems and not readable.any():
-        path, reason = problems[0]
-        begin = f"none of the {len(table)} images can be read; the first is " if len(table) > 1 else ""
-        raise DataError(f"{begin}{path}: {reason}")
-    if problems:
-        path, reason = problems[0]
-        logger.warning("%d of %d images cannot be read; the first is %s: %s", len(problems), len(table), path, reason)
-    readable.setflags(write=False)
-    pixels.setflags(write=False)
-    return ImageStore(pixels, readable, problems)
-
-
-def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: bool) -> None:
-    """Do a piece of work for each row of a table, in as many threads as this process may use.
-
-    Args:
-        work: Takes a row, ``0..count-1``; several threads call it at once.
-        count: How many rows there are.
-        what: What is being done, a few words, for the progress bar.
-        progress: Whether to show one.
-
-    Raises:
-        Exception: The first that ``work`` raises; the rows that are still waiting are dropped.
-    """
-    stopped = threading.Event()
-
-    def chunk(rows: range) -> range:
-        for row in rows:
-            if stopped.is_set():
-                break
-            work(row)
-        return rows
-
-    with open_pool(stopped) as pool:
-        chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
-        finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
-        rows_done = (row for future in finished for row in future.result())
-        for _ in watched(rows_done, what, total=count) if progress else rows_done:
-            pass
-
-
-@contextlib.contextmanager
-def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of as many threads as this process may use, at most 32.
-
-    An error or an interrupt drops what is in the queue, and does not wait for what is being done.
-
-    Args:
-        stopped: Is set then, for work that takes long to look at.
-    """
-    # Not as many as the machine has cores: containers are often given a few of many.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
-    try:
-        yield pool
-    except BaseException:
-        if stopped is not None:
-            stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if len(size) != 2 or min(size) < 1:
         raise ConfigError(f"an image size is (height, width), both above 0; found {size}")
     return int(size[0]), int(size[1])
@@ -396,23 +261,3 @@ def _quiet_pillow() -> Iterator[None]:
             _quiet_threads -= 1
             if _quiet_threads == 0:
                 _quiet_filters.close()
-
-
-def _mapped(shape: tuple[int, int, int, int], needed: int, cache: Path | None) -> Pixels:
-    parent = Path(cache or tempfile.gettempdir())
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        free = disk_usage(parent).free
-        if free < needed:
-            raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
-        with tempfile.TemporaryFile(dir=parent) as file:
-            # A mapped file that outgrows its disk ends the process with SIGBUS, so the room is taken beforehand:
-            # other processes (those of one run, say) may be asking for it at the same time.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, needed)
-            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
-    except OSError as error:
-        raise DataError(
-            f"the decoded images need {needed / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): set "
-            "TMPDIR to a folder with room, or choose a smaller image size"
-        ) from None

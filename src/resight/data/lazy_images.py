@@ -9,7 +9,8 @@ import logging
 
 import numpy as np
 
-from resight.data.images import Pixels, open_pool, read_image
+from resight.data.images import Pixels, read_image
+from resight.data.threads import open_pool
 from resight.errors import DataError
 from resight.records import UNKNOWN, ImageTable, Ints
 

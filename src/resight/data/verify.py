@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from resight.data.dataset import DATASET, Dataset, Unit
-from resight.data.images import image_size, in_threads, open_image
+from resight.data.images import image_size, open_image
+from resight.data.threads import in_threads
 from resight.data.tracklets import tracklet_codes
-from resight.errors import DataError, check_given, counted
+from resight.errors import DataError, check_given, counted, whole_number
 from resight.records import UNKNOWN, ImageTable
 
 SMALLEST_SIDE = 16
@@ -113,6 +114,7 @@ def describe(dataset: Dataset, *, headers: int = 48) -> Description:
         Its facts, beside the published counts where there are some.
     """
     check_given("dataset", dataset, Dataset, DATASET)
+    headers = whole_number("headers", headers, least=0)
     shown = set(dataset.query.person_ids.tolist())
     splits = {
         split: _facts(table, dataset.published.get(split), shown if split == "gallery" else None)

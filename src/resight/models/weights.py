@@ -61,7 +61,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     except WeightsError:
         raise
     except Exception as error:  # the readers raise many kinds for damaged files
-        raise WeightsError(f"'{where}' cannot be read as weights ({type(error).__name__}); {_WANTED}") from error
+        raise WeightsError(f"'{where}' cannot be read as weights ({_flaw(path)}); {_WANTED}") from error
     state = dict(_tensors(content))
     if not state:
         raise WeightsError(f"'{where}' holds no state dict of tensors, but {_described(content)}; {_WANTED}")
@@ -110,6 +110,23 @@ def fit(network: nn.Module, state: State, source: str) -> str:
     return _note(prefix, others, [name for name in state if name not in taken])
 
 
+def _flaw(path: Path) -> str:
+    """Say what a file is that no reader of weights reads."""
+    with path.open("rb") as file:
+        start = file.read(256)
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS: 'git lfs pull' fetches what it points to"
+    if zipfile.is_zipfile(path):
+        return "it is an archive of other files"
+    if start.startswith(b"PK"):
+        return "it is cut short"
+    if not re.search(rb"[^\t\n\r -~]", start):
+        return "it is text"
+    return "it is damaged, or of another kind"
+
+
 def _is_safetensors(path: Path) -> bool:
     """Say whether a file is one of safetensors: by its content, and by its name where that says nothing."""
     with path.open("rb") as file:
@@ -140,7 +157,7 @@ def _loaded(path: Path) -> Any:
         raise WeightsError(
             f"'{where}' holds Python objects beside its tensors ({found[1]}), and reading them could run anything: "
             "where you trust it, save the tensors alone: torch.save(torch.load(OLD, weights_only=False)['state_dict'], "
-            "NEW)"
+            "NEW), or of its .state_dict() where it is a whole network"
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -119,6 +121,28 @@ def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
         raise DataError(f"a and b must have the same dimension, found {left.shape[1]} and {right.shape[1]}")
     distances = block_distances(left, right, squared_lengths(right))
     return np.maximum(distances, 0, out=distances)
+
+
+def measured(distance: Callable[[Floats, Floats], Floats], a: Floats, b: Floats) -> Floats:
+    """Give the distances that a user's function measures, whatever type it gives them in.
+
+    Args:
+        distance: Gives ``(A, B)`` distances between rows ``(A, D)`` and ``(B, D)``.
+        a: ``(A, D)``.
+        b: ``(B, D)``.
+
+    Returns:
+        ``(A, B)`` float32.
+
+    Raises:
+        DataError: It gives something else, or nan.
+    """
+    found = real_numbers(distance(a, b), "the distances")
+    if found.shape != (len(a), len(b)):
+        raise DataError(f"distance_fn must give the distances ({len(a)}, {len(b)}) of its arrays, found {found.shape}")
+    if np.isnan(found).any():
+        raise DataError("the distances hold nan: check what distance_fn gives")
+    return found
 
 
 def block_distances(rows: Floats, vectors: Floats, lengths: Floats) -> Floats:

@@ -44,10 +44,14 @@ def on_device(values: npt.NDArray[Any], device: torch.device | str) -> Tensor:
     """Copy an array to a device.
 
     Raises:
-        ConfigError: It is a GPU, and there is none.
+        ConfigError: It is a GPU, and there is none, or torch has no such device.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda, but torch finds no GPU: use cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"device is {device}, but torch finds none: use cpu") from None
     return torch.tensor(values, device=device)
 
 

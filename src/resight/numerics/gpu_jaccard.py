@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from resight.numerics.gpu import blocks, pair_distances
-from resight.numerics.kernels import RESOLUTION, Columns
+from resight.numerics.jaccard_kernels import RESOLUTION
+from resight.numerics.kernels import Columns
 from resight.records import Floats, Ints
 
 PAIRS = 2**23

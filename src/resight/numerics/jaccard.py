@@ -34,9 +34,11 @@ from scipy import sparse
 from torch import Tensor
 
 from resight.errors import ConfigError, DataError, number_within, whole_number
-from resight.numerics import gpu, kernels
+from resight.numerics import gpu
 from resight.numerics import gpu_jaccard as tensor_jaccard
+from resight.numerics import jaccard_kernels as kernels
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
+from resight.numerics.kernels import Columns
 from resight.numerics.neighbors import farthest_distances, k_nearest, k_nearest_and_farthest
 from resight.records import Doubles, Floats, Ints
 
@@ -287,7 +289,7 @@ def _graph(
 
 def _weights(
     rows: Floats,
-    lists: kernels.Columns,
+    lists: Columns,
     scales: Doubles,
     *,
     half: int,

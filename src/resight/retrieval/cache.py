@@ -85,7 +85,7 @@ def kept_vectors(path: Path, images: int, length: int) -> tuple[Floats, Ints] | 
         kept, _ = unseal(path, [])
         vectors, rows = kept["vectors"].numpy(), kept["rows"].numpy()
         _check(vectors, rows, images, length)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, DamagedError, KeyError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.errors import ConfigError, DataError, check_given, shown, whole_number
+from resight.errors import ConfigError, DataError, check_given, shown, whole_number, yes_or_no
 from resight.numerics import gpu
-from resight.numerics.distances import as_vectors, squared_distances
+from resight.numerics.distances import as_vectors, measured, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import (
     average_precision,
@@ -56,10 +56,11 @@ def evaluate(
         possible match, how many have none, the curve up to rank 50, and the numbers of each query.
 
     Raises:
-        DataError: No query has a possible match, or the two were made by different encoders.
+        DataError: No query has a possible match, the two were made by different encoders, or the distances are none.
         ConfigError: `exclude` is not known, or there are too few images to re-rank, or these are to be at another
             distance.
     """
+    rerank = yes_or_no("rerank", rerank)
     if rerank and distance_fn is not squared_distances:
         raise ConfigError("re-ranking stands on the squared Euclidean distance: leave out one of the two")
     check_features(queries=queries, gallery=gallery)
@@ -130,4 +131,4 @@ def _distances(
     if distance is squared_distances and gpu.used_for(device):
         asked, held = (gpu.on_device(as_vectors(side.embeddings), device) for side in (queries, gallery))
         return lambda rows: gpu.squared_distances(asked[rows], held)
-    return lambda rows: distance(queries.embeddings[rows], gallery.embeddings)
+    return lambda rows: measured(distance, queries.embeddings[rows], gallery.embeddings)

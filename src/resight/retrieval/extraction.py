@@ -13,7 +13,7 @@ from resight.compute.devices import Devices
 from resight.data.crops import Crops, Picture, images_of, load_crops
 from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_tracklets
 from resight.data.transforms import to_float
-from resight.errors import check_given, counted
+from resight.errors import check_given, counted, yes_or_no
 from resight.files import printable
 from resight.models.encoder import ENCODER, Encoder, EncoderSettings
 from resight.models.fused import fuse
@@ -58,11 +58,12 @@ def extract(
 
     Raises:
         DataError: No image can be read, or what was given are no images.
-        ConfigError: The encoder or the devices are none.
+        ConfigError: The encoder or the devices are none, or flip is neither True nor False.
     """
     check_given("encoder", encoder, Encoder, ENCODER)
     check_given("devices", devices, (Devices, type(None)), "Devices(DeviceSettings(...))")
     check_given("cache", cache, (str, Path, type(None)), "a folder")
+    flip = yes_or_no("flip", flip)
     devices = devices or Devices()
     if not isinstance(images, Crops | ImageTable):
         images = images_of(images, encoder.settings.size)

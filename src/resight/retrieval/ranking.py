@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from resight.errors import ConfigError, DataError, check_given, whole_number
-from resight.numerics.distances import normalize, squared_distances
+from resight.errors import ConfigError, DataError, check_given, whole_number, yes_or_no
+from resight.numerics.distances import measured, normalize, squared_distances
 from resight.numerics.jaccard import rerank as reranked_distances
 from resight.numerics.neighbors import k_nearest
 from resight.records import Features, Floats, Mask, Ranking, check_features
@@ -41,11 +41,11 @@ def rank(
         Rows and distances, nearest first; by default squared Euclidean ones (0 to 4 for unit vectors).
 
     Raises:
-        DataError: The two were made by different encoders, or the gallery is empty.
+        DataError: The two were made by different encoders, the gallery is empty, or the distances are none.
         ConfigError: One of the two is no Features, or k is no whole number above 0.
     """
     check_features(queries=queries, gallery=gallery)
-    k = whole_number("k", k, least=1)
+    k, rerank = whole_number("k", k, least=1), yes_or_no("rerank", rerank)
     check_given("distance_fn", distance_fn, Callable, "a function of two arrays, (Q, D) and (G, D)")
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
@@ -62,7 +62,7 @@ def rank(
     ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = distance_fn(queries.embeddings[rows], gallery.embeddings)
+        block = measured(distance_fn, queries.embeddings[rows], gallery.embeddings)
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)

@@ -39,7 +39,7 @@ from resight.config.settings import dotted
 from resight.config.yaml_files import parse_yaml, read_yaml
 from resight.data.clusters_csv import CLUSTERS
 from resight.errors import ConfigError, RunError
-from resight.files import expanded, is_open, locked, printable, read_regular, tidy, write_atomically
+from resight.files import expanded, is_open, locked, named, printable, read_regular, tidy, write_atomically
 from resight.models.encoder import Encoder
 from resight.models.soundness import embeds
 from resight.records import PseudoLabels
@@ -129,6 +129,8 @@ class Run:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
                 raise RunError(f"{self.folder} is a file, or below one: give a folder with --run") from error
+            except OSError as error:
+                raise named(self.folder, error) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:

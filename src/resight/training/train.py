@@ -21,9 +21,10 @@ from resight.config.types import check_types
 from resight.data.catalog import folder_settings, open_dataset
 from resight.data.clusters_csv import CLUSTERS, Clusters, clusters_csv, read_clusters
 from resight.data.crops import fits_memory, load_crops, open_crops
-from resight.data.dataset import DATASET, Dataset, split_validation
+from resight.data.dataset import DATASET, Dataset
 from resight.data.fingerprint import content_digest
 from resight.data.tracklets import TrackletSettings
+from resight.data.validation import split_validation
 from resight.errors import ConfigError, check_given, check_least, nearest
 from resight.files import check_apart, expanded
 from resight.methods import METHODS

@@ -41,7 +41,7 @@ def test_a_drawn_set_is_read_with_its_tracklets(video: Path) -> None:
     market = load_dataset("market1501", video)
     for split, table in data.tables.items():
         order, same = np.argsort(table.paths), np.argsort(market.tables[split].paths)
-        for name in ("paths", "people", "cameras", "frames"):
+        for name in ("paths", "person_ids", "camera_ids", "frame_ids"):
             assert getattr(table, name)[order].tolist() == getattr(market.tables[split], name)[same].tolist()
 
 

@@ -12,13 +12,14 @@ import pytest
 from scipy.io import savemat
 
 from mars_files import touch, write_mars
-from resight.data.catalog import load_dataset, split_validation
+from resight.data.catalog import load_dataset
 from resight.data.sets.ilidsvid import load_ilidsvid
 from resight.data.sets.mars import load_mars
 from resight.data.sets.prid2011 import load_prid2011
 from resight.data.sets.sequences import read_matrix
 from resight.data.split_people import SPLITS, halve
 from resight.data.tracklets import group_tracklets, pool_tracklets
+from resight.data.validation import split_validation
 from resight.data.verify import describe, verify
 from resight.errors import ConfigError, DataError
 from resight.records import Features
