@@ -1,6 +1,6 @@
 """`resight thesis run`: reproduce the rows of a table, one after the other.
 
-It stands apart from the other actions of the command, which need nothing of what it loads.
+The other actions of the command need nothing of what this module loads.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ..
     chosen = set(numbers) or ours
     datasets = _load_data(item, request, {name for row in possible if not row.reason for name in row.sets})
     # From here on a set lies in its root, whatever path led there.
-    request = replace(request, data={**(request.data or {}), **{name: each.root for name, each in datasets.items()}})
+    request = replace(
+        request, data={**(request.data or {}), **{name: dataset.root for name, dataset in datasets.items()}}
+    )
 
     def report(rows: list[TableRow], index: int) -> None:
         _write(item, rows, request, out)
@@ -167,14 +169,14 @@ def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ..
     say(f"written: {(out / f'{item.id}-{request.tag}.md').resolve()}, and .json")
     attempted = [row for row in rows if row.number in chosen]
     if all(row.status == "unavailable" for row in attempted):
-        (reason, _), *others = Counter(row.reason for row in attempted).most_common()
-        say(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
+        (reason, _), *further = Counter(row.reason for row in attempted).most_common()
+        say(f"nothing was made: {reason}{' (and others, above)' if further else ''}")
         return 1
     return 1 if any(row.status == "failed" for row in rows) else 0
 
 
 def _load_data(item: PaperItem, request: RunRequest, needed: set[str]) -> dict[str, Dataset]:
-    """Load the data sets that were given and are needed, and print what is read."""
+    """Load the data sets that the request names and the rows need, and print what is read."""
     folders = request.data or {}
     if needed and not folders:
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))

@@ -40,7 +40,7 @@ _FORMER_NAMES = {
     "source-thesis": "source-dukemtmc source-market1501",
 }
 RENAMED = {former: name for name, formers in _FORMER_NAMES.items() for former in formers.split()}
-"""For each recipe of an earlier version that is no more, the one with the same settings."""
+"""For each recipe that earlier versions had, the present one with the same settings."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def read_row(row: TableRow, out: Path) -> TableRow:
         roots = {name: facts["root"] for name, facts in result["data"]["sets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: remove it, and the row is made again") from error
-    for name, root in row.roots.items():  # a set that is not given now is still the one that was read before
+    for name, root in row.roots.items():  # a set that the request does not name is the one that was read before
         if roots.get(name, root) != root:
             raise RunError(
                 f"{folder} was made on {name}={roots[name]}, asked for is {name}={root}: give another folder with "

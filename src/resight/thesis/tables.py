@@ -21,9 +21,9 @@ FIRST_RUN = "first run: "
 
 
 def complete_rows(item: PaperItem, rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return all rows of a table: those that are given, and the others as printed."""
-    given = {(row.number, row.column): row for row in rows}
-    return [given.get((row.number, row.column), row) for row in table_rows(item)]
+    """Return all rows of a table: the planned ones, and the others as printed."""
+    planned = {(row.number, row.column): row for row in rows}
+    return [planned.get((row.number, row.column), row) for row in table_rows(item)]
 
 
 def reported_scores(row: TableRow) -> dict[str, str | None]:
@@ -53,7 +53,9 @@ def to_json(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | Non
             "ours": our_scores(item, row) or None,
             "state": row.status,
             "reason": row.reason,
-            "differs": [dict(zip(("setting", "ours", "thesis"), each, strict=True)) for each in _all_differences(row)],
+            "differs": [
+                dict(zip(("setting", "ours", "thesis"), change, strict=True)) for change in _all_differences(row)
+            ],
             **_details(row),
         }
         for row in complete_rows(item, rows)
@@ -118,14 +120,14 @@ def cells(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None)
 
 def difference_lines(rows: Sequence[TableRow]) -> list[str]:
     """Return what differs from the thesis, first of the rows' own runs; equal texts once, after their rows."""
-    own, first = [], []
+    own_run, first_run = [], []
     for row in rows:
         texts = [(name, f"{name}: {ours} (thesis: {thesis})") for name, ours, thesis in _all_differences(row)]
-        own.append((row, "; ".join(text for name, text in texts if not name.startswith(FIRST_RUN))))
-        first.append(
+        own_run.append((row, "; ".join(text for name, text in texts if not name.startswith(FIRST_RUN))))
+        first_run.append(
             (row, "; ".join(text.removeprefix(FIRST_RUN) for name, text in texts if name.startswith(FIRST_RUN)))
         )
-    return [*_group_by_text(own), *(f"the first run of {text}" for text in _group_by_text(first))]
+    return [*_group_by_text(own_run), *(f"the first run of {text}" for text in _group_by_text(first_run))]
 
 
 def data_lines(rows: Sequence[TableRow]) -> list[str]:
@@ -165,21 +167,21 @@ def _all_differences(row: TableRow) -> list[tuple[str, str, str]]:
     """Return what differs of a finished run: data, settings, weights, splits, seed; then of the run before it."""
     if row.status != "done":
         return []
-    found = [("data", used, printed) for printed, used in row.substitutes.items()]
-    found += [each for each in differences(row) if each[0] != "seed"]
-    if {"encoder.backbone", "encoder.weights"} & {name for name, _, _ in found}:
-        found.append(("weights", row.result["environment"]["weights"]["source"], "ImageNet's, for its own backbone"))
+    changes = [("data", used, printed) for printed, used in row.substitutes.items()]
+    changes += differences(row)
+    if {"encoder.backbone", "encoder.weights"} & {name for name, _, _ in changes}:
+        changes.append(("weights", row.result["environment"]["weights"]["source"], "ImageNet's, for its own backbone"))
     for name, data in row.result["data"]["sets"].items():
         if not data["official"]:
             counts = [f"{part} {count} {data['unit']} of {people}" for part, (count, people) in data["counts"].items()]
             which = "source split" if name == row.source else "split"
-            found.append((which, f"not the official one ({', '.join(counts)})", "official"))
-    found.append(("seed", str(flat_settings(row)["seed"]), "not stated"))
+            changes.append((which, f"not the official one ({', '.join(counts)})", "official"))
+    changes.append(("seed", str(flat_settings(row)["seed"]), "not stated"))
     if row.starts:
         seeds = ", ".join(str(flat_settings(start)["seed"]) for start in row.starts)
-        first = [*(each for each in differences(row.starts[0]) if each[0] != "seed"), ("seed", seeds, "not stated")]
-        found += [(FIRST_RUN + name, ours, thesis) for name, ours, thesis in first]
-    return found
+        first = [*differences(row.starts[0]), ("seed", seeds, "not stated")]
+        changes += [(FIRST_RUN + name, ours, thesis) for name, ours, thesis in first]
+    return changes
 
 
 def _group_by_text(texts: Sequence[tuple[TableRow, str]]) -> list[str]:
