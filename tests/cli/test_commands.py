@@ -505,14 +505,11 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(words, hint, capsys):
 
 
 def test_the_recipes_that_come_along_can_be_read(capsys):
-    from resight.config.recipes import RECIPES
-    from resight.methods import METHODS
+    from resight.config.recipes import load_recipe, shipped_paths
 
-    names = sorted(item.name.removesuffix(".yaml") for item in RECIPES.iterdir() if item.name.endswith(".yaml"))
-    assert {"site", "ice-smoke", "ice-market1501", "ice-agnostic-msmt17", "scr-smoke", "scr-cuhk03np"} <= set(names)
-    for name in names:
-        own = [method for method in METHODS if name.startswith(method.replace("_", "-"))]
-        method = own[0] if own else "abmt" if name == "adapt" else "ice"
+    names = {path.stem: load_recipe(path).method for path in shipped_paths()}
+    assert {"site", "adapt", "ice-smoke", "ice-thesis", "scr-smoke", "scr-mars"} <= set(names)
+    for name, method in names.items():
         assert main(["train", method, f"--config={name}", "--print-config"]) == 0
         assert yaml.safe_load(capsys.readouterr().out)["epochs"] >= 1
 

@@ -3,29 +3,63 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from resight.cli.main import COMMANDS, main
-from resight.cli.recipes import ORDER
-from resight.config.recipes import about_recipe, shipped_paths
+from resight.config.recipes import FOLDERS, RENAMED, find_recipe, known_methods, load_recipe, shipped_paths
+from resight.errors import ConfigError
 from resight.methods import METHODS
+from resight.training.train import read_recipe
 
 
 def test_every_recipe_says_whose_it_is_and_what_for() -> None:
     for path in shipped_paths():
-        recipe = about_recipe(path)
-        assert recipe.method in ORDER, path
-        assert 10 < len(recipe.purpose) < 200, path
-        assert recipe.name in recipe.command
-    assert set(ORDER) == {*METHODS, "adapt"}
+        recipe = load_recipe(path)
+        assert recipe.methods, path
+        assert set(recipe.methods) <= METHODS.keys(), path
+        assert recipe.folder in FOLDERS, path
+        assert 10 < len(recipe.purpose) < 120, path
+        text = path.read_text(encoding="utf-8")
+        assert f"--config {recipe.name}" in text or f"resight {recipe.name}" in text, "a recipe names its command"
+    assert set(known_methods()) == set(METHODS)
 
 
-def test_recipes_are_listed_by_method_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_two_recipes_have_the_same_settings() -> None:
+    recipes = [load_recipe(path) for path in shipped_paths()]
+    assert len({str(recipe.settings) for recipe in recipes}) == len(recipes) < 40
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+
+
+def test_earlier_names_find_the_recipe_of_the_same_settings(caplog: pytest.LogCaptureFixture) -> None:
+    shipped = {path.stem for path in shipped_paths()}
+    assert set(RENAMED.values()) <= shipped
+    assert not shipped & RENAMED.keys()
+    assert read_recipe("ice", "ice-market1501") == read_recipe("ice", "ice-thesis")
+    assert caplog.messages == ["recipe ice-market1501 is called ice-thesis now"]
+
+
+def test_a_recipe_is_found_by_name_and_folder() -> None:
+    names = ("scr-site", "recipes/scr-site", "site/scr-site", "recipes/site/scr-site.yaml")
+    assert {find_recipe(name).parent.name for name in names} == {"site"}
+    with pytest.raises(ConfigError, match="there is no such file"):
+        find_recipe("thesis/scr-site")
+
+
+@pytest.mark.parametrize("header", ["method: {ice: 1}", "method: [[ice]]", "description: [a, b]"])
+def test_a_header_of_another_form_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"{header}\nepochs: 3\n")
+    with pytest.raises(ConfigError, match=f"{header.partition(':')[0]} must"):
+        load_recipe(path)
+
+
+def test_recipes_are_listed_by_folder_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    assert "ice: resight train ice --config NAME" in listed
-    assert "A site's own cameras: unlabeled crops" in listed
+    assert listed.startswith("site: for your own cameras\n  site ")
+    assert "ICE on unlabeled crops of your own cameras" in listed
     assert "-smoke" not in listed
     assert main(["recipes", "--all"]) == 0
     everything = capsys.readouterr().out
@@ -33,9 +67,9 @@ def test_recipes_are_listed_by_method_and_printed(capsys: pytest.CaptureFixture[
     assert main(["recipes", "scr"]) == 0
     own = capsys.readouterr().out
     assert "scr-site" in own
-    assert "ice-market1501" not in own
+    assert "ice-thesis" not in own
     assert main(["recipes", "site"]) == 0
-    assert capsys.readouterr().out.startswith("# A site's own cameras")
+    assert capsys.readouterr().out.startswith("description: ICE on unlabeled crops")
     assert main(["recipes", "sites"]) == 2
     assert "did you mean 'site'" in capsys.readouterr().err
 
@@ -81,7 +115,7 @@ def test_a_training_without_a_recipe_says_what_it_is_about_to_do(said: pytest.Lo
     with pytest.raises(StoppedError):
         main(["train", "ice", "--data=folder=x"])
     (warning,) = said.messages
-    for part in ("resnet50, weights to download", "16,000 steps of 32 images", "--config site: A site's own cameras"):
+    for part in ("resnet50, weights to download", "16,000 steps of 32 images", "--config site: ICE on unlabeled crops"):
         assert part in warning
     said.clear()
     with pytest.raises(StoppedError):
@@ -91,9 +125,9 @@ def test_a_training_without_a_recipe_says_what_it_is_about_to_do(said: pytest.Lo
 
 def test_a_recipe_of_another_method_is_said_where_its_settings_fit(said: pytest.LogCaptureFixture) -> None:
     with pytest.raises(StoppedError):
-        main(["train", "scr", "--data=folder=x", "--config=scr-market1501", "--config=source-market1501"])
+        main(["train", "scr", "--data=folder=x", "--config=scr-thesis", "--config=source-thesis"])
     (warning,) = said.messages
-    assert warning.startswith("source-market1501 is a recipe of source (resight train source")
+    assert warning.startswith("source-thesis is a recipe of source (resight train source")
     said.clear()
     with pytest.raises(StoppedError):
         main(["train", "mmt", "--data=folder=x", "--config=abmt-site"])

@@ -11,7 +11,7 @@ import pytest
 from docstring_parser import parse as parse_docstring
 
 from resight.compute.devices import DeviceSettings
-from resight.config.recipes import RECIPES, find_recipe
+from resight.config.recipes import RECIPES, find_recipe, load_recipe, shipped_paths
 from resight.config.settings import flags_of, read_settings, write_settings
 from resight.data.transforms import AugmentSettings
 from resight.errors import ConfigError
@@ -270,7 +270,7 @@ def test_a_recipe_that_comes_along_is_found_by_name_only(tmp_path: Path, monkeyp
 
 
 def test_a_mistyped_recipe_names_the_nearest() -> None:
-    known = sorted(item.stem for item in Path(str(RECIPES)).glob("*.yaml"))
+    known = [path.stem for path in shipped_paths()]
     assert known
     for name in known:
         with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
@@ -297,7 +297,7 @@ def test_a_recipe_of_another_method_says_whose_it_is(tmp_path: Path) -> None:
     message = refused_by_mmt("site")
     assert message.startswith("site is a recipe of ice (resight train ice --config site): ")
     assert message.endswith(" is no setting of resight train mmt")
-    own = recipe(tmp_path, "# resight train mmt --config own\nwarmup_epochs: 3\n", "own.yaml")
+    own = recipe(tmp_path, "method: mmt\nwarmup_epochs: 3\n", "own.yaml")
     assert refused_by_mmt(own).startswith(f"{own}: warmup_epochs is not a setting")
 
 
@@ -359,24 +359,15 @@ def test_every_field_is_documented_and_nothing_else_is(kind: type) -> None:
     assert kind.__dataclass_params__.frozen
 
 
-def method_of(path: Path) -> str:
-    """A recipe is named after its method; those of ICE need not be, and `adapt` is ABMT's."""
-    if path.stem == "adapt":
-        return "abmt"
-    name = path.stem.replace("-", "_")
-    return next((method for method in METHODS if name.startswith(f"{method}_")), "ice")
-
-
-@pytest.mark.parametrize("path", sorted(Path(str(RECIPES)).glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped_paths(), ids=lambda path: path.stem)
 def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
-    _, kind, variants = METHODS[method_of(path)]
-    by_name, by_path = (
-        read_settings(["--config", name], [TrainSettings, kind], variants=variants) for name in (path.stem, str(path))
-    )
-    assert by_name == by_path
-    text = path.read_text()
-    assert text.startswith("#"), "a recipe says what it is for"
-    assert path.stem == "adapt" or f"# resight train {method_of(path)} --config {path.stem}" in " ".join(text.split())
+    for method in load_recipe(path).methods:
+        _, kind, variants = METHODS[method]
+        by_name, by_path = (
+            read_settings(["--config", name], [TrainSettings, kind], variants=variants)
+            for name in (path.stem, str(path))
+        )
+        assert by_name == by_path
 
 
 def test_settings_of_a_file_are_flags_for_another_command(tmp_path: Path) -> None:

@@ -175,6 +175,22 @@ def test_all_that_makes_a_training_another_one_is_in_the_name_of_its_run(tmp_pat
     assert key(options=elsewhere, roots={"mars": "/x"}) == row.key
 
 
+NAMES_OF_RUNS = {
+    "table-3.5": "scr-mars-af91b80e60",
+    "table-3.7": "scr-cuhk03np-labeled-29efe654f7",
+    "table-4.5": "abmt-market1501-dukemtmc-c0f1dd4b13",
+    "table-6.7": "ice-market1501-72afc1ff68",
+}
+"""The run folder of a table's first row, as of the first version: a run that is there must not be made again."""
+
+
+@pytest.mark.parametrize("table", NAMES_OF_RUNS)
+def test_run_folders_keep_their_names(table: str) -> None:
+    first = plan_rows(load_item(table), RunRequest("full"))[0]
+    assert first.key == NAMES_OF_RUNS[table]
+    assert [start.key for start in first.starts] == ["source-market1501-dukemtmc-35a6b80a76"] * len(first.starts)
+
+
 def test_each_set_of_the_tables_is_read_by_its_name() -> None:
     assert data_sets().keys() <= DATASETS.keys()
 

@@ -43,7 +43,7 @@ def test_the_rows_of_table_3_5_are_one_training_and_four_ways_to_score() -> None
         assert len({row.key for row in found}) == 1
         assert len({row.result_name for row in found}) == 4
     (whole,) = plan_rows(load_item("3.8"), RunRequest("full"))
-    assert (whole.key, whole.result_name) == (planned["full"][3].key, planned["full"][3].result)
+    assert (whole.key, whole.result_name) == (planned["full"][3].key, planned["full"][3].result_name)
     assert {row.key for row in planned["full"]} != {row.key for row in planned["short"]}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resight.cli.terminal import say
-from resight.config.recipes import FOLDERS, RENAMED, Recipe, find_recipe, load_recipe, shipped_paths
+from resight.config.recipes import FOLDERS, RENAMED, Recipe, find_recipe, known_methods, load_recipe, shipped_paths
 from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
 
@@ -27,9 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     name, flags = (arguments[0], arguments[1:]) if arguments and not arguments[0].startswith("-") else ("", arguments)
     (settings,) = read_settings(flags, [RecipesSettings], program="resight recipes [METHOD or NAME]")
     recipes = [load_recipe(path) for path in shipped_paths()]
-    methods = list(dict.fromkeys(method for recipe in recipes for method in recipe.methods))
-    if name and name not in methods:
-        say(*_read_text(name, [*methods, *(recipe.name for recipe in recipes)]).rstrip("\n").split("\n"))
+    if name and name not in known_methods():
+        say(*_read_text(name, [*known_methods(), *(recipe.name for recipe in recipes)]).rstrip("\n").split("\n"))
         return 0
     selected = [recipe for recipe in recipes if not name or name in recipe.methods]
     hidden = 0 if settings.all else sum(recipe.folder == "smoke" for recipe in selected)

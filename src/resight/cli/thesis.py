@@ -6,6 +6,7 @@ Only `run` loads torch: a list and a table must not wait for it.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from resight.cli.terminal import say, say_json, show
+from resight.config.renamed import current_table
 from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
 from resight.files import expanded
 from resight.thesis.paper import PaperItem, item_ids, load_item, scales
 from resight.thesis.planning import RunRequest, plan_rows, table_rows
-from resight.thesis.tables import read_json, to_json, to_markdown, to_text
+from resight.thesis.tables import to_json, to_markdown, to_text
 
 ACTIONS = ("list", "show", "run")
 USAGE = (
@@ -140,7 +142,8 @@ def _show(item: PaperItem, settings: ShowSettings) -> int:
     results = sorted(expanded(settings.out).glob(f"{item.id}-*.json"))
     pages = [path.with_suffix(".md").read_text(encoding="utf-8") for path in results] if not settings.json else []
     if settings.json:
-        say_json({**to_json(item, []), "ours": {path.stem: read_json(path) for path in results}}, indent=1)
+        ours = {path.stem: current_table(json.loads(path.read_text(encoding="utf-8"))) for path in results}
+        say_json({**to_json(item, []), "ours": ours}, indent=1)
         return 0
     if settings.markdown:
         say(*"\n".join(pages or [to_markdown(item, [])]).rstrip("\n").split("\n"))

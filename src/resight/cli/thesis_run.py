@@ -1,6 +1,6 @@
 """`resight thesis run`: reproduce the rows of a table, one after the other.
 
-It stands apart from the other actions of the command, which need nothing of what it loads.
+The other actions of the command need nothing of what this module loads.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from resight.cli.terminal import say, show
+from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
-from resight.errors import ConfigError
+from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
 from resight.thesis.drawing import PICTURES, draw_figure
-from resight.thesis.paper import PaperItem, data_name, load_item, load_scale
-from resight.thesis.planning import RunRequest, RunSettings, TableRow, plan_rows
-from resight.thesis.running import estimate_minutes, read_row, run_rows
+from resight.thesis.paper import PaperItem, Scale, data_name, load_item, load_scale
+from resight.thesis.planning import RunRequest, TableRow, plan_rows
+from resight.thesis.running import read_row, run_rows
 from resight.thesis.tables import data_lines, difference_lines, reason_lines, to_json, to_markdown, to_text
 
 PAIRS = {
@@ -34,6 +35,32 @@ PAIRS = {
     "--substitute": "THESIS=OURS, duke=cuhk03np-detected for example",
 }
 """The flags that may be given several times, and the form of their values."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
+
+    Attributes:
+        scale: How much runs: `smoke`, `short` or `full`.
+        out: The folder of runs and results; the same command resumes there.
+        seed: The seed of every run.
+        epochs: Replaces the scale's; 0 keeps it.
+        iterations: Replaces the scale's; 0 keeps it.
+        rows: The rows to run, `[2,3]` for example, as `thesis show` counts them; empty for all.
+        device: Where it runs.
+    """
+
+    scale: str = "short"
+    out: str = "thesis"
+    seed: int = 1
+    epochs: int = 0
+    iterations: int = 0
+    rows: tuple[int, ...] = ()
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        check_least(self, 0, "seed", "epochs", "iterations")
 
 
 def run(name: str, flags: Sequence[str]) -> int:
@@ -53,12 +80,17 @@ def run(name: str, flags: Sequence[str]) -> int:
     substitutes, flags = _take_pairs(flags, "--substitute", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
     item = load_item(name)
-    folders = {name: expanded(path) for name, path in data.items()}
-    files = {backbone: _find_weights(backbone, file) for backbone, file in weights.items()}
-    return _run(
-        item,
-        RunRequest(**vars(settings), data=folders, weights=files, substitutes=_check_substitutes(item, substitutes)),
+    request = RunRequest(
+        scale=settings.scale,
+        data={name: expanded(path) for name, path in data.items()},
+        weights={backbone: _find_weights(backbone, file) for backbone, file in weights.items()},
+        seed=settings.seed,
+        epochs=settings.epochs,
+        iterations=settings.iterations,
+        device=settings.device,
+        substitutes=_check_substitutes(item, substitutes),
     )
+    return _run(item, request, expanded(settings.out), settings.rows)
 
 
 def _take_pairs(flags: Sequence[str], flag: str, name_of: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
@@ -96,20 +128,22 @@ def _check_substitutes(item: PaperItem, substitutes: dict[str, str]) -> dict[str
     return {name: data_name(used) for name, used in substitutes.items()}
 
 
-def _run(item: PaperItem, request: RunRequest) -> int:
-    scale, out = load_scale(request.scale), expanded(request.out)
+def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ...]) -> int:
+    scale = load_scale(request.scale)  # before data are read
     possible = plan_rows(item, request, resolve=False)
     if not possible:
         kind = item.kind if item.kind == "curves" else f"a {item.kind}"
         raise ConfigError(f"{item.id} has nothing to run: it is {kind} without rows of ours")
     ours = {row.number for row in possible}
-    if unknown := set(request.rows) - ours:
+    if unknown := set(numbers) - ours:
         unknown_text, known_text = (", ".join(map(str, sorted(group))) for group in (unknown, ours))
         raise ConfigError(f"--rows {unknown_text}: of {item.id} we can make {known_text}")
-    chosen = set(request.rows) or ours
+    chosen = set(numbers) or ours
     datasets = _load_data(item, request, {name for row in possible if not row.reason for name in row.sets})
     # From here on a set lies in its root, whatever path led there.
-    request = replace(request, data={**(request.data or {}), **{name: each.root for name, each in datasets.items()}})
+    request = replace(
+        request, data={**(request.data or {}), **{name: dataset.root for name, dataset in datasets.items()}}
+    )
 
     def report(rows: list[TableRow], index: int) -> None:
         _write(item, rows, request, out)
@@ -120,7 +154,7 @@ def _run(item: PaperItem, request: RunRequest) -> int:
         current = [read_row(row, out) if row.status == "pending" else row for row in rows]
         pending = [row for row in current if row.status == "pending" and row.number in chosen]
         if pending:
-            minutes, basis = estimate_minutes(current, scale, chosen)
+            minutes, basis = _estimate_minutes(current, scale, chosen)
             count = len({(row.key, row.result_name) for row in pending})
             say(f"{count} left, about {_duration(minutes)} ({basis})")
 
@@ -135,14 +169,14 @@ def _run(item: PaperItem, request: RunRequest) -> int:
     say(f"written: {(out / f'{item.id}-{request.tag}.md').resolve()}, and .json")
     attempted = [row for row in rows if row.number in chosen]
     if all(row.status == "unavailable" for row in attempted):
-        (reason, _), *others = Counter(row.reason for row in attempted).most_common()
-        say(f"nothing was made: {reason}{' (and others, above)' if others else ''}")
+        (reason, _), *further = Counter(row.reason for row in attempted).most_common()
+        say(f"nothing was made: {reason}{' (and others, above)' if further else ''}")
         return 1
     return 1 if any(row.status == "failed" for row in rows) else 0
 
 
 def _load_data(item: PaperItem, request: RunRequest, needed: set[str]) -> dict[str, Dataset]:
-    """Load the data sets that were given and are needed, and print what is read."""
+    """Load the data sets that the request names and the rows need, and print what is read."""
     folders = request.data or {}
     if needed and not folders:
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
@@ -160,6 +194,30 @@ def _load_data(item: PaperItem, request: RunRequest, needed: set[str]) -> dict[s
         for note in filter(None, (dataset.unofficial, *dataset.notes)):
             say(f"  {note}")
     return datasets
+
+
+def _estimate_minutes(rows: Sequence[TableRow], scale: Scale, numbers: Collection[int]) -> tuple[float, str]:
+    """Estimate how long the pending rows with these numbers will take.
+
+    Returns:
+        Minutes, and the basis of the estimate.
+    """
+    pending = {row.key: row for row in rows if row.status == "pending" and row.number in numbers}
+    seconds: dict[str, list[float]] = {}
+    for row in rows:
+        if row.status == "done":
+            seconds.setdefault(row.data, []).append(float(row.result["seconds"]))
+    measured = [value for values in seconds.values() for value in values]
+    minutes = 0.0
+    for row in pending.values():
+        similar = seconds.get(row.data, measured)
+        complete = sum(similar) / len(similar) / 60 if similar else scale.minutes
+        minutes += complete * (1 - min(len(row.metrics) / row.settings.epochs, 1))
+    starts = {start.key for row in pending.values() for start in row.starts if start.status == "pending"}
+    minutes += scale.minutes * len(starts)
+    if measured:
+        return minutes, f"from {len(measured)} done here"
+    return minutes, f"one takes about {scale.minutes:g} min: {scale.measured}"
 
 
 def _write(

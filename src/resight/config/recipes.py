@@ -40,7 +40,7 @@ _FORMER_NAMES = {
     "source-thesis": "source-dukemtmc source-market1501",
 }
 RENAMED = {former: name for name, formers in _FORMER_NAMES.items() for former in formers.split()}
-"""For each recipe of an earlier version that is no more, the one with the same settings."""
+"""For each recipe that earlier versions had, the present one with the same settings."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +125,9 @@ def load_recipe(path: Path) -> Recipe:
     if not isinstance(description, str):
         raise ConfigError(f"{path}: description must be text")
     return Recipe(path.stem, path.parent.name, tuple(methods), description, content)
+
+
+@cache
+def known_methods() -> tuple[str, ...]:
+    """Return the methods that the recipes of the installation are for, without loading the methods themselves."""
+    return tuple(dict.fromkeys(method for path in shipped_paths() for method in load_recipe(path).methods))

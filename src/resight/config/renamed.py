@@ -34,6 +34,7 @@ _VALUES = {
 }
 _DATA = {"cuhk03np-labelled": "cuhk03np-labeled"}
 _METRICS = {"teachers_apart": "teacher_distance", "student_teacher_apart": "student_teacher_distance"}
+_STATES = {"left": "pending", "cannot": "unavailable", "not made": "not run"}
 _PARTS = {"optimiser": "optimizer"}
 
 
@@ -51,6 +52,14 @@ def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def current_metrics(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of metrics under the present names."""
     return {_METRICS.get(name, name): value for name, value in line.items()}
+
+
+def current_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of the thesis, as `resight thesis run` writes it, under the present names."""
+    lines = [
+        {"substitutes" if key == "instead" else key: value for key, value in line.items()} for line in table["lines"]
+    ]
+    return {**table, "lines": [{**line, "state": _STATES.get(line["state"], line["state"])} for line in lines]}
 
 
 def current_provenance(text: str) -> str:

@@ -67,6 +67,31 @@ def verdicts(query_person: int, query_camera: int, people: Ints, cameras: Ints) 
     return [str(verdict) for verdict in np.select([junk, same_person], ["junk", "right"], "wrong")]
 
 
+def first_judged(
+    queries: Features, gallery: Features, ranking: Ranking, *, exclude: str, count: int
+) -> list[list[tuple[str, str]]]:
+    """Return for each query the files and verdicts of its first results that are not junk.
+
+    Args:
+        queries: The queries, a row each.
+        gallery: What was searched.
+        ranking: The ranking, a row for each query.
+        exclude: What does not count, as of a data set: ``"same-camera"`` or ``"none"``.
+        count: How many results a query has at most.
+    """
+    judged = []
+    for person, camera, indices in zip(
+        queries.table.person_ids, queries.table.camera_ids, ranking.indices, strict=True
+    ):
+        table = gallery.table[indices[indices >= 0]]
+        own_camera = int(camera) if exclude == "same-camera" else UNKNOWN
+        pairs = zip(
+            map(str, table.paths), verdicts(int(person), own_camera, table.person_ids, table.camera_ids), strict=True
+        )
+        judged.append([pair for pair in pairs if pair[1] != "junk"][:count])
+    return judged
+
+
 def by_precision(report: Report) -> list[int]:
     """Give the scored queries, as rows of the query table, the lowest average precision first."""
     precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)

@@ -108,6 +108,16 @@ def changes_table_text(metrics: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def text_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str]) -> Table:
+    """Build a table for the terminal, its cells plain text; columns are aligned right except those named in `left`."""
+    table = Table(title=Text(title), title_justify="left")
+    for name in head:
+        table.add_column(Text(name), justify="left" if name in left else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str) -> str:
     """Write an HTML table; every text is escaped.
 

@@ -16,9 +16,8 @@ from resight.data.crops import load_crops
 from resight.data.dataset import Dataset
 from resight.data.transforms import to_float
 from resight.models.encoder import load_encoder
-from resight.records import UNKNOWN
 from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER, show_epochs
-from resight.reports.ranked_lists import ranked_strip, stacked, verdicts
+from resight.reports.ranked_lists import first_judged, ranked_strip, stacked
 from resight.reports.saliency import saliency_sheet
 from resight.retrieval.explain import grad_cam
 from resight.retrieval.extraction import extract
@@ -125,10 +124,7 @@ def draw_saliency(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Imag
 def draw_mistakes(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Image.Image | None:
     """Draw queries that the first run mismatches and the last one matches, with the results of each run.
 
-    Args:
-        rows: A figure's rows, all on one data set.
-        dataset: That data set.
-        out: The folder of the results.
+    The arguments are those of `draw_saliency`.
 
     Returns:
         For a few queries of different people a ranked list of each run; None if fewer than two runs are done, or no
@@ -164,16 +160,8 @@ def _first_results(row: TableRow, dataset: Dataset, out: Path) -> dict[str, list
         for table in (dataset.query, dataset.gallery)
     )
     ranking = rank(queries, gallery, k=DEPTH, device=devices.device)
-    results = {}
-    for name, person, camera, indices in zip(
-        queries.table.paths, queries.table.person_ids, queries.table.camera_ids, ranking.indices, strict=True
-    ):
-        table = gallery.table[indices[indices >= 0]]
-        own_camera = int(camera) if dataset.exclude == "same-camera" else UNKNOWN
-        judgements = verdicts(int(person), own_camera, table.person_ids, table.camera_ids)
-        counted = [hit for hit in zip(map(str, table.paths), judgements, strict=True) if hit[1] != "junk"]
-        results[str(name)] = counted[:RESULTS]
-    return results
+    judged = first_judged(queries, gallery, ranking, exclude=dataset.exclude, count=RESULTS)
+    return dict(zip(queries.table.paths.tolist(), judged, strict=True))
 
 
 PICTURES: dict[str, Callable[[Sequence[TableRow], Dataset, Path], Image.Image | None]] = {

@@ -79,7 +79,6 @@ class PrintedRow:
         name: The row's name without the citation.
         section: The heading above it within the table.
         cite: The citation label of a method that the thesis quotes, ``"[42]"``.
-        venue: The printed venue of that method.
         values: For each group of columns the printed values; None for a dash or an empty cell.
         reproduction: What reproduces the row; None for a quoted row.
     """
@@ -87,7 +86,6 @@ class PrintedRow:
     name: str
     section: str
     cite: str
-    venue: str
     values: tuple[tuple[str | None, ...], ...]
     reproduction: Reproduction | None
 
@@ -212,9 +210,9 @@ def parse_item(text: str, *, where: str) -> PaperItem:
     """
     try:
         content = yaml.load(text, Loader=yaml.BaseLoader)  # strings, lists and dicts, nothing else
-        _check_keys(content, "", where)
-        groups = tuple(_parse_group(column, where) for column in content.get("columns", ()))
-        rows = tuple(_parse_row(row, groups, where) for row in content.get("rows", ()))
+        _check_keys(content, "")
+        groups = tuple(map(_parse_group, content.get("columns", ())))
+        rows = tuple(_parse_row(row, groups) for row in content.get("rows", ()))
         chapter, page = int(content["chapter"]), int(content["page"])
         kind, shows, redraw = (content.get(name, "") for name in ("kind", "shows", "redraw"))
         notes, doubtful, metrics = (tuple(content.get(name, ())) for name in ("notes", "doubtful", "metrics"))
@@ -225,8 +223,6 @@ def parse_item(text: str, *, where: str) -> PaperItem:
     except KeyError as error:
         raise ConfigError(f"{where}: {error.args[0]} is missing") from error
     except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
 
 
@@ -234,7 +230,7 @@ def parse_item(text: str, *, where: str) -> PaperItem:
 def scales() -> dict[str, Scale]:
     """Return the scales by name, the smallest first."""
     loaded = {}
-    for name, content in yaml.safe_load(_read("scales.yaml")).items():
+    for name, content in _read("scales.yaml").items():
         methods = {method: ScaleOverride(**override) for method, override in content["methods"].items()}
         loaded[name] = Scale(name, content["meaning"], float(content["minutes"]), content["measured"], methods)
     return loaded
@@ -254,8 +250,7 @@ def load_scale(name: str) -> Scale:
 @cache
 def data_sets() -> dict[str, tuple[str, ...]]:
     """Return the data sets of the tables: for the name of each its other names."""
-    content = yaml.safe_load(_read("data.yaml"))
-    return {name: tuple(aliases) for name, aliases in content.items()}
+    return {name: tuple(aliases) for name, aliases in _read("data.yaml").items()}
 
 
 def data_name(name: str) -> str:
@@ -290,43 +285,42 @@ def _texts() -> dict[str, str]:
     return texts
 
 
-def _read(name: str) -> str:
-    return (FILES / name).read_text(encoding="utf-8")
+def _read(name: str) -> Any:
+    return yaml.safe_load((FILES / name).read_text(encoding="utf-8"))
 
 
-def _check_keys(content: Mapping[str, Any], kind: str, where: str) -> None:
+def _check_keys(content: Mapping[str, Any], kind: str) -> None:
     for key in content:
         if key not in _KEYS[kind]:
-            raise ConfigError(f"{where}: {kind} {key} is unknown{nearest(key, _KEYS[kind])}")
+            raise ConfigError(f"{kind} {key} is unknown{nearest(key, _KEYS[kind])}".lstrip())
 
 
-def _parse_group(content: Mapping[str, Any], where: str) -> ColumnGroup:
-    _check_keys(content, "column", where)
+def _parse_group(content: Mapping[str, Any]) -> ColumnGroup:
+    _check_keys(content, "column")
     group = ColumnGroup(content["group"], content.get("data", ""), content.get("source", ""), tuple(content["scores"]))
-    for name in (group.data, group.source):
-        if name and name not in data_sets():
-            raise ConfigError(f"{where}: no data set is called '{name}'{nearest(name, data_sets())}")
+    for name in filter(None, (group.data, group.source)):
+        if name not in data_sets():
+            raise ConfigError(f"no data set is called '{name}'{nearest(name, data_sets())}")
     return group
 
 
-def _parse_row(content: Mapping[str, Any], groups: Sequence[ColumnGroup], where: str) -> PrintedRow:
-    _check_keys(content, "row", where)
+def _parse_row(content: Mapping[str, Any], groups: Sequence[ColumnGroup]) -> PrintedRow:
+    _check_keys(content, "row")
     name = content["name"]
     values = tuple(tuple(None if value == "~" else value for value in group) for group in content.get("values", ()))
-    expected = [len(group.scores) for group in groups]
+    expected, lengths = [len(group.scores) for group in groups], [len(group) for group in values]
     # A figure's rows may have no values: its picture is not text.
-    if any(expected) and [len(group) for group in values] != expected:
-        raise ConfigError(f"{where}: row '{name}' has {[len(group) for group in values]} values, expected {expected}")
+    if any(expected) and lengths != expected:
+        raise ConfigError(f"row '{name}' has {lengths} values, expected {expected}")
     for group, printed in zip(groups, values, strict=False):
         for score, value in zip(group.scores, printed, strict=True):
             if score in SCORES and value is not None and not 0 <= float(value) <= 100:
-                raise ConfigError(f"{where}: row '{name}': {score} must be in 0..100, found {value}")
-    reproduction = _parse_reproduction(content["reproduction"], where) if "reproduction" in content else None
-    section, cite, venue = (content.get(key, "") for key in ("section", "cite", "venue"))
-    return PrintedRow(name, section, cite, venue, values, reproduction)
+                raise ConfigError(f"row '{name}': {score} must be in 0..100, found {value}")
+    reproduction = _parse_reproduction(content["reproduction"]) if "reproduction" in content else None
+    return PrintedRow(name, content.get("section", ""), content.get("cite", ""), values, reproduction)
 
 
-def _parse_reproduction(content: Mapping[str, Any], where: str) -> Reproduction:
-    _check_keys(content, "reproduction", where)
+def _parse_reproduction(content: Mapping[str, Any]) -> Reproduction:
+    _check_keys(content, "reproduction")
     overrides = {name: resolved(text, plain=True) for name, text in content.get("overrides", {}).items()}
     return Reproduction(content["method"], content["recipe"], overrides, tuple(content.get("studied", ())))

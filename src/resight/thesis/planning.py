@@ -4,7 +4,7 @@ A row that adapts from one data set to another is two runs: the first trains on 
 from it without labels. Rows that need the same first run share it. Each of MMT's two networks has a first run of its
 own, with a seed of its own.
 
-Imports that load torch stand in the functions that need them: the list of tables and what they report need none.
+Functions that need torch import it themselves: the list of tables and their printed values do not.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resight.compute.settings import DeviceSettings
-from resight.config.recipes import find_recipe, load_recipe, shipped_paths
+from resight.config.recipes import find_recipe, known_methods, load_recipe, shipped_paths
 from resight.config.renamed import first_data_name, first_settings
 from resight.config.settings import dotted, settings_of
-from resight.errors import ConfigError, ResightError, check_least
+from resight.errors import ConfigError, ResightError
 from resight.thesis.paper import ColumnGroup, PaperItem, PrintedRow, Reproduction, Scale, load_scale, source_of
 
 if TYPE_CHECKING:
@@ -38,43 +38,27 @@ BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck"
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
-
-    Attributes:
-        scale: How much runs: `smoke`, `short` or `full`.
-        out: The folder of runs and results; the same command resumes there.
-        seed: The seed of every run.
-        epochs: Replaces the scale's; 0 keeps it.
-        iterations: Replaces the scale's; 0 keeps it.
-        rows: The rows to run, `[2,3]` for example, as `thesis show` counts them; empty for all.
-        device: Where it runs.
-    """
-
-    scale: str = "short"
-    out: str = "thesis"
-    seed: int = 1
-    epochs: int = 0
-    iterations: int = 0
-    rows: tuple[int, ...] = ()
-    device: DeviceSettings = field(default_factory=DeviceSettings)
-
-    def __post_init__(self) -> None:
-        check_least(self, 0, "seed", "epochs", "iterations")
-
-
-@dataclass(frozen=True)
-class RunRequest(RunSettings):
+class RunRequest:
     """What is to run, and on which data.
 
     Attributes:
+        scale: The name of a scale.
         data: The folder of each data set; None asks only what could run if all data were there.
         weights: For each backbone a file of its weights, or ``none`` for random ones.
+        seed: The seed of every run.
+        epochs: Replaces the scale's; 0 keeps it.
+        iterations: Replaces the scale's; 0 keeps it.
+        device: Where it runs.
         substitutes: For a data set of the thesis, the one that replaces it in the runs.
     """
 
+    scale: str = "short"
     data: Mapping[str, Path] | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
+    epochs: int = 0
+    iterations: int = 0
+    device: DeviceSettings = field(default_factory=DeviceSettings)
     substitutes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -93,15 +77,15 @@ class RunRequest(RunSettings):
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of a table on one data set: what is printed, what reproduces it, how far that is, and its result.
+    """A row of a table on one data set: the printed values, what reproduces them, a status and a result.
 
     Attributes:
         number: The row's number in the table, from 1.
         column: The index of its group of columns.
         printed: The row as printed.
         group: Its group of columns as printed.
-        status: ``done``, ``pending`` (it can run), ``failed`` or ``unavailable``; ``quoted`` for a row that is only
-            quoted, ``not run`` for one whose runs were not looked for.
+        status: ``done``, ``pending`` (it can run), ``failed`` or ``unavailable``; ``quoted`` for a row of another
+            paper, ``not run`` for one whose runs were not looked for.
         reason: Why it failed or is unavailable.
         data: The data set that the run is scored on; empty if there is none.
         source: The labeled data set that it starts from; empty for none.
@@ -243,9 +227,9 @@ def plan_rows(item: PaperItem, request: RunRequest, *, resolve: bool = True) -> 
 
 
 def differences(row: TableRow) -> Iterator[tuple[str, str, str]]:
-    """Yield each setting of a run that differs from the thesis: its name, the run's value, the thesis' value."""
+    """Yield each setting but the seed that differs from the thesis: its name, the run's value, the thesis' value."""
     for name, value in flat_settings(row).items():
-        if name in row.reference and str(row.reference[name]) != str(value):
+        if name != "seed" and name in row.reference and str(row.reference[name]) != str(value):
             yield name, str(value), str(row.reference[name])
 
 
@@ -273,7 +257,7 @@ def _why_unavailable(row: TableRow, scale: Scale) -> str:
     if row.source == row.data:
         printed = next(iter(row.substitutes))
         return f"{row.source} would be adapted to itself: replace {printed} by another set"
-    if row.method not in _known_methods():
+    if row.method not in known_methods():
         return f"no method '{row.method}' yet (recipe {row.recipe})"
     try:
         recipe = find_recipe(row.recipe)
@@ -286,24 +270,18 @@ def _why_unavailable(row: TableRow, scale: Scale) -> str:
     if not row.reproduction.studied:
         return ""
     (name,), overrides = _scale_layers(scale, row.method, row.source)
-    own, scaled = (dict(dotted(load_recipe(path).settings)) for path in (recipe, find_recipe(name)))
-    own |= row.reproduction.overrides
-    scaled = {**own, **scaled, **overrides, **row.reproduction.overrides}
-    changed = [name for name in row.reproduction.studied if str(scaled.get(name)) != str(own.get(name))]
+    unscaled, scaled = (dict(dotted(load_recipe(path).settings)) for path in (recipe, find_recipe(name)))
+    unscaled |= row.reproduction.overrides
+    scaled = {**unscaled, **scaled, **overrides, **row.reproduction.overrides}
+    changed = [name for name in row.reproduction.studied if str(scaled.get(name)) != str(unscaled.get(name))]
     values = ", ".join(f"{name} {scaled[name]}" for name in changed)
     return f"this row studies what scale {scale.name} sets: {values}" if changed else ""
 
 
-@cache
-def _known_methods() -> set[str]:
-    """Return the methods that recipes are for, without loading them."""
-    return {method for path in shipped_paths() for method in load_recipe(path).methods}
-
-
 def _recipe_name(pattern: str, data: str) -> str:
     """Return the recipe of a data set, or that of all sets if it has none of its own."""
-    own = pattern.format(data=data)
-    return own if own in {path.stem for path in shipped_paths()} else pattern.format(data="thesis")
+    name = pattern.format(data=data)
+    return name if name in {path.stem for path in shipped_paths()} else pattern.format(data="thesis")
 
 
 def _scale_layers(scale: Scale, method: str, source: str) -> tuple[list[str], Mapping[str, Any]]:
@@ -317,13 +295,14 @@ def _scale_layers(scale: Scale, method: str, source: str) -> tuple[list[str], Ma
 def _resolve(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
     """Return a row with its settings, those of the thesis, and the runs that it starts from."""
     assert row.reproduction is not None
-    method, own = row.method, dict(row.reproduction.overrides)
-    reference = _flat(*_build(method, [row.recipe], own))
+    method, row_overrides = row.method, dict(row.reproduction.overrides)
+    reference = _flat(*_build(method, [row.recipe], row_overrides))
     if row.source and reference.get("cluster.source_weight"):
         # A scale has no say in it: its recipe is for sites, which need not have a source's images.
-        own["cluster.source_weight"] = reference["cluster.source_weight"]
+        row_overrides["cluster.source_weight"] = reference["cluster.source_weight"]
     recipes, overrides = _scale_layers(scale, method, row.source)
-    settings, options = _build(method, [row.recipe, *recipes], {**overrides, **request.overrides, **own})
+    overrides = {**overrides, **request.overrides, **row_overrides}
+    settings, options = _build(method, [row.recipe, *recipes], overrides)
     # The stem without ReLU takes the weights of the one with it.
     weights = request.weights.get(settings.encoder.backbone.removesuffix("_linear_stem"))
     if weights is not None:

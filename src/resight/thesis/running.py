@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from resight.compute.devices import Devices
 from resight.data.dataset import Dataset
@@ -15,7 +14,6 @@ from resight.errors import ResightError, RunError, WeightsError
 from resight.files import expanded, write_atomically
 from resight.records import Report
 from resight.retrieval.protocol import make_evaluator
-from resight.thesis.paper import Scale
 from resight.thesis.planning import TableRow
 from resight.training.runs import Run
 from resight.training.train import Trained, train
@@ -41,7 +39,7 @@ def read_row(row: TableRow, out: Path) -> TableRow:
         roots = {name: facts["root"] for name, facts in result["data"]["sets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: remove it, and the row is made again") from error
-    for name, root in row.roots.items():  # a set that is not given now is still the one that was read before
+    for name, root in row.roots.items():  # a set that the request does not name is the one that was read before
         if roots.get(name, root) != root:
             raise RunError(
                 f"{folder} was made on {name}={roots[name]}, asked for is {name}={root}: give another folder with "
@@ -91,30 +89,6 @@ def run_rows(
     return rows
 
 
-def estimate_minutes(rows: Sequence[TableRow], scale: Scale, numbers: Collection[int]) -> tuple[float, str]:
-    """Estimate how long the pending rows with these numbers will take.
-
-    Returns:
-        Minutes, and the basis of the estimate.
-    """
-    pending = {row.key: row for row in rows if row.status == "pending" and row.number in numbers}
-    seconds: dict[str, list[float]] = {}
-    for row in rows:
-        if row.status == "done":
-            seconds.setdefault(row.data, []).append(float(row.result["seconds"]))
-    measured = [value for values in seconds.values() for value in values]
-    minutes = 0.0
-    for row in pending.values():
-        similar = seconds.get(row.data, measured)
-        complete = sum(similar) / len(similar) / 60 if similar else scale.minutes
-        minutes += complete * (1 - min(len(row.metrics) / row.settings.epochs, 1))
-    starts = {start.key for row in pending.values() for start in row.starts if start.status == "pending"}
-    minutes += scale.minutes * len(starts)
-    if measured:
-        return minutes, f"from {len(measured)} done here"
-    return minutes, f"one takes about {scale.minutes:g} min: {scale.measured}"
-
-
 def _run_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> TableRow:
     """Run a row and the runs that it starts from; return it with its result, or with the reason of a failure."""
     for start in row.starts:
@@ -131,14 +105,15 @@ def _run_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> Table
     except ResightError as error:
         logger.warning("row %d, %s: %s", row.number, row.printed.name, error)
         return dataclasses.replace(row, status="failed", reason=str(error))
-    folder, sources = run_folder(row, out), f" from {row.surroundings.source}" if row.source else ""
+    sets = {}
+    for name in row.sets:
+        facts = {key: getattr(datasets[name], key) for key in ("official", "counts", "unit")}
+        sets[name] = {"root": row.roots[name], **facts, "notes": list(datasets[name].notes)}
+    folder, options = run_folder(row, out), row.surroundings
     result = {
         "scores": {which: report.scores for which, report in reports.items()},
         "seconds": sum(float(line["seconds"]) for line in trained.metrics),
-        "data": {
-            "spec": row.surroundings.data + sources,
-            "sets": {name: {"root": row.roots[name], **_facts_of(datasets[name])} for name in row.sets},
-        },
+        "data": {"spec": options.data + (f" from {options.source}" if row.source else ""), "sets": sets},
         "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),
     }
     if trained.writes:
@@ -167,9 +142,3 @@ def _train_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> tup
         tracklet=row.surroundings.tracklet,
     )
     return trained, {} if score is None else {"best": score(trained.encoder)[0]}
-
-
-def _facts_of(dataset: Dataset) -> dict[str, Any]:
-    """Return what a result says of a data set."""
-    facts = {"official": dataset.official, "counts": dataset.counts, "unit": dataset.unit}
-    return {**facts, "notes": list(dataset.notes)}

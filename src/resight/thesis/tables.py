@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from resight.files import printable
-from resight.reports.tables import MISSING, markdown_cell, percent
+from resight.reports.tables import MISSING, markdown_cell, percent, text_table
 from resight.thesis.paper import SCORES, PaperItem
 from resight.thesis.planning import RunRequest, TableRow, differences, flat_settings, table_rows
 
@@ -22,13 +19,11 @@ DEFAULT_SCORES = ("mAP", "Rank1")
 FIRST_RUN = "first run: "
 """The prefix of the settings of the run on the source that a row starts from."""
 
-_FORMER_STATES = {"left": "pending", "cannot": "unavailable", "not made": "not run"}
-
 
 def complete_rows(item: PaperItem, rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return all rows of a table: those that are given, and the others as printed."""
-    given = {(row.number, row.column): row for row in rows}
-    return [given.get((row.number, row.column), row) for row in table_rows(item)]
+    """Return all rows of a table: the planned ones, and the others as printed."""
+    planned = {(row.number, row.column): row for row in rows}
+    return [planned.get((row.number, row.column), row) for row in table_rows(item)]
 
 
 def reported_scores(row: TableRow) -> dict[str, str | None]:
@@ -58,22 +53,14 @@ def to_json(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | Non
             "ours": our_scores(item, row) or None,
             "state": row.status,
             "reason": row.reason,
-            "differs": [dict(zip(("setting", "ours", "thesis"), each, strict=True)) for each in _all_differences(row)],
+            "differs": [
+                dict(zip(("setting", "ours", "thesis"), change, strict=True)) for change in _all_differences(row)
+            ],
             **_details(row),
         }
         for row in complete_rows(item, rows)
     ]
     return {**head, "lines": lines, "notes": list(item.notes), "doubtful": list(item.doubtful)}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a table that `to_json` made, of this or an earlier version."""
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for line in table["lines"]:
-        line["state"] = _FORMER_STATES.get(line["state"], line["state"])
-        if "instead" in line:
-            line["substitutes"] = line.pop("instead")
-    return table
 
 
 def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None = None) -> str:
@@ -109,12 +96,7 @@ def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest |
 def to_text(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None = None) -> Table:
     """Build a table for the terminal."""
     head, body = cells(item, rows, request)
-    table = Table(title=Text(f"{item.id}: {item.title} (page {item.page})"), title_justify="left")
-    for index, name in enumerate(head):
-        table.add_column(Text(name), justify="left" if index < 3 or name == "state" else "right")
-    for line in body:
-        table.add_row(*(Text(cell) for cell in line))
-    return table
+    return text_table(f"{item.id}: {item.title} (page {item.page})", head, body, left=("row", "name", "on", "state"))
 
 
 def cells(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None) -> tuple[list[str], list[list[str]]]:
@@ -138,14 +120,14 @@ def cells(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | None)
 
 def difference_lines(rows: Sequence[TableRow]) -> list[str]:
     """Return what differs from the thesis, first of the rows' own runs; equal texts once, after their rows."""
-    own, first = [], []
+    own_run, first_run = [], []
     for row in rows:
         texts = [(name, f"{name}: {ours} (thesis: {thesis})") for name, ours, thesis in _all_differences(row)]
-        own.append((row, "; ".join(text for name, text in texts if not name.startswith(FIRST_RUN))))
-        first.append(
+        own_run.append((row, "; ".join(text for name, text in texts if not name.startswith(FIRST_RUN))))
+        first_run.append(
             (row, "; ".join(text.removeprefix(FIRST_RUN) for name, text in texts if name.startswith(FIRST_RUN)))
         )
-    return [*_group_by_text(own), *(f"the first run of {text}" for text in _group_by_text(first))]
+    return [*_group_by_text(own_run), *(f"the first run of {text}" for text in _group_by_text(first_run))]
 
 
 def data_lines(rows: Sequence[TableRow]) -> list[str]:
@@ -185,21 +167,21 @@ def _all_differences(row: TableRow) -> list[tuple[str, str, str]]:
     """Return what differs of a finished run: data, settings, weights, splits, seed; then of the run before it."""
     if row.status != "done":
         return []
-    found = [("data", used, printed) for printed, used in row.substitutes.items()]
-    found += [each for each in differences(row) if each[0] != "seed"]
-    if {"encoder.backbone", "encoder.weights"} & {name for name, _, _ in found}:
-        found.append(("weights", row.result["environment"]["weights"]["source"], "ImageNet's, for its own backbone"))
+    changes = [("data", used, printed) for printed, used in row.substitutes.items()]
+    changes += differences(row)
+    if {"encoder.backbone", "encoder.weights"} & {name for name, _, _ in changes}:
+        changes.append(("weights", row.result["environment"]["weights"]["source"], "ImageNet's, for its own backbone"))
     for name, data in row.result["data"]["sets"].items():
         if not data["official"]:
             counts = [f"{part} {count} {data['unit']} of {people}" for part, (count, people) in data["counts"].items()]
             which = "source split" if name == row.source else "split"
-            found.append((which, f"not the official one ({', '.join(counts)})", "official"))
-    found.append(("seed", str(flat_settings(row)["seed"]), "not stated"))
+            changes.append((which, f"not the official one ({', '.join(counts)})", "official"))
+    changes.append(("seed", str(flat_settings(row)["seed"]), "not stated"))
     if row.starts:
         seeds = ", ".join(str(flat_settings(start)["seed"]) for start in row.starts)
-        first = [*(each for each in differences(row.starts[0]) if each[0] != "seed"), ("seed", seeds, "not stated")]
-        found += [(FIRST_RUN + name, ours, thesis) for name, ours, thesis in first]
-    return found
+        first = [*differences(row.starts[0]), ("seed", seeds, "not stated")]
+        changes += [(FIRST_RUN + name, ours, thesis) for name, ours, thesis in first]
+    return changes
 
 
 def _group_by_text(texts: Sequence[tuple[TableRow, str]]) -> list[str]:
