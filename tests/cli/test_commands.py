@@ -147,13 +147,13 @@ def test_the_page_ranks_as_the_scores_do():
     first = {}
     for re_ranking in (False, True):
         found = rank(queries, gallery, rerank=re_ranking, k=60)
-        right = gallery.table.people[found.indices] == queries.table.people[:, None]
+        right = gallery.table.person_ids[found.indices] == queries.table.person_ids[:, None]
         report = evaluate(queries, gallery, rerank=re_ranking)
         np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
         first[re_ranking] = right.argmax(1).tolist()
     assert first[False] != first[True]
     found = rank(queries, gallery, k=60, distance_fn=sum_of_four)
-    right = gallery.table.people[found.indices] == queries.table.people[:, None]
+    right = gallery.table.person_ids[found.indices] == queries.table.person_ids[:, None]
     report = evaluate(queries, gallery, distance_fn=sum_of_four)
     np.testing.assert_array_equal(right.argmax(1), report.per_query["first_rank"])
     assert first[False] != right.argmax(1).tolist()
@@ -192,7 +192,7 @@ def test_cameras_may_be_called_anything(run, people, tmp_path, capsys):
 def test_of_several_processes_one_speaks(run, people, monkeypatch, capsys):
     image = next((people / "query").iterdir())
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
-    for place in ("scoring", "cli.searching"):
+    for place in ("retrieval.protocol", "cli.searching"):
         monkeypatch.setattr(f"resight.{place}.extract", lambda *_, **__: None)
     for command, word in (("evaluate", str(run[0])), ("search", str(image))):
         assert main([command, word, f"--data=market1501={people}"]) == 0
@@ -312,7 +312,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
         flags = [*parts, *vectors, *encoder, f"--tracklet.distance={distance}"]
         assert main(["evaluate", f"--data={spec}", "--json", *flags]) == 0
         known = json.loads(capsys.readouterr().out)["provenance"]["tracklet"]
-        assert (known["sampling"], known["frames"], known["distance"]) == ("random", 3, distance)
+        assert (known["sampling"], known["num_frames"], known["distance"]) == ("random", 3, distance)
         assert "Ranked strips" in page.read_text()
     assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
     assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
@@ -332,10 +332,10 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert main(evaluated) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["scores"]["mAP"] == pytest.approx(kept["scores"]["mAP"], abs=1e-6), "it is scored as the run was"
-    assert (again["provenance"]["flip"], again["provenance"]["tracklet"]["frames"]) == (True, 3)
+    assert (again["provenance"]["flip"], again["provenance"]["tracklet"]["num_frames"]) == (True, 3)
     assert main([*evaluated, "--flip=false", "--tracklet.num_frames=2"]) == 0
     other = json.loads(capsys.readouterr().out)["provenance"]
-    assert (other["flip"], other["tracklet"]["frames"], other["tracklet"]["distance"]) == (False, 2, "sum")
+    assert (other["flip"], other["tracklet"]["num_frames"], other["tracklet"]["distance"]) == (False, 2, "sum")
 
 
 def test_a_set_of_images_takes_no_tracklet_settings(people, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def check_from(flags: Sequence[str]) -> None:
     Raises:
         ConfigError: ``--start`` is given, or ``--from`` without a model.
     """
-    for flag, value in zip(flags, [*flags[1:], "--"], strict=True):
+    for flag, value in itertools.pairwise([*flags, "--"]):
         if flag.partition("=")[0] == "--start":
             raise ConfigError("--start is called --from now: --from MODEL")
         if flag in ("--from", "--from=") and (flag == "--from=" or value.startswith("--")):
