@@ -196,10 +196,10 @@ def test_what_arrangements_share_and_copy(name: str, shared: int, copied: int) -
         with torch.device("meta"):
             network = Encoder(EncoderSettings(name, "none", 384, 192, pooling="max", head=head))
             assert isinstance(network.backbone, Branches)
-            regions = network.backbone(torch.empty(1, 3, 384, 192))
+            regions = network.head.regions(network.backbone(torch.empty(1, 3, 384, 192)))
         assert count(network.backbone.shared) == shared
         assert {count(branch) for branch in network.backbone.branches} == {copied}
-        assert [region.shape[2] for region in regions] == rows
+        assert [region.maps.shape[2] for region in regions] == rows
 
 
 @pytest.fixture(scope="module", params=["legacy_seresnet50", "residual_attention56"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -193,7 +192,7 @@ def adapts(method: str) -> bool:
     """Return whether a method learns from a labeled source and an unlabeled target at once."""
     from resight.methods import METHODS
 
-    return "source" in inspect.signature(METHODS[method][0]).parameters
+    return METHODS[method].takes("source")
 
 
 def table_rows(item: PaperItem, substitutes: Mapping[str, str] | None = None) -> list[TableRow]:
