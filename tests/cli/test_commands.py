@@ -568,7 +568,7 @@ def test_a_model_of_parts_is_not_adapted(people, tmp_path, capsys):
     Encoder(EncoderSettings(weights="none", height=96, width=48, head="s2")).save(model)
     assert main(["adapt", f"--from={model}", f"--data=folder={people}", f"--run={tmp_path / 'run'}"]) == 2
     message = capsys.readouterr().err
-    assert f"{model} is a model of parts (head s2), which cannot be adapted" in message
+    assert "a model of parts (head s2) cannot be adapted: give one of a single vector" in message
     assert "resight train ice, abmt or source" in message
     assert not (tmp_path / "run").exists()
 

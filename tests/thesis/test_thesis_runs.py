@@ -29,7 +29,7 @@ from resight.models.encoder import Encoder
 from resight.records import Features, Report
 from resight.reports.ranked_lists import ranked_strip
 from resight.reports.saliency import saliency_sheet
-from resight.thesis import drawing, planning, running
+from resight.thesis import drawing, running
 from resight.thesis.paper import load_item
 from resight.thesis.planning import RunRequest, plan_rows
 from resight.training.runs import Run
@@ -611,7 +611,6 @@ def test_what_only_reads_loads_no_networks(words: list[str]) -> None:
 
 
 def test_the_plan_knows_the_methods_without_loading_them() -> None:
-    assert {name for name in METHODS if planning.adapts(name)} == {"source", "abmt", "mean_teacher", "mmt"}
     assert set(METHODS) <= set(known_methods())
 
 

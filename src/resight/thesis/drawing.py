@@ -143,13 +143,11 @@ def draw_mistakes(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Imag
         if right and before.get(name) is False:
             corrected.setdefault(people[name], name)
     pairs = [(name, index) for name in list(corrected.values())[:QUERIES] for index in range(len(done))]
-    if not pairs:
-        return None
     lists = []
     for name, index in pairs:
         paths, judgements = zip(*results[index][name], strict=True)
         lists.append(ranked_strip(name, list(paths), verdicts=list(judgements)))
-    return stacked(lists, [done[index].printed.name for _, index in pairs])
+    return stacked(lists, [done[index].printed.name for _, index in pairs]) if lists else None
 
 
 def _first_results(row: TableRow, dataset: Dataset, out: Path) -> dict[str, list[tuple[str, str]]]:

@@ -155,7 +155,9 @@ class TableRow:
     @property
     def transferred(self) -> bool:
         """Whether it trains on its source alone, like that set's own row, and is scored on the other set."""
-        return bool(self.source) and not adapts(self.method)
+        from resight.methods import METHODS
+
+        return bool(self.source) and not METHODS[self.method].takes("source")
 
     @property
     def scored_separately(self) -> bool:
@@ -186,13 +188,6 @@ class TableRow:
             return "result.json"
         tracklet = {f"tracklet.{name}": value for name, value in vars(self.surroundings.tracklet).items()}
         return f"result-{_digest(first_settings(tracklet))}.json"
-
-
-def adapts(method: str) -> bool:
-    """Return whether a method learns from a labeled source and an unlabeled target at once."""
-    from resight.methods import METHODS
-
-    return METHODS[method].takes("source")
 
 
 def table_rows(item: PaperItem, substitutes: Mapping[str, str] | None = None) -> list[TableRow]:
@@ -332,10 +327,9 @@ def _build(method: str, recipes: list[str], overrides: Mapping[str, Any]) -> tup
     from resight.methods import METHODS
     from resight.training.train import TrainSettings
 
-    _, kind, variants = METHODS[method]
-    program = f"resight train {method}"
-    classes = [TrainSettings, kind]
-    options, settings = settings_of(classes, overrides, recipe=recipes, program=program, variants=variants)
+    spec, program = METHODS[method], f"resight train {method}"
+    classes = [TrainSettings, spec.settings]
+    options, settings = settings_of(classes, overrides, recipe=recipes, program=program, variants=spec.variants)
     return settings, options
 
 

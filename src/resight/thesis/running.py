@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from resight.compute.devices import Devices
+from resight.config.renamed import first_data_name
 from resight.data.dataset import Dataset
 from resight.errors import ResightError, RunError, WeightsError
 from resight.files import expanded, write_atomically
@@ -50,7 +51,9 @@ def read_row(row: TableRow, out: Path) -> TableRow:
 
 def run_folder(row: TableRow, out: Path) -> Path:
     """Return the folder of a row's run."""
-    return expanded(out) / "runs" / row.key
+    folder = expanded(out) / "runs" / row.key
+    former = folder.with_name(row.key.replace(row.data, first_data_name(row.data)))
+    return former if former.is_dir() else folder
 
 
 def run_rows(
