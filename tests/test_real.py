@@ -30,14 +30,16 @@ def test_the_imagenet_start_is_where_it_was_measured(market, features):
 
 def test_re_ranking_helps_on_real_images(market, features):
     plain = resight.evaluate(*features, exclude=market.exclude, distractor_id=market.distractor_id)
-    again = resight.evaluate(*features, exclude=market.rule, distractor_id=market.distractor, rerank=True)
+    again = resight.evaluate(*features, exclude=market.exclude, distractor_id=market.distractor_id, rerank=True)
     assert again.scores["mAP"] > plain.scores["mAP"]
 
 
 def test_clusters_of_real_images_are_far_purer_than_chance(market):
-    rows = np.flatnonzero(market.train.people < 300)
+    rows = np.flatnonzero(market.train.person_ids < 300)
     some = market.train[rows]
     vectors = resight.extract(resight.Encoder(SMALL).eval(), some).embeddings
-    found = resight.cluster(vectors, resight.ClusterSettings(k1=20, eps=0.5), people=some.people, cameras=some.cameras)
+    found = resight.cluster(
+        vectors, resight.ClusterSettings(k1=20, eps=0.5), people=some.person_ids, cameras=some.camera_ids
+    )
     assert found.num_clusters > 20
     assert found.quality["ari"] > 0.3

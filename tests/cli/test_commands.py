@@ -592,12 +592,16 @@ def test_an_adaptation_with_labels_shows_how_much_it_helped(run, people, tmp_pat
 def test_the_readme_example_runs(people, tmp_path, monkeypatch, capsys):
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.S)
-    assert '"--run=runs/mine"' in code
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "people").symlink_to(people)
-    flags = ", ".join(repr(flag) for flag in TINY if flag != "--config=site")
-    exec(compile(code.replace('"--run=runs/mine"', f'"--run=runs/mine", {flags}'), "README.md", "exec"), {})
-    assert "cosine similarity" in capsys.readouterr().out
+    (tmp_path / "crops").symlink_to(people / "bounding_box_train")
+    shutil.copy(next((people / "query").iterdir()), tmp_path / "QUERY.jpg")
+    code = code.replace('"PATH"', repr(str(people))).replace("epochs=5", "epochs=1, iterations=1, identities=4")
+    code = code.replace("identities=4", "identities=4, camera_aware=False, cluster={'k1': 8}, ghost_batches=2")
+    small = "encoder={'height': 64, 'width': 32}, device={'accelerator': 'cpu'}"
+    exec(compile(code.replace("ghost_batches=2", f"ghost_batches=2, {small}"), "README.md", "exec"), {})
+    score, *rest = capsys.readouterr().out.split("\n", 1)
+    assert 0 < float(score) <= 1
+    assert rest[0].count(".jpg") == 10
 
 
 # -- what is written, and what is printed --------------------------------------------------------------------------

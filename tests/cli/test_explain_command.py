@@ -190,7 +190,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        ([], "needs an encoder and what to explain"),
+        ([], "needs a model and what to explain"),
         (["--images", "IMAGE", "--query", "IMAGE"], "what to explain"),
         (["--query", "IMAGE"], "--result IMAGE"),
         (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "one of them"),

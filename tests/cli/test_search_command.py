@@ -136,7 +136,7 @@ def test_how_many_of_the_queries_are_in_the_data_is_said(
     other.write_bytes((crops / "gate 0" / "0.png").read_bytes())
     queries = [str(crops / "gate 0" / name) if name else str(other) for name in names]
     with caplog.at_level(logging.INFO, "resight"):
-        found([*queries, f"--data=folder={crops}", f"--encoder={encoder}"], capsys)
+        found([*queries, f"--data=folder={crops}", str(encoder)], capsys)
     assert said.format(crops) in caplog.messages
 
 

@@ -37,7 +37,7 @@ def last():
 
 devices = Devices(DeviceSettings(accelerator="cpu", training="float32", threads=1, processes=2))
 rank = devices.rank
-network = devices.wrap(devices.to_device(torch.nn.Linear(4, 4)))
+network = devices.ddp(devices.to_device(torch.nn.Linear(4, 4)))
 devices.backward(network(devices.gather(torch.ones(2, 4), learn=True)).sum())
 before = {name for name in threads() if "gloo" in name}
 print("talking", *sorted(before))

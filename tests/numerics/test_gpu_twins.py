@@ -537,7 +537,7 @@ def test_distances_that_cannot_be_ranked_are_told(device, monkeypatch):
         positive_ranks(matrix[:3], *columns)
     with pytest.raises(DataError, match=r"\(Q, G\), found \(120,\)"):
         positive_ranks(matrix[0], *columns)
-    with pytest.raises(ConfigError, match="rule"):
+    with pytest.raises(ConfigError, match="exclude"):
         positive_ranks(matrix, *columns, exclude="same")
 
 
