@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import resight
-from resight.data.images import load_images
+from resight.data.image_store import load_images
 from resight.synthetic import stripe_histogram
 
 SIZE = (128, 64)

@@ -39,7 +39,7 @@ PEOPLE, IMAGES = 64 if torch.cuda.is_available() else 16, 16
 def make_crops(size: tuple[int, int]) -> Any:
     """Make people of random pixels in four cameras."""
     from resight.data.crops import Crops
-    from resight.data.images import ImageStore
+    from resight.data.image_store import ImageStore
     from resight.records import ImageTable
 
     rng = np.random.default_rng(0)
