@@ -206,7 +206,7 @@ def test_held_out_people_are_scored_in_place_of_the_test_people(dataset: Dataset
 
 def test_a_set_of_tracklets_is_scored_by_tracklet(dataset: Dataset, tmp_path: Path) -> None:
     def walks(table: ImageTable) -> ImageTable:
-        return dataclasses.replace(table, tracklets=10 * table.person_ids + table.camera_ids)
+        return dataclasses.replace(table, tracklet_ids=10 * table.person_ids + table.camera_ids)
 
     tables = {split: walks(table) for split, table in dataset.tables.items()}
     video = dataclasses.replace(dataset, **tables, unit="tracklets")
