@@ -13,8 +13,9 @@ from rich.table import Table
 
 import resight
 from resight.cli.main import main
-from resight.cli.terminal import LONGEST, OneLine, complain, configure_output, say, say_json, show
+from resight.cli.terminal import complain, configure_output, say, say_json, show
 from resight.files import json_text, printable, shortened, write_atomically
+from resight.logs import LONGEST, OneLine
 from resight.reports.page import Section, render_page
 from resight.reports.tables import html_table, markdown_cell, scores_table_text
 from resight.training.report import RunLog
@@ -133,8 +134,8 @@ def test_nothing_reaches_a_terminal_by_another_way() -> None:
     root = Path(resight.__file__).parent
     known = {
         "print(": (),
-        "Console(": ("terminal.py", "progress.py"),
-        "sys.stdout.write(": ("terminal.py", "config.py"),
+        "Console(": ("cli/terminal.py", "progress.py"),
+        "sys.stdout.write(": ("cli/terminal.py", "config/settings.py"),
     }
     for path in sorted(root.rglob("*.py")):
         name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from resight.data.clusters_csv import Clusters
-from resight.models.heads.grammar import parse_arrangement
-from resight.models.heads.partitions import parts
+from resight.models.heads.head import parse_head
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports.page import write_page
 from resight.reports.training import training_page
@@ -106,7 +105,7 @@ def test_a_file_name_that_is_no_text_does_not_cost_the_page(tmp_path: Path) -> N
 @pytest.mark.parametrize(("head", "shown"), [("p1+p2(s2)", True), ("p1", False)])
 def test_a_page_says_why_images_match_where_there_are_parts(tmp_path: Path, head: str, shown: bool) -> None:
     scores = list(np.linspace(0.1, 1, 20))
-    made_of = parts(parse_arrangement(head), 8)
+    made_of = parse_head(head).parts(8)
     values = np.full((20, 3, len(made_of)), 0.5)
     values[:, 0, -1] = 0.875
     similar = PartSimilarities(made_of, values, values / len(made_of))
