@@ -13,7 +13,8 @@ import torch
 
 from resight.records import Report
 from resight.training.runs import Run
-from resight.training.train import Select, fit
+from resight.training.selection import Select
+from resight.training.train import fit
 
 
 class Watched:

@@ -33,7 +33,8 @@ from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable, Report
 from resight.training import train as training
 from resight.training.runs import Run
-from resight.training.train import SELECT, Trained, TrainSettings, fit, train
+from resight.training.selection import SELECT
+from resight.training.train import Trained, TrainSettings, fit, train
 
 SETTINGS = ICESettings(
     encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),
@@ -98,7 +99,7 @@ def test_what_comes_back_is_the_encoder_in_the_folder_and_its_vectors(trained: T
 def test_a_best_epoch_that_is_not_the_last_is_scored_apart(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resight.training.train._is_best", lambda lines, line, select: line["epoch"] == 0)
+    monkeypatch.setattr("resight.training.train.is_best", lambda lines, line, select: line["epoch"] == 0)
     found = train("ice", dataset, SETTINGS, options(tmp_path / "run")).reports
     assert len({report.provenance["encoder"] for report in found.values()}) == 3
 
@@ -126,7 +127,7 @@ def test_the_clusters_of_the_best_epoch_come_back_however_often_it_is_run(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[list[int]] = []
-    monkeypatch.setattr("resight.training.train._is_best", lambda lines, line, select: line["epoch"] == 0)
+    monkeypatch.setattr("resight.training.train.is_best", lambda lines, line, select: line["epoch"] == 0)
     monkeypatch.setattr(
         "resight.training.train.clusters_csv",
         lambda clusters, names: seen.append(clusters.labels.tolist()) or clusters_csv(clusters, names),

@@ -34,6 +34,7 @@ from resight.progress import progress
 from resight.records import Features, ImageTable, Report
 from resight.retrieval.protocol import make_evaluator
 from resight.training.runs import Run, environment
+from resight.training.selection import SELECT, Select, is_best
 
 logger = logging.getLogger(__name__)
 
@@ -57,19 +58,6 @@ FIRST = (
     "device.accelerator",
 )
 """The settings that whoever trains needs first, as far as the method has them."""
-
-
-@dataclass(frozen=True)
-class Select:
-    """How the best epoch is told.
-
-    Attributes:
-        number: Gives an epoch's number from its line of metrics; None where it has none.
-        enough: The best is the last epoch with at least this share of the highest number.
-    """
-
-    number: Callable[[Mapping[str, Any]], float | None]
-    enough: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -323,7 +311,7 @@ def fit(
             values |= evaluate(method).scores
         line = run.log(epoch, values)
         logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _left(line, epochs - epoch - 1))
-        best = _is_best(run.metrics(), line, select)
+        best = is_best(run.metrics(), line, select)
         if best and kept is not None:
             kept(method)
         run.checkpoint(epoch, method, best=best)
@@ -335,36 +323,6 @@ def seed_epoch(seed: int, epoch: int) -> None:
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002 - libraries draw from it
     torch.manual_seed(number)
-
-
-def _stability(line: Mapping[str, Any]) -> float | None:
-    """Give how far an epoch's clusters can be trusted, without labels; None in an epoch without a predecessor."""
-    stability, outliers = line.get("stability"), line.get("outlier_share")
-    return None if stability is None or outliers is None else float(stability) * (1 - float(outliers))
-
-
-def _score(line: Mapping[str, Any]) -> float | None:
-    return line.get("mAP")
-
-
-SELECT: dict[str, Select | None] = {
-    # Epochs of a sound run differ by a few per cent, by chance; one that falls apart loses a third and more.
-    "stability": Select(_stability, enough=0.9),
-    "last": None,
-    "validation": Select(_score),
-    "test": Select(_score),
-}
-
-
-def _is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Select | None) -> bool:
-    if select is None:
-        return True
-    value = select.number(line)
-    numbers = [select.number(other) for other in lines if other["epoch"] < line["epoch"]]
-    highest = max((number for number in numbers if number is not None), default=None)
-    if value is None or highest is None:
-        return highest is None
-    return value >= highest - (1 - select.enough) * abs(highest)
 
 
 def _starts(text: str) -> list[str]:
