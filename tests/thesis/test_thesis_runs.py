@@ -627,3 +627,14 @@ def test_results_of_earlier_versions_are_read(tmp_path: Path, capsys: pytest.Cap
 def test_the_earlier_flag_names_the_present_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["thesis", "run", "table-4.3", "--instead=duke=mars"]) == 2
     assert "--instead is called --substitute now" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_read_are_said_before_any_row_runs(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"no weights")
+    assert main([*command, f"--weights=tf_efficientnet_lite0={tmp_path / 'weights.pth'}"]) == 2
+    message = capsys.readouterr().err
+    assert "weights.pth" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -21,6 +21,7 @@ from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
 from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
+from resight.models.weights import load_state
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
 from resight.thesis.drawing import PICTURES, draw_figure
@@ -116,9 +117,13 @@ def _take_pairs(flags: Sequence[str], flag: str, name_of: Callable[[str], str]) 
 
 
 def _find_weights(backbone: str, file: str) -> str:
-    if file != "none" and not expanded(file).is_file():
+    """Return the whole path of weights, after making sure, before any row runs, that they can be read."""
+    if file == "none":
+        return file
+    if not expanded(file).is_file():
         raise ConfigError(f"--weights needs {PAIRS['--weights']}, found '{backbone}={file}': there is no such file")
-    return file if file == "none" else os.path.realpath(expanded(file))
+    load_state(expanded(file))
+    return os.path.realpath(expanded(file))
 
 
 def _check_substitutes(item: PaperItem, substitutes: dict[str, str]) -> dict[str, str]:
