@@ -44,7 +44,7 @@ from resight.losses.classification import cross_entropy, soft_cross_entropy
 from resight.losses.triplet import batch_hard_triplet, soft_triplet
 from resight.methods.abmt_settings import ABMTSettings
 from resight.methods.batches import Shard, epoch_generators, load_shard
-from resight.methods.labeling import Labeling, embed_pooled, measure_necks
+from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.updates import ForwardPass, mean_losses, minimize
 from resight.models.classifier import BranchClassifier
 from resight.models.ema import ramp, update_average
@@ -180,9 +180,8 @@ class ABMT:
         """
         embeddings, source_embeddings = [], []
         for student, teacher in zip(self.students, self.teachers, strict=True):
-            pooled = pool_crops(teacher.encoder, self.images, devices=self.devices)
-            measure_necks(pooled, teacher.encoder, student.encoder)
-            embeddings.append(embed_pooled(teacher.encoder, pooled))
+            _, vectors = pool_and_embed(teacher.encoder, self.images, devices=self.devices, learner=student.encoder)
+            embeddings.append(vectors)
             if self.source is not None:
                 source_embeddings.append(embed_crops(teacher.encoder, self.source, devices=self.devices))
         unit_length = self.settings.cluster.method == "dbscan"

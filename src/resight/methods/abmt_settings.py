@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from resight.config.types import check_types
 from resight.data.transforms import AugmentSettings
-from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_shares
 from resight.losses.triplet import SoftTriplet
+from resight.methods.settings import PseudoLabelSettings
 from resight.models.encoder_settings import EncoderSettings
 from resight.models.heads.grammar import ABMT as BRANCHES
 from resight.numerics.clustering import ClusterSettings
 
 
 @dataclass(frozen=True)
-class ABMTSettings:
+class ABMTSettings(PseudoLabelSettings):
     """Every number of ABMT and of the mean teachers that it is compared with.
 
     Attributes:
@@ -23,13 +23,7 @@ class ABMTSettings:
         cluster: How images are clustered; `cluster.source_weight` needs images of a source.
         freeze_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
             epoch in which one cluster held more than 30 % of the images, it is measured again.
-        augment: How images are augmented.
-        epochs: How many times the images are clustered again.
-        iterations: Steps of an epoch.
-        identities: P, clusters in a batch.
-        images: K, images of each cluster in a batch.
         learning_rate: Of Adam, the same in all epochs.
-        weight_decay: Of Adam, added to the gradient (L2).
         reset_optimizer: Whether Adam forgets its moments when the images are clustered again.
         momentum: α of eq. 4.3; the teacher follows the student after each step.
         ramp: Whether α climbs as 1 - 1/(t+1) until it is `momentum`; if not, only the first step copies.
@@ -46,8 +40,6 @@ class ABMTSettings:
             networks).
         dropout: Probability that a feature is zeroed before the classifiers; student and teacher draw their own.
         stochastic_augmentation: Whether the teacher's images get their own augmentation.
-        ghost_batches: Number of ghost batches: batch-norm statistics are computed for each part of a batch; the first
-            part moves the running statistics.
         num_eval_images: Number of images, evenly spread over all, on which the distances between teachers and students
             are measured at the end of an epoch; 0 measures nothing.
     """
@@ -56,14 +48,9 @@ class ABMTSettings:
         default_factory=lambda: EncoderSettings(backbone="resnet50_linear_stem", head=BRANCHES)
     )
     cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(k1=20, variant="abmt", rho=2e-3))
-    freeze_eps: bool = False
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(blur=0.0, erase=0.5))
-    epochs: int = 40
-    iterations: int = 400
-    identities: int = 16
-    images: int = 4
-    learning_rate: float = 3.5e-4
-    weight_decay: float = 5e-4
+    ghost_batches: int = 4
+    freeze_eps: bool = False
     reset_optimizer: bool = True
     momentum: float = 0.999
     ramp: bool = True
@@ -78,20 +65,15 @@ class ABMTSettings:
     branch_reduction: Literal["mean", "sum"] = "mean"
     dropout: float = 0.0
     stochastic_augmentation: bool = False
-    ghost_batches: int = 4
     num_eval_images: int = 1000
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_least(self, 1, "epochs", "iterations", "images", "ghost_batches")
-        check_least(self, 2, "identities")
-        check_parts(self.identities, self.ghost_batches)
+        super().__post_init__()
         if self.networks not in (1, 2):
             raise ConfigError(f"networks must be 1 or 2, found {self.networks}")
         weights = ("classification_weight", "soft_classification_weight", "triplet_weight", "soft_triplet_weight")
-        check_least(self, 0, "learning_rate", "weight_decay", "num_eval_images", *weights)
+        check_least(self, 0, "num_eval_images", *weights)
         check_most(self, HEAVIEST, *weights)
-        check_schedule(self)
         if not self.classification_weight + self.soft_classification_weight:
             raise ConfigError("classification_weight and soft_classification_weight must not both be 0")
         check_shares(self, "momentum", "label_smoothing")

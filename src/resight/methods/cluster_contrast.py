@@ -27,18 +27,17 @@ from resight.data.transforms import AugmentSettings
 from resight.errors import ConfigError, check_shares
 from resight.losses.contrastive import proxy_contrast
 from resight.methods.batches import epoch_generators, load_shard
-from resight.methods.labeling import Labeling, embed_pooled, measure_necks
-from resight.methods.settings import PseudoLabelSettings
+from resight.methods.labeling import Labeling, pool_and_embed
+from resight.methods.settings import ContrastSettings
 from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate, stepped_rate
 from resight.models.encoder import Encoder
 from resight.models.proxies import MemoryUpdate, ProxyMemory
 from resight.numerics.distances import normalize
 from resight.records import Ints, PseudoLabels
-from resight.retrieval.extraction import pool_crops
 
 
 @dataclass(frozen=True)
-class ClusterContrastSettings(PseudoLabelSettings):
+class ClusterContrastSettings(ContrastSettings):
     """Every number of Cluster Contrast.
 
     Attributes:
@@ -86,9 +85,8 @@ class ClusterContrast:
         batch_shape = (settings.identities * settings.images, 3, *images.size)
         self.devices.capture_graph(self.encoder.train(), batch_shape, "training")
         self._forward = ForwardPass(self.encoder, self.devices)
-        self.optimizer = self.devices.adam(
-            self.encoder.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        parameters = self.encoder.parameters()
+        self.optimizer = self.devices.adam(parameters, rate=settings.learning_rate, weight_decay=settings.weight_decay)
         self.labeling = Labeling(images.table, settings.cluster, whiten=settings.whiten)
         self.memory = ProxyMemory(normalize=True, device=self.devices.device)
         self.generator = torch.Generator()  # of augmentations; seeded again in each epoch
@@ -107,9 +105,7 @@ class ClusterContrast:
         """Embed all images, cluster them, rebuild the memory, and return the batches."""
         s = self.settings
         set_learning_rate(self.optimizer, stepped_rate(s.learning_rate, epoch, milestones=s.milestones, decay=s.decay))
-        pooled = pool_crops(self.encoder, self.images, devices=self.devices)
-        measure_necks(pooled, self.encoder)
-        embeddings = embed_pooled(self.encoder, pooled)
+        pooled, embeddings = pool_and_embed(self.encoder, self.images, devices=self.devices)
         clustered = normalize(pooled) if s.cluster_feature == "pooled" else embeddings
         labels = self.labeling.update(clustered, self.devices).labels
         self.memory.rebuild(embeddings, labels, cameras=None)

@@ -36,14 +36,13 @@ from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
 from resight.methods.batches import epoch_generators, load_batch, load_shard
 from resight.methods.ice_settings import ICESettings
-from resight.methods.labeling import Labeling, embed_pooled, measure_necks
+from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.models.proxies import ProxyMemory
 from resight.numerics.distances import normalize
 from resight.records import Ints, PseudoLabels
-from resight.retrieval.extraction import pool_crops
 
 DIVERGENCE_METRIC: Mapping[Divergence, str] = {
     "target-prediction": "kl",
@@ -137,9 +136,8 @@ class ICE:
         s, cameras = self.settings, self.images.table.camera_ids
         set_learning_rate(self.optimizer, s.rate(epoch))
 
-        pooled = pool_crops(self.momentum, self.images, devices=self.devices)  # (N, P), before the neck
-        measure_necks(pooled, self.momentum, self.online)  # only necks whose statistics are the data set's
-        embeddings = embed_pooled(self.momentum, pooled)  # (N, D) unit vectors, after the neck
+        # (N, P) features before the neck, (N, D) unit vectors after it
+        pooled, embeddings = pool_and_embed(self.momentum, self.images, devices=self.devices, learner=self.online)
         clustered = normalize(pooled) if s.cluster_feature == "pooled" else embeddings
         labels = self.labeling.update(clustered, self.devices).labels
         self.memory.rebuild(embeddings, labels, cameras if s.camera_aware else None)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_shares
 from resight.losses.consistency import Divergence
-from resight.methods.settings import PseudoLabelSettings
+from resight.methods.settings import ContrastSettings
 
 
 @dataclass(frozen=True)
-class ICESettings(PseudoLabelSettings):
+class ICESettings(ContrastSettings):
     """Every number of ICE; `augment` is the strong augmentation of Table 6.1.
 
     Attributes:

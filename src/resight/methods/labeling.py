@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 
 from resight.compute.devices import Devices
+from resight.data.crops import Crops
 from resight.models.encoder import Encoder
 from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalize, whiten
 from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
+from resight.retrieval.extraction import pool_crops
 
 logger = logging.getLogger(__name__)
 
@@ -122,23 +124,27 @@ class Labeling:
         self.current = PseudoLabels(state["labels"].numpy(), state["eps"], state["quality"])
 
 
-def measure_necks(pooled: Floats, *encoders: Encoder) -> None:
-    """Set the statistics of necks that take theirs from the data set (`neck_statistics: dataset`); others stay.
+def pool_and_embed(
+    encoder: Encoder, images: Crops, *, devices: Devices, learner: Encoder | None = None
+) -> tuple[Floats, Floats]:
+    """Embed all training images, and set necks that take their statistics from the data set.
 
     Args:
-        pooled: ``(N, P)`` pooled features of all training images.
-        encoders: The encoders whose necks get the statistics.
+        encoder: What embeds; it is left in evaluation mode.
+        images: The ``N`` training images.
+        devices: Where it runs.
+        learner: The encoder that ``encoder`` averages; its neck gets the same statistics.
+
+    Returns:
+        The ``(N, P)`` pooled features before the neck and the ``(N, D)`` unit vectors after it.
     """
-    for encoder in encoders:
-        if encoder.settings.neck_statistics == "dataset":
-            encoder.set_neck_statistics(torch.from_numpy(pooled).to(encoder.mean.device))
-
-
-@torch.inference_mode()
-def embed_pooled(encoder: Encoder, pooled: Floats) -> Floats:
-    """Return the ``(N, D)`` unit vectors of ``(N, P)`` pooled features; the encoder is left in evaluation mode."""
+    pooled = pool_crops(encoder, images, devices=devices)
     features = torch.from_numpy(pooled).to(encoder.mean.device)
-    return F.normalize(encoder.eval().neck(features)).cpu().numpy()
+    if encoder.settings.neck_statistics == "dataset":
+        for network in (encoder, learner or encoder):
+            network.set_neck_statistics(features)
+    with torch.inference_mode():
+        return pooled, F.normalize(encoder.eval().neck(features)).cpu().numpy()
 
 
 def centered(embeddings: Floats, table: ImageTable) -> Floats:

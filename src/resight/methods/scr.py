@@ -26,25 +26,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
-from resight.config.types import check_types
 from resight.data.crops import Crops
-from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_random
 from resight.data.tracklets import TrackletSettings
 from resight.data.transforms import AugmentSettings
-from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_schedule, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_shares
 from resight.losses.classification import center_loss, cross_entropy
 from resight.losses.triplet import batch_hard_triplet, circle, quadruplet
 from resight.methods.batches import epoch_generators, load_shard
+from resight.methods.labeled import LabeledMethod, person_labels
+from resight.methods.settings import LabeledSettings
 from resight.methods.updates import (
     Accuracy,
-    learning_rate,
     mean_losses,
     minimize,
     set_learning_rate,
@@ -61,7 +59,7 @@ AUGMENT = AugmentSettings(pad=0, blur=0.0, erase=0.5, erase_color=(0.485, 0.456,
 
 
 @dataclass(frozen=True)
-class SCRSettings:
+class SCRSettings(LabeledSettings):
     """Every number of SCR.
 
     Attributes:
@@ -69,13 +67,7 @@ class SCRSettings:
         augment: Mirroring, and Random Erasing in the released code.
         epochs: How many epochs; an epoch shows each person once.
         iterations: Steps of an epoch; 0 for one pass over all people.
-        identities: P, people in a batch.
-        images: K, images of each person in a batch.
-        learning_rate: Of Adam.
-        weight_decay: Of Adam, added to the gradient (L2).
         amsgrad: Whether Adam divides by the largest of its second moments so far.
-        milestones: Epochs, counted from 0, from which on the learning rate is multiplied by `decay` once more.
-        decay: What the learning rate is multiplied by.
         classification_weight: λ of eq. 3.3.
         classified: Input of the classifiers of global features: `reduced` vectors like those of parts, or `pooled`
             features before the reduction (MGN).
@@ -101,15 +93,11 @@ class SCRSettings:
     epochs: int = 500
     iterations: int = 0
     identities: int = 4
-    images: int = 4
     learning_rate: float = 2e-4
-    weight_decay: float = 5e-4
-    amsgrad: bool = True
     milestones: tuple[int, ...] = (300, 400)
-    decay: float = 0.1
     classification_weight: float = 2.0
+    amsgrad: bool = True
     classified: Classified = "reduced"
-    label_smoothing: float = 0.0
     pair_weight: float = 1.0
     pair_loss: Literal["triplet", "soft-triplet", "quadruplet", "circle"] = "triplet"
     margin: float = 1.2
@@ -121,20 +109,12 @@ class SCRSettings:
     over_batch: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_least(self, 1, "epochs", "images")
-        check_least(self, 2, "identities")
-        numbers = ("iterations", "learning_rate", "weight_decay", "margin", "second_margin", "circle_scale")
-        check_least(self, 0, *numbers, "center_weight")
-        check_schedule(self)
-        check_most(self, HEAVIEST, "classification_weight", "pair_weight", "center_weight", "circle_scale")
-        check_shares(self, "decay", "label_smoothing", "circle_margin", "center_rate")
+        super().__post_init__()
+        check_least(self, 0, "margin", "second_margin", "circle_scale", "center_weight")
+        check_most(self, HEAVIEST, "pair_weight", "center_weight", "circle_scale")
+        check_shares(self, "circle_margin", "center_rate")
         if min(self.classification_weight, self.pair_weight) < 0 or not self.classification_weight + self.pair_weight:
             raise ConfigError("classification_weight and pair_weight must be 0 or more, and not both 0")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ConfigError(f"milestones must ascend, found {list(self.milestones)}")
-        if self.encoder.neck_statistics != "batch":
-            raise ConfigError("scr measures statistics on batches: set encoder.neck_statistics to batch")
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -149,7 +129,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What each variant sets differently from the dataclasses; `flip` and `tracklet` are of `TrainSettings`."""
 
 
-class SCR:
+class SCR(LabeledMethod):
     """The training method: an encoder with classifiers, and the update.
 
     Args:
@@ -172,16 +152,9 @@ class SCR:
         seed: int = 1,
         encoder: Encoder | None = None,
     ) -> None:
-        if (images.table.person_ids < 0).any():
-            raise ConfigError(
-                "scr learns from person ids: give the person of every image, for a folder of crops in its "
-                f"{LABELS}, or train with ice"
-            )
-        people, self.labels = np.unique(images.table.person_ids, return_inverse=True)
-        if len(people) < 2:
-            raise ConfigError(f"scr needs two people or more to tell apart, found {len(people)}")
+        self.labels = person_labels(images, method="scr", remedy="train with ice")
         self.settings, self.images, self.seed = settings, images, seed
-        self.num_people = len(people)
+        self.num_people = int(self.labels.max()) + 1
         self.devices = devices or Devices()
         encoder = encoder or Encoder(settings.encoder)
         for name, weight in (("pair", settings.pair_weight), ("center", settings.center_weight)):
@@ -205,22 +178,12 @@ class SCR:
         if settings.center_weight:
             self.centers = self.devices.to_device(Centers((encoder.num_global, self.num_people, encoder.width)))
         self.generator = torch.Generator()  # of augmentations; seeded again in each epoch
-        self._accuracy = Accuracy()
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, which is evaluated and saved; the classifiers are not."""
-        return self.network.encoder
-
-    @property
-    def clusters(self) -> None:
-        """None: person ids are known."""
+        self.accuracy = Accuracy()
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """Everything a checkpoint holds."""
-        parts: dict[str, Stateful] = {"network": self.network, "optimizer": self.optimizer}
-        return parts if self.centers is None else {**parts, "centers": self.centers}
+        return super().parts if self.centers is None else {**super().parts, "centers": self.centers}
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
@@ -230,17 +193,11 @@ class SCR:
         rate = stepped_rate(s.learning_rate, epoch, milestones=s.milestones, decay=s.decay)
         set_learning_rate(self.optimizer, rate)
         self.network.train()
-        self._accuracy.reset()
+        self.accuracy.reset()
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         cameras, shape = self.images.table.camera_ids, (s.identities, s.images)
         batches = identity_batches(self.labels, cameras, shape, batch_generator, pick=pick_random)
         return islice(batches, s.iterations or max(1, self.num_people // s.identities))
-
-    def end_epoch(self) -> dict[str, float]:
-        """Return the learning rate and the accuracy of the classifiers together."""
-        self.devices.sync_buffers(self.network)
-        rate = learning_rate(self.optimizer)
-        return {"people": float(self.num_people), "learning_rate": rate, "accuracy": self._accuracy.mean()}
 
     # -- a step ------------------------------------------------------------------------------------------------
 
@@ -271,7 +228,7 @@ class SCR:
         if self.centers is not None:
             global_features = self._global_features(self.devices.gather(features))
             self.centers.update(global_features, batch_labels, rate=s.center_rate)
-        self._accuracy.add(logits, labels, self.devices)
+        self.accuracy.add(logits, labels, self.devices)
         return mean_losses(losses, self.devices)
 
     def _global_features(self, features: Tensor) -> tuple[Tensor, ...]:

@@ -17,7 +17,7 @@ the last epoch is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -27,19 +27,17 @@ import torch
 from torch import Tensor
 
 from resight.compute.devices import Devices
-from resight.compute.tensor_files import Stateful
-from resight.config.types import check_types
 from resight.data.crops import Crops
-from resight.data.label_columns import LABELS
 from resight.data.samplers import identity_batches, pick_other_cameras
 from resight.data.transforms import AugmentSettings
-from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
+from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts
 from resight.losses.classification import cross_entropy
 from resight.losses.triplet import batch_hard_triplet
 from resight.methods.batches import epoch_generators, load_shard
+from resight.methods.labeled import LabeledMethod, person_labels
+from resight.methods.settings import LabeledSettings
 from resight.methods.updates import (
     Accuracy,
-    learning_rate,
     mean_losses,
     minimize,
     set_learning_rate,
@@ -53,23 +51,14 @@ from resight.retrieval.extraction import build_encoder
 
 
 @dataclass(frozen=True)
-class SourceSettings:
+class SourceSettings(LabeledSettings):
     """Every number of the training on a source.
 
     Attributes:
         encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
         augment: Mirroring and cropping.
-        epochs: How many epochs.
-        iterations: Steps of an epoch.
-        identities: P, people in a batch.
-        images: K, images of each person in a batch.
-        learning_rate: Of Adam.
-        weight_decay: Of Adam, added to the gradient (L2).
         warmup_epochs: Epochs over which the learning rate climbs linearly from a hundredth.
-        milestones: Epochs, counted from 0, from which on the learning rate is multiplied by `decay` once more.
-        decay: What the learning rate is multiplied by.
         classification_weight: Of the mean of the branches' classification losses; eq. 4.1 gives each of two 0.5.
-        label_smoothing: Of the classification loss.
         triplet_weight: Of the mean of the branches' triplet losses; eq. 4.1 gives each of two 0.5.
         target_statistics: Whether images of the target are run through the network too, only for batch norm.
         ghost_batches: Number of ghost batches: batch-norm statistics are computed for each part of a batch; the first
@@ -82,34 +71,21 @@ class SourceSettings:
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(blur=0.0, erase=0.0))
     epochs: int = 80
     iterations: int = 200
-    identities: int = 16
-    images: int = 4
-    learning_rate: float = 3.5e-4
-    weight_decay: float = 5e-4
-    warmup_epochs: int = 10
     milestones: tuple[int, ...] = (40, 70)
-    decay: float = 0.1
-    classification_weight: float = 1.0
     label_smoothing: float = 0.1
+    warmup_epochs: int = 10
     triplet_weight: float = 1.0
     target_statistics: bool = True
     ghost_batches: int = 4
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_least(self, 1, "epochs", "iterations", "images", "ghost_batches")
-        check_least(self, 2, "identities")
+        super().__post_init__()
+        check_least(self, 1, "iterations", "ghost_batches")
         check_parts(self.identities, self.ghost_batches)
-        check_least(self, 0, "learning_rate", "weight_decay", "warmup_epochs")
-        check_schedule(self)
-        check_most(self, HEAVIEST, "classification_weight", "triplet_weight")
-        check_shares(self, "decay", "label_smoothing")
+        check_least(self, 0, "warmup_epochs")
+        check_most(self, HEAVIEST, "triplet_weight")
         if self.classification_weight <= 0 or self.triplet_weight < 0:
             raise ConfigError("classification_weight must be above 0 and triplet_weight 0 or more")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ConfigError(f"milestones must ascend, found {list(self.milestones)}")
-        if self.encoder.neck_statistics != "batch":
-            raise ConfigError("source measures statistics on batches: set encoder.neck_statistics to batch")
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
@@ -130,7 +106,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What each variant sets differently from the dataclass."""
 
 
-class Source:
+class Source(LabeledMethod):
     """The training method: an encoder with classifiers, and the update.
 
     Args:
@@ -156,15 +132,9 @@ class Source:
         source: Crops | None = None,
     ) -> None:
         self.labeled = images if source is None else source
-        if (self.labeled.table.person_ids < 0).any():
-            raise ConfigError(
-                "source learns from person ids: give the person of every image, for a folder of crops in its "
-                f"{LABELS}, or --source and a set that has them"
-            )
-        people, self.labels = np.unique(self.labeled.table.person_ids, return_inverse=True)
-        if len(people) < 2:
-            raise ConfigError(f"source needs two people or more to tell apart, found {len(people)}")
-        self.settings, self.seed, self.num_people = settings, seed, len(people)
+        remedy = "--source and a set that has them"
+        self.labels = person_labels(self.labeled, method="source", remedy=remedy)
+        self.settings, self.seed, self.num_people = settings, seed, int(self.labels.max()) + 1
         self.target = images if source is not None and settings.target_statistics else None
         self.devices = devices or Devices()
 
@@ -181,21 +151,7 @@ class Source:
         )
         self.generator = torch.Generator()  # of augmentations; seeded again in each epoch
         self._target_generator = np.random.default_rng()  # of the target's images; seeded again in each epoch
-        self._accuracy = Accuracy()
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, which is evaluated and saved; the classifiers are not."""
-        return self.network.encoder
-
-    @property
-    def clusters(self) -> None:
-        """None: person ids are known."""
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Everything a checkpoint holds."""
-        return {"network": self.network, "optimizer": self.optimizer}
+        self.accuracy = Accuracy()
 
     # -- an epoch ----------------------------------------------------------------------------------------------
 
@@ -204,18 +160,12 @@ class Source:
         s = self.settings
         set_learning_rate(self.optimizer, s.rate(epoch))
         self.network.train()
-        self._accuracy.reset()
+        self.accuracy.reset()
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         self._target_generator = np.random.default_rng(batch_generator.integers(2**62))
         cameras, shape = self.labeled.table.camera_ids, (s.identities, s.images)
         batches = identity_batches(self.labels, cameras, shape, batch_generator, pick=pick_other_cameras)
         return islice(batches, s.iterations)
-
-    def end_epoch(self) -> dict[str, float]:
-        """Return the learning rate and the accuracy of the classifiers together."""
-        self.devices.sync_buffers(self.network)
-        rate = learning_rate(self.optimizer)
-        return {"people": float(self.num_people), "learning_rate": rate, "accuracy": self._accuracy.mean()}
 
     # -- a step ------------------------------------------------------------------------------------------------
 
@@ -240,7 +190,7 @@ class Source:
             self._forward_target(self.target, len(shard.batch))
 
         minimize(losses, self.optimizer, devices=self.devices)  # eq. 4.1
-        self._accuracy.add(logits, labels, self.devices)
+        self.accuracy.add(logits, labels, self.devices)
         return mean_losses(losses, self.devices)
 
     @torch.no_grad()
