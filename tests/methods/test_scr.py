@@ -65,7 +65,7 @@ def test_classifiers_begin_with_the_spread_that_keeps_gradients_and_reductions_w
     """He et al. 2015: variance 2 over the outputs (people) of a classifier, 2 over the inputs of a reduction."""
     people = 400
     encoder = tiny.chain(dataclasses.replace(tiny.SCR_SETTINGS.encoder, head_width=24))
-    network = PartClassifier(encoder, people, whole=classified)
+    network = PartClassifier(encoder, people, classified=classified)
     inputs = [classifier.in_features for classifier in network.classifiers]
     whole = 24 if classified == "reduced" else 32
     assert inputs == [whole] * encoder.num_global + [24] * (len(inputs) - encoder.num_global)

@@ -8,9 +8,9 @@ import sys
 CODE = """
 import sys
 import resight.models.backbones
-from resight.models.compiler import compiler_later
+from resight.models.compiler import lazy_compiler
 assert "torch._dynamo" not in sys.modules
-with compiler_later():
+with lazy_compiler():
     import torch
     marked = torch.compiler.disable(lambda x: x + 1)
     from torch._dynamo.utils import is_compile_supported
@@ -24,7 +24,7 @@ def kept(graph, example):
     return graph.forward
 assert torch.compile(lambda x: 2 * marked(x), backend=kept)(torch.ones(2)).tolist() == [4, 4]
 assert seen and not any("+ 1" in text or "operator.add" in text for text in seen), seen
-with compiler_later():
+with lazy_compiler():
     assert torch._dynamo.utils is sys.modules["torch._dynamo.utils"]
 """
 

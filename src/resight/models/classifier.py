@@ -20,15 +20,15 @@ class PartClassifier(nn.Module):
     Args:
         encoder: Computes the vectors.
         people: Number of classes.
-        whole: Input of the classifiers of global features: the ``"reduced"`` vectors like those of parts (thesis
+        classified: Input of the classifiers of global features: the ``"reduced"`` vectors like those of parts (thesis
             §3.3.1), or the ``"pooled"`` features before the reduction (MGN).
     """
 
-    def __init__(self, encoder: Encoder, people: int, *, whole: Classified = "reduced") -> None:
+    def __init__(self, encoder: Encoder, people: int, *, classified: Classified = "reduced") -> None:
         super().__init__()
         self.encoder = encoder
         columns = tuple(part.columns for part in encoder.parts)
-        self._pooled = columns[: encoder.num_global] if whole == "pooled" else ()
+        self._pooled = columns[: encoder.num_global] if classified == "pooled" else ()
         widths = [c.stop - c.start for c in self._pooled]
         widths += [encoder.width] * (len(columns) - len(widths))
         self.classifiers = nn.ModuleList(nn.Linear(width, people) for width in widths)

@@ -1,7 +1,7 @@
-"""torch's compiler, which is loaded when it is first needed.
+"""Load torch's compiler only when it is first used.
 
-timm and torchvision load it when they are imported, to mark functions that it should leave alone. That takes as long as
-torch itself, and nothing here compiles.
+timm and torchvision import it only to mark functions that it should not compile. That takes as long as importing torch
+itself, and resight compiles nothing.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ _NAMES = ("torch._dynamo", "torch._dynamo.utils")
 
 
 @contextmanager
-def compiler_later() -> Iterator[None]:
-    """Let what is imported meanwhile do without the compiler, where it asks no more of it than marking functions.
+def lazy_compiler() -> Iterator[None]:
+    """Import modules without loading the compiler, as long as they only mark functions.
 
-    Whatever else is asked of it loads it, and so does its first use afterwards.
+    Any other use loads it, during the import or later.
     """
     if _NAMES[0] in sys.modules:
         yield
         return
-    sys.modules.update({name: _Later(name) for name in _NAMES})
+    sys.modules.update({name: _LazyModule(name) for name in _NAMES})
     try:
         yield
     finally:
         _forget()
 
 
-class _Later(ModuleType):
-    """Stands for a module of the compiler."""
+class _LazyModule(ModuleType):
+    """A stand-in for a module of the compiler."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__path__: list[str] = []  # it may hold others
+        self.__path__: list[str] = []  # a package
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # asked of every module by those who look through all
+        if name.startswith("__"):  # code that inspects all modules asks for these
             raise AttributeError(name)
-        known = {"disable": _disable, "is_compile_supported": _is_compile_supported}
-        return known[name] if name in known else getattr(_load(self.__name__), name)
+        stand_ins = {"disable": _disable, "is_compile_supported": _is_compile_supported}
+        return stand_ins[name] if name in stand_ins else getattr(_load(self.__name__), name)
 
 
 def _forget() -> None:
     for name in _NAMES:
-        if isinstance(sys.modules.get(name), _Later):
+        if isinstance(sys.modules.get(name), _LazyModule):
             del sys.modules[name]
 
 
@@ -58,16 +58,16 @@ def _load(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _disable(function: Callable[..., Any], *options: Any, **more: Any) -> Callable[..., Any]:
-    """Mark a function as one that is not compiled, as soon as there is a compiler."""
+def _disable(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    """Mark a function as one not to compile, once the compiler is loaded."""
 
     @functools.wraps(function)
-    def marked(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*inputs: Any, **options: Any) -> Any:
         if _NAMES[0] not in sys.modules:
-            return function(*args, **kwargs)
-        return _load(_NAMES[0]).disable(function, *options, **more)(*args, **kwargs)
+            return function(*inputs, **options)
+        return _load(_NAMES[0]).disable(function, *args, **kwargs)(*inputs, **options)
 
-    return marked
+    return wrapper
 
 
 def _is_compile_supported(device: str) -> bool:

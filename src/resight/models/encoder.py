@@ -266,9 +266,9 @@ def _check_size(settings: EncoderSettings, state: Mapping[str, Tensor]) -> None:
     """Make sure, before memory is taken, that a file holds as much as the backbone that its header names."""
     with torch.device("meta"):
         needed = sum(value.numel() for value in _backbone(settings).network.state_dict().values())
-    held = sum(value.numel() for value in state.values())
-    if needed > held:
-        raise ConfigError(f"{settings.backbone} has {needed:,} numbers, the file {held:,}")
+    available = sum(value.numel() for value in state.values())
+    if needed > available:
+        raise ConfigError(f"{settings.backbone} has {needed:,} numbers, the file {available:,}")
 
 
 def _built(settings: EncoderSettings, provenance: Provenance) -> Encoder:

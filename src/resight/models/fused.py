@@ -152,8 +152,8 @@ class FusedConv(nn.Module):
 
 def _is_plain(convolution: nn.Conv2d) -> bool:
     """Return whether it only convolves; other kinds standardize their weights, for example."""
-    known = type(convolution) in (nn.Conv2d, Conv2dSame) and convolution.padding_mode == "zeros"
-    return known and not isinstance(convolution.padding, str)
+    plain = type(convolution) in (nn.Conv2d, Conv2dSame) and convolution.padding_mode == "zeros"
+    return plain and not isinstance(convolution.padding, str)
 
 
 def _padding(convolution: nn.Conv2d, axis: int, length: int) -> tuple[int, int]:
@@ -197,9 +197,9 @@ class _Convolve(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradient, out, 0.0)
         needs = context.needs_input_grad[:3]
         if groups == len(weight) == maps.shape[1] > 1 and max(dilation) == 1:
-            below = depthwise.image_gradient(maps, gradient, weight, stride, padding) if needs[0] else None
-            own = depthwise.weight_gradient(maps, gradient, tuple(weight.shape[2:]), stride, padding)
-            return below, own.to(weight.dtype), gradient.sum((0, 2, 3)), None, None
+            image_gradient = depthwise.image_gradient(maps, gradient, weight, stride, padding) if needs[0] else None
+            weight_gradient = depthwise.weight_gradient(maps, gradient, tuple(weight.shape[2:]), stride, padding)
+            return image_gradient, weight_gradient.to(weight.dtype), gradient.sum((0, 2, 3)), None, None
         rest = ([len(weight)], stride, padding, dilation, False, (0, 0), groups, needs)
         return *torch.ops.aten.convolution_backward(gradient, maps, weight, *rest), None, None
 

@@ -1,4 +1,4 @@
-"""Whether weights can be downloaded, found out in seconds: the hubs' own clients try for a minute, and say each try."""
+"""Check within seconds whether weights can be downloaded; the hubs' own clients retry for a minute and log each try."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import torch
 
 SECONDS = 5.0
-"""How long a hub may take to answer at all."""
+"""How long a hub may take to answer."""
 
 
 def reachable(url: str) -> bool:
-    """Say whether the server of an address answers, whatever it answers; proxies are used as they are set."""
+    """Return whether the server of an address answers, with whatever status; the system's proxies are used."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         return False
@@ -32,42 +32,42 @@ def reachable(url: str) -> bool:
     except urllib.error.HTTPError:
         return True
     except urllib.error.URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # it answers; the hub's client may know its certificate
+        return isinstance(error.reason, ssl.SSLError)  # the server answers; the hub's client may trust its certificate
     except (OSError, ValueError):
         return False
 
 
 def check_reachable(url: str) -> None:
-    """Make sure that a file can be downloaded, or was before.
+    """Check that a file was downloaded before, or can be.
 
     Raises:
-        ConnectionError: It cannot; it names the server.
+        ConnectionError: It cannot; the message names the server.
     """
-    kept = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(url).path).name)
-    if not kept.is_file() and not reachable(url):
+    cached = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(url).path).name)
+    if not cached.is_file() and not reachable(url):
         raise ConnectionError(f"no connection to {urlsplit(url).netloc}")
 
 
 @contextmanager
 def quick_hub() -> Iterator[None]:
-    """Let the Hugging Face hub be asked once: where it does not answer, only what was downloaded before is looked for.
+    """Ask the Hugging Face hub once; if it does not answer, use only files that were downloaded before.
 
     Raises:
-        ConnectionError: What was asked for is not there, and the hub does not answer.
+        ConnectionError: The file was not downloaded before, and the hub does not answer.
     """
     from huggingface_hub import constants, errors  # slow to load
 
-    known: Any = constants
-    offline, talkers = known.HF_HUB_OFFLINE, [logging.getLogger(name) for name in ("huggingface_hub", "timm", "httpx")]
-    levels = [talker.level for talker in talkers]
-    known.HF_HUB_OFFLINE = offline or not reachable(constants.ENDPOINT)
-    for talker in talkers:
-        talker.setLevel(logging.ERROR)
+    hub: Any = constants
+    offline, loggers = hub.HF_HUB_OFFLINE, [logging.getLogger(name) for name in ("huggingface_hub", "timm", "httpx")]
+    levels = [logger.level for logger in loggers]
+    hub.HF_HUB_OFFLINE = offline or not reachable(hub.ENDPOINT)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     except errors.LocalEntryNotFoundError as error:
-        raise ConnectionError(f"no connection to {urlsplit(constants.ENDPOINT).netloc}") from error
+        raise ConnectionError(f"no connection to {urlsplit(hub.ENDPOINT).netloc}") from error
     finally:
-        known.HF_HUB_OFFLINE = offline
-        for talker, level in zip(talkers, levels, strict=True):
-            talker.setLevel(level)
+        hub.HF_HUB_OFFLINE = offline
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -68,17 +68,17 @@ class ProxyMemory:
         self._visibility = torch.zeros(len(self.centers), len(known_cameras), device=self.device)
         self._visibility[self.proxies.labels, camera] = 1
 
-    def share_no_camera(self, labels: Tensor, others: Tensor) -> Tensor:
-        """Return which pairs of clusters no camera has seen both of: they may be one person.
+    def share_no_camera(self, labels: Tensor, other_labels: Tensor) -> Tensor:
+        """Return which pairs of clusters share no camera; they may be one person.
 
         Args:
             labels: ``(B,)`` clusters.
-            others: ``(M,)`` clusters.
+            other_labels: ``(M,)`` clusters.
 
         Returns:
             ``(B, M)`` bool; never a cluster and itself.
         """
-        return self._visibility[labels] @ self._visibility[others].T == 0
+        return self._visibility[labels] @ self._visibility[other_labels].T == 0
 
     @torch.no_grad()
     def update(
@@ -106,9 +106,9 @@ class ProxyMemory:
         if cameras is None:
             return
         for label, camera in torch.unique(torch.stack([labels, cameras], 1), dim=0):
-            own = (self.proxies.labels == label) & (self.proxies.cameras == camera)
+            matches = (self.proxies.labels == label) & (self.proxies.cameras == camera)
             members = features[(labels == label) & (cameras == camera)]
-            for row in own.nonzero()[:, 0]:  # one, or none if the camera is unknown
+            for row in matches.nonzero()[:, 0]:  # one, or none if the camera is unknown
                 self.proxies.vectors[row] = _moved(self.proxies.vectors[row], members, momentum, by)
 
 

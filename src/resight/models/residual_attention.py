@@ -1,12 +1,12 @@
-"""Attention-56, a Residual Attention Network: units of a ResNet whose maps are weighed by a mask that they learn.
+"""Attention-56, a Residual Attention Network: a ResNet whose maps are multiplied by learned masks.
 
-Three stages of a unit and an attention module each, then three units. In an attention module the maps T of the trunk
-branch leave as (1 + M) T: the mask M, 0..1 for each pixel and channel, raises what matters and cannot erase the rest.
+Three stages have a unit and an attention module each; three units follow. An attention module multiplies the maps T of
+its trunk branch by 1 + M. The mask M, 0..1 for each pixel and channel, raises what matters and cannot erase the rest.
 
-The paper gives neither weights to load nor every detail. Read here: the shortcut of a unit that changes the size is a
+The paper publishes no weights and leaves out details. Here the shortcut of a unit that changes the size is a
 convolution of the activated maps, as in He et al.; pooling windows are 3 x 3; a skip connection is one unit; norm and
-ReLU come before each of the mask's two 1 x 1 convolutions. With that it has 31.81 million parameters on ImageNet and
-takes 6.27 billion multiplications for an image of 224 x 224, where the paper says 31.9 million and 6.2 billion.
+ReLU come before each of the mask's two 1 x 1 convolutions. So the network has 31.81 million parameters on ImageNet and
+takes 6.27 billion multiplications for an image of 224 x 224; the paper says 31.9 million and 6.2 billion.
 
 References:
     Wang et al., Residual attention network for image classification, 2017. He et al., Identity mappings in deep
@@ -31,8 +31,8 @@ class ResidualUnit(nn.Module):
     """A bottleneck with norm and ReLU before each convolution.
 
     Args:
-        inputs: Channels that go in.
-        outputs: Channels that come out; the bottleneck has a quarter of them.
+        inputs: Channels of the input.
+        outputs: Channels of the output; the bottleneck has a quarter of them.
         stride: Of its 3 x 3 convolution.
     """
 
@@ -54,10 +54,10 @@ class ResidualUnit(nn.Module):
 
 
 class SoftMask(nn.Module):
-    """The mask branch: halves the map some times to see far, restores it as often, and ends between 0 and 1.
+    """The mask branch: it halves the map several times to see far, and interpolates it back to its size.
 
-    A unit follows each pooling and comes before each interpolation (r = 1, so two at the smallest map), and each
-    smaller map is also handed across, through a unit of its own, to where the map has that size again.
+    A unit follows each pooling and precedes each interpolation (r = 1, so two at the smallest map). A skip connection
+    with a unit of its own joins the maps of the same size.
 
     Args:
         channels: Of the map.
@@ -75,7 +75,7 @@ class SoftMask(nn.Module):
         self.weigh = nn.Sequential(*layers, nn.Sigmoid())
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Give the ``(B, C, H, W)`` mask of as large a map, each number in 0..1."""
+        """Return the mask of ``(B, C, H, W)`` maps, of the same shape, in 0..1."""
         levels = [maps]
         for unit in self.down:
             levels.append(unit(F.max_pool2d(levels[-1], 3, 2, 1)))

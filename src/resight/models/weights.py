@@ -1,4 +1,4 @@
-"""Weights out of files, of this library or of another: found by what fits the network, and never unpickled."""
+"""Load weights from files of this or another library: matched to the network by name and shape, never unpickled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resight.models.packaged import DEFAULT_BACKBONE
 
 State = Mapping[str, Tensor]
 
-_FOREIGN = {
+_FOREIGN_FORMATS = {
     **dict.fromkeys((".npz", ".npy"), "arrays of numpy"),
     ".onnx": "an ONNX graph",
     **dict.fromkeys((".engine", ".trt", ".plan"), "a TensorRT engine"),
@@ -29,89 +29,90 @@ _FOREIGN = {
     **dict.fromkeys((".caffemodel", ".prototxt"), "a model of Caffe"),
     **dict.fromkeys((".yaml", ".yml", ".json", ".txt", ".py"), "text"),
 }
-_WANTED = "expected .safetensors, or a .pth that holds plain tensors"
-_FOLLOWING = ("teacher", "ema", "momentum", "mean")
-"""Of two networks in a file that fit alike, the one whose name says that it follows the other is what is evaluated."""
+_EXPECTED = "expected .safetensors, or a .pth that holds plain tensors"
+_AVERAGE_WORDS = ("teacher", "ema", "momentum", "mean")
+"""If two networks in a file fit equally well, the moving average is taken, which is what is evaluated."""
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
+"""How deeply dicts in a file may be nested."""
 
 
 def file_digest(path: Path) -> str:
-    """Give the SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """Read all tensors in a file of weights, without pickle's powers.
+    """Read all tensors of a file of weights; pickled code is never run.
 
     Returns:
-        Each tensor by its name; the names of what is nested in others are joined by dots.
+        Each tensor by its name; names of nested dicts are joined by dots.
 
     Raises:
-        WeightsError: The file is absent, damaged, of another kind, or needs pickle to load.
+        WeightsError: The file is missing, damaged, of another format, or needs pickle to load.
     """
-    where = printable(path)
+    name = printable(path)
     if path.is_dir():
-        raise WeightsError(f"'{where}' is a folder: name the file of weights in it")
+        raise WeightsError(f"'{name}' is a folder: name the file of weights in it")
     if not path.is_file():
-        raise WeightsError(f"no weights at '{where}'; the default backbone '{DEFAULT_BACKBONE}' needs no file")
+        raise WeightsError(f"no weights at '{name}'; the default backbone '{DEFAULT_BACKBONE}' needs no file")
     try:
-        content = load_file(path) if _is_safetensors(path) else _loaded(path)
+        content = load_file(path) if _is_safetensors(path) else _load_torch(path)
     except WeightsError:
         raise
-    except Exception as error:  # the readers raise many kinds for damaged files
-        raise WeightsError(f"'{where}' cannot be read as weights ({_flaw(path)}); {_WANTED}") from error
-    state = dict(_tensors(content))
+    except Exception as error:  # readers raise errors of many kinds for damaged files
+        raise WeightsError(f"'{name}' cannot be read as weights ({_describe_file(path)}); {_EXPECTED}") from error
+    state = dict(_flatten(content))
     if not state:
-        raise WeightsError(f"'{where}' holds no state dict of tensors, but {_described(content)}; {_WANTED}")
+        raise WeightsError(f"'{name}' holds no state dict of tensors, but {_describe(content)}; {_EXPECTED}")
     return state
 
 
 def fit(network: nn.Module, state: State, source: str) -> str:
-    """Copy into a network what a file holds of it, under whatever prefix.
+    """Copy the weights of a file into a network, under whatever prefix the file has them.
 
     Args:
-        network: What is filled.
+        network: The network.
         state: Each tensor of the file by its name.
-        source: What the file is called, for people.
+        source: The name of the file, for messages.
 
     Returns:
-        What its user should know: what of the file is left out, and whether it holds two networks that fit; or nothing.
+        A note for the user: which tensors were left out, and whether two networks in the file fit; or an empty string.
 
     Raises:
-        WeightsError: A tensor of the network is absent, of another shape or not finite.
+        WeightsError: A tensor of the network is missing, of another shape, quantized or not finite.
     """
-    own = network.state_dict()
-    for theirs, ours in ((".IN.", ".instance."), (".BN.", ".batch.")):  # as the authors of IBN-Net publish theirs
-        state = {name.replace(theirs, ours): value for name, value in state.items()}
-    names, prefix, others = _best(network, own, state)
+    needed = network.state_dict()
+    for published, ours in ((".IN.", ".instance."), (".BN.", ".batch.")):  # names in the published files of IBN-Net
+        state = {name.replace(published, ours): value for name, value in state.items()}
+    names, prefix, other_prefixes = _match_names(network, needed, state)
     usable = {
         name: value
-        for name, theirs in names.items()
-        if (value := state.get(prefix + theirs)) is not None and value.shape == own[name].shape
+        for name, file_name in names.items()
+        if (value := state.get(prefix + file_name)) is not None and value.shape == needed[name].shape
     }
-    missing = [name for name in own if name not in usable and not name.endswith("num_batches_tracked")]
+    missing = [name for name in needed if name not in usable and not name.endswith("num_batches_tracked")]
     if missing:
-        raise WeightsError(_misfit(own, state, names, prefix, missing, printable(source)))
+        raise WeightsError(_describe_misfit(needed, state, names, prefix, missing, printable(source)))
     for name, value in usable.items():
-        if own[name].is_floating_point() and not value.is_floating_point():
-            kind = str(value.dtype).removeprefix("torch.")
+        if needed[name].is_floating_point() and not value.is_floating_point():
+            dtype, needed_dtype = (str(tensor.dtype).removeprefix("torch.") for tensor in (value, needed[name]))
             raise WeightsError(
-                f"weights of '{printable(source)}': '{printable(name)}' is of {kind}, and the network computes with "
-                f"{str(own[name].dtype).removeprefix('torch.')}: give weights that are not quantized"
+                f"weights of '{printable(source)}': '{printable(name)}' is {dtype}, but the network computes with "
+                f"{needed_dtype}: use weights that are not quantized"
             )
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise WeightsError(
-                f"weights of '{printable(source)}': '{printable(name)}' holds nan or inf: take another file"
+                f"weights of '{printable(source)}': '{printable(name)}' has nan or inf: use another file"
             )
     network.load_state_dict(usable, strict=False)
-    taken = {prefix + names[name] for name in usable}
-    return _note(prefix, others, [name for name in state if name not in taken])
+    used = {prefix + names[name] for name in usable}
+    return _describe_rest(prefix, other_prefixes, [name for name in state if name not in used])
 
 
-def _flaw(path: Path) -> str:
-    """Say what a file is that no reader of weights reads."""
+def _describe_file(path: Path) -> str:
+    """Return what a file is that no reader of weights can read."""
     with path.open("rb") as file:
         start = file.read(256)
     if not start:
@@ -128,110 +129,105 @@ def _flaw(path: Path) -> str:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Say whether a file is one of safetensors: by its content, and by its name where that says nothing."""
+    """Return whether a file is safetensors, by its name or its first bytes."""
     with path.open("rb") as file:
         start = file.read(9)
     return path.suffix == ".safetensors" or (len(start) == 9 and start[8:] == b"{" and start[4:8] == bytes(4))
 
 
-def _loaded(path: Path) -> Any:
-    where = printable(path)
-    if path.suffix.lower() in _FOREIGN:
-        raise WeightsError(f"'{where}' is {_FOREIGN[path.suffix.lower()]}, no weights of PyTorch: {_WANTED}")
+def _load_torch(path: Path) -> Any:
+    name = printable(path)
+    if path.suffix.lower() in _FOREIGN_FORMATS:
+        raise WeightsError(f"'{name}' is {_FOREIGN_FORMATS[path.suffix.lower()]}, not weights of PyTorch: {_EXPECTED}")
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            inside = archive.namelist()
-        if any(name.endswith("constants.pkl") for name in inside):
+            members = archive.namelist()
+        if any(member.endswith("constants.pkl") for member in members):
             raise WeightsError(
-                f"'{where}' is a TorchScript program, which could run anything: save its weights alone, by "
+                f"'{name}' is a TorchScript program, which could run any code: save only its weights with "
                 "torch.save(torch.jit.load(OLD).state_dict(), NEW)"
             )
-        if inside and all(name.endswith(".npy") for name in inside):
-            raise WeightsError(f"'{where}' is arrays of numpy, no weights of PyTorch: {_WANTED}")
+        if members and all(member.endswith(".npy") for member in members):
+            raise WeightsError(f"'{name}' is arrays of numpy, not weights of PyTorch: {_EXPECTED}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        found = re.search(r"(?:GLOBAL|class|global) ([\w.]+\.\w+)", str(error))
-        if found is None:
+        match = re.search(r"(?:GLOBAL|class|global) ([\w.]+\.\w+)", str(error))
+        if match is None:
             raise
         raise WeightsError(
-            f"'{where}' holds Python objects beside its tensors ({found[1]}), and reading them could run anything: "
-            "where you trust it, save the tensors alone: torch.save(torch.load(OLD, weights_only=False)['state_dict'], "
-            "NEW), or of its .state_dict() where it is a whole network"
+            f"'{name}' holds Python objects besides tensors ({match[1]}), and loading them could run any code: if "
+            "you trust the file, save its tensors: torch.save(torch.load(OLD, weights_only=False)['state_dict'], NEW), "
+            "or .state_dict() instead of ['state_dict'] if it is a whole network"
         ) from error
 
 
-def _tensors(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Give the tensors in nested dicts, each by its names joined by dots; an optimizer's are no weights."""
-    if not isinstance(content, Mapping) or depth > _DEEPEST:
+def _flatten(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor of nested dicts with its name, joined by dots; those of an optimizer are skipped."""
+    if not isinstance(content, Mapping) or depth > _MAX_DEPTH:
         return
     for name, value in content.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
         elif isinstance(name, str) and "optim" not in name.lower():
-            yield from _tensors(value, f"{prefix}{name}.", depth + 1)
+            yield from _flatten(value, f"{prefix}{name}.", depth + 1)
 
 
-def _described(content: Any) -> str:
+def _describe(content: Any) -> str:
     if isinstance(content, Mapping):
         return f"a dict of {_sample([str(name) for name in content])}" if content else "an empty dict"
     return f"a {type(content).__name__}"
 
 
-def _best(network: nn.Module, own: State, state: State) -> tuple[dict[str, str], str, list[str]]:
-    """Find under which prefix a file holds most of a network.
+def _match_names(network: nn.Module, needed: State, state: State) -> tuple[dict[str, str], str, list[str]]:
+    """Find the prefix under which a file has most tensors of a network.
 
     Returns:
-        The name without its prefix of each of the network's tensors in the file, the prefix, and other prefixes that
-        fit as well.
+        For each tensor of the network its name in the file without the prefix, the prefix, and other prefixes that fit
+        as well.
     """
-    choices = []
-    for names in (_named(own), _numbered(network, own)):
-        fits = Counter[str]()
-        for theirs in state:
-            for place in _starts(theirs):
-                name = names.get(theirs[place:])
-                if name is not None and own[name].shape == state[theirs].shape:
-                    fits[theirs[:place]] += 1
-        most = max(fits.values(), default=0)
-        choices.append((most, names, [prefix for prefix, number in fits.items() if number == most]))
-    most, names, prefixes = max(choices, key=lambda choice: choice[0])
-    prefixes = sorted(prefixes, key=lambda prefix: not any(word in prefix.lower() for word in _FOLLOWING))
-    prefix, *others = prefixes or [""]
-    return {name: theirs for theirs, name in names.items()}, prefix, others
+    candidates = []
+    for names in ({name: name for name in needed}, _sequential_names(network, needed)):
+        counts = Counter[str]()
+        for file_name in state:
+            for start in _part_starts(file_name):
+                name = names.get(file_name[start:])
+                if name is not None and needed[name].shape == state[file_name].shape:
+                    counts[file_name[:start]] += 1
+        most = max(counts.values(), default=0)
+        candidates.append((most, names, [prefix for prefix, count in counts.items() if count == most]))
+    _, names, prefixes = max(candidates, key=lambda candidate: candidate[0])
+    prefixes = sorted(prefixes, key=lambda prefix: not any(word in prefix.lower() for word in _AVERAGE_WORDS))
+    prefix, *other_prefixes = prefixes or [""]
+    return {name: file_name for file_name, name in names.items()}, prefix, other_prefixes
 
 
-def _named(own: State) -> dict[str, str]:
-    return {name: name for name in own}
-
-
-def _numbered(network: nn.Module, own: State) -> dict[str, str]:
-    """Give the names that a network's tensors have in an `nn.Sequential` of its children, as re-id code often saves."""
-    places = {child: str(place) for place, (child, _) in enumerate(network.named_children())}
-    found = {}
-    for name in own:
+def _sequential_names(network: nn.Module, needed: State) -> dict[str, str]:
+    """Return the tensors' names by those in an `nn.Sequential` of the network's children, as ReID code often saves."""
+    positions = {child: str(position) for position, (child, _) in enumerate(network.named_children())}
+    names = {}
+    for name in needed:
         child, dot, rest = name.partition(".")
-        found[places.get(child, child) + dot + rest] = name
-    return found
+        names[positions.get(child, child) + dot + rest] = name
+    return names
 
 
-def _starts(name: str) -> Iterator[int]:
-    """Give where a dotted name begins without its leading parts: none, one, two of them and so on."""
+def _part_starts(name: str) -> Iterator[int]:
+    """Yield where each part of a dotted name starts."""
     yield 0
-    yield from (found.end() for found in re.finditer(r"\.", name))
+    yield from (match.end() for match in re.finditer(r"\.", name))
 
 
-def _misfit(
-    own: State, state: State, names: Mapping[str, str], prefix: str, missing: Sequence[str], source: str
+def _describe_misfit(
+    needed: State, state: State, names: Mapping[str, str], prefix: str, missing: Sequence[str], source: str
 ) -> str:
-    """Say why weights do not fit: shapes that differ, or names that are absent beside those that the file has."""
-    text = f"weights of '{source}' do not fit the network, {len(missing)} of its {len(own)} tensors absent"
+    """Return why weights do not fit: a shape that differs, or missing names next to those that the file has."""
+    text = f"weights of '{source}' do not fit the network, {len(missing)} of its {len(needed)} tensors are missing"
     for name in missing:
-        if (theirs := prefix + names[name]) in state:
-            found, needed = tuple(state[theirs].shape), tuple(own[name].shape)
+        if (file_name := prefix + names[name]) in state:
             return (
-                f"{text} or of another shape: '{printable(theirs)}' is {found} in the file, {needed} in the network: "
-                "is it the same backbone?"
+                f"{text} or of another shape: '{printable(file_name)}' is {tuple(state[file_name].shape)} in the file, "
+                f"{tuple(needed[name].shape)} in the network: is it the same backbone?"
             )
     return (
         f"{text}: the file has {_sample(list(state))}, {counted(len(state), 'name')}; the network needs "
@@ -239,17 +235,18 @@ def _misfit(
     )
 
 
-def _note(prefix: str, others: Sequence[str], left: Sequence[str]) -> str:
+def _describe_rest(prefix: str, other_prefixes: Sequence[str], unused: Sequence[str]) -> str:
     notes = []
-    if others:
-        notes.append(f"those under '{printable(prefix)}' are taken; '{printable(others[0])}' would fit as well")
-    left = [name for name in left if not name.endswith("num_batches_tracked") and not name.startswith(tuple(others))]
-    if left:
-        notes.append(f"{counted(len(left), 'tensor is', 'tensors are')} left out: {_sample(left)}")
+    if other_prefixes:
+        notes.append(f"those under '{printable(prefix)}' are used; '{printable(other_prefixes[0])}' would fit as well")
+    unused = [name for name in unused if not name.endswith("num_batches_tracked")]
+    unused = [name for name in unused if not name.startswith(tuple(other_prefixes))]
+    if unused:
+        notes.append(f"{counted(len(unused), 'tensor is', 'tensors are')} left out: {_sample(unused)}")
     return "; ".join(notes)
 
 
 def _sample(names: Sequence[str]) -> str:
-    """Show some names of many."""
-    shown = ", ".join(f"'{printable(name)[:80]}'" for name in names[:3])
-    return f"{shown}, ..." if len(names) > 3 else shown
+    """Return the first names of a list, for messages."""
+    text = ", ".join(f"'{printable(name)[:80]}'" for name in names[:3])
+    return f"{text}, ..." if len(names) > 3 else text

@@ -463,7 +463,7 @@ def test_each_vector_has_its_own_classifier(head: str) -> None:
 
 
 def test_mgns_classifiers_of_wholes_see_the_pooled_features() -> None:
-    network = PartClassifier(encoder(MGN, head_width=8), 7, whole="pooled").eval()
+    network = PartClassifier(encoder(MGN, head_width=8), 7, classified="pooled").eval()
     channels = 256
     assert [c.in_features for c in network.classifiers] == [channels] * 3 + [8] * 5
     with torch.no_grad():
@@ -471,5 +471,5 @@ def test_mgns_classifiers_of_wholes_see_the_pooled_features() -> None:
         _, logits = network(pictures(3))
     second = pooled[:, channels : 2 * channels]  # p1 pools one region, then comes p2's whole map
     torch.testing.assert_close(logits[1], network.classifiers[1](second).detach())
-    plain = PartClassifier(encoder("global"), 7, whole="pooled")
+    plain = PartClassifier(encoder("global"), 7, classified="pooled")
     assert [c.in_features for c in plain.classifiers] == [channels]
