@@ -22,8 +22,9 @@ from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.training.runs import Run
-from resight.training.train import fit, read_recipe
+from resight.training.train import read_recipe
 from run_equality import assert_same_run
+from stepping import run_to, steps
 
 
 def splits_cleanly() -> dict[str, Any]:
@@ -39,16 +40,6 @@ def images(tiny_market: Path) -> Crops:
 
 def with_columns(images: Crops, **columns: Any) -> Crops:
     return dataclasses.replace(images, table=dataclasses.replace(images.table, **columns))
-
-
-def steps(method: ABMT) -> list[dict[str, float]]:
-    return [{name: float(value) for name, value in method.step(batch).items()} for batch in method.begin_epoch(0)]
-
-
-def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> ABMT:
-    method = tiny.abmt(images, **changes)
-    fit(method, Run(folder, seed=3), epochs=epochs)
-    return method
 
 
 # -- the readings --------------------------------------------------------------------------------------------------
@@ -104,10 +95,10 @@ def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixtur
     ids=["kept", "frozen"],
 )
 def test_four_epochs_equal_two_and_two_more(images: Crops, tmp_path: Path, changes: dict[str, Any]) -> None:
-    run_to(tmp_path / "whole", images, 4, **changes)
-    run_to(tmp_path / "halves", images, 2, **changes)
+    run_to(tmp_path / "whole", tiny.abmt(images, **changes), 4)
+    run_to(tmp_path / "halves", tiny.abmt(images, **changes), 2)
     assert len(Run(tmp_path / "halves").metrics()) == 2
-    run_to(tmp_path / "halves", images, 4, **changes)
+    run_to(tmp_path / "halves", tiny.abmt(images, **changes), 4)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 

@@ -25,6 +25,7 @@ from resight.methods import METHODS
 from resight.training.runs import Run
 from resight.training.train import fit
 from run_equality import TIMES, assert_same_run, script
+from stepping import steps
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CURVES = [(name, variant) for name, spec in METHODS.items() for variant in spec.variants]
@@ -38,10 +39,6 @@ def images(tiny_market: Path) -> Crops:
 
 def build(name: str, images: Crops, variant: str = "code", /, **changes: Any) -> Any:
     return tiny.build_on_inputs(name, images, variant, **changes)
-
-
-def steps(method: Any, epoch: int = 0) -> list[dict[str, float]]:
-    return [{name: float(value) for name, value in method.step(batch).items()} for batch in method.begin_epoch(epoch)]
 
 
 def networks(method: Any) -> list[nn.Module]:

@@ -24,8 +24,9 @@ from resight.models.encoder import EncoderSettings, load_encoder
 from resight.models.heads.grammar import SCR as ARRANGEMENT
 from resight.models.heads.partitions import PartNeck
 from resight.training.runs import Run
-from resight.training.train import TrainSettings, fit, read_recipe, train
+from resight.training.train import TrainSettings, read_recipe, train
 from run_equality import assert_same_run
+from stepping import run_to, steps
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "scr.json"
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
@@ -42,20 +43,6 @@ def images(tiny_market: Path) -> Crops:
 
 def with_people(images: Crops, people: np.ndarray) -> Crops:
     return dataclasses.replace(images, table=dataclasses.replace(images.table, person_ids=people))
-
-
-def steps(method: SCR, epochs: int = 1) -> list[dict[str, float]]:
-    return [
-        {name: float(value) for name, value in method.step(batch).items()}
-        for epoch in range(epochs)
-        for batch in method.begin_epoch(epoch)
-    ]
-
-
-def run_to(folder: Path, images: Crops, epochs: int, **changes: Any) -> SCR:
-    method = tiny.scr(images, **changes)
-    fit(method, Run(folder, seed=3), epochs=epochs)
-    return method
 
 
 @pytest.mark.parametrize("classified", ["reduced", "pooled"])
@@ -311,10 +298,10 @@ def test_the_variants_differ(images: Crops) -> None:
 
 
 def test_four_epochs_equal_two_and_two_more_with_centers(images: Crops, tmp_path: Path) -> None:
-    run_to(tmp_path / "whole", images, 4, center_weight=0.1)
-    run_to(tmp_path / "halves", images, 2, center_weight=0.1)
+    run_to(tmp_path / "whole", tiny.scr(images, center_weight=0.1), 4)
+    run_to(tmp_path / "halves", tiny.scr(images, center_weight=0.1), 2)
     assert len(Run(tmp_path / "halves").metrics()) == 2
-    run_to(tmp_path / "halves", images, 4, center_weight=0.1)
+    run_to(tmp_path / "halves", tiny.scr(images, center_weight=0.1), 4)
     assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 

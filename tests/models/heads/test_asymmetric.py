@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,7 +17,7 @@ from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.fused import fuse
 from resight.models.heads.asymmetric import AsymmetricBranches
-from resight.models.heads.grammar import ABMT, AsymmetricBranch, parse_branches
+from resight.models.heads.grammar import ABMT, parse_branches
 
 LITE0 = EncoderSettings(weights="none", height=64, width=32, head=ABMT)
 SMALL = dataclasses.replace(LITE0, backbone="test_efficientnet", head="a+m")
@@ -55,47 +53,6 @@ def pictures(number: int, seed: int = 0) -> Tensor:
 def branched(network: Encoder) -> AsymmetricBranches:
     assert isinstance(network.backbone, AsymmetricBranches)
     return network.backbone
-
-
-# -- the text ------------------------------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(
-        st.builds(AsymmetricBranch, st.sampled_from(["average", "max"]), st.integers(0, 9)), min_size=2, max_size=4
-    )
-)
-def test_branches_survive_writing_and_reading(branches: list[AsymmetricBranch]) -> None:
-    assert parse_branches("+".join(map(str, branches))) == tuple(branches)
-
-
-def test_the_heads_of_table_4_4() -> None:
-    a, m1 = AsymmetricBranch("average"), AsymmetricBranch("max", 1)
-    assert parse_branches(ABMT) == (a, m1)
-    assert parse_branches("a+a1") == (a, AsymmetricBranch("average", 1))
-    assert parse_branches("a+m") == (a, AsymmetricBranch("max"))
-    assert parse_branches("a+m1+a2") == (a, m1, AsymmetricBranch("average", 2))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("a", "a single branch"),
-        ("m1", "a single branch"),
-        ("a+", "'' is no branch"),
-        ("a+m0", "'m0' is no branch"),
-        ("a+m10", "'m10' is no branch"),
-        ("a + m1", "'a ' is no branch"),
-        ("a+p2(s2)", "'p2(s2)' is no branch"),
-        ("average+max", "'average' is no branch"),
-    ],
-)
-def test_a_text_that_is_none_says_what_is_wrong(text: str, words: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        EncoderSettings(head=text)
-    assert words in str(error.value)
-    assert f"'{text}'" in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_branches_are_pooled_as_they_say_and_not_as_the_encoder_says() -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from resight.compute.devices import Devices, DeviceSettings
@@ -19,8 +17,7 @@ from resight.errors import ConfigError
 from resight.models.backbones import Backbone
 from resight.models.classifier import PartClassifier
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.models.heads.grammar import SCR, Branch, parse_arrangement
-from resight.models.heads.head import PartitionHead, parse_head
+from resight.models.heads.grammar import SCR
 from resight.models.heads.partitions import Branches, drop_band, stripes
 from resight.retrieval.extraction import embed_crops, pool_crops
 
@@ -54,89 +51,10 @@ def branched(network: Encoder) -> Branches:
     return network.backbone
 
 
-# -- the text ------------------------------------------------------------------------------------------------------
-
-
-numbers = st.integers(0, 99).filter(lambda n: n != 1)
-branches = st.builds(
-    Branch, st.integers(0, 99), st.booleans(), numbers, numbers, st.integers(0, 99)
-).filter(lambda b: bool(b.name) or (bool(b.stripes or b.groups) and not b.coarse))  # fmt: skip
-
-
-@given(st.lists(branches, min_size=1, max_size=5, unique_by=lambda b: b.name or object()))
-def test_an_arrangement_survives_writing_and_reading(arrangement: list[Branch]) -> None:
-    assert parse_arrangement("+".join(map(str, arrangement))) == tuple(arrangement)
-
-
-@pytest.mark.parametrize("text", [SCR, "p1", "p2(s2c2)", "p3(c3)", "s6", "s2c2d30", MGN, "p1+p2(d30)", "p1/2(s4)"])
-def test_a_text_survives_reading_and_writing(text: str) -> None:
-    assert "+".join(map(str, parse_arrangement(text))) == text
-
-
-def test_scr_is_three_branches() -> None:
-    assert parse_arrangement(SCR) == (Branch(1), Branch(2, stripes=2, groups=2), Branch(3, stripes=3, groups=3))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "'' has no vector"),
-        ("p1+", "'' has no vector"),
-        ("p", "'p' is no branch"),
-        ("p0", "is no branch"),
-        ("p1 + p2", "'p1 ' is no branch"),
-        ("p2(c2s2)", "in this order"),
-        ("p2(s2", "is no branch"),
-        ("p2()", "has no vector"),
-        ("p2(s1)", "a single part, which is the whole"),
-        ("c1", "a single part"),
-        ("d30", "has no vector"),
-        ("p02", "is no branch"),
-        ("s6/2", "is no branch"),
-        ("p2(x3)", "is no branch"),
-        ("p1+p1(s2)", "two branches called p1"),
-        ("Global", "Expected 'global'"),
-    ],
-)
-def test_a_text_that_is_none_says_what_is_wrong(text: str, words: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        EncoderSettings(head=text)
-    assert words in str(error.value)
-    assert f"'{text}'" in str(error.value)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("changes", [{"head_width": 0}, {"dropout": 1.0}, {"dropout": -0.1}])
 def test_numbers_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(changes))):
         dataclasses.replace(SMALL, **changes)
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("p1", ["p1 whole"]),
-        ("s2", ["stripe 1 of 2", "stripe 2 of 2"]),
-        ("p1/2+p7(c2)", ["p1 whole", "p7 whole", "p7 channels 1 of 2", "p7 channels 2 of 2"]),
-        ("p2(s2c2d30)", ["p2 whole", *(f"p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2))]),
-        ("p1+c2", ["p1 whole", "channels 1 of 2", "channels 2 of 2"]),
-        ("s2+p1+s2", ["p1 whole", *(f"branch {place} stripe {i} of 2" for place in (1, 3) for i in (1, 2))]),
-    ],
-)
-def test_parts_have_names(text: str, names: list[str]) -> None:
-    assert [part.name for part in parse_head(text).parts(8)] == names
-
-
-@given(st.lists(branches, min_size=1, max_size=5, unique_by=lambda b: b.name or object()))
-def test_every_part_has_a_name_of_its_own_and_columns_of_its_kind(arrangement: list[Branch]) -> None:
-    found = PartitionHead(tuple(arrangement)).parts(100)
-    assert len({part.name for part in found}) == len(found)
-    pooled = {column for part in found for column in range(part.columns.start, part.columns.stop)}
-    assert pooled == set(range(100 * sum(branch.pools_whole + branch.stripes for branch in arrangement)))
-    for part in found:
-        length = part.columns.stop - part.columns.start
-        assert length in ([100 // part.count, 100 // part.count + 1] if part.kind == "channels" else [100])
-        assert 0 <= part.index < part.count
 
 
 def test_the_vectors_of_an_encoder_are_its_parts() -> None:
