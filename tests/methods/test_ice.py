@@ -467,6 +467,10 @@ def test_settings_are_checked() -> None:
     for name, value in (("epochs", 0), ("identities", 1), ("momentum", 2.0), ("hard_temperature", 0.0)):
         with pytest.raises(ConfigError, match=name.removeprefix("hard_")):
             ICESettings(**{name: value})
+    nothing = {f"{loss}_weight": 0.0 for loss in ("agnostic", "hard", "soft")}
+    with pytest.raises(ConfigError, match="all weights of the losses are 0"):
+        ICESettings(camera_aware=False, **nothing)
+    assert ICESettings(**nothing).cross_weight
 
 
 def test_images_without_a_table_of_cameras_at_all(images: Crops) -> None:

@@ -87,6 +87,9 @@ class ICESettings(ContrastSettings):
             if getattr(self, f"{name}_temperature") <= 0 or getattr(self, f"{name}_weight") < 0:
                 raise ConfigError(f"{name}_temperature must be above 0 and {name}_weight 0 or more")
             check_most(self, HEAVIEST, f"{name}_weight")
+        cross_weight = self.cross_weight if self.camera_aware else 0.0
+        if not self.agnostic_weight + cross_weight + self.hard_weight + self.soft_weight:
+            raise ConfigError("all weights of the losses are 0: set agnostic_weight or another one above 0")
         check_least(self, 0, "warmup_epochs")
         check_shares(self, "momentum", "proxy_momentum", "label_smoothing")
 
