@@ -103,6 +103,17 @@ def test_what_cannot_be_read_is_named_and_the_others_are_searched(
     assert capsys.readouterr().err.startswith("resight: none of the 2 images can be read; the first is ")
 
 
+@pytest.mark.parametrize("name", ["model.pth", "model.PT", "checkpoint.pth.tar", "model.npz"])
+def test_weights_of_others_are_not_taken_for_an_image(
+    name: str, crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A search by other weights than the named ones would be wrong without a word."""
+    path = tmp_path / name
+    path.write_bytes(b"x")
+    assert main(["search", str(path), str(crops / "gate 0" / "0.png"), f"--data=folder={crops}"]) == 2
+    assert f"weights of a backbone go into --encoder.weights {path}" in capsys.readouterr().err
+
+
 def test_the_querys_own_file_is_no_result(
     encoder: str, crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,7 +34,7 @@ from resight.data.catalog import folder_settings, parse_spec
 from resight.data.dataset import Dataset
 from resight.errors import ConfigError, counted
 from resight.files import check_apart, check_output, expanded, printable
-from resight.models.encoder_settings import EncoderSettings, encoder_file
+from resight.models.encoder_settings import EncoderSettings, encoder_file, names_encoder
 from resight.reports.tables import MISSING
 
 STRIPS = 20
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
         if flag.partition("=")[0] == "--encoder":
             raise ConfigError("--encoder is gone: name the model first, resight search MODEL QUERY.jpg --data ...")
     (settings,) = read_settings(flags, [SearchSettings], program="resight search [MODEL] QUERY.jpg")
-    models = [word for word in words if is_model(word)]
+    models = [word for word in words if names_encoder(expanded(word))]
     if len(models) > 1:
         raise ConfigError(f"resight search takes one model, found {' and '.join(models[:3])}")
     model, words = "".join(models), [word for word in words if word not in models]
@@ -138,13 +138,6 @@ def run(arguments: Sequence[str]) -> int:
     if settings.ranked_list:
         _write_picture(expanded(settings.ranked_list), [answer for answer in answers if not answer.error], dataset)
     return 1 if any(answer.error for answer in answers) else 0
-
-
-def is_model(word: str) -> bool:
-    """Say whether a word names a run folder or an encoder file, and no image to search for."""
-    path = expanded(word)
-    names = ("encoder-best.safetensors", "encoder-last.safetensors", "config.yaml")
-    return path.suffix == ".safetensors" or any(os.path.isfile(path / name) for name in names)  # noqa: PTH113
 
 
 def _check_picture(picture: str, asked: Images, folders: Sequence[Path]) -> None:

@@ -19,6 +19,9 @@ LARGEST = 2048
 WIDEST = 2**14
 """The longest vector that an arrangement may reduce a part to."""
 
+_OTHER_WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npz", ".npy", ".onnx", ".h5", ".keras")
+"""Suffixes of files of weights that resight does not write."""
+
 BatchNormPolicy = Literal["train", "frozen"]
 
 
@@ -87,6 +90,14 @@ class EncoderSettings:
         return self.height, self.width
 
 
+def names_encoder(path: Path) -> bool:
+    """Return whether a path is a run folder, or has the suffix of a file of weights; it may hold no encoder at all."""
+    if path.suffix.lower() in (".safetensors", *_OTHER_WEIGHTS):
+        return True
+    files = ("encoder-best.safetensors", "encoder-last.safetensors", "config.yaml")
+    return any(os.path.isfile(path / file) for file in files)  # noqa: PTH113 - a path may hold any bytes
+
+
 def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"] = "best") -> Path:
     """Find the file of an encoder.
 
@@ -102,6 +113,11 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
         raise ConfigError(f"which must be best or last, found {shown(which)}")
     path = expanded(path)
     file = path / f"encoder-{which}.safetensors" if path.is_dir() else path
+    if file.suffix.lower() in _OTHER_WEIGHTS:
+        raise WeightsError(
+            f"'{printable(file)}' is not an encoder of resight: a model is a run folder or a .safetensors file of one; "
+            f"weights of a backbone go into --encoder.weights {printable(file)}"
+        )
     if not file.is_file():
         raise WeightsError(
             f"no encoder at '{printable(file)}': expected a .safetensors file that resight wrote, or a run folder"
