@@ -49,7 +49,7 @@ def test_images_are_grouped_by_tracklet_in_the_order_of_frames() -> None:
 
 @pytest.mark.parametrize(("person", "camera", "what"), [(2, 1, "people, 1 and 2"), (1, 3, "cameras, 1 and 3")])
 def test_a_tracklet_is_of_one_person_by_one_camera(person: int, camera: int, what: str) -> None:
-    with pytest.raises(DataError, match=f"tracklet 4 holds images of two {what}"):
+    with pytest.raises(DataError, match=f"tracklet 4 has images of two {what}"):
         group_tracklets(table((9, 9, 2, 1), (1, 1, 4, 1), (person, camera, 4, 2)))
 
 

@@ -123,8 +123,8 @@ def test_whole_frames_are_no_crops(tmp_path: Path, draw: Draw) -> None:
         ("tall.jpg", 540, 960), ("wide.jpg", 64, 36), ("wide.jpg", 64, 36),
     ]  # fmt: skip
     (warning,) = (text for text in report.description.warnings if "frames" in text)
-    assert warning.startswith("3 of 5 images that were looked at are wider than tall or shaped like a screen, such as ")
-    assert "(540 x 960 pixels): these look like whole frames and no crops of people" in warning
+    assert warning.startswith("3 of 5 checked images are wider than tall or shaped like a screen, such as ")
+    assert "(540 x 960 pixels): these look like whole frames instead of crops of people" in warning
     assert report.sound
     assert warning in describe(data).warnings, "told from headers alone"
     vehicles = replace(data, vehicles=True)
