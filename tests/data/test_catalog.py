@@ -414,7 +414,7 @@ def people_table(sizes: dict[int, dict[int, int]]) -> ImageTable:
 
 def dataset_of(sizes: dict[int, dict[int, int]], rule: str = "same-camera") -> Dataset:
     table = people_table(sizes)
-    return Dataset("made", Path("/root"), table, table[:0], table[:0], rule, published={"train": (1, 1)})
+    return Dataset("made", Path("/"), table, table[:0], table[:0], rule, published={"train": (1, 1)})
 
 
 some_people = st.dictionaries(

@@ -1,4 +1,4 @@
-"""What sub-folders are taken for: cameras, people, tracklets, splits or nothing."""
+"""The meaning of sub-folders: cameras, people, tracklets, splits or nothing."""
 
 from __future__ import annotations
 

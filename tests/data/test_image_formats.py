@@ -10,7 +10,7 @@ from PIL import Image, features
 
 from resight.data import image_formats as formats
 from resight.data.folder import load_folder
-from resight.data.image_formats import advice_on, is_image_name, describe_skipped_files
+from resight.data.image_formats import advice_on, describe_skipped_files, is_image_name
 from resight.data.images import read_image
 from resight.errors import DataError
 

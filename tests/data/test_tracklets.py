@@ -235,3 +235,19 @@ def test_the_nine_distances_of_two_walks_by_hand() -> None:
     assert sum_of_part_distances(first, second).tolist() == [[sum(apart)]]
     assert TrackletSettings(pooling="tpp").distance_fn(first, second).tolist() == [[19]]
     assert TrackletSettings(pooling="tpp", distance="concatenated").distance_fn(first, second).tolist() == [[25]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (np.ma.masked_equal([[0, 1]], 1), "chosen must not have masked values"),
+        (np.array([[0, None]], object), "chosen must be whole numbers, found None"),
+        ([0, 1], r"chosen must have shape \(K, F\)"),
+        (np.zeros((2, 0)), r"chosen must have shape \(K, F\)"),
+        ([[0, 3]], r"chosen must be rows in 0\.\.2, found 0\.\.3"),
+        ([[-1, 0]], r"chosen must be rows in 0\.\.2, found -1\.\.0"),
+    ],
+)
+def test_rows_to_pool_are_rows_of_the_features(chosen, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pool_tracklets(walks(2, 1), chosen=chosen)

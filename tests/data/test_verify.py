@@ -67,7 +67,7 @@ def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, e
         return ImageTable(np.array([f"{name}{i}" for i in range(len(pairs))]), np.array(people), np.array(cameras))
 
     asked, held = table("q", query), table("g", gallery)
-    data = Dataset("made", Path("/root"), asked[:0], asked, held, exclude, distractor_id=distractor_id)
+    data = Dataset("made", Path("/"), asked[:0], asked, held, exclude, distractor_id=distractor_id)
     distances = np.zeros((len(asked), len(held)), np.float32)
     _, offsets = positive_ranks(
         distances,

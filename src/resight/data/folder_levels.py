@@ -130,8 +130,8 @@ def _check_splits(names: Sequence[str]) -> None:
     if splits and other_names:
         raise DataError(
             f"folder: {printable(splits[0])} is the name of a split and no camera, and lies next to "
-            f"{printable(', '.join(other_names[:3]))}: name one of these folders as the data set, or pass their meaning, "
-            "such as --layout camera or --layout person"
+            f"{printable(', '.join(other_names[:3]))}: name one of these folders as the data set, or pass their "
+            "meaning, such as --layout camera or --layout person"
         )
 
 

@@ -89,6 +89,8 @@ def resize_picture(picture: Any, size: tuple[int, int], name: str = "image") -> 
     """
     height, width = check_image_size(size)
     if isinstance(picture, np.ndarray):
+        if np.ma.is_masked(picture):
+            raise DataError(f"{name} must not have masked pixels: fill them first, with array.filled(128), for example")
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise DataError(f"{name} must be (H, W, 3) uint8 RGB, found {picture.shape} of {picture.dtype}")
         picture = Image.fromarray(np.ascontiguousarray(picture))

@@ -1,7 +1,8 @@
 """Read a table of images and their labels; a mistake is an error that names the line.
 
-Tables of spreadsheets and pandas need no changes: commas, semicolons, tabs or bars between cells, UTF-8 or UTF-16,
-Excel's line ``sep=;``, an index column, empty columns at the end, and backslashes between folders are accepted.
+Tables of spreadsheets and pandas need no changes. Cells may be separated by commas, semicolons, tabs or bars. The text
+may be UTF-8 or UTF-16. Excel's line ``sep=;``, an index column, empty columns at the end, and backslashes between
+folders are accepted.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from resight.arrays import id_column
-from resight.errors import RunError
+from resight.errors import DataError, RunError
 from resight.records import Ints
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,11 @@ def identity_batches(
 
     Raises:
         RunError: There are fewer than two identities.
-        DataError: ``labels`` or ``cameras`` are not ``N`` whole numbers.
+        DataError: ``labels`` or ``cameras`` are not ``N`` whole numbers, or have masked values.
     """
+    for name, ids in (("labels", labels), ("cameras", cameras)):
+        if np.ma.is_masked(ids):
+            raise DataError(f"{name} must not have masked values: write -1 for unknown ones, {name}.filled(-1)")
     labels = id_column(labels, "labels")
     cameras = id_column(cameras, "cameras", len(labels))
     identities, images = shape

@@ -245,6 +245,8 @@ def pool_tracklets(
 
 def _check_rows(chosen: Any, count: int) -> Ints:
     """Return ``(K, F)`` rows of ``count`` images as an array, or raise `DataError`."""
+    if np.ma.is_masked(chosen):
+        raise DataError("chosen must not have masked values: repeat rows instead")
     rows = whole_numbers(chosen, "chosen")
     if rows.ndim != 2 or (len(rows) and not rows.shape[1]):
         raise DataError(f"chosen must have shape (K, F) with F of 1 or more, found {rows.shape}")

@@ -94,10 +94,10 @@ def test_mars_lists_that_do_not_match_are_one_clear_line(tmp_path: Path) -> None
         load_mars(root)
     root = broken("c")
     (root / "info" / "train_name.txt").write_text("0001C1T0001F001.jpg\n")
-    with pytest.raises(DataError, match=r"tracklet 1 of tracks_train_info.mat is of the images 1 to 3, of 1"):
+    with pytest.raises(DataError, match=r"tracklet 1 of tracks_train_info.mat has the images 1 to 3, of 1"):
         load_mars(root)
     for row, message in (
-        ([2, 1, 1, 1], "of the images 2 to 1"),
+        ([2, 1, 1, 1], "has the images 2 to 1"),
         ([1, 3, 1, 2], "is of person 1 by camera 2, its image 0001C1T0001F001.jpg is not"),
     ):
         savemat(root / "info" / "tracks_train_info.mat", {"track_train_info": np.array([row])})
