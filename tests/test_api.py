@@ -124,6 +124,9 @@ TABLES: list[Wrong] = [
     (lambda _: resight.Ranking([[0.5]], [[1]]), r"indices must be whole numbers, found 0\.5"),
     (lambda _: resight.Report([1]), r"scores must be a dict, .*; found \[1\]"),
     (lambda g: Dataset("x", g.folder, None, None, None), "train must be an ImageTable"),
+    (lambda g: Dataset("x", "/nowhere/y", g.table, g.table, g.table), "there is no folder '/nowhere/y'"),
+    (lambda g: Dataset("x", 3, g.table, g.table, g.table), "root must be the folder of the data set; found 3"),
+    (lambda g: Dataset(3, g.folder, g.table, g.table, g.table), "name must be the name of the data set; found 3"),
 ]
 
 

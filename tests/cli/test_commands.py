@@ -266,7 +266,7 @@ def test_train_says_what_data_info_lists(tmp_path, monkeypatch, caplog):
         main(["train", "ice", "--config=site", f"--data=folder={tmp_path}", f"--run={tmp_path / 'run'}"])
     said = {record.message: record.levelname for record in caplog.records}
     assert said["train: all images are from one camera; nothing can be learned across cameras"] == "WARNING"
-    assert any("sub-folders are taken for cameras" in text for text in said)
+    assert any("sub-folders are read as cameras" in text for text in said)
     assert any("these look like whole frames" in text for text in said)
 
 

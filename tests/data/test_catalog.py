@@ -74,11 +74,11 @@ def test_dukemtmc_is_read(tmp_path: Path, draw: Draw) -> None:
 @pytest.mark.parametrize(
     ("below", "given_root", "read", "how"),
     [
-        ("", "", "detected", "as nothing says which they are"),
-        ("detected", "", "detected", "as the folder detected says"),
-        ("labeled", "", "labeled", "as the folder labeled says"),
-        ("labelled", "", "labeled", "as the folder labelled says"),
-        ("labeled", "labeled", "labeled", "as the folder labeled says"),
+        ("", "", "detected", "without evidence of their kind"),
+        ("detected", "", "detected", "by the name of the folder detected"),
+        ("labeled", "", "labeled", "by the name of the folder labeled"),
+        ("labelled", "", "labeled", "by the name of the folder labelled"),
+        ("labeled", "labeled", "labeled", "by the name of the folder labeled"),
     ],
 )
 def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: str, read: str, how: str) -> None:
@@ -89,7 +89,7 @@ def test_cuhk03np_is_read(tmp_path: Path, draw: Draw, below: str, given_root: st
     assert data.published["train"][0] == {"detected": 7365, "labeled": 7368}[read]
     assert f"the {read} boxes are read, {how}" in data.notes[0]
     assert f"those of the {read} boxes" in data.notes[0]
-    assert "beside" not in data.notes[0]
+    assert "next to" not in data.notes[0]
     assert "not the official split" in data.unofficial
 
 
@@ -117,7 +117,7 @@ def test_cuhk03np_never_takes_one_kind_of_boxes_for_the_other(tmp_path: Path, dr
     root = draw(tmp_path / "detected", *CUHK).parent / given_root
     with pytest.raises(DataError, match="expected the labeled boxes, found the detected ones") as error:
         load_dataset("cuhk03np-labeled", root)
-    assert str(error.value).endswith(f"holds labeled or labelled, or say cuhk03np-detected={root}")
+    assert str(error.value).endswith(f"contains labeled or labelled, or write cuhk03np-detected={root}")
     assert "\n" not in str(error.value)
 
 
@@ -129,7 +129,7 @@ def test_the_counts_tell_the_boxes_where_no_name_does(
     draw(tmp_path, *CUHK)
     data = load_dataset("cuhk03np", tmp_path)
     assert data.official
-    assert data.notes[0].startswith("the labeled boxes are read, as the counts say;")
+    assert data.notes[0].startswith("the labeled boxes are read, by the counts;")
     assert load_dataset("cuhk03np-labeled", tmp_path).official
     with pytest.raises(DataError, match=r"found the labeled ones in .* \(by its counts\)"):
         load_dataset("cuhk03np-detected", tmp_path)
@@ -137,7 +137,7 @@ def test_the_counts_tell_the_boxes_where_no_name_does(
     data = load_dataset("cuhk03np", tmp_path / "set")
     assert "though its counts are those of the labeled boxes" in data.notes[0]
     other = draw(tmp_path / "x", *CUHK, "query/0009_c1_1.png")
-    assert "as you say" in load_dataset("cuhk03np-labeled", other).notes[0]
+    assert "as requested" in load_dataset("cuhk03np-labeled", other).notes[0]
 
 
 def write_msmt17(root: Path, draw: Draw, train: str, test: str) -> None:
@@ -166,7 +166,7 @@ def test_msmt17_is_read(tmp_path: Path, draw: Draw, folder: str, train: str, tes
     assert data.gallery.camera_ids.tolist() == [14]
     notes = "\n".join(data.notes)
     assert version in notes
-    assert "list_gallery.txt: 1 image that is not there is skipped" in notes
+    assert "list_gallery.txt: 1 missing image is skipped" in notes
     assert "list_gallery.txt: 1 image whose name" in notes
 
 
@@ -220,15 +220,15 @@ def test_ids_of_more_than_nine_digits_are_kept(tmp_path: Path, draw: Draw) -> No
 
 def test_flags_are_for_folders_of_crops(tmp_path: Path, draw: Draw) -> None:
     assert folder_settings("", "", "market1501=x") is None
-    told = folder_settings("camera", "", "market1501=x", "folder=y")
-    assert told is not None
-    assert told.layout == "camera"
+    settings = folder_settings("camera", "", "market1501=x", "folder=y")
+    assert settings is not None
+    assert settings.layout == "camera"
     with pytest.raises(ConfigError, match="--layout says how a folder of crops is read, and market1501 is none"):
         folder_settings("camera", "", "market1501=x")
     with pytest.raises(ConfigError, match="--pattern says how"):
         folder_settings("", "(?P<camera>.)", "market1501=x", "")
     draw(tmp_path, *MARKET)
-    assert parse_spec(str(tmp_path), told) == ("folder", tmp_path), "who says how folders are read means a folder"
+    assert parse_spec(str(tmp_path), settings) == ("folder", tmp_path), "these settings are for folders of crops"
 
 
 def test_msmt17s_lists_may_start_with_a_byte_order_mark(tmp_path: Path, draw: Draw) -> None:
@@ -414,7 +414,7 @@ def people_table(sizes: dict[int, dict[int, int]]) -> ImageTable:
 
 def dataset_of(sizes: dict[int, dict[int, int]], rule: str = "same-camera") -> Dataset:
     table = people_table(sizes)
-    return Dataset("made", Path("/root"), table, table[:0], table[:0], rule, published={"train": (1, 1)})
+    return Dataset("made", Path("/"), table, table[:0], table[:0], rule, published={"train": (1, 1)})
 
 
 some_people = st.dictionaries(
@@ -464,7 +464,7 @@ def test_validation_by_hand() -> None:
     assert sorted(split.train.person_ids.tolist()) == [-1] * 4 + [2] * 4 + [9] * 9
     asked = sorted(zip(split.query.person_ids.tolist(), split.query.camera_ids.tolist(), strict=True))
     assert asked == [(1, 1), (1, 2), (3, 1), (4, 1)]
-    with pytest.raises(DataError, match="3 of its 5 people are seen by two cameras or more; ask for fewer"):
+    with pytest.raises(DataError, match="3 of its 5 people are seen by two cameras or more; hold out fewer"):
         split_validation(data, 4)
     with pytest.raises(ConfigError, match="must be a whole number of 1 or more, found 0"):
         split_validation(data, 0)

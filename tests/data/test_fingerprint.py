@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.data import fingerprint as content
+from resight.data import fingerprint
 from resight.data.fingerprint import content_digest
 from resight.records import ImageTable
 
@@ -43,12 +43,12 @@ def test_what_is_seen_or_known_makes_other_images(table: ImageTable) -> None:
     assert content_digest(table) != before
 
 
-def test_of_many_images_some_spread_evenly_are_looked_at(table: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "MOST", 3)
+def test_a_large_table_is_sampled_evenly(table: ImageTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "MAX_IMAGES", 3)
     before = content_digest(table)
-    for row, seen in ((1, False), (0, True)):
+    for row, changes in ((1, False), (0, True)):
         Path(table.paths[row]).write_bytes(b"other")
-        assert (content_digest(table) != before) == seen
+        assert (content_digest(table) != before) == changes
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

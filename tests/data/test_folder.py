@@ -29,7 +29,7 @@ def test_sub_folders_are_cameras(tmp_path: Path, draw: Draw) -> None:
     assert (len(data.query), len(data.gallery)) == (0, 0)
     assert data.exclude == "same-camera"
     assert data.notes[0] == "1 file that is no image is skipped"
-    assert data.notes[1].startswith("sub-folders are taken for cameras (2 folders of about 1 image, such as door)")
+    assert data.notes[1].startswith("sub-folders are read as cameras (2 folders of about 1 image, such as door)")
     assert data.notes[2:] == ("cameras are numbered: 0 = door, 1 = lobby",)
 
 
@@ -49,7 +49,7 @@ def test_without_sub_folders_the_camera_is_unknown(tmp_path: Path, draw: Draw) -
     assert data.train.camera_ids.tolist() == [-1, -1]
     assert data.exclude == "none"
     (note,) = data.notes
-    assert note.startswith("no camera is known: put the images of each into a folder of its own")
+    assert note.startswith("no camera is known: put the images of each camera into its own folder")
     assert "--camera_aware false" in note
     assert "ice" in note
     draw(tmp_path, "door/c.jpg")
@@ -108,8 +108,8 @@ def test_a_pattern_without_camera_leaves_it_to_the_folder(tmp_path: Path, draw: 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"pattern": "(?P<person>"}, "no regular expression"),
-        ({"pattern": "(?P<person>x{99999999999})"}, "no regular expression"),
+        ({"pattern": "(?P<person>"}, "is not a regular expression"),
+        ({"pattern": "(?P<person>x{99999999999})"}, "is not a regular expression"),
         ({"pattern": "(?P<camara>.)"}, r"group 'camara' is unknown; .*; did you mean 'camera'\?"),
         ({"pattern": "c[0-9]"}, "has no named group"),
         ({"pattern": "(?P<person>.)", "table": "a.csv"}, "not from both"),
@@ -166,7 +166,7 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
             "the columns 'pid' and 'identity' may each be the person: rename the right one",
         ),
         ("path,split\na.jpg,A\n", "line 2: the split 'A' is none of train, query and gallery"),
-        ("path,person\na.jpg,1.7E+12\n", r"line 2: the person '1.7E\+12' was rounded by a spreadsheet"),
+        ("path,person\na.jpg,1.7E+12\n", r"line 2: a spreadsheet rounded the person '1.7E\+12'"),
         ("path,frame\na.jpg," + "9" * 5000 + "\n", "line 2: the frame '9{80}' is no whole number"),
         (
             "path,person\n/home/me/a.jpg,1\n",
@@ -179,10 +179,10 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
         ("path,person\na.jpg,1\ngone.jpg,2\n", r"line 3: there is no image 'gone.jpg'"),
         ("path,person\n,1\n", "line 2: there is no image ''"),
         ("path,person\n" + "x" * 5000 + ",1\n", "line 2: there is no image 'xxx"),
-        ("path,person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
-        ("path,person\na.jpg,1\na.jpg,2\n", r"line 3: 'a.jpg' stands in line 2 already"),
+        ("path,person,person\na.jpg,1,2\n", "line 1: the column 'person' occurs twice"),
+        ("path,person\na.jpg,1\na.jpg,2\n", r"line 3: 'a.jpg' is in line 2 already"),
         ("path,persn\na.jpg,1\n", "line 1: no column holds labels; known are person, .*: rename persn to person$"),
-        ("Path,Person,person\na.jpg,1,2\n", "line 1: the column 'person' stands twice"),
+        ("Path,Person,person\na.jpg,1,2\n", "line 1: the column 'person' occurs twice"),
         ("path,frame\na.jpg,1.5\n", r"line 2: the frame '1.5' is no whole number"),
         ("path,frame\na.jpg,99999999999999999999\n", "line 2: the frame"),
         ("path,person\na.jpg\n", "line 2: expected 2 cells, found 1"),
@@ -212,8 +212,8 @@ def test_names_that_are_nearly_alike_are_said(tmp_path: Path, draw: Draw, ways: 
     draw(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "labels.csv").write_text(f"path,person\na.jpg,{ways[0]}\nb.jpg,{ways[1]}\nc.jpg,bert8\n")
     notes = load_folder(tmp_path).notes
-    assert f"people: '{ways[0]}' and '{ways[1]}' are nearly alike and are taken for 2 of them" in notes
-    assert not any("bert" in note and "nearly" in note for note in notes)
+    assert f"people: '{ways[0]}' and '{ways[1]}' are similar names, read as 2 people" in notes
+    assert not any("bert" in note and "similar" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -223,19 +223,19 @@ def test_names_that_are_nearly_alike_are_said(tmp_path: Path, draw: Draw, ways: 
         ("sep=;\r\npath;person;camera\r\nc/a.jpg;7;1\r\nc/b.jpg;7;2\r\n", ["cells are separated by semicolons"]),
         (
             "path\tperson\tcamera\nc/a.jpg\t7.0\t1.0\nc/b.jpg\t7\t2.0\n".encode("utf-16"),
-            ["the file is UTF-16, and is read as that", "cells are separated by tabs"],
+            ["the file is read as UTF-16", "cells are separated by tabs"],
         ),
         (",path,person,camera,,\n0,c/a.jpg,7.0,1,,\n1,c/b.jpg,007,2,,\n,,,,,\n", []),
         ("path,person,camera\n1,c/a.jpg,7,1\n2,c/b.jpg,7,2\n", []),
         ("path,person,camera\nc\\a.jpg,7,1\nc\\b.jpg,7,2\n", ["\\ is read as / in 2 paths"]),
         (
             "img_path,PID,Cam ID\nc/a.jpg,7,1\nc/b.jpg,7,2\n",
-            [f"the column '{name}' is taken for {column}"
+            [f"the column '{name}' is read as {column}"
              for name, column in (("img_path", "path"), ("PID", "person"), ("Cam ID", "camera"))],
         ),
         (
             "id,image,filename,person,camera\n0,x,c/a.jpg,7,1\n1,y,c/b.jpg,7,2\n",
-            ["the column 'filename' is taken for path"],
+            ["the column 'filename' is read as path"],
         ),
     ],
 )  # fmt: skip
@@ -261,7 +261,7 @@ def test_every_usual_word_for_unknown_is_unknown(tmp_path: Path, draw: Draw) -> 
     assert data.train.person_ids.tolist() == [-1] * len(words) + [1, 0]
     assert data.names["people"] == ("7", "None Smith")
     assert data.train.frame_ids.tolist() == [-1] * len(words) + [5, -1]
-    assert any(note.startswith("taken for unknown: '-' (2 images)") for note in data.notes)
+    assert any(note.startswith("read as unknown: '-' (2 images)") for note in data.notes)
 
 
 def test_numbers_are_one_where_all_are_numbers(tmp_path: Path, draw: Draw) -> None:
@@ -270,7 +270,7 @@ def test_numbers_are_one_where_all_are_numbers(tmp_path: Path, draw: Draw) -> No
     table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,7.0\n")
     data = load_folder(tmp_path)
     assert data.train.person_ids.tolist() == [7, 7, 7]
-    assert "column person: 007 and 7 and 7.0 are taken for one number" in data.notes
+    assert "column person: 007 and 7 and 7.0 are read as one number" in data.notes
     table.write_text("path,person\na.jpg,7\nb.jpg,007\nc.jpg,anna\n")
     assert load_folder(tmp_path).names["people"] == ("007", "7", "anna")
     table.write_text(f"path,person\na.jpg,1700000000123.0\nb.jpg,1700000000124\nc.jpg,{'9' * 18}\n")
@@ -326,7 +326,7 @@ def test_a_table_of_another_name_is_named(
 def test_folders_say_what_a_table_does_not_where_they_are_told_to(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "x/a.jpg", "y/b.jpg", size=(4, 8))
     (tmp_path / "labels.csv").write_text("path,person\nx/a.jpg,1\ny/b.jpg,1\n")
-    assert any("or say --layout camera if sub-folders are cameras" in note for note in load_folder(tmp_path).notes)
+    assert any("or pass --layout camera if sub-folders are cameras" in note for note in load_folder(tmp_path).notes)
     assert load_folder(tmp_path, FolderSettings(layout="camera")).names["cameras"] == ("x", "y")
 
 
@@ -369,7 +369,7 @@ def test_a_table_in_the_root_is_read_where_none_is_given(tmp_path: Path, draw: D
     (tmp_path / "other.csv").write_text("path,person\nhall/2_b.jpg,5\n")
     other = load_folder(tmp_path, FolderSettings(table="other.csv"))
     assert other.train.person_ids.tolist() == [5]
-    assert other.notes[0].startswith("no camera is known: give the table a column camera")
+    assert other.notes[0].startswith("no camera is known: add a column camera to the table")
 
 
 def test_people_are_held_out_when_asked(tmp_path: Path, draw: Draw) -> None:

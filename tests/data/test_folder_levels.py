@@ -1,4 +1,4 @@
-"""What sub-folders are taken for: cameras, people, tracklets, splits or nothing."""
+"""The meaning of sub-folders: cameras, people, tracklets, splits or nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from resight.data.folder import FolderSettings, load_folder
-from resight.data.folder_levels import guess, parse_layout
-from resight.data.folder_names import said_by, split_of
-from resight.data.folder_similarity import ALIKE, MIXED, Likeness
+from resight.data.folder_levels import infer_layout, parse_layout
+from resight.data.folder_names import classify_names, parse_split
+from resight.data.folder_similarity import MANY_PEOPLE_AUC, ONE_PERSON_AUC, GroupSimilarity
 from resight.errors import ConfigError, DataError
 
 Draw = Callable[..., Path]
@@ -66,7 +66,7 @@ def sorted_by(tiny_market: Path, tmp_path: Path) -> Callable[[Place], Path]:
 def test_levels_are_told_from_names_and_images(sorted_by: Callable[[Place], Path], place: Place, words: str) -> None:
     root = sorted_by(place)
     images = [(str(path), path.parent.relative_to(root).parts) for path in sorted(root.rglob("*.png"))]
-    assert "/".join(guess(images).words) == words
+    assert "/".join(infer_layout(images).levels) == words
 
 
 def test_people_of_folders_are_people_and_no_cameras(sorted_by: Callable[[Place], Path]) -> None:
@@ -76,11 +76,11 @@ def test_people_of_folders_are_people_and_no_cameras(sorted_by: Callable[[Place]
     assert not (data.train.camera_ids != -1).any()
     assert data.exclude == "none"
     (note,) = (note for note in data.notes if "sub-folders" in note)
-    assert note.startswith("sub-folders are taken for people (8 folders of about 12 images, such as 0001) because ")
+    assert note.startswith("sub-folders are read as people (8 folders of about 12 images, such as 0001) because ")
     assert "--layout camera" in note
     told = load_folder(root, FolderSettings(layout="camera"))
     assert sorted(set(told.train.camera_ids.tolist())) == list(range(1, 9))
-    assert not [note for note in told.notes if "taken for" in note], "who said it need not be told"
+    assert not [note for note in told.notes if "sub-folders are" in note], "a layout of the user needs no note"
 
 
 def test_splits_are_read_and_never_trained_on_together(sorted_by: Callable[[Place], Path]) -> None:
@@ -93,7 +93,7 @@ def test_splits_are_read_and_never_trained_on_together(sorted_by: Callable[[Plac
 def test_a_folder_beside_cameras_that_has_no_cameras_name_is_said(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path, "cam1/a.jpg", "cam2/b.jpg", "rejected/c.jpg")
     (note,) = (note for note in load_folder(tmp_path).notes if "sub-folders" in note)
-    assert "(rejected too, though the name does not say it)" in note
+    assert "(rejected too, though the name is not a camera's)" in note
     draw(tmp_path / "sound", "cam1/a.jpg", "cam2/b.jpg")
     assert not any("too, though" in note for note in load_folder(tmp_path / "sound").notes)
 
@@ -130,17 +130,17 @@ def test_known_names_in_split_folders_name_their_set(tmp_path: Path, draw: Draw)
     draw(tmp_path, *(f"{part}/0001_c1s1_000001_00.jpg" for part in ("bounding_box_train", "query")))
     with pytest.raises(DataError, match=f"write market1501={re.escape(str(tmp_path))}$"):
         load_folder(tmp_path)
-    with pytest.raises(DataError, match="query is the name of a split and no camera, and stands beside door"):
+    with pytest.raises(DataError, match="query is the name of a split and no camera, and lies next to door"):
         load_folder(draw(tmp_path / "mixed", "door/a.jpg", "query/b.jpg"))
 
 
 def test_what_is_not_clear_gives_no_cameras(tmp_path: Path, draw: Draw) -> None:
     data = load_folder(draw(tmp_path, "x/a.jpg", "y/b.jpg", "z/c.jpg"))
     assert data.train.camera_ids.tolist() == [-1, -1, -1]
-    assert data.notes[0].startswith("what the sub-folders are is not clear (3 folders of about 1 image, such as x)")
+    assert data.notes[0].startswith("the meaning of the sub-folders is unclear (3 folders of about 1 image, such as x)")
     assert "--layout camera or --layout person" in data.notes[0]
     dates = load_folder(draw(tmp_path / "dates", "2024-05-01/01/a.jpg", "2024-05-02/02/b.jpg"))
-    assert dates.notes[0].startswith("what the sub-folders are is not clear (2 folders")
+    assert dates.notes[0].startswith("the meaning of the sub-folders is unclear (2 folders")
 
 
 def test_a_folder_that_a_pattern_reads_is_nothing_else(tmp_path: Path, draw: Draw) -> None:
@@ -174,10 +174,10 @@ def test_tracklets_of_two_people_are_told_apart(tmp_path: Path, draw: Draw) -> N
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("cameras", r"'cameras' is no word for a level of folders; known are camera, .*; did you mean 'camera'\?"),
-        ("camera/camera", "camera stands twice"),
-        ("none/camera", "none stands alone"),
-        ("camera//person", "'' is no word"),
+        ("cameras", r"'cameras' is not a word for a level of folders; known are camera, .*; did you mean 'camera'\?"),
+        ("camera/camera", "camera occurs twice"),
+        ("none/camera", "none must be alone"),
+        ("camera//person", "'' is not a word"),
     ],
 )
 def test_a_layout_is_checked(text: str, said: str) -> None:
@@ -200,11 +200,11 @@ def test_a_layout_of_levels_that_are_not_there_is_an_error(tmp_path: Path, draw:
 
 def test_folders_below_those_that_are_read_are_said(tmp_path: Path, draw: Draw) -> None:
     data = load_folder(draw(tmp_path, "floor 1/hall 1/a.jpg", "floor 1/hall 2/b.jpg", "floor 2/hall 3/c.jpg"))
-    assert "(this is --layout camera; folders below, such as hall 1, are taken for nothing)" in data.notes[0]
+    assert "(this is --layout camera; folders below, such as hall 1, have no meaning)" in data.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "meaning"),
     [
         (["Eingang", "Flur 2", "x"], "camera"),
         (["192.168.1.10", "192.168.1.11"], "camera"),
@@ -221,15 +221,15 @@ def test_folders_below_those_that_are_read_are_said(tmp_path: Path, draw: Draw) 
         (["bounding_box_train", "Query", "gt_bbox", "multi-query"], "split"),
     ],
 )
-def test_names_say_what_folders_are(names: list[str], said: str) -> None:
-    assert said_by(names) == said
+def test_names_reveal_the_meaning_of_folders(names: list[str], meaning: str) -> None:
+    assert classify_names(names) == meaning
 
 
 def test_names_of_splits_are_known_however_they_are_written() -> None:
-    assert [split_of(name) for name in ("Train-All", "PROBE", "mask_test_v2", "val", "door")] == [
+    assert [parse_split(name) for name in ("Train-All", "PROBE", "mask_test_v2", "val", "door")] == [
         "train", "query", "gallery", "", None,
     ]  # fmt: skip
-    assert [split_of(name) for name in ("Training Set", "test_images", "query_data", "val-part", "my set")] == [
+    assert [parse_split(name) for name in ("Training Set", "test_images", "query_data", "val-part", "my set")] == [
         "train", "gallery", "query", "", None,
     ]  # fmt: skip
 
@@ -249,7 +249,7 @@ def test_real_people_are_told_from_real_cameras(real_data: Path, part: str, name
         if label[0] in chosen:
             for kind, own in zip(groups, label, strict=True):
                 kind.setdefault(own, []).append((str(path), None))
-    by_person, by_camera = (Likeness().chance(kind) for kind in groups)
+    by_person, by_camera = (GroupSimilarity().auc(kind) for kind in groups)
     assert by_person is not None
     assert by_camera is not None
-    assert by_camera < MIXED < ALIKE < by_person
+    assert by_camera < MANY_PEOPLE_AUC < ONE_PERSON_AUC < by_person

@@ -10,7 +10,7 @@ from PIL import Image, features
 
 from resight.data import image_formats as formats
 from resight.data.folder import load_folder
-from resight.data.image_formats import advice_on, is_image_name, skipped_files
+from resight.data.image_formats import advice_on, describe_skipped_files, is_image_name
 from resight.data.images import read_image
 from resight.errors import DataError
 
@@ -24,13 +24,13 @@ def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_heic")
 def test_pictures_that_are_not_read_are_named_with_what_to_do() -> None:
     names = ["a.HEIC", "b.heic", "walk.mp4", "raw.nef", "list.txt", "Thumbs.db", "x\x1b.tga\n"]
-    assert skipped_files(names) == [
+    assert describe_skipped_files(names) == [
         "2 .heic files are skipped: install pillow-heif to read them",
         "1 .mp4 file is skipped: cut the people out of the frames of videos",
         "1 .nef file is skipped: convert them to JPEG or PNG",
         "3 files that are no images are skipped",
     ]
-    assert skipped_files([]) == []
+    assert describe_skipped_files([]) == []
 
 
 def test_a_name_that_is_read_needs_no_advice() -> None:

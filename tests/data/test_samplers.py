@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.data.samplers import identity_batches, pick_camera_diverse, pick_other_cameras, pick_random
-from resight.errors import RunError
+from resight.errors import DataError, RunError
 
 PICKS = [pick_camera_diverse, pick_other_cameras, pick_random]
 
@@ -167,3 +167,26 @@ def test_random_images_are_all_different_where_there_are_enough() -> None:
     assert len(few) == 4
     assert set(few) <= {7, 8, 9}
     assert pick_random(np.array([7]), np.zeros(1, np.int64), 4, generator).tolist() == [7] * 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "cameras", "message"),
+    [
+        (np.ma.masked_equal([0, 0, 1, 1], 1), [0, 1, 0, 1], "labels must not have masked values: write -1"),
+        ([0, 0, 1, 1], np.ma.masked_equal([0, 1, 0, 1], 1), "cameras must not have masked values"),
+        (np.array([0, 0, None, 1], object), [0, 1, 0, 1], "labels must be whole numbers, found None"),
+        (["a", "a", "b", "b"], [0, 1, 0, 1], "labels must be whole numbers, found 'a'"),
+        ([0, 0, 1, 1], [0, 1], r"cameras must have shape \(4,\), found \(2,\)"),
+    ],
+)
+def test_labels_that_are_not_ids_are_an_error(labels, cameras, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        next(identity_batches(labels, cameras, (2, 2), np.random.default_rng(0)))
+    assert "\n" not in str(error.value)
+
+
+def test_lists_and_object_arrays_of_ids_are_ids() -> None:
+    labels, cameras = [0, 0, 1, 1, -1], np.array([0, 1, 0, 1, 0], object)
+    first = next(identity_batches(labels, cameras, (2, 2), np.random.default_rng(0)))
+    second = next(identity_batches(np.array(labels), cameras.astype(int), (2, 2), np.random.default_rng(0)))
+    assert first.tolist() == second.tolist()

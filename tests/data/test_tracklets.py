@@ -49,7 +49,7 @@ def test_images_are_grouped_by_tracklet_in_the_order_of_frames() -> None:
 
 @pytest.mark.parametrize(("person", "camera", "what"), [(2, 1, "people, 1 and 2"), (1, 3, "cameras, 1 and 3")])
 def test_a_tracklet_is_of_one_person_by_one_camera(person: int, camera: int, what: str) -> None:
-    with pytest.raises(DataError, match=f"tracklet 4 holds images of two {what}"):
+    with pytest.raises(DataError, match=f"tracklet 4 has images of two {what}"):
         group_tracklets(table((9, 9, 2, 1), (1, 1, 4, 1), (person, camera, 4, 2)))
 
 
@@ -235,3 +235,19 @@ def test_the_nine_distances_of_two_walks_by_hand() -> None:
     assert sum_of_part_distances(first, second).tolist() == [[sum(apart)]]
     assert TrackletSettings(pooling="tpp").distance_fn(first, second).tolist() == [[19]]
     assert TrackletSettings(pooling="tpp", distance="concatenated").distance_fn(first, second).tolist() == [[25]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (np.ma.masked_equal([[0, 1]], 1), "chosen must not have masked values"),
+        (np.array([[0, None]], object), "chosen must be whole numbers, found None"),
+        ([0, 1], r"chosen must have shape \(K, F\)"),
+        (np.zeros((2, 0)), r"chosen must have shape \(K, F\)"),
+        ([[0, 3]], r"chosen must be rows in 0\.\.2, found 0\.\.3"),
+        ([[-1, 0]], r"chosen must be rows in 0\.\.2, found -1\.\.0"),
+    ],
+)
+def test_rows_to_pool_are_rows_of_the_features(chosen, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pool_tracklets(walks(2, 1), chosen=chosen)

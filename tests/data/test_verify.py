@@ -67,7 +67,7 @@ def test_the_unmatched_are_those_that_an_evaluation_leaves_out(query, gallery, e
         return ImageTable(np.array([f"{name}{i}" for i in range(len(pairs))]), np.array(people), np.array(cameras))
 
     asked, held = table("q", query), table("g", gallery)
-    data = Dataset("made", Path("/root"), asked[:0], asked, held, exclude, distractor_id=distractor_id)
+    data = Dataset("made", Path("/"), asked[:0], asked, held, exclude, distractor_id=distractor_id)
     distances = np.zeros((len(asked), len(held)), np.float32)
     _, offsets = positive_ranks(
         distances,
@@ -123,8 +123,8 @@ def test_whole_frames_are_no_crops(tmp_path: Path, draw: Draw) -> None:
         ("tall.jpg", 540, 960), ("wide.jpg", 64, 36), ("wide.jpg", 64, 36),
     ]  # fmt: skip
     (warning,) = (text for text in report.description.warnings if "frames" in text)
-    assert warning.startswith("3 of 5 images that were looked at are wider than tall or shaped like a screen, such as ")
-    assert "(540 x 960 pixels): these look like whole frames and no crops of people" in warning
+    assert warning.startswith("3 of 5 checked images are wider than tall or shaped like a screen, such as ")
+    assert "(540 x 960 pixels): these look like whole frames instead of crops of people" in warning
     assert report.sound
     assert warning in describe(data).warnings, "told from headers alone"
     vehicles = replace(data, vehicles=True)

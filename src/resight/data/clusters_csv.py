@@ -1,4 +1,4 @@
-"""The table of clusters that a run leaves: which image went into which."""
+"""The table of clusters that a run writes: the cluster of each image."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from resight.records import UNKNOWN, Floats, ImageTable, Ints
 logger = logging.getLogger(__name__)
 
 CLUSTERS = "clusters.csv"
-"""Its name in a run folder."""
+"""The name of the table in a run folder."""
 
 COLUMNS = ("path", "cluster", "camera", "margin")
 
 _FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the start of a formula."""
+"""The characters at which a spreadsheet starts a formula."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Clusters:
     Attributes:
         table: The ``N`` images.
         labels: ``(N,)`` clusters ``0..C-1``; ``-1`` for images in none.
-        margins: ``(N,)`` how sure each is, see `resight.numerics.margins.margins`; nan for images in none.
+        margins: ``(N,)`` the margin of each image, see `resight.numerics.margins.margins`; nan for images in none.
     """
 
     table: ImageTable
@@ -41,15 +41,15 @@ class Clusters:
 
 
 def clusters_csv(clusters: Clusters, names: Mapping[str, Sequence[str]]) -> str:
-    """Write clusters as CSV, a line an image.
+    """Write clusters as CSV, one line per image.
 
     Args:
         clusters: The clusters.
-        names: What the data call their ``cameras``, in the order of the ids, where they have names.
+        names: The names of the data set's ``cameras``, in the order of the ids, if they have names.
 
     Returns:
-        Columns ``path``, as in the table; ``cluster``, -1 for none; ``camera``, empty where unknown; ``margin``, empty
-        for none. What would act on a terminal or in a spreadsheet is made harmless.
+        Columns ``path``, as in the table; ``cluster``, -1 for none; ``camera``, empty if unknown; ``margin``, empty
+        for images in no cluster. Text that a terminal or a spreadsheet would execute is escaped.
     """
     cameras = names.get("cameras", ())
     text = io.StringIO()
@@ -57,12 +57,12 @@ def clusters_csv(clusters: Clusters, names: Mapping[str, Sequence[str]]) -> str:
     writer.writerow(COLUMNS)
     columns = (clusters.table.paths, clusters.labels, clusters.table.camera_ids, clusters.margins)
     for path, label, camera, margin in zip(*(column.tolist() for column in columns), strict=True):
-        place = f"./{path}" if path.startswith(_FORMULA) else path
-        writer.writerow((printable(place), label, _camera(camera, cameras), "" if label < 0 else f"{margin:.4f}"))
+        cell = f"./{path}" if path.startswith(_FORMULA) else path
+        writer.writerow((printable(cell), label, _camera_cell(camera, cameras), "" if label < 0 else f"{margin:.4f}"))
     return text.getvalue()
 
 
-def _camera(camera: int, names: Sequence[str]) -> str:
+def _camera_cell(camera: int, names: Sequence[str]) -> str:
     if camera == UNKNOWN:
         return ""
     name = printable(names[camera]) if names else str(camera)
@@ -70,15 +70,15 @@ def _camera(camera: int, names: Sequence[str]) -> str:
 
 
 def read_clusters(path: Path, table: ImageTable) -> Clusters | None:
-    """Read what `clusters_csv` wrote.
+    """Read the clusters that `clusters_csv` wrote.
 
     Args:
         path: The file.
-        table: The images that it is of, in their order; its paths may have changed since, if their folder has moved.
+        table: The images of the clusters, in order. Their paths may differ from the file's if the folder has moved.
 
     Returns:
-        The clusters; None where there is no such file, or, with a warning, where it is no longer what was written: a
-        spreadsheet may have saved it in another way, and that must not cost a run its report.
+        The clusters; None if there is no such file. If the file was changed, for example by a spreadsheet, None with a
+        warning: a run still gets its report.
     """
     if not path.is_file():
         return None
@@ -86,13 +86,13 @@ def read_clusters(path: Path, table: ImageTable) -> Clusters | None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, strict=True))
         labels = np.array([int(row["cluster"]) for row in rows], np.int64)
-        values = np.array([float(row["margin"] or "nan") for row in rows], np.float32)
+        margins = np.array([float(row["margin"] or "nan") for row in rows], np.float32)
     except (OSError, ValueError, OverflowError, KeyError, TypeError, csv.Error):
-        labels, values = np.full(1, UNKNOWN - 1), np.full(1, np.nan, np.float32)
-    inside = labels >= 0
-    known = np.unique(labels[inside])
-    whole = labels.min(initial=0) >= UNKNOWN and known.max(initial=-1) + 1 == len(known)
-    if not whole or len(labels) != len(table) or not np.isfinite(values[inside]).all():
+        labels, margins = np.full(1, UNKNOWN - 1), np.full(1, np.nan, np.float32)
+    clustered = labels >= 0
+    clusters = np.unique(labels[clustered])
+    no_gaps = labels.min(initial=0) >= UNKNOWN and clusters.max(initial=-1) + 1 == len(clusters)
+    if not no_gaps or len(labels) != len(table) or not np.isfinite(margins[clustered]).all():
         logger.warning("the report shows no clusters: %s is not as the run wrote it", printable(path))
         return None
-    return Clusters(table, labels, values)
+    return Clusters(table, labels, margins)

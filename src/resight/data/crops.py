@@ -1,4 +1,4 @@
-"""A table together with its decoded pixels: what training and extraction read from."""
+"""A table of images with their decoded pixels, for training and extraction."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from resight.arrays import text_column
 from resight.data.image_store import MEMORY_LIMIT, ImageStore, load_images
-from resight.data.images import Pixels, pixels_of
+from resight.data.images import Pixels, resize_picture
 from resight.data.lazy_images import ImageFiles
 from resight.errors import DataError, shown
 from resight.records import ImageTable, Ints, Mask
 
 Picture = str | os.PathLike[str] | Pixels | Image.Image
-"""One image as users have it: a file, or an ``(H, W, 3)`` uint8 RGB array or a Pillow image in memory."""
+"""One image of a user: a file, an ``(H, W, 3)`` uint8 RGB array, or a Pillow image."""
 
 IMAGES = "a path or a list of paths, an ImageTable, Crops, (H, W, 3) uint8 arrays or Pillow images"
-"""What to give where images are needed, for errors."""
+"""The expected argument, for errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,9 @@ class Crops:
     """Images with their pixels.
 
     Attributes:
-        table: The ``N`` images: those that could be read, or all where they are decoded only when asked for.
-        store: The decoded pixels, of these and perhaps of more; or the files.
-        rows: ``(N,)`` where each image of the table lies in the store.
+        table: The ``N`` images: the readable ones, or all if the store decodes them on demand.
+        store: The decoded pixels of these images and perhaps of more; or the files.
+        rows: ``(N,)`` the row of each image in the store.
     """
 
     table: ImageTable
@@ -43,13 +43,13 @@ class Crops:
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, chosen: slice | Ints | Mask) -> Crops:
-        """Give some of the images over the same pixels."""
-        return Crops(self.table[chosen], self.store, self.rows[chosen])
+    def __getitem__(self, rows: slice | Ints | Mask) -> Crops:
+        """Select some of the images; the pixels are shared."""
+        return Crops(self.table[rows], self.store, self.rows[rows])
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:
-        """The path and the reason of each image that could not be read."""
+        """The path of each unreadable image, and the reason."""
         return self.store.problems
 
     @property
@@ -57,65 +57,65 @@ class Crops:
         """(height, width), pixels."""
         return self.store.size
 
-    def pixels(self, chosen: slice | Ints) -> Tensor:
-        """Read ``(B, H, W, 3)`` uint8 pixels of some images, a copy."""
-        return torch.from_numpy(self.store.read(self.rows[chosen]))
+    def pixels(self, rows: slice | Ints) -> Tensor:
+        """Read a copy of the ``(B, H, W, 3)`` uint8 pixels of some images."""
+        return torch.from_numpy(self.store.read(self.rows[rows]))
 
 
 def images_of(images: Any, size: tuple[int, int]) -> Crops | ImageTable:
-    """Give images however they are given.
+    """Convert a user's images to a table or to crops.
 
     Args:
         images: A path or a list of paths; an ``(H, W, 3)`` uint8 RGB array or a Pillow image, or several of them.
-        size: (height, width) that pictures in memory are resized to, pixels.
+        size: (height, width) to resize pictures in memory to, pixels.
 
     Returns:
-        A table of paths, or pictures in memory as crops.
+        A table of paths, or the pictures in memory as crops.
 
     Raises:
-        DataError: It is something else, or there is none.
+        DataError: The images are of another type, or there are none.
     """
     if isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
         images = [images]
     if not isinstance(images, Iterable) or isinstance(images, bytes | Mapping):
         raise DataError(f"images must be {IMAGES}; found {shown(images)}")
-    given = list(images)
-    if not given:
+    images = list(images)
+    if not images:
         raise DataError(f"images must be {IMAGES}; found none")
-    if all(isinstance(image, str | os.PathLike) for image in given):
-        return ImageTable(text_column(given, "images"))
-    if any(isinstance(image, str | os.PathLike) for image in given):
-        number = next(at for at, image in enumerate(given) if not isinstance(image, str | os.PathLike))
+    if all(isinstance(image, str | os.PathLike) for image in images):
+        return ImageTable(text_column(images, "images"))
+    if any(isinstance(image, str | os.PathLike) for image in images):
+        number = next(row for row, image in enumerate(images) if not isinstance(image, str | os.PathLike))
         raise DataError(
-            f"images must be all paths or all pictures in memory; found paths, and {shown(given[number])} as image "
+            f"images must be all paths or all pictures in memory; found paths, and {shown(images[number])} as image "
             f"{number}"
         )
-    names = [f"image {number}" for number in range(len(given))]
-    pixels = np.stack([pixels_of(image, size, name) for image, name in zip(given, names, strict=True)])
-    store = ImageStore(pixels, np.ones(len(given), np.bool_))
-    return Crops(ImageTable(np.array(names)), store, np.arange(len(given)))
+    names = [f"image {number}" for number in range(len(images))]
+    pixels = np.stack([resize_picture(image, size, name) for image, name in zip(images, names, strict=True)])
+    store = ImageStore(pixels, np.ones(len(images), np.bool_))
+    return Crops(ImageTable(np.array(names)), store, np.arange(len(images)))
 
 
 def fits_memory(images: int, size: tuple[int, int]) -> bool:
-    """Say whether so many decoded images are few enough to be kept in memory, ``MEMORY_LIMIT``."""
+    """Return whether this number of decoded images fits into ``MEMORY_LIMIT``."""
     return images * size[0] * size[1] * 3 <= MEMORY_LIMIT
 
 
 def open_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
-    """Give a table's images, each decoded when it is asked for, see `resight.data.lazy_images`.
+    """Open a table's images and decode each on demand, see `resight.data.lazy_images`.
 
     Args:
         table: The images.
         size: (height, width) to resize to, pixels.
 
     Returns:
-        All images; what turns out not to be readable joins `Crops.problems`.
+        All images. Images that turn out to be unreadable join `Crops.problems`.
     """
     return Crops(table, ImageFiles(table, size), np.arange(len(table)))
 
 
 def load_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
-    """Decode a table's images once and leave out those that cannot be read.
+    """Decode a table's images once, and leave out the unreadable ones.
 
     Args:
         table: The images.
@@ -125,7 +125,7 @@ def load_crops(table: ImageTable, size: tuple[int, int]) -> Crops:
         The readable images; the others are in `Crops.problems`.
 
     Raises:
-        DataError: No image can be read, or the temporary folder has no room for pixels that do not fit in memory.
+        DataError: No image can be read, or the pixels fit neither into memory nor into the temporary folder.
     """
     store = load_images(table, size)
     rows = np.flatnonzero(store.readable)

@@ -1,4 +1,4 @@
-"""Whether images are the same ones: by what their files hold, wherever they lie and whenever they were copied."""
+"""A fingerprint of images by the content of their files, whatever their paths and times."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from resight.data.threads import in_threads
 from resight.files import read_regular
 from resight.records import ImageTable, Ints
 
-MOST = 50_000
-"""How many images of a table are looked at: all, or as many spread evenly over it."""
+MAX_IMAGES = 50_000
+"""The most images of a table to read; of a larger table, this many rows, evenly spaced."""
 
-LARGEST = 2**27
-"""The most bytes of an image that is looked at."""
+MAX_BYTES = 2**27
+"""The most bytes of an image to read."""
 
 
 def content_digest(*tables: ImageTable) -> str:
-    """Give the identity of images and of what is known of them.
+    """Compute a digest of images and their labels.
 
     Args:
-        tables: The images; their order counts, and their people, cameras and tracklets, and not their names.
+        tables: The images. Their order, people, cameras and tracklets count; their paths do not.
 
     Returns:
-        Some letters, the same for a copy of them.
+        32 hexadecimal digits, the same for a copy of the images.
     """
     digest = hashlib.sha256()
     for table in tables:
-        for column in (_checks(table), table.person_ids, table.camera_ids, table.tracklet_ids):
+        for column in (_file_checksums(table), table.person_ids, table.camera_ids, table.tracklet_ids):
             digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()[:32]
 
 
-def _checks(table: ImageTable) -> Ints:
-    """Give the size and the checksum of the files of a table, of as many as are looked at."""
-    rows = np.linspace(0, len(table) - 1, min(len(table), MOST)).round().astype(np.int64)
-    paths, checks = table.paths[rows].tolist(), np.zeros((len(rows), 2), np.int64)
+def _file_checksums(table: ImageTable) -> Ints:
+    """Return the size and the checksum of a table's files, ``(M, 2)``, of `MAX_IMAGES` at most."""
+    rows = np.linspace(0, len(table) - 1, min(len(table), MAX_IMAGES)).round().astype(np.int64)
+    paths, checksums = table.paths[rows].tolist(), np.zeros((len(rows), 2), np.int64)
 
-    def look(place: int) -> None:
-        checks[place] = _check(paths[place])
+    def read(row: int) -> None:
+        checksums[row] = _file_checksum(paths[row])
 
-    in_threads(look, len(paths), what="comparing images", progress=False)
-    return checks
+    in_threads(read, len(paths), what="comparing images", progress=False)
+    return checksums
 
 
-def _check(path: str) -> tuple[int, int]:
-    """Give the size of a file and a checksum of its bytes; zeros where it cannot be read."""
+def _file_checksum(path: str) -> tuple[int, int]:
+    """Return the size of a file and a checksum of its bytes; zeros if it cannot be read."""
     try:
-        content = read_regular(Path(path), LARGEST)
+        content = read_regular(Path(path), MAX_BYTES)
     except (OSError, ValueError):
         return 0, 0
     return len(content), zlib.crc32(content)

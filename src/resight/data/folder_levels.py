@@ -1,8 +1,8 @@
-"""What the levels of sub-folders are: cameras, people, tracklets, splits or nothing; as told, or from what is there.
+"""The meaning of each level of sub-folders: cameras, people, tracklets, splits or nothing; set by a layout or inferred.
 
-Names that say it decide: ``cam1`` and ``entrance`` are cameras, ``query`` is a split. Where they say nothing
-(``0001``, ``anna``), images decide (`resight.data.folder_similarity`). If these do not either, a level means nothing:
-wrong cameras make a training worse, and unknown ones are said.
+Telling names decide: ``cam1`` and ``entrance`` are cameras, ``query`` is a split. If names are not telling (``0001``,
+``anna``), the images decide (`resight.data.folder_similarity`). If the images do not settle it either, a level has no
+meaning: wrong cameras make a training worse, and a note names unknown ones.
 """
 
 from __future__ import annotations
@@ -13,221 +13,227 @@ from typing import Any
 
 import numpy as np
 
-from resight.data.folder_names import said_by, split_of
-from resight.data.folder_similarity import Likeness, verdict
+from resight.data.folder_names import classify_names, parse_split
+from resight.data.folder_similarity import GroupSimilarity, people_per_group
 from resight.data.label_ids import Row
 from resight.errors import ConfigError, DataError, counted, nearest
 from resight.files import printable
 
 NOTHING = "-"
 WORDS = ("camera", "person", "tracklet", "split", NOTHING, "none")
-"""What a level is; ``-`` means nothing, and ``none`` alone means that no level does."""
+"""The words of a layout: ``-`` is a level without meaning; ``none`` alone means that no level has a meaning."""
 
 _PLURALS = {"camera": "cameras", "person": "people", "tracklet": "tracklets", "split": "splits"}
-_DEEPEST = 4  # levels that are looked at
-_MOST_CAMERAS = 64  # folders that may be cameras though their names do not say so
-_CROSSED = 0.3  # of a level's names stand below several folders, if they go across these
+_MAX_DEPTH = 4  # levels to inspect
+_MAX_CAMERAS = 64  # folders that may be cameras without telling names
+_MIN_SHARED = 0.3  # fraction of a level's names that several folders above must share to cross them
 
 Images = Sequence[tuple[str, tuple[str, ...]]]
-"""The path of each image, and the names of the folders between it and the root."""
+"""The path of each image, and the names of the folders between the root and the image."""
 
 Key = Callable[[tuple[str, ...]], Any]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the levels of a folder's sub-folders are.
+class Layout:
+    """The meaning of each level of a folder's sub-folders.
 
     Attributes:
-        words: One of `WORDS` for each level from the root down; deeper ones mean nothing.
-        note: What was taken for what, why, and how to say otherwise; empty where it was told.
+        levels: One of `WORDS` for each level from the root down; deeper levels have no meaning.
+        note: An inferred meaning, its evidence, and how to overrule it; empty if the user set the layout.
     """
 
-    words: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
     note: str = ""
 
 
 def parse_layout(text: str) -> tuple[str, ...]:
-    """Read a layout: a word for each level, with ``/`` between them.
+    """Parse a layout: a word for each level, separated by ``/``.
 
     Raises:
-        ConfigError: A word is unknown or stands twice, or none stands beside another.
+        ConfigError: A word is unknown or occurs twice, or ``none`` is not alone.
     """
     words = tuple(word.strip().casefold() for word in text.strip().strip("/").split("/"))
     for word in words:
         if word not in WORDS:
             raise ConfigError(
-                f"layout '{printable(text)}': '{printable(word)}' is no word for a level of folders; known are "
+                f"layout '{printable(text)}': '{printable(word)}' is not a word for a level of folders; known are "
                 f"{', '.join(WORDS)}, with / between levels from the root down, such as camera/person"
                 + nearest(word, WORDS)
             )
         if word != NOTHING and words.count(word) > 1:
-            raise ConfigError(f"layout '{printable(text)}': {word} stands twice: name - for a level that means nothing")
+            raise ConfigError(f"layout '{printable(text)}': {word} occurs twice: write - for a level without meaning")
     if "none" in words and len(words) > 1:
-        raise ConfigError(f"layout '{printable(text)}': none stands alone; a level that means nothing is -")
+        raise ConfigError(f"layout '{printable(text)}': none must be alone; write - for a level without meaning")
     return () if words == ("none",) else words
 
 
-def guess(images: Images, *, taken: Collection[str] = (), spanned: Collection[int] = ()) -> Reading:
-    """Say what the levels of folders are.
+def infer_layout(images: Images, *, labeled: Collection[str] = (), pattern_levels: Collection[int] = ()) -> Layout:
+    """Infer the meaning of each level of folders.
 
     Args:
-        images: Each image's path, and the folders between it and the root.
-        taken: What is known from elsewhere, and is not looked for.
-        spanned: Levels whose names a pattern reads, from 0.
+        images: The path of each image, and the folders between the root and the image.
+        labeled: Labels that another source provides; no level gets them.
+        pattern_levels: Levels whose names a pattern reads, from 0.
 
     Returns:
-        The reading; levels that mean nothing at the end are left out.
+        The layout, without levels that have no meaning at its end.
 
     Raises:
-        DataError: Names of splits stand beside others.
+        DataError: Folders named like splits lie next to other folders.
     """
-    depth = min(_DEEPEST, max((len(below) for _, below in images), default=0))
-    words: list[str] = []
-    why = "by their names"
+    depth = min(_MAX_DEPTH, max((len(folders) for _, folders in images), default=0))
+    levels: list[str] = []
+    evidence = "by their names"
     for level in range(depth):
         names = _names(images, level)
         _check_splits(names)
-        above = words[-1] if words else ""
-        said = NOTHING if level in spanned else said_by(names, above=above)
-        if said in words or said in taken:
-            said = NOTHING
-        if not said and len(names) == 1 and len(_names(images, level + 1)):
-            said = NOTHING  # a folder around everything
-        known = {*words, *taken}
-        if not said and ("person" in words or {"person", "camera"} <= known):
-            said = NOTHING
-        if not said:
-            found = _seen(images, level, words)
-            words += found
-            why = "because images in each are alike" if "person" in found or "tracklet" in found else "by their images"
+        above = levels[-1] if levels else ""
+        word = NOTHING if level in pattern_levels else classify_names(names, above=above)
+        if word in levels or word in labeled:
+            word = NOTHING
+        if not word and len(names) == 1 and len(_names(images, level + 1)):
+            word = NOTHING  # one folder around everything
+        labels = {*levels, *labeled}
+        if not word and ("person" in levels or {"person", "camera"} <= labels):
+            word = NOTHING
+        if not word:
+            inferred = _infer_from_images(images, level, levels)
+            levels += inferred
+            similar = "person" in inferred or "tracklet" in inferred
+            evidence = "because the images in each folder are similar" if similar else "by their images"
             break
-        words.append(said)
-    words = [NOTHING if word == "date" or word in taken else word for word in words]
-    while words and words[-1] == NOTHING:
-        words.pop()
-    if depth and not words and not {"camera", "person"} & {*taken}:
-        return Reading((), _unclear(images, 0))
-    return Reading(tuple(words), _said(images, words, why))
+        levels.append(word)
+    levels = [NOTHING if word == "date" or word in labeled else word for word in levels]
+    while levels and levels[-1] == NOTHING:
+        levels.pop()
+    if depth and not levels and not {"camera", "person"} & {*labeled}:
+        return Layout((), _describe_unclear(images, 0))
+    return Layout(tuple(levels), _describe_layout(images, levels, evidence))
 
 
-def values(below: tuple[str, ...], words: Sequence[str]) -> Row:
-    """Give what an image's folders say of it, by column."""
-    row = {word: name for word, name in zip(words, below, strict=False) if word != NOTHING}
-    if "tracklet" in row and "person" in row:  # tracklets of two people may be called alike
+def folder_labels(folders: tuple[str, ...], levels: Sequence[str]) -> Row:
+    """Return the labels of an image from its folders, by column."""
+    row = {word: name for word, name in zip(levels, folders, strict=False) if word != NOTHING}
+    if "tracklet" in row and "person" in row:  # tracklets of two people may have the same name
         row["tracklet"] = f"{row['person']}/{row['tracklet']}"
     return row
 
 
 def _names(images: Images, level: int) -> list[str]:
-    return sorted({below[level] for _, below in images if len(below) > level})
+    return sorted({folders[level] for _, folders in images if len(folders) > level})
 
 
 def _check_splits(names: Sequence[str]) -> None:
-    splits = [name for name in names if split_of(name)]
-    others = [name for name in names if split_of(name) is None]
-    if splits and others:
+    splits = [name for name in names if parse_split(name)]
+    other_names = [name for name in names if parse_split(name) is None]
+    if splits and other_names:
         raise DataError(
-            f"folder: {printable(splits[0])} is the name of a split and no camera, and stands beside "
-            f"{printable(', '.join(others[:3]))}: give one of these folders, or say what they are: "
-            "--layout camera or --layout person, for example"
+            f"folder: {printable(splits[0])} is the name of a split and no camera, and lies next to "
+            f"{printable(', '.join(other_names[:3]))}: name one of these folders as the data set, or pass their "
+            "meaning, such as --layout camera or --layout person"
         )
 
 
-def _seen(images: Images, level: int, words: Sequence[str]) -> list[str]:
-    """Say what a level is, and perhaps the one below it, from what images show."""
-    likeness = Likeness()
-    here = [(path, below) for path, below in images if len(below) > level]
-    deeper = [(path, below) for path, below in here if len(below) > level + 1]
+def _infer_from_images(images: Images, level: int, levels_above: Sequence[str]) -> list[str]:
+    """Infer the meaning of a level, and perhaps of the next one, from the similarity of images."""
+    similarity = GroupSimilarity()
+    here = [(path, folders) for path, folders in images if len(folders) > level]
+    deeper = [(path, folders) for path, folders in here if len(folders) > level + 1]
 
-    def alike(key: Key, apart: Key = lambda _: None, among: Images = here) -> float | None:
+    def auc(group_by: Key, differ_in: Key = lambda _: None, among: Images = here) -> float | None:
         groups: dict[Any, list[tuple[str, Any]]] = {}
-        for path, below in among:
-            groups.setdefault(key(below), []).append((path, apart(below)))
-        return likeness.chance(groups)
+        for path, folders in among:
+            groups.setdefault(group_by(folders), []).append((path, differ_in(folders)))
+        return similarity.auc(groups)
 
-    def name(below: tuple[str, ...]) -> str:
-        return below[level]
+    def name(folders: tuple[str, ...]) -> str:
+        return folders[level]
 
-    def leaf(below: tuple[str, ...]) -> tuple[str, ...]:
-        return below[level : level + 2]
+    def two_levels(folders: tuple[str, ...]) -> tuple[str, ...]:
+        return folders[level : level + 2]
 
-    if "camera" in words:
-        above = words.index("camera")
-        if _crossed(here, above, level) and verdict(alike(name, lambda below: below[above])) == 1:
+    if "camera" in levels_above:
+        camera_level = levels_above.index("camera")
+        if (
+            _names_cross(here, camera_level, level)
+            and people_per_group(auc(name, lambda folders: folders[camera_level])) == "one"
+        ):
             return ["person"]
-        return ["tracklet"] if verdict(alike(lambda below: (below[above], below[level]))) == 1 else [NOTHING]
-    folders = len({name(below) for _, below in here})
-    beneath = said_by(_names(deeper, level + 1), above=NOTHING) if 2 * len(deeper) > len(here) else "date"
-    chance = None if beneath == "date" else alike(name, leaf)  # what lies in one folder below is alike anyway
-    found = verdict(alike(name) if chance is None else chance)
-    many = found == -1 and folders <= _MOST_CAMERAS
-    # A folder alone is told from no other: one camera for all images is wrong about none of them.
-    own = "person" if found == 1 else "camera" if many or folders == 1 else NOTHING
-    if beneath == "date":
-        return [own]
-    single = verdict(alike(leaf, among=deeper)) == 1
-    if beneath == "camera":  # a day or a building has many people in each of its cameras' folders
-        return ["person" if single else NOTHING, beneath]
-    if beneath:
-        return [NOTHING if own == beneath else own, beneath]
-    if own == "person":
-        return [own]
-    if _crossed(deeper, level, level + 1):
-        if verdict(alike(lambda below: below[level + 1], name, deeper)) == 1:
-            return [own, "person"]
-        if folders > len(_names(deeper, level + 1)):  # people by cameras, rather than cameras by people
+        people = people_per_group(auc(lambda folders: (folders[camera_level], folders[level])))
+        return ["tracklet"] if people == "one" else [NOTHING]
+    num_folders = len({name(folders) for _, folders in here})
+    below = classify_names(_names(deeper, level + 1), above=NOTHING) if 2 * len(deeper) > len(here) else "date"
+    # Images in one folder of the next level are similar anyway, so only pairs across these folders count.
+    auc_across = None if below == "date" else auc(name, two_levels)
+    people = people_per_group(auc(name) if auc_across is None else auc_across)
+    may_be_cameras = people == "many" and num_folders <= _MAX_CAMERAS
+    # A single folder cannot be compared. One camera for all images is wrong about none of them.
+    word = "person" if people == "one" else "camera" if may_be_cameras or num_folders == 1 else NOTHING
+    if below == "date":
+        return [word]
+    one_person_below = people_per_group(auc(two_levels, among=deeper)) == "one"
+    if below == "camera":  # a day or a building has many people in each of its cameras' folders
+        return ["person" if one_person_below else NOTHING, below]
+    if below:
+        return [NOTHING if word == below else word, below]
+    if word == "person":
+        return [word]
+    if _names_cross(deeper, level, level + 1):
+        if people_per_group(auc(lambda folders: folders[level + 1], name, deeper)) == "one":
+            return [word, "person"]
+        if num_folders > len(_names(deeper, level + 1)):  # people by cameras rather than cameras by people
             return [NOTHING]
-    return [own, "tracklet"] if own == "camera" and single else [own]
+    return [word, "tracklet"] if word == "camera" and one_person_below else [word]
 
 
-def _crossed(images: Images, above: int, level: int) -> bool:
-    """Say whether a level's names stand below several of the folders above."""
-    owners: dict[str, set[str]] = {}
-    for _, below in images:
-        owners.setdefault(below[level], set()).add(below[above])
-    return bool(owners) and float(np.mean([len(own) > 1 for own in owners.values()])) >= _CROSSED
+def _names_cross(images: Images, level_above: int, level: int) -> bool:
+    """Return whether many of a level's names occur in several of the folders above."""
+    parents: dict[str, set[str]] = {}
+    for _, folders in images:
+        parents.setdefault(folders[level], set()).add(folders[level_above])
+    return bool(parents) and float(np.mean([len(names) > 1 for names in parents.values()])) >= _MIN_SHARED
 
 
-def _said(images: Images, words: Sequence[str], why: str) -> str:
-    if not words:
+def _describe_layout(images: Images, levels: Sequence[str], evidence: str) -> str:
+    if not levels:
         return ""
-    what = [
-        f"{_PLURALS[word]} ({_counted(images, level)})" for level, word in enumerate(words) if word != NOTHING
+    meanings = [
+        f"{_PLURALS[word]} ({_describe_sizes(images, level)})" for level, word in enumerate(levels) if word != NOTHING
     ]  # fmt: skip
-    other = "camera" if "camera" not in words else "person"
+    other = "camera" if "camera" not in levels else "person"
     return (
-        f"sub-folders are taken for {', and those below for '.join(what)} {why}"
-        f"{_odd(images, words, why)}; if they are something else, say it: "
-        f"--layout {other}, for example, or none (this is --layout {'/'.join(words)}{_deeper(images, len(words))})"
+        f"sub-folders are read as {', and those below as '.join(meanings)} {evidence}"
+        f"{_describe_odd_cameras(images, levels, evidence)}; to change this, pass --layout {other}, for example, or "
+        f"none (this is --layout {'/'.join(levels)}{_describe_deeper(images, len(levels))})"
     )
 
 
-def _odd(images: Images, words: Sequence[str], why: str) -> str:
-    """Say which folders are taken for cameras because of those beside them."""
-    if "camera" not in words or why != "by their names":
+def _describe_odd_cameras(images: Images, levels: Sequence[str], evidence: str) -> str:
+    """Name the folders that are read as cameras only because of the folders next to them."""
+    if "camera" not in levels or evidence != "by their names":
         return ""
-    odd = [name for name in _names(images, words.index("camera")) if not said_by([name])]
-    listed = printable(", ".join(odd[:3])) + (f" and {len(odd) - 3:,} more" if odd[3:] else "")
-    return f" ({listed} too, though the name does not say it)" if odd else ""
+    odd = [name for name in _names(images, levels.index("camera")) if not classify_names([name])]
+    listing = printable(", ".join(odd[:3])) + (f" and {len(odd) - 3:,} more" if odd[3:] else "")
+    return f" ({listing} too, though the name is not a camera's)" if odd else ""
 
 
-def _deeper(images: Images, level: int) -> str:
+def _describe_deeper(images: Images, level: int) -> str:
     names = _names(images, level)
-    return f"; folders below, such as {printable(names[0])}, are taken for nothing" if names else ""
+    return f"; folders below, such as {printable(names[0])}, have no meaning" if names else ""
 
 
-def _unclear(images: Images, level: int) -> str:
+def _describe_unclear(images: Images, level: int) -> str:
     return (
-        f"what the sub-folders are is not clear ({_counted(images, level)}), so they are taken for nothing: say it, "
+        f"the meaning of the sub-folders is unclear ({_describe_sizes(images, level)}), so they have none: pass "
         "--layout camera or --layout person"
     )
 
 
-def _counted(images: Images, level: int) -> str:
+def _describe_sizes(images: Images, level: int) -> str:
     sizes: dict[str, int] = {}
-    for _, below in images:
-        if len(below) > level:
-            sizes[below[level]] = sizes.get(below[level], 0) + 1
-    about = int(np.median(list(sizes.values())))
-    return f"{counted(len(sizes), 'folder')} of about {counted(about, 'image')}, such as {printable(min(sizes))}"
+    for _, folders in images:
+        if len(folders) > level:
+            sizes[folders[level]] = sizes.get(folders[level], 0) + 1
+    median = int(np.median(list(sizes.values())))
+    return f"{counted(len(sizes), 'folder')} of about {counted(median, 'image')}, such as {printable(min(sizes))}"

@@ -1,4 +1,4 @@
-"""What the names of sub-folders say: splits, cameras, people, tracklets or dates; often they say nothing."""
+"""Meanings that the names of sub-folders reveal: splits, cameras, people, tracklets or dates; often none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPLITS = {
     **dict.fromkeys(_GALLERY.split(), "gallery"),
     **dict.fromkeys(_LEFT_OUT.split(), ""),
 }
-"""The split that a name stands for, in small letters and with _ between words; empty for one that is left out."""
+"""The split of each name, in lower case with _ between words; empty for a split that is left out."""
 
 _PLACE_WORDS = """
 access aisle alley approach arrival atrium attic back backdoor backyard balcony bank bar basement bay bridge building
@@ -61,39 +61,40 @@ _DATE = re.compile(
     r"|jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
     r"|(day|week|month|morning|noon|afternoon|evening|night)[ _-]*[0-9]*"
 )
-_PART_OF_A_DATE = re.compile(r"[0-9]{2}")
-_OF_A_SPLIT = re.compile(r"_(set|split|part|data|images|imgs|crops)$")
+_DATE_PART = re.compile(r"[0-9]{2}")
+_SPLIT_SUFFIX = re.compile(r"_(set|split|part|data|images|imgs|crops)$")
 
 
-def folded(name: str) -> str:
-    """Give a name in small letters, with a single _ for what stands between its words."""
+def normalize_name(name: str) -> str:
+    """Return a name in lower case, with a single _ between its words."""
     return re.sub(r"[\s_.-]+", "_", name.casefold()).strip("_")
 
 
-def split_of(name: str) -> str | None:
-    """Give the split that a name stands for, as in `SPLITS`; None where it is no name of a split."""
-    return SPLITS.get(folded(name), SPLITS.get(_OF_A_SPLIT.sub("", folded(name))))
+def parse_split(name: str) -> str | None:
+    """Return the split that a name means, as in `SPLITS`; None if the name is not a split's."""
+    name = normalize_name(name)
+    return SPLITS.get(name, SPLITS.get(_SPLIT_SUFFIX.sub("", name)))
 
 
-def said_by(names: Collection[str], *, above: str = "") -> str:
-    """Say what folders are that lie beside each other, where their names say it.
+def classify_names(names: Collection[str], *, above: str = "") -> str:
+    """Infer the meaning of neighboring folders from their names.
 
     Args:
         names: The folders' names.
-        above: What the level above is.
+        above: The meaning of the level above.
 
     Returns:
-        ``"camera"``, ``"person"``, ``"tracklet"``, ``"split"`` or ``"date"``; empty where the names do not say it.
+        ``"camera"``, ``"person"``, ``"tracklet"``, ``"split"`` or ``"date"``; empty if the names do not reveal it.
     """
-    if all(split_of(name) is not None for name in names):
+    if all(parse_split(name) is not None for name in names):
         return "split"
-    if _share(names, _DATE.fullmatch) == 1 or (above == "date" and _share(names, _PART_OF_A_DATE.fullmatch) == 1):
+    if _fraction(names, _DATE.fullmatch) == 1 or (above == "date" and _fraction(names, _DATE_PART.fullmatch) == 1):
         return "date"
-    if _share(names, _TRACKLET.fullmatch) > 0.9:
+    if _fraction(names, _TRACKLET.fullmatch) > 0.9:
         return "tracklet"
-    if _share(names, _PERSON.fullmatch) > 0.9:
+    if _fraction(names, _PERSON.fullmatch) > 0.9:
         return "person"
-    return "camera" if _share(names, _is_camera) >= 0.5 else ""
+    return "camera" if _fraction(names, _is_camera) >= 0.5 else ""
 
 
 def _is_camera(name: str) -> bool:
@@ -101,5 +102,6 @@ def _is_camera(name: str) -> bool:
     return bool(_CAMERA.fullmatch(name)) or any(word.casefold() in _PLACES for word in words)
 
 
-def _share(names: Collection[str], test: Callable[[str], object]) -> float:
+def _fraction(names: Collection[str], test: Callable[[str], object]) -> float:
+    """Return the fraction of names that pass a test, as written or in lower case."""
     return sum(bool(test(name) or test(name.casefold())) for name in names) / len(names)

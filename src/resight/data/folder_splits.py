@@ -1,4 +1,4 @@
-"""From what images' splits are called to the parts of a data set."""
+"""Divide the images of a folder into train, query and gallery by the names of their splits."""
 
 from __future__ import annotations
 
@@ -7,56 +7,58 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resight.data.folder_names import folded, split_of
+from resight.data.folder_names import normalize_name, parse_split
 from resight.data.label_ids import is_unknown
 from resight.errors import DataError, counted
 from resight.files import printable
 from resight.records import UNKNOWN, ImageTable
 
-_PARTS = ("train", "query", "gallery")
-_BOTH = "train_all"  # holds the images of train and of val
+_SPLITS = ("train", "query", "gallery")
+_TRAIN_ALL = "train_all"  # contains the images of train and of val
 
 
-def divide(
+def divide_splits(
     table: ImageTable, names: Sequence[str | None], notes: list[str]
 ) -> tuple[ImageTable, ImageTable, ImageTable]:
-    """Part images by the names of their splits.
+    """Divide images by the names of their splits.
 
     Args:
         table: The ``N`` images.
-        names: What the split of each is called; None throughout where there are no splits.
-        notes: What each name was taken for, and what is left out, joins these.
+        names: The name of each image's split; all None if there are no splits.
+        notes: Gets a note on the meaning of each name, and on images that are left out.
 
     Returns:
-        The images to train on, the queries and the gallery; all are to train on where there are no splits. Queries
-        of an unknown person are left out, and so is what is of no split or of one that is none of these.
+        The training images, the queries and the gallery. Without splits, all images are training images. Queries of an
+        unknown person are left out, and so are images of no split or of another split.
 
     Raises:
-        DataError: No name is that of a split.
+        DataError: No name is a split's.
     """
     if all(name is None for name in names):
         return table, table[:0], table[:0]
-    called = [name or "" for name in names]
-    meant = {name: "" if is_unknown(name) else split_of(name) or "" for name in set(called)}
-    if any(folded(name) == _BOTH for name in meant):
-        meant |= {name: "" for name, part in meant.items() if part == "train" and folded(name) != _BOTH}
-    said = [
-        f"{printable(', '.join(own))} is {part}"
-        for part in _PARTS
-        if (own := sorted(name for name in meant if meant[name] == part))
+    row_names = [name or "" for name in names]
+    split_of_name = {name: "" if is_unknown(name) else parse_split(name) or "" for name in set(row_names)}
+    if any(normalize_name(name) == _TRAIN_ALL for name in split_of_name):
+        split_of_name |= {
+            name: "" for name, split in split_of_name.items() if split == "train" and normalize_name(name) != _TRAIN_ALL
+        }
+    meanings = [
+        f"{printable(', '.join(synonyms))} is {split}"
+        for split in _SPLITS
+        if (synonyms := sorted(name for name in split_of_name if split_of_name[name] == split))
     ]
-    if not said:
-        shown = printable(", ".join(sorted(meant)[:5]))
-        raise DataError(f"folder: none of {shown} is the name of a split: train, query and gallery (or test) are")
-    notes.append(f"splits: {', '.join(said)}")
-    for name, number in sorted(Counter(name for name in called if not meant[name]).items()):
-        where = f"of '{printable(name)}'" if name else "of no split"
-        notes.append(f"splits: {counted(number, 'image')} {where} {'is' if number == 1 else 'are'} left out")
-    part = np.array([meant[name] for name in called])
-    asking = (part == "query") & (table.person_ids != UNKNOWN)
-    unasked = int((part == "query").sum() - asking.sum())
-    if unasked:
-        notes.append(f"splits: {counted(unasked, 'query', 'queries')} of an unknown person are left out")
-    if not asking.any() and (part == "gallery").any():
-        notes.append("splits: there are no queries, so nothing is scored on them")
-    return table[part == "train"], table[asking], table[part == "gallery"]
+    if not meanings:
+        listing = printable(", ".join(sorted(split_of_name)[:5]))
+        raise DataError(f"folder: none of {listing} is the name of a split: use train, query and gallery (or test)")
+    notes.append(f"splits: {', '.join(meanings)}")
+    for name, count in sorted(Counter(name for name in row_names if not split_of_name[name]).items()):
+        origin = f"of '{printable(name)}'" if name else "of no split"
+        notes.append(f"splits: {counted(count, 'image')} {origin} {'is' if count == 1 else 'are'} left out")
+    splits = np.array([split_of_name[name] for name in row_names])
+    is_query = (splits == "query") & (table.person_ids != UNKNOWN)
+    num_unknown = int((splits == "query").sum() - is_query.sum())
+    if num_unknown:
+        notes.append(f"splits: {counted(num_unknown, 'query', 'queries')} of an unknown person are left out")
+    if not is_query.any() and (splits == "gallery").any():
+        notes.append("splits: there are no queries, so nothing can be scored")
+    return table[splits == "train"], table[is_query], table[splits == "gallery"]

@@ -1,7 +1,7 @@
-"""What reading one image may cost: files that claim or unpack to more are refused before they do.
+"""Limits on the cost of reading one image, checked before the cost arises.
 
-Nothing that a camera or a program writes for people comes near; whoever makes a file to harm can ask for minutes and
-gigabytes in a few kilobytes.
+Images of cameras and ordinary programs stay far below them. A malicious file of a few kilobytes can demand minutes and
+gigabytes.
 """
 
 from __future__ import annotations
@@ -15,40 +15,39 @@ PIXEL_LIMIT = 64_000_000
 """The most pixels an image may have: 192 MB as RGB. A crop has thousands, a camera's frame millions."""
 
 LOWER_PIXEL_LIMITS = {"JPEG2000": 16_000_000, "WEBP": 32_000_000}
-"""The same for formats of which a pixel takes ten times as long, or several times the memory."""
+"""Lower limits for formats whose pixels take ten times as long, or several times the memory."""
 
 SIDE_LIMIT = 30_000
-"""The most pixels along a side: each row and column costs memory of its own when an image is resized."""
+"""The most pixels along a side: resizing needs extra memory for each row and column."""
 
 BYTES_LIMIT = 256 * 2**20
-"""The largest file, in bytes: as many pixels as are allowed, not compressed."""
+"""The largest file, in bytes: more than the allowed pixels need without compression."""
 
 HEADER_LIMIT = 16 * 2**20
-"""The most bytes before the pixels: the camera's data, color profiles, tables of contents."""
+"""The most bytes before the pixels: camera data, color profiles, tables of contents."""
 
 SCANNED_LIMIT = 20 * PIXEL_LIMIT
-"""The most pixels that the passes over a progressive JPEG may go over, all together: programs write about ten passes.
-"""
+"""The most pixels that all passes over a progressive JPEG may visit together. Programs write about ten passes."""
 
 SMALLEST_SCAN = 10
-"""Bytes of the shortest pass."""
+"""Bytes of the shortest possible pass."""
 
 HEADER_SECONDS, PIXEL_SECONDS = 1.0, 5.0
-"""The most seconds of a processor that may pass while what comes before the pixels, and while these, are read."""
+"""The most seconds of processor time to read the part before the pixels, and to read the pixels."""
 
 _PIECE = 2**16
-_WORTH_A_LOOK = 2**12  # bytes: at smaller reads the clock is looked at now and then
+_LARGE_READ = 2**12  # bytes; every read of this size checks the clock, smaller ones do now and then
 _SCAN = b"\xff\xda"
-# In compressed data 0xFF stands before 0, a restart marker or another 0xFF that fills; else it begins a marker.
+# In compressed data, 0xFF precedes 0, a restart marker or a fill byte 0xFF. Otherwise it starts a marker.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 
 
 class TooMuchError(Exception):
-    """An image would cost too much to read; the text says why. Not a ValueError, which Pillow's readers swallow."""
+    """An image costs too much to read; the text says why. Not a ValueError, because Pillow's readers swallow those."""
 
 
 class BoundedFile(io.BufferedReader):
-    """A file of an image that raises when reading it piece by piece takes too long, or its header is too large.
+    """An image file that raises if reading it piece by piece takes too long, or if its header is too large.
 
     Args:
         path: The file.
@@ -57,40 +56,40 @@ class BoundedFile(io.BufferedReader):
     def __init__(self, path: str | Path) -> None:
         super().__init__(io.FileIO(path))
         self._deadline = time.thread_time() + HEADER_SECONDS
-        self._left = HEADER_LIMIT
-        self._reads = 0
+        self._bytes_left = HEADER_LIMIT
+        self._num_reads = 0
         self._read = super().read
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does.
+        """Read like any file.
 
         Raises:
             TooMuchError: Too much was read, or for too long.
         """
-        self._reads += 1
-        wanted = -1 if size is None else size
-        if (not 0 <= wanted < _WORTH_A_LOOK or self._reads % 64 == 0) and time.thread_time() > self._deadline:
+        self._num_reads += 1
+        limit = -1 if size is None else size
+        if (not 0 <= limit < _LARGE_READ or self._num_reads % 64 == 0) and time.thread_time() > self._deadline:
             raise TooMuchError("it takes too many seconds to read: save it again")
         data = self._read(size)
-        if wanted >= 0:  # who reads a whole file at once does it once
-            self._left -= len(data)
-            if self._left < 0:
+        if limit >= 0:  # a read of the entire file happens once
+            self._bytes_left -= len(data)
+            if self._bytes_left < 0:
                 raise TooMuchError(
                     f"it holds more than {HEADER_LIMIT // 2**20} MB besides its pixels: save it again without them"
                 )
         return data
 
     def open_pixels(self, size: int) -> None:
-        """Let the pixels of a file of so many bytes be read, once."""
-        self._left = size + HEADER_LIMIT
+        """Allow one read of the pixels of a file of this size, in bytes."""
+        self._bytes_left = size + HEADER_LIMIT
         self._deadline = time.thread_time() + PIXEL_SECONDS
 
 
 def check_size(size: int) -> None:
-    """Make sure that a file has not too many bytes.
+    """Check that a file does not have too many bytes.
 
     Raises:
-        TooMuchError: It has.
+        TooMuchError: The file is too large.
     """
     if size > BYTES_LIMIT:
         raise TooMuchError(
@@ -100,67 +99,69 @@ def check_size(size: int) -> None:
 
 
 def check_pixels(width: int, height: int, form: str | None = None) -> None:
-    """Make sure that an image has not too many pixels, along a side or in all.
+    """Check that an image does not have too many pixels, along a side or in total.
 
     Args:
         width: Pixels.
         height: Pixels.
-        form: Its format, in Pillow's words.
+        form: Pillow's name of the format.
 
     Raises:
-        TooMuchError: It has.
+        TooMuchError: The image is too large.
     """
     limit = LOWER_PIXEL_LIMITS.get(form or "", PIXEL_LIMIT)
-    found = f"{width} x {height} pixels"
+    pixels = f"{width} x {height} pixels"
     if width * height > limit:
         of = f" of {form}" if limit != PIXEL_LIMIT else ""
-        raise TooMuchError(f"{found}, above the limit of {limit // 10**6} million{of}: cut out the people or shrink it")
+        raise TooMuchError(
+            f"{pixels}, above the limit of {limit // 10**6} million{of}: cut out the people or shrink it"
+        )
     if max(width, height) > SIDE_LIMIT:
-        raise TooMuchError(f"{found}, above the limit of {SIDE_LIMIT:,} along a side: cut out the people or shrink it")
+        raise TooMuchError(f"{pixels}, above the limit of {SIDE_LIMIT:,} along a side: cut out the people or shrink it")
 
 
 def check_scans(file: io.BufferedReader, size: int, pixels: int) -> None:
-    """Make sure that a JPEG does not go over its pixels too often; the file is left where it was.
+    """Check that a JPEG does not make too many passes over its pixels; the file's position stays.
 
     Args:
         file: An open JPEG.
-        size: How many bytes it has.
-        pixels: How many it has.
+        size: Its number of bytes.
+        pixels: Its number of pixels.
 
     Raises:
-        TooMuchError: It does.
+        TooMuchError: There are too many passes.
     """
     limit = SCANNED_LIMIT // max(1, pixels)
     if size // SMALLEST_SCAN <= limit:
         return
-    place = file.tell()
+    position = file.tell()
     try:
         file.seek(0)
-        # Counted the quick way first; what stands in the camera's data or behind the image looks alike by chance.
-        if _count(file, limit) > limit and (scans := count_scans(file)) > limit:
+        # First the quick count. It may be too high, because camera data and bytes after the image can look like scans.
+        if _count_scan_bytes(file, limit) > limit and (scans := count_scans(file)) > limit:
             raise TooMuchError(f"a JPEG of {scans:,} scans, above the limit of {limit}: save it again")
     finally:
-        file.seek(place)
+        file.seek(position)
 
 
-def _count(file: io.BufferedReader, enough: int) -> int:
-    found, last = 0, b""
-    while found <= enough and (piece := io.BufferedReader.read(file, _PIECE)):
-        found += piece.count(_SCAN) + (last + piece[:1] == _SCAN)
+def _count_scan_bytes(file: io.BufferedReader, limit: int) -> int:
+    count, last = 0, b""
+    while count <= limit and (piece := io.BufferedReader.read(file, _PIECE)):
+        count += piece.count(_SCAN) + (last + piece[:1] == _SCAN)
         last = piece[-1:]
-    return found
+    return count
 
 
 def count_scans(file: io.BufferedReader) -> int:
-    """Count the scans of a JPEG from marker to marker, up to the end of its image."""
+    """Count the scans of a JPEG, marker by marker, up to the end of its image."""
     file.seek(0)
     data = io.BufferedReader.read(file)
-    found, place = 0, 2
-    while match := _MARKER.search(data, place):
-        marker, place = match[1][0], match.end()
+    count, position = 0, 2
+    while match := _MARKER.search(data, position):
+        marker, position = match[1][0], match.end()
         if marker == 0xD9:
             break
-        found += marker == _SCAN[1]
+        count += marker == _SCAN[1]
         if marker != 0x01:
-            place += int.from_bytes(data[place : place + 2], "big")
-    return found
+            position += int.from_bytes(data[position : position + 2], "big")
+    return count

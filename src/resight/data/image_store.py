@@ -1,4 +1,4 @@
-"""The decoded images of a table, in memory or in a mapped file."""
+"""The decoded images of a table, in memory or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MEMORY_LIMIT = 2 * 2**30
 
 @dataclass(frozen=True, eq=False)
 class ImageStore:
-    """The decoded images of a table, row by row.
+    """The decoded images of a table, one row per image.
 
     Attributes:
-        pixels: ``(N, H, W, 3)`` uint8 RGB, in RAM or memory-mapped; zeros where the image cannot be read.
+        pixels: ``(N, H, W, 3)`` uint8 RGB, in RAM or memory-mapped; zeros for unreadable images.
         readable: ``(N,)`` bool, whether the image could be read.
-        problems: The path and the reason of each image that could not, in the table's order.
+        problems: The path of each unreadable image and the reason, in the table's order.
     """
 
     pixels: Pixels
@@ -48,9 +48,9 @@ class ImageStore:
         return int(height), int(width)
 
     def read(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        """Give a copy of some rows' pixels, ``(B, H, W, 3)`` uint8, which may be written to."""
-        chosen: Pixels = self.pixels[rows]
-        return chosen
+        """Return a writable copy of some rows' pixels, ``(B, H, W, 3)`` uint8."""
+        pixels: Pixels = self.pixels[rows]
+        return pixels
 
 
 def load_images(
@@ -66,22 +66,22 @@ def load_images(
     Args:
         table: The ``N`` images.
         size: Height and width in pixels.
-        memory_limit: Above so many bytes of pixels, they are kept in a memory-mapped file.
-        cache: The folder for that file, which has no name in it and is gone with the pixels, however the
-            process ends; by default the system's temporary folder.
-        progress: Whether to show a bar on a terminal, where the work takes over 2 seconds.
+        memory_limit: The most bytes of pixels to keep in RAM; more go to a memory-mapped file.
+        cache: The folder of that file, by default the system's temporary folder. The file has no name in it and
+            disappears with the pixels, however the process ends.
+        progress: Whether to show a progress bar on a terminal, if the work takes over 2 seconds.
 
     Returns:
         The store, its rows in the table's order.
 
     Raises:
-        DataError: No image can be read, or the folder has no room for the pixels or cannot be written.
+        DataError: No image can be read, or the folder has no room for the pixels, or it is not writable.
         ConfigError: The size is not two positive numbers.
     """
     height, width = check_image_size(size)
     shape = (len(table), height, width, 3)
-    needed = len(table) * height * width * 3
-    pixels = np.zeros(shape, np.uint8) if needed <= memory_limit else _mapped(shape, needed, cache)
+    num_bytes = len(table) * height * width * 3
+    pixels = np.zeros(shape, np.uint8) if num_bytes <= memory_limit else _map_file(shape, num_bytes, cache)
     readable = np.zeros(len(table), np.bool_)
     reasons: dict[int, str] = {}
 
@@ -98,8 +98,8 @@ def load_images(
     problems = tuple((str(table.paths[row]), reasons[row]) for row in sorted(reasons))
     if problems and not readable.any():
         path, reason = problems[0]
-        begin = f"none of the {len(table)} images can be read; the first is " if len(table) > 1 else ""
-        raise DataError(f"{begin}{path}: {reason}")
+        start = f"none of the {len(table)} images can be read; the first is " if len(table) > 1 else ""
+        raise DataError(f"{start}{path}: {reason}")
     if problems:
         path, reason = problems[0]
         logger.warning("%d of %d images cannot be read; the first is %s: %s", len(problems), len(table), path, reason)
@@ -108,21 +108,22 @@ def load_images(
     return ImageStore(pixels, readable, problems)
 
 
-def _mapped(shape: tuple[int, int, int, int], needed: int, cache: Path | None) -> Pixels:
+def _map_file(shape: tuple[int, int, int, int], num_bytes: int, cache: Path | None) -> Pixels:
+    """Map pixels to a temporary file without a name."""
     parent = Path(cache or tempfile.gettempdir())
     try:
         parent.mkdir(parents=True, exist_ok=True)
         free = disk_usage(parent).free
-        if free < needed:
+        if free < num_bytes:
             raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
         with tempfile.TemporaryFile(dir=parent) as file:
-            # A mapped file that outgrows its disk ends the process with SIGBUS, so the room is taken beforehand:
-            # other processes (those of one run, say) may be asking for it at the same time.
+            # A mapped file that outgrows its disk ends the process with SIGBUS. So allocate the room first: other
+            # processes, such as those of the same run, may claim it at the same time.
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, needed)
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
             return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
-            f"the decoded images need {needed / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): set "
+            f"the decoded images need {num_bytes / 1e9:.1f} GB and cannot be kept in {parent} ({error.strerror}): set "
             "TMPDIR to a folder with room, or choose a smaller image size"
         ) from None

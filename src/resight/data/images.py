@@ -1,15 +1,15 @@
-"""Read image files: whatever Pillow makes of a file, as (H, W, 3) uint8 RGB or as one clear error.
+"""Read image files as (H, W, 3) uint8 RGB, or raise one clear error.
 
-What happens to each kind of file:
+How each kind of file is read:
 
-- The EXIF orientation is applied; EXIF data that cannot be read count as upright.
-- Gray, palette, CMYK, YCbCr, HSV and 1-bit pixels become RGB. Alpha, and a palette's or a color key's
-  transparency, is laid over mid gray (128), so that a cut-out person has no black or white halo.
-- 16-bit gray is scaled to 8 bit (``65535 -> 255``, rounded); 16-bit color loses its lower byte, in Pillow.
+- The EXIF orientation is applied. With unreadable EXIF data the image counts as upright.
+- Gray, palette, CMYK, YCbCr, HSV and 1-bit pixels become RGB. Transparency (alpha, of a palette or of a color key) is
+  blended with mid gray (128), so that a cut-out person has no black or white halo.
+- 16-bit gray is scaled to 8 bit (``65535 -> 255``, rounded). Pillow drops the lower byte of 16-bit color.
 - An animation or a document of many pages gives its first frame.
 - Floating-point pixels, and integers outside 0..65535, have no known range: an error.
-- Empty, truncated and broken files, files that are no image or of a format other than `FORMATS`, and files
-  that would cost too much to read (`resight.data.image_limits`) are errors too, mostly found before decoding.
+- Empty, truncated and broken files, and files of a format outside `FORMATS`, are errors. So are files that cost too
+  much to read (`resight.data.image_limits`), mostly before decoding.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _BAND = 2**22
-"""Pixels that are turned into RGB at once: what an image becomes on the way would be several times its size."""
+"""Pixels to convert to RGB at once: intermediate results are several times the size of an image."""
 
 _LARGE = 2**24
-"""From so many pixels on, images are decoded one at a time, in whatever many threads."""
+"""Images of this many pixels or more are decoded one at a time, even with many threads."""
 
 _one_large = threading.Lock()
 
@@ -58,56 +58,50 @@ logger = logging.getLogger(__name__)
 
 
 def read_image(path: str | Path, size: tuple[int, int]) -> Pixels:
-    """Read an image at a given size; the module says what happens to each kind of file.
+    """Read an image at a given size; the module describes how each kind of file is read.
 
     Args:
         path: The file.
-        size: Height and width in pixels; the image is stretched to it, bicubic.
+        size: Height and width in pixels; the image is stretched to this size (bicubic).
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        DataError: The file cannot be read as an image; one line says which, why and what to do.
+        DataError: The file cannot be read as an image. One line names the file, the reason and the remedy.
         ConfigError: The size is not two positive numbers.
     """
     height, width = check_image_size(size)
 
-    def resized(image: Image.Image) -> Pixels:
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-        return np.array(image, dtype=np.uint8)
-
-    return _opened(path, resized)
+    return _read(path, lambda image: _resize(image, height, width))
 
 
-def pixels_of(image: Any, size: tuple[int, int], name: str = "image") -> Pixels:
-    """Give a picture in memory at a given size, as `read_image` gives a file.
+def resize_picture(picture: Any, size: tuple[int, int], name: str = "image") -> Pixels:
+    """Convert a picture in memory to a given size, as `read_image` does with a file.
 
     Args:
-        image: ``(H, W, 3)`` uint8 RGB, or a Pillow image.
+        picture: ``(H, W, 3)`` uint8 RGB, or a Pillow image.
         size: As in `read_image`.
-        name: What it is called, for the error.
+        name: The name of the picture, for the error.
 
     Raises:
-        DataError: It is something else.
+        DataError: The picture has another type or shape, or cannot be decoded.
     """
     height, width = check_image_size(size)
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise DataError(f"{name} must be (H, W, 3) uint8 RGB, found {image.shape} of {image.dtype}")
-        image = Image.fromarray(np.ascontiguousarray(image))
-    elif not isinstance(image, Image.Image):
-        raise DataError(f"{name} must be a path, an (H, W, 3) uint8 array or a Pillow image, found {shown(image)}")
+    if isinstance(picture, np.ndarray):
+        if np.ma.is_masked(picture):
+            raise DataError(f"{name} must not have masked pixels: fill them first, with array.filled(128), for example")
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise DataError(f"{name} must be (H, W, 3) uint8 RGB, found {picture.shape} of {picture.dtype}")
+        picture = Image.fromarray(np.ascontiguousarray(picture))
+    elif not isinstance(picture, Image.Image):
+        raise DataError(f"{name} must be a path, an (H, W, 3) uint8 array or a Pillow image, found {shown(picture)}")
     try:
-        image.load()
-    except Exception as error:  # its file is closed or broken, and Pillow's readers raise whatever they stumble on
+        picture.load()
+    except Exception as error:  # the file is closed or broken; Pillow's readers raise errors of any type
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{name} cannot be decoded ({printable(reason)}): load it while its file is open") from None
-    picture = _rgb(_upright(image), name)
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    return np.array(picture, dtype=np.uint8)
+    return _resize(_rgb(_upright(picture), name), height, width)
 
 
 def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Image.Image:
@@ -115,7 +109,8 @@ def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Ima
 
     Args:
         path: The file.
-        least: A width and height that is enough: a format that can be decoded smaller is, down to twice that.
+        least: A sufficient width and height. Formats that can be decoded smaller are, down to twice
+            this size.
 
     Returns:
         A decoded Pillow image of mode ``RGB``.
@@ -123,11 +118,13 @@ def open_image(path: str | Path, *, least: tuple[int, int] | None = None) -> Ima
     Raises:
         DataError: As `read_image`.
     """
-    return _opened(path, Image.Image.copy, least=least)  # the caller's image outlives the open file
+    return _read(path, Image.Image.copy, least=least)  # the copy outlives the open file
 
 
-def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tuple[int, int] | None = None) -> Result:
-    """Give what a function makes of an image, upright and in RGB, while its file is open."""
+def _read(
+    path: str | Path, convert: Callable[[Image.Image], Result], *, least: tuple[int, int] | None = None
+) -> Result:
+    """Convert an image, upright and in RGB, while its file is open."""
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -135,8 +132,8 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
         if status.st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes): copy it again or remove it")
         check_size(status.st_size)
-        # Opened here, because Pillow maps a file that it opens itself into memory: a file that shrinks meanwhile then
-        # ends the process, and turned TIFFs come out scrambled (Pillow 13.0 maps them at the wrong width).
+        # Pillow maps a file that it opens itself into memory. If such a file shrinks meanwhile, the process ends, and
+        # rotated TIFFs come out scrambled (Pillow 13.0 maps them at the wrong width). So open the file here.
         with _quiet_pillow(), BoundedFile(path) as file, Image.open(file, formats=readable_formats()) as image:
             pixels = image.width * image.height
             check_pixels(*image.size, image.format)
@@ -147,7 +144,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
                 image.draft(None, (2 * least[0], 2 * least[1]))
             with _one_large if pixels >= _LARGE else contextlib.nullcontext():
                 image.load()
-                return use(_rgb(_upright(image), path))
+                return convert(_rgb(_upright(image), path))
     except DataError:
         raise
     except TooMuchError as error:
@@ -155,7 +152,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file: check the path") from None
     except PermissionError:
-        raise DataError(f"{path}: no permission to read the file: change its rights") from None
+        raise DataError(f"{path}: no permission to read the file: change its permissions") from None
     except Image.DecompressionBombError:
         limit = f"{PIXEL_LIMIT // 10**6} million"
         raise DataError(
@@ -166,31 +163,31 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Result], *, least: tu
         raise DataError(f"{path}: not an image, or not of a known format ({', '.join(FORMATS)}): {advice}") from None
     except MemoryError:
         raise DataError(f"{path}: not enough memory to decode the image: make it smaller") from None
-    # Pillow's readers raise whatever their parsing stumbles on (OSError, SyntaxError, ValueError,
-    # struct.error, IndexError, ...); to the caller each of them means that this one file is broken.
+    # Pillow's readers raise errors of any type (OSError, SyntaxError, ValueError, struct.error, IndexError, ...). To
+    # the caller each of them means that this file is broken.
     except Exception as error:
-        # The system's errors name the path again after their reason.
+        # Errors of the operating system repeat the path after the reason.
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
         raise DataError(f"{path}: the image is broken ({reason}): copy it again or remove it") from None
 
 
 def image_size(path: str | Path) -> tuple[int, int] | None:
-    """Give an upright image's width and height, from its header alone; None where it cannot be read."""
+    """Return an upright image's width and height from its header alone; None if it is unreadable."""
     try:
         if not os.path.isfile(path):  # noqa: PTH113
             return None
         with _quiet_pillow(), BoundedFile(path) as file, Image.open(file, formats=readable_formats()) as image:
-            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            return (image.height, image.width) if lying else image.size
-    except Exception:  # whatever Pillow's readers stumble on
+            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if rotated else image.size
+    except Exception:  # Pillow's readers raise errors of any type
         return None
 
 
 def check_image_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a size of images, after making sure that it is one: height and width, pixels.
+    """Check and return a size of images: height and width in pixels.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The size is not two positive numbers.
     """
     if len(size) != 2 or min(size) < 1:
         raise ConfigError(f"an image size is (height, width), both above 0; found {size}")
@@ -199,33 +196,39 @@ def check_image_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF data say nothing about the pixels, which are whole
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        transpose = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # the EXIF data are broken, the pixels are not
+        transpose = None
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _resize(image: Image.Image, height: int, width: int) -> Pixels:
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(image, dtype=np.uint8)
 
 
 def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
-    """Give an image in RGB, itself where it is so; a large one is turned band by band."""
+    """Return an image in RGB, itself if it is RGB already; a large image is converted band by band."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode == "F":
         raise DataError(f"{path}: floating-point pixels have no known range: convert it to 8 bit")
     if image.width * image.height <= _BAND:
         return _band_rgb(image, path)
-    whole, rows = Image.new("RGB", image.size), max(1, _BAND // image.width)
+    rgb, rows = Image.new("RGB", image.size), max(1, _BAND // image.width)
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        whole.paste(_band_rgb(band, path), (0, top))
-    return whole
+        rgb.paste(_band_rgb(band, path), (0, top))
+    return rgb
 
 
 def _band_rgb(image: Image.Image, path: str | Path) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image, path).convert("RGB")
     if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, _BACKGROUND)
-        return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+        background = Image.new("RGBA", image.size, _BACKGROUND)
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
@@ -245,8 +248,8 @@ _quiet_filters = contextlib.ExitStack()
 def _quiet_pillow() -> Iterator[None]:
     """Hide Pillow's warnings while at least one thread reads.
 
-    The filters of `warnings` belong to the process, and `catch_warnings` in two threads at once can leave
-    them changed for good. So the first thread in sets them and the last one out puts them back.
+    The filters of `warnings` belong to the process, and `catch_warnings` in two threads at once can change them
+    permanently. So the first thread to enter sets them, and the last one to leave restores them.
     """
     global _quiet_threads
     with _quiet_lock:

@@ -1,4 +1,4 @@
-"""The columns of a table of images: what they are called, and what is meant by other names."""
+"""The columns of a table of labels, and other names for them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from resight.errors import DataError, nearest
 from resight.files import printable
 
 COLUMNS = ("path", "person", "camera", "tracklet", "frame", "split")
-"""The columns that are read, in capitals or not; only the first must be there."""
+"""The columns to read, in lower or upper case; only the first is required."""
 
 LABELS = "labels.csv"
-"""The table of a folder of crops that is read where none is given, by its name in the folder."""
+"""The file in a folder of crops that is read as its table by default."""
 
 EXAMPLE = "path,person,camera"
-"""A first line of a table."""
+"""An example of a first line, for errors."""
 
 SYNONYMS = {
     "path": "paths img_path image_path imgpath imagepath image img images image_name img_name imagename filename file "
@@ -29,134 +29,141 @@ SYNONYMS = {
     "frame": "frames frame_id frameid frame_number frame_no frame_num frame_idx frame_index framenumber",
     "split": "splits subset partition set",
 }
-"""Other names of each column, with a space between them."""
+"""Other names of each column, separated by spaces."""
 
 _UNNAMED = re.compile(r"|unnamed: ?\d+|index|#")
 
 Cells = Sequence[str]
 
 
-def header_of(
-    where: str, first: Cells, lines: Sequence[Cells], is_image: Callable[[str], bool], notes: list[str]
+def parse_header(
+    location: str, first: Cells, lines: Sequence[Cells], is_image: Callable[[str], bool], notes: list[str]
 ) -> list[str]:
-    """Say what each column of a table is.
+    """Match each column of a table to one of `COLUMNS`.
 
     Args:
-        where: The table and its line, for an error.
-        first: The cells of its first line.
-        lines: Those of the other lines.
-        is_image: Whether a cell names an image that is there.
-        notes: What was assumed, and what is ignored, joins these.
+        location: The table and its line, for an error.
+        first: The cells of the first line.
+        lines: The cells of the other lines.
+        is_image: Returns whether a cell names an existing image.
+        notes: Gets a note on each assumption and on ignored columns.
 
     Returns:
-        For each column one of `COLUMNS`, or empty where it is not read.
+        For each column one of `COLUMNS`; empty for an ignored column.
 
     Raises:
-        DataError: The first line names no columns, a column stands twice, none is a path, or what one is is not sure.
+        DataError: The first line names no columns, a column occurs twice, there is no column of paths, or several
+            columns may have the same meaning.
     """
     names = [cell.strip() for cell in first]
-    said = [_simple(name) for name in names]
+    simple_names = [_simplify(name) for name in names]
     if len(names) == 1 and " " in names[0]:
         raise DataError(
-            f"{where}: cells must be separated by commas, semicolons or tabs, such as {EXAMPLE}; found "
+            f"{location}: cells must be separated by commas, semicolons or tabs, such as {EXAMPLE}; found "
             f"'{printable(names[0])[:80]}'"
         )
-    known = {other: column for column, others in SYNONYMS.items() for other in (column, *others.split())}
-    if not any(name in known for name in said) and any(_like_a_file(cell) or is_image(cell) for cell in names):
+    column_of = {name: column for column, synonyms in SYNONYMS.items() for name in (column, *synonyms.split())}
+    has_names = any(name in column_of for name in simple_names)
+    if not has_names and any(_has_image_suffix(cell) or is_image(cell) for cell in names):
         raise DataError(
-            f"{where}: the first line must name the columns, such as {EXAMPLE}; found "
+            f"{location}: the first line must name the columns, such as {EXAMPLE}; found "
             f"'{printable(','.join(names))[:80]}'"
         )
-    twice = [column for column in COLUMNS if said.count(column) > 1]
-    if twice:
-        raise DataError(f"{where}: the column '{twice[0]}' stands twice: remove one")
-    header = [name if name in COLUMNS else "" for name in said]
+    repeated = [column for column in COLUMNS if simple_names.count(column) > 1]
+    if repeated:
+        raise DataError(f"{location}: the column '{repeated[0]}' occurs twice: remove one")
+    header = [name if name in COLUMNS else "" for name in simple_names]
     for column in COLUMNS:
         if column not in header:
-            meant = [place for place, name in enumerate(said) if known.get(name) == column]
-            _take(where, column, meant, names, header, lines, is_image, notes)
+            candidates = [index for index, name in enumerate(simple_names) if column_of.get(name) == column]
+            _match_synonym(location, column, candidates, names, header, lines, is_image, notes)
     if "path" not in header:
-        raise DataError(f"{where}: {_no_path(names, lines, is_image)}")
-    _say_ignored(where, names, said, header, notes)
+        raise DataError(f"{location}: {_describe_missing_path(names, lines, is_image)}")
+    _note_ignored(location, names, simple_names, header, notes)
     return header
 
 
-def _take(
-    where: str,
+def _match_synonym(
+    location: str,
     column: str,
-    meant: Sequence[int],
+    candidates: Sequence[int],
     names: Sequence[str],
     header: list[str],
     lines: Sequence[Cells],
     is_image: Callable[[str], bool],
     notes: list[str],
 ) -> None:
-    """Take the one column that is called by another name; of several, the one whose cells fit."""
-    if len(meant) > 1 and column == "path":
-        meant = [place for place in meant if is_image(_cells(lines, place)[0])] or meant
-    if column != "path":  # a number for each line is the line's, and nobody's
-        lasting = [place for place in meant if not _all_differ(_cells(lines, place))]
-        if len(lasting) < len(meant) and (lasting or _simple(names[meant[0]]) in ("id", "ids", "name", "label")):
-            meant = lasting
-    if len(meant) > 1:
-        found = " and ".join(f"'{printable(names[place])}'" for place in meant)
-        raise DataError(f"{where}: the columns {found} may each be the {column}: rename the right one to {column}")
-    if meant:
-        header[meant[0]] = column
-        notes.append(f"the column '{printable(names[meant[0]])}' is taken for {column}")
+    """Fill the header with the one column named by a synonym; of several, with the one whose cells fit."""
+    if len(candidates) > 1 and column == "path":
+        candidates = [index for index in candidates if is_image(_cells(lines, index)[0])] or candidates
+    if column != "path":  # a different value in each line numbers the lines
+        repeating = [index for index in candidates if not _all_differ(_cells(lines, index))]
+        if len(repeating) < len(candidates) and (
+            repeating or _simplify(names[candidates[0]]) in ("id", "ids", "name", "label")
+        ):
+            candidates = repeating
+    if len(candidates) > 1:
+        listing = " and ".join(f"'{printable(names[index])}'" for index in candidates)
+        raise DataError(f"{location}: the columns {listing} may each be the {column}: rename the right one to {column}")
+    if candidates:
+        header[candidates[0]] = column
+        notes.append(f"the column '{printable(names[candidates[0]])}' is read as {column}")
 
 
-def _no_path(names: Sequence[str], lines: Sequence[Cells], is_image: Callable[[str], bool]) -> str:
-    """Say which column should be called path: the one that holds images, else the one of the nearest name."""
-    found = ", ".join(printable(name) for name in names)
-    holding = [name for place, name in enumerate(names) if any(map(is_image, _cells(lines, place)[:5]))]
-    listing = [name for place, name in enumerate(names) if any(map(_like_a_file, _cells(lines, place)[:5]))]
-    meant = next(iter([*holding, *listing, *_near("path", names)]), None)
-    advice = f"rename {printable(meant)} to path" if meant else "rename the column of the images' paths to path"
-    return f"no column 'path'; found {found}: {advice}"
+def _describe_missing_path(names: Sequence[str], lines: Sequence[Cells], is_image: Callable[[str], bool]) -> str:
+    """Describe which column to rename to path: one with images, else one with file names, else the nearest name."""
+    listing = ", ".join(printable(name) for name in names)
+    with_images = [name for index, name in enumerate(names) if any(map(is_image, _cells(lines, index)[:5]))]
+    with_files = [name for index, name in enumerate(names) if any(map(_has_image_suffix, _cells(lines, index)[:5]))]
+    candidate = next(iter([*with_images, *with_files, *_near("path", names)]), None)
+    advice = f"rename {printable(candidate)} to path" if candidate else "rename the column of the images' paths to path"
+    return f"no column 'path'; found {listing}: {advice}"
 
 
-def _say_ignored(
-    where: str, names: Sequence[str], said: Sequence[str], header: Sequence[str], notes: list[str]
+def _note_ignored(
+    location: str, names: Sequence[str], simple_names: Sequence[str], header: Sequence[str], notes: list[str]
 ) -> None:
-    """Say which columns are not read, and which of them is a misspelled one.
+    """Note the ignored columns, and which of them may be misspelled.
 
     Raises:
-        DataError: None of those that are read holds labels, and one seems to be a misspelled one of these.
+        DataError: No column holds labels, and an ignored one seems to be a misspelled column of labels.
     """
     ignored = [
-        name for name, simple, column in zip(names, said, header, strict=True)
-        if not column and not _UNNAMED.fullmatch(simple)
+        name for name, simple_name, column in zip(names, simple_names, header, strict=True)
+        if not column and not _UNNAMED.fullmatch(simple_name)
     ]  # fmt: skip
     if not ignored:
         return
-    absent = [column for column in COLUMNS[1:] if column not in header]
-    rename = next((f"rename {printable(name)} to {near}" for near in absent for name in _near(near, ignored)), "")
+    missing = [column for column in COLUMNS[1:] if column not in header]
+    rename = next(
+        (f"rename {printable(name)} to {column}" for column in missing for name in _near(column, ignored)), ""
+    )
     if rename and not set(header) & set(COLUMNS[1:]):
-        raise DataError(f"{where}: no column holds labels; known are {', '.join(COLUMNS[1:])}: {rename}")
-    one = len(ignored) == 1
+        raise DataError(f"{location}: no column holds labels; known are {', '.join(COLUMNS[1:])}: {rename}")
+    single = len(ignored) == 1
     notes.append(
-        f"{'column' if one else 'columns'} {', '.join(map(printable, ignored))} {'is' if one else 'are'} ignored; "
-        f"known are {', '.join(COLUMNS)}" + (f"; if it is one of them, {rename}" if rename else "")
+        f"{'column' if single else 'columns'} {', '.join(map(printable, ignored))} {'is' if single else 'are'} ignored"
+        f"; known are {', '.join(COLUMNS)}" + (f"; if it is one of them, {rename}" if rename else "")
     )
 
 
 def _near(column: str, names: Sequence[str]) -> list[str]:
-    """Give the names that may be a misspelled column."""
-    return [name for name in names if nearest(_simple(name), [column])]
+    """Return the names that may be a misspelled column."""
+    return [name for name in names if nearest(_simplify(name), [column])]
 
 
-def _simple(name: str) -> str:
+def _simplify(name: str) -> str:
     return re.sub(r"[\s_.-]+", "_", name.strip("\"' ").casefold()).strip("_")
 
 
-def _cells(lines: Sequence[Cells], place: int) -> list[str]:
-    return [cells[place].strip() if place < len(cells) else "" for cells in lines]
+def _cells(lines: Sequence[Cells], index: int) -> list[str]:
+    """Return the cells of a column."""
+    return [cells[index].strip() if index < len(cells) else "" for cells in lines]
 
 
 def _all_differ(cells: Sequence[str]) -> bool:
     return len(cells) > 2 and len(set(cells)) == len(cells)
 
 
-def _like_a_file(cell: str) -> bool:
+def _has_image_suffix(cell: str) -> bool:
     return bool(re.search(r"\.(jpe?g|png|bmp|gif|tiff?|webp|jp2|jfif|pp?m|pgm)$", cell.strip(), re.IGNORECASE))

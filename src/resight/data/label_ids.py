@@ -1,4 +1,4 @@
-"""From what a folder, a name or a table calls people, cameras and tracklets to numbers."""
+"""Convert names of people, cameras and tracklets, from folders, file names or a table, to ids."""
 
 from __future__ import annotations
 
@@ -14,104 +14,106 @@ from resight.files import printable
 from resight.records import UNKNOWN, ImageTable, Ints
 
 Row = dict[str, str]
-"""An image: its path, and by column what is known of it, as text."""
+"""An image: its path and its labels as text, by column."""
 
-WHOLE = re.compile(r"[0-9]{1,18}")
+INTEGER = re.compile(r"[0-9]{1,18}")
+"""A whole number that fits into an id."""
 
 _UNKNOWN = "nan na n/a #n/a <na> n.a. none null nil nat unknown unk undefined missing ? ?? - -- -1 -1.0"
-_WORDS = frozenset(_UNKNOWN.split())
-_BEFORE_A_NUMBER = re.compile(r"^(camera|cam|c|person|pid|p|id)?[ _.#-]*0*(?=[0-9]+$)")
+_UNKNOWN_WORDS = frozenset(_UNKNOWN.split())
+_NUMBER_PREFIX = re.compile(r"^(camera|cam|c|person|pid|p|id)?[ _.#-]*0*(?=[0-9]+$)")
 _FLOAT = re.compile(r"(-?[0-9]+)(\.0*|,0)")
 
 
-def whole(text: str) -> str:
-    """Give a whole number as a spreadsheet or pandas may write it, ``7.0``, as ``7``; any other text as it is."""
-    found = _FLOAT.fullmatch(text)
-    return found[1] if found else text
+def strip_decimals(text: str) -> str:
+    """Return ``7`` for ``7.0``, which spreadsheets and pandas write; return other text unchanged."""
+    match = _FLOAT.fullmatch(text)
+    return match[1] if match else text
 
 
 def is_unknown(text: str) -> bool:
-    """Say whether a name or a cell stands for what is not known: empty, ``-1`` or a usual word for it."""
-    return not text or text.casefold() in _WORDS
+    """Return whether a name or a cell means unknown: empty, ``-1`` or a usual word for it."""
+    return not text or text.casefold() in _UNKNOWN_WORDS
 
 
-def numbered(
+def build_table(
     rows: Sequence[Row], notes: list[str], *, merge: bool = False
 ) -> tuple[ImageTable, dict[str, tuple[str, ...]]]:
-    """Number what rows name.
+    """Build the table of images from rows of text; names become ids.
 
     Args:
         rows: The images.
-        notes: What was assumed joins these.
-        merge: Whether ``7``, ``007`` and ``7.0`` are one where all names are numbers, as in a table; else they are
-            three, as folders are.
+        notes: Gets a note on each assumption.
+        merge: Whether ``7``, ``007`` and ``7.0`` are one id if all names are numbers, as in a table. Otherwise they
+            are three, as folders are.
 
     Returns:
-        The table, and for ``people``, ``cameras`` or ``tracklets`` that have names and no numbers the name of each id.
+        The table, and the name of each id of the ``people``, ``cameras`` or ``tracklets`` that have names instead of
+        numbers.
     """
     columns = {column: [row.get(column, "") for row in rows] for column in COLUMNS[1:]}
     words = Counter(text for values in columns.values() for text in values if text and is_unknown(text))
-    said = {text: number for text, number in words.items() if not text.startswith("-1")}
-    if said:
-        each = ", ".join(f"'{printable(text)}' ({counted(number, 'image')})" for text, number in sorted(said.items()))
-        notes.append(f"taken for unknown: {each}")
-    known = {column: ["" if is_unknown(text) else text for text in values] for column, values in columns.items()}
+    unknown = sorted((text, count) for text, count in words.items() if not text.startswith("-1"))
+    if unknown:
+        listing = ", ".join(f"'{printable(text)}' ({counted(count, 'image')})" for text, count in unknown)
+        notes.append(f"read as unknown: {listing}")
+    labels = {column: ["" if is_unknown(text) else text for text in values] for column, values in columns.items()}
     if merge:
-        known = {column: _merged(column, values, notes) for column, values in known.items()}
-    known["tracklet"] = _owned(known)
-    numbers: dict[str, Ints] = {}
+        labels = {column: _merge_numbers(column, values, notes) for column, values in labels.items()}
+    labels["tracklet"] = _separate_tracklets(labels)
+    ids: dict[str, Ints] = {}
     names: dict[str, tuple[str, ...]] = {}
     for kind, column in (("people", "person"), ("cameras", "camera"), ("tracklets", "tracklet")):
-        numbering, listed = _numbering(set(known[column]) - {""})
-        numbers[kind] = np.array([numbering.get(name, UNKNOWN) for name in known[column]], np.int64)
-        if listed:
-            names[kind] = listed
-            notes += _nearly_one(kind, listed)
+        id_of_name, names_in_order = _assign_ids(set(labels[column]) - {""})
+        ids[kind] = np.array([id_of_name.get(name, UNKNOWN) for name in labels[column]], np.int64)
+        if names_in_order:
+            names[kind] = names_in_order
+            notes += _describe_similar_names(kind, names_in_order)
     paths = np.array([row["path"] for row in rows], np.str_)
-    frames = np.array([int(whole(frame) or UNKNOWN) for frame in known["frame"]], np.int64)
-    return ImageTable(paths, numbers["people"], numbers["cameras"], numbers["tracklets"], frames), names
+    frames = np.array([int(strip_decimals(frame) or UNKNOWN) for frame in labels["frame"]], np.int64)
+    return ImageTable(paths, ids["people"], ids["cameras"], ids["tracklets"], frames), names
 
 
-def _merged(column: str, values: list[str], notes: list[str]) -> list[str]:
-    """Let numbers that are written in several ways be one, where all are numbers."""
-    plain = [whole(text) for text in values]
-    if not all(WHOLE.fullmatch(text) for text in plain if text):
+def _merge_numbers(column: str, values: list[str], notes: list[str]) -> list[str]:
+    """Merge different spellings of a number, if all values are numbers."""
+    plain = [strip_decimals(text) for text in values]
+    if not all(INTEGER.fullmatch(text) for text in plain if text):
         return plain
     numbers = [str(int(text)) if text else "" for text in plain]
-    ways: dict[str, set[str]] = {}
+    spellings: dict[str, set[str]] = {}
     for text, number in zip(values, numbers, strict=True):
         if text:
-            ways.setdefault(number, set()).add(text)
-    mixed = [sorted(texts) for _, texts in sorted(ways.items()) if len(texts) > 1]
-    if mixed:
-        notes.append(f"column {column}: {' and '.join(mixed[0])} are taken for one number")
+            spellings.setdefault(number, set()).add(text)
+    merged = [sorted(texts) for _, texts in sorted(spellings.items()) if len(texts) > 1]
+    if merged:
+        notes.append(f"column {column}: {' and '.join(merged[0])} are read as one number")
     return numbers
 
 
-def _nearly_one(kind: str, names: Sequence[str]) -> list[str]:
-    """Say which names differ in capitals only, or in how a number is written: ``7``, ``007``, ``cam7``."""
-    ways: dict[str, list[str]] = {}
+def _describe_similar_names(kind: str, names: Sequence[str]) -> list[str]:
+    """Describe names that differ only in case, or in the spelling of a number: ``7``, ``007``, ``cam7``."""
+    spellings: dict[str, list[str]] = {}
     for name in names:
-        ways.setdefault(_BEFORE_A_NUMBER.sub("", name.casefold(), count=1), []).append(f"'{printable(name)}'")
-    mixed = [alike for alike in ways.values() if len(alike) > 1]
-    if not mixed:
+        spellings.setdefault(_NUMBER_PREFIX.sub("", name.casefold(), count=1), []).append(f"'{printable(name)}'")
+    similar = [group for group in spellings.values() if len(group) > 1]
+    if not similar:
         return []
-    more = f", and {len(mixed) - 1:,} more such names" if mixed[1:] else ""
-    return [f"{kind}: {' and '.join(mixed[0])} are nearly alike and are taken for {len(mixed[0])} of them{more}"]
+    more = f", and {len(similar) - 1:,} more such names" if similar[1:] else ""
+    return [f"{kind}: {' and '.join(similar[0])} are similar names, read as {len(similar[0])} {kind}{more}"]
 
 
-def _owned(known: Mapping[str, Sequence[str]]) -> list[str]:
-    """Tell tracklets apart that share a name in two cameras."""
-    tracklets = list(known["tracklet"])
-    owned = list(zip(known["camera"], tracklets, strict=True))
-    if len({(camera, tracklet) for camera, tracklet in owned if tracklet}) > len(set(tracklets) - {""}):
-        return [f"{camera}/{tracklet}" if tracklet else "" for camera, tracklet in owned]
+def _separate_tracklets(labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Prefix tracklets with their camera, if two cameras share a name of a tracklet."""
+    tracklets = list(labels["tracklet"])
+    pairs = list(zip(labels["camera"], tracklets, strict=True))
+    if len({(camera, tracklet) for camera, tracklet in pairs if tracklet}) > len(set(tracklets) - {""}):
+        return [f"{camera}/{tracklet}" if tracklet else "" for camera, tracklet in pairs]
     return tracklets
 
 
-def _numbering(names: set[str]) -> tuple[Mapping[str, int], tuple[str, ...]]:
-    """Number names: as they are where all are different whole numbers, else in sorted order and listed."""
-    if all(WHOLE.fullmatch(name) for name in names) and len({int(name) for name in names}) == len(names):
+def _assign_ids(names: set[str]) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """Assign ids to names: their numbers if all are different whole numbers, else their rank, with the sorted names."""
+    if all(INTEGER.fullmatch(name) for name in names) and len({int(name) for name in names}) == len(names):
         return {name: int(name) for name in names}, ()
     ordered = tuple(sorted(names))
     return {name: number for number, name in enumerate(ordered)}, ordered

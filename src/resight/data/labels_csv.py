@@ -1,7 +1,8 @@
 """Read a table of images and their labels; a mistake is an error that names the line.
 
-Tables of spreadsheets and of pandas are read as they are: commas, semicolons, tabs or bars between cells, UTF-8 or
-UTF-16, Excel's line ``sep=;``, an index column, empty columns at the end, backslashes between folders.
+Tables of spreadsheets and pandas need no changes. Cells may be separated by commas, semicolons, tabs or bars. The text
+may be UTF-8 or UTF-16. Excel's line ``sep=;``, an index column, empty columns at the end, and backslashes between
+folders are accepted.
 """
 
 from __future__ import annotations
@@ -13,201 +14,213 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from resight.data.folder_names import split_of
-from resight.data.label_columns import COLUMNS, LABELS, SYNONYMS, header_of
-from resight.data.label_ids import WHOLE, Row, is_unknown, whole
+from resight.data.folder_names import parse_split
+from resight.data.label_columns import COLUMNS, LABELS, SYNONYMS, parse_header
+from resight.data.label_ids import INTEGER, Row, is_unknown, strip_decimals
 from resight.data.roots import list_folder
 from resight.data.walk import walk
 from resight.errors import DataError, counted
 from resight.files import printable
 
-_MARKS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ROUNDED = re.compile(r"[0-9][.,][0-9]+E\+[0-9]+")
-_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json", ".parquet")
-_TITLES = ("labels", "label", "metadata", "annotations", "annotation", "train", "list", "data", "index", "identities")
-_LONGEST = 80  # characters of a cell in an error
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json", ".parquet")
+_TABLE_NAMES = (
+    "labels",
+    "label",
+    "metadata",
+    "annotations",
+    "annotation",
+    "train",
+    "list",
+    "data",
+    "index",
+    "identities",
+)
+_MAX_CELL = 80  # characters of a cell in an error
 
 
-def read_sheet(root: Path, table: str, notes: list[str]) -> list[Row]:
+def read_labels(root: Path, table: str, notes: list[str]) -> list[Row]:
     """Read a table of images.
 
     Args:
-        root: The folder that relative paths, the table's own included, start from.
+        root: The folder from which relative paths start, including the table's own.
         table: The file, with a first line of column names.
-        notes: What was assumed or ignored joins these.
+        notes: Gets a note on each assumption and on ignored columns.
 
     Returns:
-        For each image its values by column, as text without spaces around it; the path is absolute or below
-        ``root``.
+        For each image its values by column, as text without spaces around it. The path is absolute or below ``root``.
 
     Raises:
-        DataError: The table is missing, empty or no CSV; its columns are not sure, see `header_of`; a line has no path,
-            a path that is not there or was given before, or a number that cannot be one.
+        DataError: The table is missing, empty or not CSV; the columns are ambiguous, see `parse_header`; or a line has
+            no path, a missing or repeated path, or an invalid number.
     """
-    sheet = root / table
-    said: list[str] = []
-    numbered = _lines(sheet, said)
-    lines = [cells for _, cells in numbered]
+    path = root / table
+    table_notes: list[str] = []
+    numbered_lines = _read_lines(path, table_notes)
+    lines = [cells for _, cells in numbered_lines]
     if len(lines) < 2:
-        raise DataError(f"folder: {sheet} has no image: expected a line of column names and a line an image")
-    images = _Images(root)
-    if all(len(cells) == len(lines[0]) + 1 for cells in lines[1:]):  # as R writes it: the index has no name
+        raise DataError(f"folder: {path} has no image: expected a line of column names and a line per image")
+    images = _ImageFinder(root)
+    if all(len(cells) == len(lines[0]) + 1 for cells in lines[1:]):  # R writes an index column without a name
         lines[0] = ["", *lines[0]]
-    header = header_of(f"folder: {sheet} line {numbered[0][0]}", lines[0], lines[1:], images.is_there, said)
+    location = f"folder: {path} line {numbered_lines[0][0]}"
+    header = parse_header(location, lines[0], lines[1:], images.exists, table_notes)
     rows: list[Row] = []
-    first: dict[str, int] = {}
-    for number, cells in numbered[1:]:
-        where = f"folder: {sheet} line {number}"
+    line_of_image: dict[str, int] = {}
+    for number, cells in numbered_lines[1:]:
+        location = f"folder: {path} line {number}"
         if len(cells) != len(header):
-            raise DataError(f"{where}: expected {counted(len(header), 'cell')}, found {len(cells)}")
+            raise DataError(f"{location}: expected {counted(len(header), 'cell')}, found {len(cells)}")
         row = {column: cell.strip() for column, cell in zip(header, cells, strict=True) if column}
-        shown = printable(row["path"])[:_LONGEST]
-        found = images.find(row["path"])
-        if found is None:
-            raise DataError(f"{where}: there is no image '{shown}' in {root}{images.advice(row['path'])}")
-        if found in first:
-            raise DataError(f"{where}: '{shown}' stands in line {first[found]} already: remove one")
-        _check(where, row)
-        first[found] = number
-        rows.append({**row, "path": found})
-    if images.turned:
-        said.append(f"\\ is read as / in {counted(images.turned, 'path')}")
-    notes += [f"{sheet.name}: {note}" for note in said]
+        cell = printable(row["path"])[:_MAX_CELL]
+        image = images.find(row["path"])
+        if image is None:
+            raise DataError(f"{location}: there is no image '{cell}' in {root}{images.advice(row['path'])}")
+        if image in line_of_image:
+            raise DataError(f"{location}: '{cell}' is in line {line_of_image[image]} already: remove one")
+        _check_row(location, row)
+        line_of_image[image] = number
+        rows.append({**row, "path": image})
+    if images.num_backslashes:
+        table_notes.append(f"\\ is read as / in {counted(images.num_backslashes, 'path')}")
+    notes += [f"{path.name}: {note}" for note in table_notes]
     return rows
 
 
-def other_tables(root: Path) -> list[str]:
-    """Say which files of a folder seem to be its table and are not read, and what to do."""
-    said = []
+def find_other_tables(root: Path) -> list[str]:
+    """Find unread files of a folder that seem to be its table, and return a note with advice on each."""
+    notes = []
     for name in list_folder(root)[1]:
         stem, suffix = Path(name).stem, Path(name).suffix
-        if suffix.lower() not in _TABLES or name == LABELS:
+        if suffix.lower() not in _TABLE_SUFFIXES or name == LABELS:
             continue
-        text = suffix.lower() in (".csv", ".tsv", ".txt")
-        if stem.lower() in _TITLES or (text and _names_a_path(root / name)):
-            advice = f"rename it to {LABELS}" if text else f"save it as {LABELS} (CSV in UTF-8)"
-            said.append(f"{printable(name)} is not read; if it is the table of the images: {advice}")
-    return said
+        is_text = suffix.lower() in (".csv", ".tsv", ".txt")
+        if stem.lower() in _TABLE_NAMES or (is_text and _has_path_column(root / name)):
+            advice = f"rename it to {LABELS}" if is_text else f"save it as {LABELS} (CSV in UTF-8)"
+            notes.append(f"{printable(name)} is not read; if it is the table of the images: {advice}")
+    return notes
 
 
-def _names_a_path(path: Path) -> bool:
+def _has_path_column(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            first = _decoded(file.read(2000)).partition("\n")[0]
+            first = _decode(file.read(2000)).partition("\n")[0]
     except (OSError, UnicodeDecodeError):
         return False
     cells = {cell.strip("\"' \r").casefold() for cell in re.split(r"[,;\t|]", first)}
     return len(cells) > 1 and bool(cells & {"path", *SYNONYMS["path"].split()})
 
 
-def _lines(sheet: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
-    """Give the lines that hold something, each with its number, without columns that are empty throughout."""
+def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
+    """Read the lines that are not empty, with their numbers, without empty columns at the end."""
     try:
-        content = sheet.read_bytes()
+        content = path.read_bytes()
         if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-            raise DataError(f"folder: {sheet} is a spreadsheet's own file and no CSV: save it as CSV in UTF-8")
-        text = _decoded(content)
+            raise DataError(f"folder: {path} is a spreadsheet's own file and no CSV: save it as CSV in UTF-8")
+        text = _decode(content)
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            notes.append("the file is UTF-16, and is read as that")
-        told = re.match(r"\s*\"?sep=(.)\"?[^\r\n]*(\r\n|\n|\r)", text, re.IGNORECASE)
-        mark = told[1] if told else _mark(text)
-        if mark != ",":
-            notes.append(f"cells are separated by {_MARKS.get(mark, repr(mark))}")
-        skipped = told[0].count("\n") or 1 if told else 0
-        reader = csv.reader(io.StringIO(text[told.end() if told else 0 :], newline=""), delimiter=mark, strict=True)
-        lines = [(reader.line_num + skipped, cells) for cells in reader if any(cell.strip() for cell in cells)]
+            notes.append("the file is read as UTF-16")
+        declaration = re.match(r"\s*\"?sep=(.)\"?[^\r\n]*(\r\n|\n|\r)", text, re.IGNORECASE)
+        separator = declaration[1] if declaration else _detect_separator(text)
+        if separator != ",":
+            notes.append(f"cells are separated by {_SEPARATORS.get(separator, repr(separator))}")
+        num_skipped = declaration[0].count("\n") or 1 if declaration else 0
+        csv_text = io.StringIO(text[declaration.end() if declaration else 0 :], newline="")
+        reader = csv.reader(csv_text, delimiter=separator, strict=True)
+        lines = [(reader.line_num + num_skipped, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except FileNotFoundError:
-        raise DataError(f"folder: there is no table {sheet}: check the path") from None
+        raise DataError(f"folder: there is no table {path}: check the path") from None
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"folder: cannot read {sheet} as CSV in UTF-8 ({error}): save it as that") from None
-    width = max((place + 1 for _, cells in lines for place, cell in enumerate(cells) if cell.strip()), default=0)
+        raise DataError(f"folder: cannot read {path} as CSV in UTF-8 ({error}): save it as CSV in UTF-8") from None
+    width = max((index + 1 for _, cells in lines for index, cell in enumerate(cells) if cell.strip()), default=0)
     return [(number, cells[:width] if len(cells) > width else cells) for number, cells in lines]
 
 
-def _decoded(content: bytes) -> str:
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    return content.decode("utf-16" if wide else "utf-8-sig", "strict")
+def _decode(content: bytes) -> str:
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig", "strict")
 
 
-def _mark(text: str) -> str:
-    """Give what separates the cells of the first line: what stands most often in it, outside of quotes."""
+def _detect_separator(text: str) -> str:
+    """Return the separator that occurs most often in the first line, outside of quotes."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    bare = re.sub(r'"[^"]*"', "", first)
-    return max(_MARKS, key=bare.count)
+    unquoted = re.sub(r'"[^"]*"', "", first)
+    return max(_SEPARATORS, key=unquoted.count)
 
 
-def _check(where: str, row: Row) -> None:
-    """Make sure that the numbers of a line can be what they are said to be."""
+def _check_row(location: str, row: Row) -> None:
+    """Check that the labels of a line are valid."""
     frame = row.get("frame", "")
-    if not is_unknown(frame) and not WHOLE.fullmatch(whole(frame)):
-        shown = printable(frame)[:_LONGEST]
-        raise DataError(f"{where}: the frame '{shown}' is no whole number; leave it empty if unknown")
+    if not is_unknown(frame) and not INTEGER.fullmatch(strip_decimals(frame)):
+        cell = printable(frame)[:_MAX_CELL]
+        raise DataError(f"{location}: the frame '{cell}' is no whole number; leave it empty if unknown")
     split = row.get("split", "")
-    if not is_unknown(split) and split_of(split) is None:
-        shown = printable(split)[:_LONGEST]
-        raise DataError(f"{where}: the split '{shown}' is none of train, query and gallery: call it one of them")
+    if not is_unknown(split) and parse_split(split) is None:
+        cell = printable(split)[:_MAX_CELL]
+        raise DataError(f"{location}: the split '{cell}' is none of train, query and gallery: use one of these")
     for column in COLUMNS[1:]:
         if _ROUNDED.fullmatch(row.get(column, "")):
             raise DataError(
-                f"{where}: the {column} '{row[column]}' was rounded by a spreadsheet: make the column text before the "
-                "table is saved"
+                f"{location}: a spreadsheet rounded the {column} '{row[column]}': format the column as text before you "
+                "save the table"
             )
 
 
-class _Images:
+class _ImageFinder:
     """Finds the images that a table names.
 
     Args:
-        root: Where relative paths start.
+        root: The folder from which relative paths start.
 
     Attributes:
-        turned: How many paths were found with ``/`` in place of their backslashes.
+        num_backslashes: Number of images found with ``/`` instead of the backslashes in their paths.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.turned = root, 0
+        self.root, self.num_backslashes = root, 0
 
     def find(self, name: str) -> str | None:
-        """Give the image's path; None where it is not there."""
-        path = self._path(name)
+        """Return the path of an image; None if it does not exist."""
+        path = self._resolve(name)
         if path is not None and "\\" in name and str(path) != str(self.root / name):
-            self.turned += 1
+            self.num_backslashes += 1
         return None if path is None else str(path)
 
-    def is_there(self, name: str) -> bool:
-        """Say whether a cell names an image."""
-        return self._path(name.strip()) is not None
+    def exists(self, name: str) -> bool:
+        """Return whether a cell names an existing image."""
+        return self._resolve(name.strip()) is not None
 
     def advice(self, name: str) -> str:
-        """Say what a path should have been, where an end of it is there, or with an ending."""
+        """Suggest a path for a missing image: a shorter one, one with a suffix, or the only file of that name."""
         parts = PurePosixPath(name.replace("\\", "/")).parts
         for start in range(1, len(parts)):
-            below = "/".join(parts[start:])
-            if self._path(below) is not None:
-                return f": paths start from there, write '{printable(below)}'"
+            shorter = "/".join(parts[start:])
+            if self._resolve(shorter) is not None:
+                return f": paths start from there, write '{printable(shorter)}'"
         for suffix in (".jpg", ".png", ".jpeg", ".JPG"):
-            if name and self._path(name + suffix) is not None:
+            if name and self._resolve(name + suffix) is not None:
                 return f": write '{printable(name + suffix)}', with its ending"
-        for below in self._called_alike(parts[-1] if parts else ""):
-            return f": paths start from there, write '{printable(below)}'"
+        for path in self._find_by_name(parts[-1] if parts else ""):
+            return f": paths start from there, write '{printable(path)}'"
         return ": paths start from there, with / between folders"
 
-    def _called_alike(self, file: str) -> list[str]:
-        """Find the only image below the root that is called like a file, in capitals or not; none if there are more."""
+    def _find_by_name(self, file: str) -> list[str]:
+        """Find the only image below the root with a file name, in any case; none if there are several."""
         paths = (Path(path).relative_to(self.root).as_posix() for path, _ in walk(self.root, list[str]()))
-        alike = [path for path in paths if PurePosixPath(path).name.casefold() == file.casefold()]
-        return alike if len(alike) == 1 else []
+        matches = [path for path in paths if PurePosixPath(path).name.casefold() == file.casefold()]
+        return matches if len(matches) == 1 else []
 
-    def _path(self, name: str) -> Path | None:
-        for written in self._written(name):
-            path = self.root / written
-            # Path.is_file raises where a folder is closed or a name is too long.
+    def _resolve(self, name: str) -> Path | None:
+        for spelling in self._spellings(name):
+            path = self.root / spelling
+            # Path.is_file raises if a folder is closed or a name is too long.
             if os.path.isfile(path):  # noqa: PTH113
                 return path
         return None
 
     @staticmethod
-    def _written(name: str) -> Iterator[str]:
+    def _spellings(name: str) -> Iterator[str]:
         if name and "\0" not in name:
             yield name
             if "\\" in name:

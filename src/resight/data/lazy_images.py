@@ -1,6 +1,6 @@
-"""Images that are decoded when they are asked for: what does not fit into memory, such as the frames of many videos.
+"""Images that are decoded on demand, for data that do not fit into memory, such as the frames of many videos.
 
-MARS has 509,914 frames to train on; decoded at 384 x 192 they are 113 GB. An epoch of SCR shows 2,500 of them.
+MARS has 509,914 training frames; decoded at 384 x 192 they take 113 GB. An epoch of SCR shows 2,500 of them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class ImageFiles:
-    """The images of a table, read anew each time.
+    """The images of a table, decoded at each read.
 
-    What cannot be read is known only when it is tried. In its place stands the nearest image that can be read: of the
-    same tracklet, else of the same person. So a batch is always whole, and the same files give the same batches.
+    An unreadable image is discovered at its first read. The nearest readable image of the same tracklet, else of the
+    same person, replaces it. So a batch is always complete, and the same files give the same batches.
 
     Args:
         table: The ``N`` images.
@@ -37,7 +37,7 @@ class ImageFiles:
 
     @property
     def problems(self) -> tuple[tuple[str, str], ...]:
-        """The path and the reason of each image that was tried so far and cannot be read, in the table's order."""
+        """The path of each unreadable image so far and the reason, in the table's order."""
         return tuple((str(self.table.paths[row]), self._reasons[row]) for row in sorted(self._reasons))
 
     def read(self, rows: Ints) -> Pixels:
@@ -50,26 +50,26 @@ class ImageFiles:
             ``(B, H, W, 3)`` uint8 RGB.
 
         Raises:
-            DataError: An image cannot be read, and no other of its tracklet or person.
+            DataError: An image is unreadable, and so are all others of its tracklet and person.
         """
         pixels = np.empty((len(rows), *self.size, 3), np.uint8)
         with open_pool() as pool:
-            for place, found in enumerate(pool.map(self._readable, np.asarray(rows).tolist())):
-                pixels[place] = found
+            for index, image in enumerate(pool.map(self._read_or_replace, np.asarray(rows).tolist())):
+                pixels[index] = image
         return pixels
 
-    def _readable(self, row: int) -> Pixels:
-        found = self._try(row)
-        if found is not None:
-            return found
-        for other in self._in_place_of(row).tolist():
-            found = self._try(other)
-            if found is not None:
-                return found
+    def _read_or_replace(self, row: int) -> Pixels:
+        image = self._try_read(row)
+        if image is not None:
+            return image
+        for substitute in self._substitutes(row).tolist():
+            image = self._try_read(substitute)
+            if image is not None:
+                return image
         path, reason = self.table.paths[row], self._reasons[row]
         raise DataError(f"{path}: {reason} (and no other image of its tracklet or person can be read)")
 
-    def _try(self, row: int) -> Pixels | None:
+    def _try_read(self, row: int) -> Pixels | None:
         if row in self._reasons:
             return None
         path = str(self.table.paths[row])
@@ -82,12 +82,12 @@ class ImageFiles:
             self._reasons[row] = reason
             return None
 
-    def _in_place_of(self, row: int) -> Ints:
-        """Give the rows that may stand in for one, the best first."""
+    def _substitutes(self, row: int) -> Ints:
+        """Return the rows that may replace one, the best first."""
         table = self.table
         tracklet, person = int(table.tracklet_ids[row]), int(table.person_ids[row])
-        own = (table.tracklet_ids == tracklet) & (tracklet != UNKNOWN)
-        alike = np.flatnonzero(own | ((table.person_ids == person) & (person != UNKNOWN)))
-        alike = alike[alike != row]
-        nearest: Ints = alike[np.lexsort((np.abs(alike - row), ~own[alike]))]
-        return nearest
+        same_tracklet = (table.tracklet_ids == tracklet) & (tracklet != UNKNOWN)
+        candidates = np.flatnonzero(same_tracklet | ((table.person_ids == person) & (person != UNKNOWN)))
+        candidates = candidates[candidates != row]
+        nearest_first: Ints = candidates[np.lexsort((np.abs(candidates - row), ~same_tracklet[candidates]))]
+        return nearest_first

@@ -1,4 +1,4 @@
-"""Batches of P identities with K images each, as arrays of rows."""
+"""Sample batches of P identities with K images each, as arrays of rows."""
 
 from __future__ import annotations
 
@@ -7,59 +7,60 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from resight.errors import RunError
+from resight.arrays import id_column
+from resight.errors import DataError, RunError
 from resight.records import Ints
 
 logger = logging.getLogger(__name__)
 
 Pick = Callable[[Ints, Ints, int, np.random.Generator], Ints]
-"""Choose K of an identity's rows: (rows, their cameras, K, generator) -> ``(K,)`` rows."""
+"""Choose K of an identity's rows: (rows, camera ids, K, generator) -> ``(K,)`` rows."""
 
 
 def pick_camera_diverse(rows: Ints, cameras: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """Choose one random image of each camera; fill up, or choose among the cameras, to exactly K.
+    """Choose one random image of each camera, then fill up with others, or drop cameras, to exactly K.
 
     References:
-        methods §2.4, the sampler of ICE: the rest is drawn with replacement only where the identity is short.
+        The sampler of ICE. It draws with replacement only if the identity has fewer than K images.
     """
     order = generator.permutation(len(rows))
     shuffled = rows[order]
     _, first = np.unique(cameras[order], return_index=True)
     chosen = shuffled[first]
     if len(chosen) >= count:
-        kept: Ints = chosen[generator.permutation(len(chosen))[:count]]
-        return kept
+        subset: Ints = chosen[generator.permutation(len(chosen))[:count]]
+        return subset
     rest = np.delete(shuffled, first)
-    missing = count - len(chosen)
-    if len(rest) >= missing:
-        return np.concatenate([chosen, rest[:missing]])
+    num_missing = count - len(chosen)
+    if len(rest) >= num_missing:
+        return np.concatenate([chosen, rest[:num_missing]])
     pool = rest if len(rest) else chosen
-    return np.concatenate([chosen, generator.choice(pool, missing, replace=True)])
+    return np.concatenate([chosen, generator.choice(pool, num_missing, replace=True)])
 
 
 def pick_other_cameras(rows: Ints, cameras: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """Choose a random anchor, then images of other cameras where there are any, else other images.
+    """Choose a random anchor, then images of other cameras if there are any, else other images.
 
     References:
-        methods §2.4, the sampler of MMT, ABMT and SpCL, but for two slips: it gives an identity of one image that image
-        once, and draws with replacement where there are just enough images.
+        The sampler of MMT, ABMT and SpCL, with two corrections. The authors' code returns an identity's only image once
+        instead of K times, and draws with replacement even if there are exactly enough images.
     """
     anchor = int(generator.integers(len(rows)))
-    others = np.flatnonzero(cameras != cameras[anchor])
-    if len(others) == 0:
-        others = np.delete(np.arange(len(rows)), anchor)
-    if len(others) == 0:
-        others = np.array([anchor])
-    picked = generator.choice(others, count - 1, replace=len(others) < count - 1)
-    chosen: Ints = rows[np.concatenate([[anchor], picked])]
+    candidates = np.flatnonzero(cameras != cameras[anchor])
+    if len(candidates) == 0:
+        candidates = np.delete(np.arange(len(rows)), anchor)
+    if len(candidates) == 0:
+        candidates = np.array([anchor])
+    positives = generator.choice(candidates, count - 1, replace=len(candidates) < count - 1)
+    chosen: Ints = rows[np.concatenate([[anchor], positives])]
     return chosen
 
 
 def pick_random(rows: Ints, cameras: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """Choose images without regard to cameras; one comes twice only where there are fewer than K.
+    """Choose images regardless of cameras; an image repeats only if there are fewer than K.
 
     References:
-        methods §2.4, the sampler of SCR: short identities are repeated, then drawn from without replacement.
+        The sampler of SCR. It repeats the images of a short identity, then draws without replacement.
     """
     pool = rows if len(rows) >= count else np.tile(rows, count)
     chosen: Ints = pool[generator.permutation(len(pool))[:count]]
@@ -74,24 +75,30 @@ def identity_batches(
     *,
     pick: Pick = pick_camera_diverse,
 ) -> Iterator[Ints]:
-    """Give batches without end, pass after pass, each in a new random order of the identities.
+    """Yield endless batches, in passes with a new random order of the identities each.
 
-    In a pass an identity comes once at most: those that do not fill a last batch are left out of it.
+    An identity occurs at most once in a pass. A pass leaves out the identities that do not fill a last batch.
 
     Args:
         labels: ``(N,)`` identities; rows with -1 are left out.
         cameras: ``(N,)`` camera ids.
-        shape: (P, K): identities in a batch and images of each. With fewer than P identities a batch
-            holds all of them, and a warning says so.
-        generator: Where the numbers come from.
-        pick: How the K images of an identity are chosen.
+        shape: (P, K): identities in a batch and images of each. With fewer than P identities, a batch contains all of
+            them, and a warning says so.
+        generator: The random number generator.
+        pick: Chooses the K images of an identity.
 
     Yields:
-        ``(P * K,)`` rows, the K of an identity side by side.
+        ``(P * K,)`` rows, the K of an identity next to each other.
 
     Raises:
-        RunError: There are fewer than two identities to tell apart.
+        RunError: There are fewer than two identities.
+        DataError: ``labels`` or ``cameras`` are not ``N`` whole numbers, or have masked values.
     """
+    for name, ids in (("labels", labels), ("cameras", cameras)):
+        if np.ma.is_masked(ids):
+            raise DataError(f"{name} must not have masked values: write -1 for unknown ones, {name}.filled(-1)")
+    labels = id_column(labels, "labels")
+    cameras = id_column(cameras, "cameras", len(labels))
     identities, images = shape
     order = np.argsort(labels, kind="stable")
     order = order[np.searchsorted(labels[order], 0) :]
@@ -103,7 +110,7 @@ def identity_batches(
         )
     if len(groups) < identities:
         logger.warning(
-            "%d identities are fewer than the %d of a batch: each batch has all of them, %d images in place of %d",
+            "%d identities are fewer than the %d of a batch: each batch has all of them, %d images instead of %d",
             *(len(groups), identities, len(groups) * images, identities * images),
         )
         identities = len(groups)

@@ -1,4 +1,4 @@
-"""Work on many images in as many threads as this process may use."""
+"""Process many images with all threads that this process may use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from resight.progress import progress as watched
+from resight.progress import progress as show_progress
 
-_CHUNK = 64  # rows a thread takes at once: enough to hide the cost of handing work over
+_CHUNK = 64  # rows per task, enough to hide the cost of a task
 
 
 def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: bool) -> None:
-    """Do a piece of work for each row of a table, in as many threads as this process may use.
+    """Call a function for each row of a table, with all threads that this process may use.
 
     Args:
         work: Takes a row, ``0..count-1``; several threads call it at once.
-        count: How many rows there are.
-        what: What is being done, a few words, for the progress bar.
-        progress: Whether to show one.
+        count: Number of rows.
+        what: The task in a few words, for the progress bar.
+        progress: Whether to show a progress bar.
 
     Raises:
-        Exception: The first that ``work`` raises; the rows that are still waiting are dropped.
+        Exception: The first error of ``work``. Rows that have not started are dropped.
     """
     stopped = threading.Event()
 
@@ -35,23 +35,23 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
         return rows
 
     with open_pool(stopped) as pool:
-        chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
+        chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
         finished = as_completed([pool.submit(chunk, rows) for rows in chunks])
         rows_done = (row for future in finished for row in future.result())
-        for _ in watched(rows_done, what, total=count) if progress else rows_done:
+        for _ in show_progress(rows_done, what, total=count) if progress else rows_done:
             pass
 
 
 @contextlib.contextmanager
 def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool of as many threads as this process may use, at most 32.
+    """Open a pool of all threads that this process may use, at most 32.
 
-    An error or an interrupt drops what is in the queue, and does not wait for what is being done.
+    An error or an interrupt drops queued tasks and does not wait for running ones.
 
     Args:
-        stopped: Is set then, for work that takes long to look at.
+        stopped: Set on an error or an interrupt, so that long tasks can check it.
     """
-    # Not as many as the machine has cores: containers are often given a few of many.
+    # The cores of this process, not of the machine: a container often has only some of them.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
     try:

@@ -1,7 +1,7 @@
-"""Augmentation as batched tensor operations, each drawn anew for every image.
+"""Augmentation of batches of images by tensor operations, with its own random parameters for every image.
 
-Drawing and doing are apart: `draw` needs only numbers from a generator, so every process of a run can draw for the
-whole batch and do its own share; `augment` is pure and runs where the images are.
+Sampling and applying are separate. `sample_params` only needs a generator, so every process of a run can sample for the
+entire batch and apply its own shard. `apply_params` is pure and runs on the device of the images.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from resight.config.types import check_types
 from resight.errors import ConfigError
 
 _TRIES = 100
-"""Rectangles that are drawn for each image, of which the first that fits is erased."""
+"""Rectangles to sample for each image; the first that fits is erased."""
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How images are augmented.
+    """How to augment images.
 
     Attributes:
         flip: Probability of mirroring, 0..1.
-        pad: Black border, pixels, from which a crop of the image's own size is cut at random.
+        pad: Black border in pixels, from which a random crop of the image's own size is cut.
         blur: Probability of a Gaussian blur, 0..1.
         blur_sigma: Range of the blur's standard deviation, pixels.
         erase: Probability of erasing a rectangle, 0..1.
-        erase_area: Range of the rectangle's share of the image, 0..1.
+        erase_area: Range of the rectangle's fraction of the image, 0..1.
         erase_aspect: Smallest height-to-width ratio of the rectangle; the largest is its inverse.
-        erase_color: What the rectangle is filled with, RGB in 0..1. The default is what the released code's fill
-            (the ImageNet mean put into normalized images) amounts to.
+        erase_color: Fill color of the rectangle, RGB in 0..1. The default equals the fill of the authors' code (the
+            ImageNet mean as the value in normalized images).
         brightness: Largest relative change of brightness, 0..1.
         contrast: Largest relative change of contrast, 0..1.
         tint: Largest relative change of each color channel, 0..1: cameras differ in white balance.
@@ -72,13 +72,13 @@ class AugmentSettings:
 
 
 class AugmentParams(NamedTuple):
-    """What was drawn for a batch; every field has one row an image.
+    """The sampled parameters of a batch; every field has one row per image.
 
     Attributes:
         flip: ``(B,)`` bool.
-        shift: ``(B, 2)`` int64, how far the crop lies from the image (down, right), pixels.
+        shift: ``(B, 2)`` int64, offset of the crop from the image (down, right), pixels.
         sigma: ``(B,)`` standard deviation of the blur, pixels; 0 for none.
-        box: ``(B, 4)`` int64 top, left, height, width of what is erased; height 0 for none.
+        box: ``(B, 4)`` int64 top, left, height, width of the erased rectangle; height 0 for none.
         gain: ``(B, 3)`` factor of each color (brightness and tint together).
         contrast: ``(B,)`` factor of the distance to the image's mean.
     """
@@ -91,23 +91,23 @@ class AugmentParams(NamedTuple):
     contrast: Tensor
 
     def rows(self, start: int, stop: int) -> AugmentParams:
-        """Give the draws of some images of the batch."""
+        """Return the parameters of some images of the batch."""
         return AugmentParams(*(field[start:stop] for field in self))
 
 
 def sample_params(
     settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator
 ) -> AugmentParams:
-    """Draw the augmentation of a batch.
+    """Sample the augmentation of a batch.
 
     Args:
-        settings: What may happen.
-        batch: B, how many images.
+        settings: How to augment images.
+        batch: B, the number of images.
         size: (height, width), pixels.
-        generator: Where the numbers come from, on the CPU.
+        generator: The random number generator, on the CPU.
 
     Returns:
-        The draws, on the CPU.
+        The parameters, on the CPU.
     """
 
     def uniform(*shape: int) -> Tensor:
@@ -117,7 +117,7 @@ def sample_params(
     shift = torch.randint(-settings.pad, settings.pad + 1, (batch, 2), generator=generator)
     low, high = settings.blur_sigma
     sigma = torch.where(uniform(batch) < settings.blur, low + (high - low) * uniform(batch), 0.0)
-    box = _draw_boxes(settings, batch, size, generator)
+    box = _sample_boxes(settings, batch, size, generator)
     box[uniform(batch) >= settings.erase] = 0
     gain = 1 + settings.tint * (2 * uniform(batch, 3) - 1)
     gain = gain * (1 + settings.brightness * (2 * uniform(batch, 1) - 1))
@@ -125,8 +125,8 @@ def sample_params(
     return AugmentParams(flip, shift, sigma, box, gain, contrast)
 
 
-def _draw_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Draw rectangles that fit, ``(B, 4)``; one that fits in none of its tries has height 0.
+def _sample_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Sample rectangles that fit, ``(B, 4)``; height 0 if no try fits.
 
     References:
         Zhong et al., Random erasing data augmentation, 2020, algorithm 1.
@@ -134,74 +134,74 @@ def _draw_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], ge
     height, width = size
     low, high = settings.erase_area
     area = (low + (high - low) * torch.rand((batch, _TRIES), generator=generator)) * height * width
-    edge = settings.erase_aspect
-    aspect = edge + (1 / edge - edge) * torch.rand((batch, _TRIES), generator=generator)
+    lowest = settings.erase_aspect
+    aspect = lowest + (1 / lowest - lowest) * torch.rand((batch, _TRIES), generator=generator)
     tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
     fits = (tall < height) & (wide < width) & (tall > 0) & (wide > 0)
     first = fits.int().argmax(1, keepdim=True)
     tall, wide = tall.gather(1, first)[:, 0], wide.gather(1, first)[:, 0]
-    place = torch.rand((batch, 2), generator=generator)
-    top = (place[:, 0] * (height - tall + 1)).long()
-    left = (place[:, 1] * (width - wide + 1)).long()
+    position = torch.rand((batch, 2), generator=generator)
+    top = (position[:, 0] * (height - tall + 1)).long()
+    left = (position[:, 1] * (width - wide + 1)).long()
     box = torch.stack([top, left, tall, wide], 1)
     return box * fits.any(1, keepdim=True)
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """Turn ``(B, H, W, 3)`` uint8 pixels into ``(B, 3, H, W)`` float32 in 0..1, channels last in memory."""
+    """Convert ``(B, H, W, 3)`` uint8 pixels to ``(B, 3, H, W)`` float32 in 0..1, channels last in memory."""
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
-def apply_params(pixels: Tensor, draws: AugmentParams, *, color: tuple[float, float, float]) -> Tensor:
-    """Do what was drawn: crop and mirror, change colors, blur, erase.
+def apply_params(pixels: Tensor, params: AugmentParams, *, color: tuple[float, float, float]) -> Tensor:
+    """Apply sampled parameters: crop and mirror, change colors, blur, erase.
 
     Args:
         pixels: ``(B, H, W, 3)`` uint8.
-        draws: B draws, on any device.
-        color: What erased rectangles are filled with, RGB in 0..1.
+        params: The parameters of B images, on any device.
+        color: Fill color of erased rectangles, RGB in 0..1.
 
     Returns:
         ``(B, 3, H, W)`` float32 in 0..1.
     """
-    # Asked before they move to the images: nobody waits for a GPU to answer.
-    recolored = bool((draws.gain != 1).any()) or bool((draws.contrast != 1).any())
-    blurred, widest = draws.sigma.nonzero()[:, 0], float(draws.sigma.max())
-    draws = AugmentParams(*(field.to(pixels.device) for field in draws))
-    images = to_float(_crop(pixels, draws))
+    # Read these values before moving to the images' device: reading them from a GPU would wait for it.
+    recolored = bool((params.gain != 1).any()) or bool((params.contrast != 1).any())
+    blurred, largest_sigma = params.sigma.nonzero()[:, 0], float(params.sigma.max())
+    params = AugmentParams(*(field.to(pixels.device) for field in params))
+    images = to_float(_crop(pixels, params))
     if recolored:
-        images = images * draws.gain[:, :, None, None]
+        images = images * params.gain[:, :, None, None]
         mean = images.mean((1, 2, 3), keepdim=True)
-        images = ((images - mean) * draws.contrast[:, None, None, None] + mean).clamp(0, 1)
+        images = ((images - mean) * params.contrast[:, None, None, None] + mean).clamp(0, 1)
     if len(blurred):
-        images = _blur(images, draws.sigma, blurred.to(pixels.device), widest)
-    return _erase(images, draws.box, color)
+        images = _blur(images, params.sigma, blurred.to(pixels.device), largest_sigma)
+    return _erase(images, params.box, color)
 
 
-def _crop(pixels: Tensor, draws: AugmentParams) -> Tensor:
+def _crop(pixels: Tensor, params: AugmentParams) -> Tensor:
     batch, height, width, _ = pixels.shape
-    rows = torch.arange(height, device=pixels.device) + draws.shift[:, :1]
-    columns = torch.arange(width, device=pixels.device) + draws.shift[:, 1:]
-    columns = torch.where(draws.flip[:, None], columns.flip(1), columns)
-    image = torch.arange(batch, device=pixels.device)[:, None, None]
-    cropped = pixels[image, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+    rows = torch.arange(height, device=pixels.device) + params.shift[:, :1]
+    columns = torch.arange(width, device=pixels.device) + params.shift[:, 1:]
+    columns = torch.where(params.flip[:, None], columns.flip(1), columns)
+    images = torch.arange(batch, device=pixels.device)[:, None, None]
+    cropped = pixels[images, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     return cropped * inside[..., None]
 
 
-def _blur(images: Tensor, sigma: Tensor, chosen: Tensor, widest: float) -> Tensor:
-    sigma = sigma[chosen]
-    radius = min(math.ceil(3 * widest), min(images.shape[2:]) - 1)
+def _blur(images: Tensor, sigma: Tensor, blurred: Tensor, largest: float) -> Tensor:
+    sigma = sigma[blurred]
+    radius = min(math.ceil(3 * largest), min(images.shape[2:]) - 1)
     taps = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
-    # Each kernel ends at its own three sigma, so an image's blur does not depend on the rest of the batch.
+    # Each kernel ends at three times its own sigma, so an image's blur does not depend on the rest of the batch.
     weights = weights * (taps.abs() <= (3 * sigma[:, None]).ceil())
     weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(3, 0)
-    count, (height, width) = len(chosen), images.shape[2:]
-    flat = images[chosen].reshape(1, count * 3, height, width)
+    count, (height, width) = len(blurred), images.shape[2:]
+    flat = images[blurred].reshape(1, count * 3, height, width)
     flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
     flat = F.conv2d(flat, weights[:, None, :, None], groups=count * 3)
     flat = F.conv2d(flat, weights[:, None, None, :], groups=count * 3)
-    return images.index_copy(0, chosen, flat.view(count, 3, height, width))
+    return images.index_copy(0, blurred, flat.view(count, 3, height, width))
 
 
 def _erase(images: Tensor, box: Tensor, color: tuple[float, float, float]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The images below a folder, each once, always in the same order."""
+"""Find the images below a folder, each once, always in the same order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from resight.data.image_formats import is_image_name, skipped_files
-from resight.data.roots import counts
+from resight.data.image_formats import describe_skipped_files, is_image_name
+from resight.data.roots import is_visible
 from resight.errors import counted
 from resight.files import printable
 
@@ -15,42 +15,42 @@ from resight.files import printable
 def walk(root: Path, notes: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Find the images below a folder.
 
-    Hidden files and folders, and those that systems make, are left out. Links to folders are followed, each folder
-    once; a folder that lies below the root itself counts where it lies.
+    Hidden files and folders, and those of operating systems, are left out. Links to folders are followed, and each
+    folder is read once. A folder below the root is read at its own path, not through a link.
 
     Args:
         root: The folder.
-        notes: What is skipped joins these.
+        notes: Gets a note on skipped files.
 
     Yields:
-        The path of each image, and the names of the folders between it and the root.
+        The path of each image, and the names of the folders between the root and the image.
     """
-    others, closed = list[str](), list[str]()
-    for folder, files in _folders(root, closed):
-        below = Path(folder).relative_to(root).parts
+    other_files, closed = list[str](), list[str]()
+    for folder, files in _walk_folders(root, closed):
+        folder_names = Path(folder).relative_to(root).parts
         for name in sorted(files):
-            if not counts(name):
+            if not is_visible(name):
                 continue
             if is_image_name(name):
-                yield str(Path(folder, name)), below
+                yield str(Path(folder, name)), folder_names
             else:
-                others.append(name)
-    notes += skipped_files(others)
+                other_files.append(name)
+    notes += describe_skipped_files(other_files)
     if closed:
         skipped = counted(len(closed), "folder cannot be opened and is", "folders cannot be opened and are")
         notes.append(f"{skipped} skipped, such as {printable(closed[0])}")
 
 
-def _folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give each folder below the root once, with its files; those that cannot be opened join ``closed``."""
-    seen = set[str]()
+def _walk_folders(root: Path, closed: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder below the root once, with its files; folders that cannot be opened join ``closed``."""
+    visited = set[str]()
     starts = [root]
-    for start in starts:  # it grows: links wait until all that lies below the root has been seen
+    for start in starts:  # the list grows: links are followed after all folders below the root
         for folder, folders, files in os.walk(start, onerror=lambda e: closed.append(str(e.filename))):
             target = os.path.realpath(folder)
-            # In place, so that the walk goes on below these only.
-            folders[:] = [] if target in seen else sorted(filter(counts, folders))
-            if target not in seen:
-                seen.add(target)
+            # Assigned in place, so that os.walk enters only these folders.
+            folders[:] = [] if target in visited else sorted(filter(is_visible, folders))
+            if target not in visited:
+                visited.add(target)
                 starts += [path for name in folders if (path := Path(folder, name)).is_symlink()]
                 yield folder, files

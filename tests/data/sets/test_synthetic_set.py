@@ -82,8 +82,8 @@ def test_what_is_no_drawn_set_is_one_clear_line(tmp_path: Path) -> None:
         load_dataset("synthetic", tmp_path)
     table, about = tmp_path / "annotations.csv", tmp_path / "dataset.json"
     for settings, text, message in (
-        ("{}", "", "holds no settings of a drawn set"),
-        ("x", "", "holds no settings"),
+        ("{}", "", "has no settings of a synthetic set"),
+        ("x", "", "has no settings"),
         ('{"settings": {}}', "", "lists no image"),
         ('{"settings": {}}', "path,label\nquery/x.jpg,1\n", r"line 2 of .*annotations.csv must have path"),
         ('{"settings": {}}', "path,label,camera,tracklet,frame\nquery/x.jpg,1,2,3,x\n", "line 2 of"),

@@ -65,7 +65,7 @@ def test_vehicleid_has_one_image_of_each_vehicle_in_its_gallery(tmp_path: Path, 
     assert not set(data.query.paths) & set(data.gallery.paths)
     assert set(data.query.camera_ids.tolist()) == {-1}
     assert describe(data).unmatched == ()
-    assert f"3 vehicles to test with, {size:,} are published" in data.notes[0]
+    assert f"3 vehicles to test on, {size:,} are published" in data.notes[0]
     assert "one random image of each of 3 vehicles (seed 0)" in data.notes[1]
 
 
@@ -88,7 +88,7 @@ def test_the_gallery_depends_on_the_seed_alone(tmp_path: Path) -> None:
 def test_vehicleid_says_what_is_wrong(tmp_path: Path) -> None:
     root = write_vehicleid(tmp_path, {5: 2, 6: 2})
     (root / "image" / "0000001.jpg").unlink()
-    assert "1 image that is not there is skipped, such as '0000001.jpg'" in load_vehicleid(root).notes[0]
+    assert "1 missing image is skipped, such as '0000001.jpg'" in load_vehicleid(root).notes[0]
     with pytest.raises(DataError, match=r"vehicleid-1600: .*missing train_test_split/test_list_1600.txt"):
         load_vehicleid(root, size=1600)
     with pytest.raises(ConfigError, match="of 800, 1600, 2400 vehicles; found 801"):
@@ -97,7 +97,7 @@ def test_vehicleid_says_what_is_wrong(tmp_path: Path) -> None:
     for text, message in (
         ("0000004 5 6\n", "line 1 of .*test_list_800.txt must be IMAGE VEHICLE, found '0000004 5 6'"),
         ("\n0000004 x\n", "line 2 of"),
-        ("0099999 5\n", "names no image that is in"),
+        ("0099999 5\n", "names no image in"),
         ("0000004 5\n0000006 6\n", "each vehicle of test_list_800.txt has a single image"),
     ):
         path.write_text(text)

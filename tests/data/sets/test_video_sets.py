@@ -17,7 +17,7 @@ from resight.data.sets.ilidsvid import load_ilidsvid
 from resight.data.sets.mars import load_mars
 from resight.data.sets.prid2011 import load_prid2011
 from resight.data.sets.sequences import read_matrix
-from resight.data.split_people import SPLITS, halve
+from resight.data.split_people import SPLITS, split_people
 from resight.data.tracklets import group_tracklets, pool_tracklets
 from resight.data.validation import split_validation
 from resight.data.verify import describe, verify
@@ -94,10 +94,10 @@ def test_mars_lists_that_do_not_match_are_one_clear_line(tmp_path: Path) -> None
         load_mars(root)
     root = broken("c")
     (root / "info" / "train_name.txt").write_text("0001C1T0001F001.jpg\n")
-    with pytest.raises(DataError, match=r"tracklet 1 of tracks_train_info.mat is of the images 1 to 3, of 1"):
+    with pytest.raises(DataError, match=r"tracklet 1 of tracks_train_info.mat has the images 1 to 3, of 1"):
         load_mars(root)
     for row, message in (
-        ([2, 1, 1, 1], "of the images 2 to 1"),
+        ([2, 1, 1, 1], "has the images 2 to 1"),
         ([1, 3, 1, 2], "is of person 1 by camera 2, its image 0001C1T0001F001.jpg is not"),
     ):
         savemat(root / "info" / "tracks_train_info.mat", {"track_train_info": np.array([row])})
@@ -128,7 +128,7 @@ def test_mars_images_that_are_not_there(tmp_path: Path) -> None:
     (root / "bbox_test" / "0002" / "0002C1T0001F002.jpg").unlink()
     data = load_mars(root)
     assert data.query.frame_ids.tolist()[:2] == [1, 3]
-    assert "test: 1 image that is not there is skipped, such as '0002C1T0001F002.jpg'" in data.notes
+    assert "test: 1 missing image is skipped, such as '0002C1T0001F002.jpg'" in data.notes
     (root / "bbox_test" / "0004" / "0004C2T0001F001.jpg").unlink()
     (root / "bbox_test" / "0004" / "0004C2T0001F002.jpg").unlink()
     with pytest.raises(DataError, match=r"tracklet 6 of tracks_test_info.mat has none of its 2 images in"):
@@ -198,10 +198,10 @@ def test_dukevideo_says_what_is_wrong(tmp_path: Path) -> None:
     for name in ("0002C5F0001X00001.jpg", "0001C2F0001X00001.jpg"):
         root = write_dukevideo(tmp_path / name)
         touch(root, f"train/0001/0001/{name}")
-        with pytest.raises(DataError, match="must hold one tracklet of person 0001 by one camera; its names say 2"):
+        with pytest.raises(DataError, match="must have one tracklet of person 0001 by one camera; its names are of 2"):
             load_dataset("dukevideo", root)
     root = touch(tmp_path / "b", "train/x.jpg", "query/x.jpg", "gallery/x.jpg")
-    with pytest.raises(DataError, match="holds no tracklet: expected PERSON/TRACKLET"):
+    with pytest.raises(DataError, match="has no tracklet: expected PERSON/TRACKLET"):
         load_dataset("dukevideo", root)
 
 
@@ -239,7 +239,7 @@ def test_ilidsvid_is_read_with_its_published_halves(tmp_path: Path) -> None:
     assert "split 0 of 10, as in train_test_splits_ilidsvid.mat" in data.notes[0]
     assert set(load_ilidsvid(root, split=1).query.person_ids.tolist()) == {2, 9}
     assert describe(data).unmatched == ()
-    with pytest.raises(DataError, match="holds 2 splits; asked for is number 2"):
+    with pytest.raises(DataError, match="has 2 splits, numbered from 0; found no split 2"):
         load_ilidsvid(root, split=2)
     with pytest.raises(ConfigError, match=r"the splits are 0\.\.9, found 10"):
         load_ilidsvid(root, split=10)
@@ -249,7 +249,7 @@ def test_without_a_list_the_halves_are_drawn_alike_and_said_to_be(tmp_path: Path
     root = write_ilidsvid(tmp_path, (1, 2, 5, 9, 11, 300))
     one, again = load_ilidsvid(root), load_ilidsvid(root / "i-LIDS-VID")
     assert one.query.person_ids.tolist() == again.query.person_ids.tolist()
-    assert "drawn by a fixed seed (no train_test_splits_ilidsvid.mat is there)" in one.notes[0]
+    assert "drawn with a fixed seed (there is no train_test_splits_ilidsvid.mat)" in one.notes[0]
     halves = {tuple(set(load_ilidsvid(root, split=split).query.person_ids.tolist())) for split in range(SPLITS)}
     assert len(halves) > 3
 
@@ -257,25 +257,25 @@ def test_without_a_list_the_halves_are_drawn_alike_and_said_to_be(tmp_path: Path
 def test_lists_of_other_people_are_refused(tmp_path: Path) -> None:
     lists = [tmp_path / "x.mat"]
     for rows, message in (
-        ([[1, 2, 3, 700]], r"names 1 people that the set does not hold, such as 700"),
-        ([[7, 7, 8, 9]], "does not cut the people into two halves"),
+        ([[1, 2, 3, 700]], r"names 1 people that the set does not contain, such as 700"),
+        ([[7, 7, 8, 9]], "does not cut the people into two disjoint halves"),
     ):
         write_halves(lists[0], rows)
         with pytest.raises(DataError, match=message):
-            halve("ilidsvid", [1, 2, 3, 7, 8, 9], lists, 0, [])
+            split_people("ilidsvid", [1, 2, 3, 7, 8, 9], lists, 0, [])
     lists = [tmp_path / "x.json"]
     for text, message in (
         ("{", "has no split 0"),
         ("[]", "has no split 0"),
         ('[{"train": []}]', "has no split 0"),
-        ('[{"train": [], "test": ["person_0007"]}]', "two halves"),
-        ('[{"train": ["person_0008"], "test": ["person_0006"]}]', "does not hold, such as 6"),
+        ('[{"train": [], "test": ["person_0007"]}]', "two disjoint halves"),
+        ('[{"train": ["person_0008"], "test": ["person_0006"]}]', "does not contain, such as 6"),
     ):
         lists[0].write_text(text)
         with pytest.raises(DataError, match=message):
-            halve("prid2011", [7, 8], lists, 0, [])
-    with pytest.raises(DataError, match="1 people cannot be halved"):
-        halve("prid2011", [7], [], 0, [])
+            split_people("prid2011", [7, 8], lists, 0, [])
+    with pytest.raises(DataError, match="1 people cannot be split"):
+        split_people("prid2011", [7], [], 0, [])
 
 
 def test_one_camera_is_not_enough(tmp_path: Path) -> None:
@@ -284,9 +284,9 @@ def test_one_camera_is_not_enough(tmp_path: Path) -> None:
         load_ilidsvid(root)
     touch(root, *(f"sequences/cam{c}/person00{p}/1.png" for c in (1, 2) for p in (3, 4)))
     data = load_ilidsvid(root)
-    assert "2 people that one camera alone saw are skipped" in data.notes
+    assert "2 people seen by only one camera are skipped" in data.notes
     (root / "sequences" / "cam2" / "person003" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"the tracklet folder .*person003 holds no image"):
+    with pytest.raises(DataError, match=r"the tracklet folder .*person003 has no image"):
         load_ilidsvid(root)
     (root / "sequences" / "cam2").rename(root / "sequences" / "cam3")
     with pytest.raises(DataError, match="missing sequences/cam2"):
@@ -311,7 +311,7 @@ def test_prid2011_is_of_the_people_seen_long_enough(tmp_path: Path) -> None:
     assert set(data.train.person_ids.tolist()) | set(data.query.person_ids.tolist()) == {1, 2, 3, 4, 6}
     assert data.counts == {"train": (6, 3), "query": (2, 2), "gallery": (2, 2)}
     assert any("5 of 6 people have more than 27 frames" in note for note in data.notes)
-    assert any("drawn by a fixed seed" in note for note in data.notes)
+    assert any("drawn with a fixed seed" in note for note in data.notes)
     assert data.train.frame_ids.tolist()[:28] == list(range(1, 29))
     splits = [
         {"train": ["person_0001"], "test": ["person_0002", "person_0006"]},
@@ -381,7 +381,7 @@ def test_lsvid_says_what_is_wrong(tmp_path: Path) -> None:
         ("\ntracklet_train/0001/9 1\n", r"there is no frame .*0001/9\*"),
         ("tracklet_train/9/9 1\n", r"there is no frame .*9/9\*"),
         ("tracklet_train/0002/0001 2\n", "0001_12_1.jpg must be named like TRACKLET_FRAME_CAMERA_TIME.jpg"),
-        ("tracklet_train/0003/0001 2\n", r"must be of one camera; their names say \[1, 2\]"),
+        ("tracklet_train/0003/0001 2\n", r"must be of one camera; their names are of \[1, 2\]"),
         ("", "names no tracklet"),
     ):
         (root / "list_sequence" / "list_seq_train.txt").write_text(text)

@@ -1,10 +1,10 @@
 """CUHK03-NP: 14,096 boxes of 1,467 people by two cameras, under the new protocol of 767 and 700 people.
 
-The set comes twice: boxes drawn by hand (``labeled``) and by a detector (``detected``), whose counts differ.
-``cuhk03np-labeled`` and ``cuhk03np-detected`` ask for one of them, ``cuhk03np`` takes what is there. Scores are
-computed as on Market-1501, not by the old protocol of one gallery image a person.
+There are two kinds of boxes with different counts: drawn by hand (``labeled``) and by a detector (``detected``).
+``cuhk03np-labeled`` and ``cuhk03np-detected`` read one kind; ``cuhk03np`` reads the kind it finds. Scores are computed
+as on Market-1501, not by the old protocol of one gallery image per person.
 
-License: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. resight contains no data of the set.
 
 References:
     Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-identification", CVPR 2014.
@@ -25,7 +25,7 @@ from resight.errors import DataError
 from resight.files import printable
 
 Boxes = Literal["labeled", "detected"]
-"""Who drew the boxes that people were cut out by: a hand or a detector."""
+"""The origin of the boxes around people: drawn by hand or by a detector."""
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_")
 FORM = "PPPP_cC_<name>.jpg"
@@ -36,88 +36,89 @@ PUBLISHED: Mapping[Boxes, Mapping[str, tuple[int, int]]] = {
 """Images and person ids."""
 
 FOLDERS: Mapping[Boxes, tuple[str, ...]] = {"detected": ("detected",), "labeled": ("labeled", "labelled")}
-"""What the folder of each kind is called."""
+"""The names of the folder of each kind."""
 
-ABOVE = ("", "cuhk03-np", "cuhk03np", "CUHK03-NP")
+_TOP_FOLDERS = ("", "cuhk03-np", "cuhk03np", "CUHK03-NP")
 
 
 def load_cuhk03np(root: Path, *, boxes: Boxes | None = None) -> Dataset:
     """Read CUHK03-NP.
 
     Args:
-        root: The folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or one or two above
-            it.
-        boxes: Which boxes to read. None for those that are there, told by the folder's name, else by the counts; where
-            both are there, detected.
+        root: The folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or one or two above it.
+        boxes: The boxes to read. None reads the kind it finds, recognized by the folder's name, else by the counts. If
+            it finds both, it reads the detected boxes.
 
     Returns:
-        The data set, with a note on which boxes it holds and how that is known.
+        The data set, with a note on its kind of boxes and the evidence for it.
 
     Raises:
-        DataError: A folder is missing or has no image of the set's names, or it holds the other boxes, or raw CUHK03.
+        DataError: A folder is missing or has no image of the set's names; or it has the other boxes, or raw CUHK03.
     """
     name = f"cuhk03np-{boxes}" if boxes else "cuhk03np"
     parts = tuple(MARKET_FOLDERS.values())
-    folders = sorted(FOLDERS, key=lambda kind: kind != boxes)  # those that are asked for first, else detected
-    inside = [f"{top}/{folder}".lstrip("/") for top in ABOVE for kind in folders for folder in FOLDERS[kind]]
+    kinds = sorted(FOLDERS, key=lambda kind: kind != boxes)  # the requested kind first, else detected
+    folder_names = [f"{top}/{folder}".lstrip("/") for top in _TOP_FOLDERS for kind in kinds for folder in FOLDERS[kind]]
     try:
-        found = find_root(name, root, parts, inside=[*inside, *ABOVE[1:]])
+        folder = find_root(name, root, parts, folder_names=[*folder_names, *_TOP_FOLDERS[1:]])
     except DataError:
         _refuse_raw(root)
         raise
-    dataset = read_market_style(name, found, pattern=PATTERN, form=FORM, published={})
-    said, counted = _named(found), _counted(dataset)
-    there = said or counted
-    if boxes and there and there != boxes:
+    dataset = read_market_style(name, folder, pattern=PATTERN, form=FORM, published={})
+    by_name, by_counts = _kind_by_name(folder), _kind_by_counts(dataset)
+    detected = by_name or by_counts
+    if boxes and detected and detected != boxes:
         raise DataError(
-            f"{name}: expected the {boxes} boxes, found the {there} ones in {found} (by its "
-            f"{'name' if said else 'counts'}): give the folder that holds {' or '.join(FOLDERS[boxes])}, or say "
-            f"cuhk03np-{there}={root}"
+            f"{name}: expected the {boxes} boxes, found the {detected} ones in {folder} (by its "
+            f"{'name' if by_name else 'counts'}): name the folder that contains {' or '.join(FOLDERS[boxes])}, or "
+            f"write cuhk03np-{detected}={root}"
         )
-    own = boxes or there or "detected"
-    notes = (_read(own, root, found, said=said, counted=counted, asked=bool(boxes)), *dataset.notes)
-    return replace(dataset, published=PUBLISHED[own], notes=notes)
+    kind = boxes or detected or "detected"
+    note = _describe_kind(kind, root, folder, by_name=by_name, by_counts=by_counts, requested=bool(boxes))
+    return replace(dataset, published=PUBLISHED[kind], notes=(note, *dataset.notes))
 
 
-def _named(found: Path) -> Boxes | None:
-    """Tell the boxes by the folder's name: its own or a link's."""
-    names = {folder.name.lower() for folder in (found.absolute(), found.resolve())}
+def _kind_by_name(folder: Path) -> Boxes | None:
+    """Recognize the kind of boxes by the name of the folder or of a link to it."""
+    names = {path.name.lower() for path in (folder.absolute(), folder.resolve())}
     kinds = [kind for kind, folders in FOLDERS.items() if names & set(folders)]
     return kinds[0] if len(kinds) == 1 else None
 
 
-def _counted(dataset: Dataset) -> Boxes | None:
-    """Tell the boxes by their counts, where these are the published ones of either."""
+def _kind_by_counts(dataset: Dataset) -> Boxes | None:
+    """Recognize the kind of boxes by the published counts."""
     return next((kind for kind, counts in PUBLISHED.items() if counts == dataset.counts), None)
 
 
-def _read(own: Boxes, root: Path, found: Path, *, said: Boxes | None, counted: Boxes | None, asked: bool) -> str:
-    """Say which boxes are read and how that is known."""
-    other: Boxes = "labeled" if own == "detected" else "detected"
-    text = f"the {own} boxes are read"
-    if said:
-        text += f", as the folder {found.name} says"
-        if counted and counted != said:
-            text += f", though its counts are those of the {counted} boxes"
-    elif counted:
-        text += ", as the counts say"
-    elif asked:
-        text += ", as you say: neither the folder's name nor its counts do"
+def _describe_kind(
+    kind: Boxes, root: Path, folder: Path, *, by_name: Boxes | None, by_counts: Boxes | None, requested: bool
+) -> str:
+    """Describe the kind of boxes and the evidence for it."""
+    other: Boxes = "labeled" if kind == "detected" else "detected"
+    text = f"the {kind} boxes are read"
+    if by_name:
+        text += f", by the name of the folder {folder.name}"
+        if by_counts and by_counts != by_name:
+            text += f", though its counts are those of the {by_counts} boxes"
+    elif by_counts:
+        text += ", by the counts"
+    elif requested:
+        text += ", as requested: neither the folder's name nor its counts confirm it"
     else:
-        text += f", as nothing says which they are: cuhk03np-{other}={root} if they are the {other} ones"
-    beside = next((found.parent / folder for folder in FOLDERS[other] if (found.parent / folder).is_dir()), None)
-    if said and beside and found != root and not asked:
-        text += f", and not the {other} ones beside them: cuhk03np-{other}={root} reads those"
-    return f"{text}; counts are compared with those of the {own} boxes"
+        text += f", without evidence of their kind: write cuhk03np-{other}={root} if they are the {other} ones"
+    has_other = any((folder.parent / name).is_dir() for name in FOLDERS[other])
+    if by_name and has_other and folder != root and not requested:
+        text += f", and not the {other} ones next to them: cuhk03np-{other}={root} reads those"
+    return f"{text}; counts are compared with those of the {kind} boxes"
 
 
 def _refuse_raw(root: Path) -> None:
-    """Say so where it is the set as its authors hand it out: a file of MATLAB's, without the new protocol."""
-    places = (root, root / "cuhk-03.mat", root / "cuhk03_release" / "cuhk-03.mat")
-    raw = next((path for path in places if path.suffix == ".mat" and path.is_file()), None)
+    """Raise `DataError` for raw CUHK03: a MATLAB file without the new protocol."""
+    paths = (root, root / "cuhk-03.mat", root / "cuhk03_release" / "cuhk-03.mat")
+    raw = next((path for path in paths if path.suffix == ".mat" and path.is_file()), None)
     if raw is not None:
         raise DataError(
             f"cuhk03np: {printable(raw)} is raw CUHK03; CUHK03-NP is read from the folders "
-            f"{', '.join(MARKET_FOLDERS.values())} of its images as files, as those who published that protocol hand "
-            "them out: give the folder that holds these"
+            f"{', '.join(MARKET_FOLDERS.values())} of image files that come with the new protocol: name the folder "
+            "that contains them"
         )

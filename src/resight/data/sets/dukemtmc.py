@@ -1,10 +1,10 @@
 """DukeMTMC-reID: 36,411 boxes of 1,812 people by eight cameras on a campus, drawn by hand.
 
-408 people are seen by one camera only; all their images are in the gallery, as distractors with ids of their
-own. There is no junk.
+408 people are seen by one camera only. All their images are in the gallery, as distractors with their own ids. There is
+no junk.
 
-License: its authors withdrew the set in 2019. resight reads copies that exist, so that older results can be
-checked, and uses it nowhere by default.
+License: its authors withdrew the set in 2019. resight reads existing copies to check older results, and uses the set
+nowhere by default.
 
 References:
     Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", ECCVW 2016.
@@ -33,10 +33,10 @@ def load_dukemtmc(root: Path) -> Dataset:
         root: The folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or the one above.
 
     Returns:
-        The data set; its frames are the numbers in the names.
+        The data set; frames are the numbers in the names.
 
     Raises:
         DataError: A folder is missing or has no image of the set's names.
     """
-    inside = ("DukeMTMC-reID", "dukemtmc-reid", "DukeMTMC", "dukemtmc")
-    return read_market_style("dukemtmc", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside)
+    names = ("DukeMTMC-reID", "dukemtmc-reid", "DukeMTMC", "dukemtmc")
+    return read_market_style("dukemtmc", root, pattern=PATTERN, form=FORM, published=PUBLISHED, folder_names=names)

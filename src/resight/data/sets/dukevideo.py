@@ -1,9 +1,9 @@
 """DukeMTMC-VideoReID: 815,420 boxes in 4,832 tracklets of 1,404 people by eight cameras, drawn by hand.
 
-408 people are in the gallery only, as distractors with ids of their own.
+408 people are in the gallery only, as distractors with their own ids.
 
-License: the authors of DukeMTMC withdrew it in 2019. resight reads copies that exist, so that older results can be
-checked, and uses it nowhere by default.
+License: the authors of DukeMTMC withdrew it in 2019. resight reads existing copies to check older results, and uses the
+set nowhere by default.
 
 References:
     Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", ECCVW 2016.
@@ -20,8 +20,8 @@ import numpy as np
 
 from resight.data.dataset import Dataset
 from resight.data.image_formats import is_image_name
-from resight.data.roots import find_root, list_folder, skipped_names
-from resight.data.sets.sequences import Track, table_of
+from resight.data.roots import describe_skipped_names, find_root, list_folder
+from resight.data.sets.sequences import Track, build_track_table
 from resight.errors import DataError
 from resight.records import ImageTable
 
@@ -39,25 +39,26 @@ def load_dukevideo(root: Path) -> Dataset:
         root: The folder with ``train``, ``query`` and ``gallery``, each ``PERSON/TRACKLET/*.jpg``, or the one above.
 
     Returns:
-        The data set, of tracklets; its frames are the numbers after the ``X`` of the names.
+        The data set, with tracklets as unit; frames are the numbers after the ``X`` of the names.
 
     Raises:
-        DataError: A folder is missing, holds no tracklet or an empty one, or a tracklet is of two people or cameras.
+        DataError: A folder is missing, has no tracklet or an empty one, or a tracklet is of two people or cameras.
     """
-    found = find_root("dukevideo", root, FOLDERS, inside=("DukeMTMC-VideoReID", "dukemtmc-vidreid", "dukevideo"))
+    names = ("DukeMTMC-VideoReID", "dukemtmc-vidreid", "dukevideo")
+    root = find_root("dukevideo", root, FOLDERS, folder_names=names)
     notes: list[str] = []
     tables: dict[str, ImageTable] = {}
     first = 0
     for split in FOLDERS:
-        tracks = _read_tracks(found / split, notes)
-        tables[split] = table_of(tracks, first=first)
+        tracks = _read_tracks(root / split, notes)
+        tables[split] = build_track_table(tracks, first_id=first)
         first += len(tracks)
     return Dataset(
         "dukevideo",
-        found,
-        train=tables["train"],
-        query=tables["query"],
-        gallery=tables["gallery"],
+        root,
+        tables["train"],
+        tables["query"],
+        tables["gallery"],
         published=PUBLISHED,
         notes=tuple(notes),
         unit="tracklets",
@@ -65,28 +66,31 @@ def load_dukevideo(root: Path) -> Dataset:
 
 
 def _read_tracks(folder: Path, notes: list[str]) -> list[Track]:
-    tracks, strangers = [], []
+    tracks, unmatched = [], []
     for person in list_folder(folder)[0]:
-        for below in list_folder(folder / person)[0]:
-            place = folder / person / below
-            files = [file for file in list_folder(place)[1] if is_image_name(file)]
+        for tracklet in list_folder(folder / person)[0]:
+            track_folder = folder / person / tracklet
+            files = [file for file in list_folder(track_folder)[1] if is_image_name(file)]
             matches = [(file, match) for file in files if (match := PATTERN.match(file))]
-            strangers += [file for file in files if not PATTERN.match(file)]
+            unmatched += [file for file in files if not PATTERN.match(file)]
             if not matches:
-                raise DataError(f"dukevideo: the tracklet folder {place} has no image named like {FORM}: leave it out")
-            owners = {(int(match["person"]), int(match["camera"])) for _, match in matches}
-            if len(owners) > 1 or (person.isdecimal() and next(iter(owners))[0] != int(person)):
-                (one, by), *_ = sorted(owners)
                 raise DataError(
-                    f"dukevideo: {place} must hold one tracklet of person {person} by one camera; its names say "
-                    f"{len(owners)} of them, such as person {one} by camera {by}"
+                    f"dukevideo: the tracklet folder {track_folder} has no image named like {FORM}: leave it out"
+                )
+            labels = {(int(match["person"]), int(match["camera"])) for _, match in matches}
+            if len(labels) > 1 or (person.isdecimal() and next(iter(labels))[0] != int(person)):
+                (named_person, named_camera), *_ = sorted(labels)
+                raise DataError(
+                    f"dukevideo: {track_folder} must have one tracklet of person {person} by one camera; its names "
+                    f"are of {len(labels)}, such as person {named_person} by camera {named_camera}"
                 )
             frames = np.array([int(match["frame"]) for _, match in matches])
             order = np.argsort(frames, kind="stable").tolist()
-            (owner,) = owners
-            tracks.append(Track([str(place / matches[i][0]) for i in order], frames[order].tolist(), *owner))
+            ((person_id, camera_id),) = labels
+            paths = [str(track_folder / matches[i][0]) for i in order]
+            tracks.append(Track(paths, frames[order].tolist(), person_id, camera_id))
     if not tracks:
-        raise DataError(f"dukevideo: {folder} holds no tracklet: expected PERSON/TRACKLET/*.jpg in it")
-    if strangers:
-        notes.append(f"{folder.name}: {skipped_names(strangers, FORM)}")
+        raise DataError(f"dukevideo: {folder} has no tracklet: expected PERSON/TRACKLET/*.jpg in it")
+    if unmatched:
+        notes.append(f"{folder.name}: {describe_skipped_names(unmatched, FORM)}")
     return tracks

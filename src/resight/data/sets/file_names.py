@@ -1,4 +1,4 @@
-"""The file names of published sets in which the names hold the labels: tell a set by them."""
+"""The file names of published sets whose names hold the labels, to recognize a set by them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Style:
 
     Attributes:
         pattern: Matches a name from its start.
-        form: How such a name looks, for people.
-        groups: A pattern of the same labels to be typed, for a folder of such files.
+        form: An example of such a name, for messages.
+        groups: A short pattern of the same labels, to type as ``--pattern`` for a folder of such files.
     """
 
     pattern: re.Pattern[str]
@@ -24,16 +24,16 @@ class Style:
     groups: str
 
 
-# The narrower pattern first: DukeMTMC's names fit CUHK03-NP's pattern too.
+# The narrower pattern comes first: CUHK03-NP's pattern matches DukeMTMC's names too.
 STYLES: Mapping[str, Style] = {
     "market1501": Style(market1501.PATTERN, market1501.FORM, r"(?P<person>-1|[0-9]+)_c(?P<camera>[0-9]+)s"),
     "dukemtmc": Style(dukemtmc.PATTERN, dukemtmc.FORM, r"(?P<person>[0-9]+)_c(?P<camera>[0-9]+)_f"),
     "cuhk03np": Style(cuhk03np.PATTERN, cuhk03np.FORM, r"(?P<person>[0-9]+)_c(?P<camera>[0-9]+)_"),
     "msmt17": Style(msmt17.PATTERN, msmt17.FORM, r"(?P<person>[0-9]+)_[0-9]+_(?P<camera>[0-9]+)_"),
 }
-"""By the set's name."""
+"""The style of each set, by the set's name."""
 
 
-def style_of(names: Iterable[str]) -> str | None:
-    """Give the set whose files are named like the first of these that is named like any set's; None where none is."""
-    return next((style for name in names for style, known in STYLES.items() if known.pattern.match(name)), None)
+def detect_style(names: Iterable[str]) -> str | None:
+    """Return the set whose style the first recognized name has; None if no name is recognized."""
+    return next((name for file in names for name, style in STYLES.items() if style.pattern.match(file)), None)

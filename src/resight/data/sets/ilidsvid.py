@@ -1,11 +1,11 @@
 """iLIDS-VID: 42,460 boxes in 600 tracklets of 300 people by two cameras in an airport, drawn by hand.
 
-The people are halved at random, ten times: 150 to train on, 150 to test with. A query is a tracklet of camera 1, the
-gallery those of camera 2; published scores are the average of the ten. The halves lie beside the images, in
-``train-test people splits/train_test_splits_ilidsvid.mat``; where the file is not there, they are drawn, and a note
+The protocol is ten random splits of the people: 150 to train on, 150 to test on. Tracklets of camera 1 are queries,
+tracklets of camera 2 are the gallery. Published scores are the average of the ten splits. The splits are next to the
+images, in ``train-test people splits/train_test_splits_ilidsvid.mat``. Without this file they are drawn, and a note
 says so.
 
-License: for research, on the Home Office's terms for i-LIDS; ask its authors. Nothing of it comes with resight.
+License: for research, on the Home Office's terms for i-LIDS; ask its authors. resight contains no data of the set.
 
 References:
     Wang et al., "Person Re-identification by Video Ranking", ECCV 2014.
@@ -19,7 +19,7 @@ from pathlib import Path
 from resight.data.dataset import Dataset
 from resight.data.roots import find_root
 from resight.data.sets.sequences import read_two_cameras
-from resight.data.split_people import halve, halved
+from resight.data.split_people import split_people, two_camera_dataset
 
 PERSON = re.compile(r"person_?([0-9]{1,9})")
 PUBLISHED = {"train": (300, 150), "query": (150, 150), "gallery": (150, 150)}
@@ -36,18 +36,19 @@ def load_ilidsvid(root: Path, *, split: int = 0) -> Dataset:
         split: Which split, 0 to 9.
 
     Returns:
-        The data set, of tracklets; its frames are the last numbers of the names. A note says where the split is from.
+        The data set, with tracklets as unit; frames are the last numbers of the names. A note names the origin of the
+        split.
 
     Raises:
-        DataError: A folder is missing, a tracklet has no image, or the list of splits is of other people.
+        DataError: A folder is missing, a tracklet has no image, or the list of splits names other people.
         ConfigError: There is no such split.
     """
     cameras = ("sequences/cam1", "sequences/cam2")
-    inside = ("i-LIDS-VID", "iLIDS-VID", "ilids-vid", "ilidsvid", "iLIDS-VID/i-LIDS-VID", "ilids-vid/i-LIDS-VID")
-    found = find_root("ilidsvid", root, cameras, inside=inside)
+    names = ("i-LIDS-VID", "iLIDS-VID", "ilids-vid", "ilidsvid", "iLIDS-VID/i-LIDS-VID", "ilids-vid/i-LIDS-VID")
+    root = find_root("ilidsvid", root, cameras, folder_names=names)
     notes: list[str] = []
-    tracks = read_two_cameras("ilidsvid", (found / cameras[0], found / cameras[1]), PERSON, notes)
-    places = [place for top in (found, found.parent) for place in (top / "train-test people splits", top)]
-    lists = [place / name for name in _LISTS for place in places]
-    halves = halve("ilidsvid", list(tracks), lists, split, notes)
-    return halved("ilidsvid", found, tracks, halves, published=PUBLISHED, notes=notes)
+    tracks = read_two_cameras("ilidsvid", (root / cameras[0], root / cameras[1]), PERSON, notes)
+    folders = [folder for top in (root, root.parent) for folder in (top / "train-test people splits", top)]
+    lists = [folder / name for name in _LISTS for folder in folders]
+    people = split_people("ilidsvid", list(tracks), lists, split, notes)
+    return two_camera_dataset("ilidsvid", root, tracks, people, published=PUBLISHED, notes=notes)

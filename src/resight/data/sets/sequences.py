@@ -1,4 +1,4 @@
-"""What is common to the sets of tracklets: folders of frames, lists in MATLAB's format."""
+"""Read folders of frames and MATLAB matrices, for the sets of tracklets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LAST_NUMBER = re.compile(r"([0-9]{1,18})\D*$")
 
 
 def last_number(name: str) -> int | None:
-    """Give the last number in a name, of up to 18 digits; None where it has none."""
-    found = _LAST_NUMBER.search(name)
-    return int(found[1]) if found else None
+    """Return the last number in a name, of up to 18 digits; None if there is none."""
+    match = _LAST_NUMBER.search(name)
+    return int(match[1]) if match else None
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Track:
     """One tracklet.
 
     Attributes:
-        paths: Its images, in order.
-        frames: The frame number of each.
-        person: Who it shows.
-        camera: Which camera saw it.
+        paths: The images, in order.
+        frames: The frame number of each image.
+        person: The person id.
+        camera: The camera id.
     """
 
     paths: Sequence[str]
@@ -45,52 +45,54 @@ class Track:
 
 
 def read_frames(name: str, folder: Path, *, person: int, camera: int) -> Track:
-    """Read a folder that is one tracklet.
+    """Read the tracklet in a folder.
 
     Args:
         name: The set's name, for the error.
         folder: The folder.
-        person: Who it shows.
-        camera: Which camera saw it.
+        person: The person id.
+        camera: The camera id.
 
     Returns:
-        Its images in the order of their names; a frame is the last number in its name, or its place where the names
-        have none.
+        The images in the order of their names. A frame is the last number in the name, or the index of a name without
+        number.
 
     Raises:
         DataError: There is no such folder, or no image in it.
     """
     files = [file for file in list_folder(folder)[1] if is_image_name(file)] if folder.is_dir() else []
     if not files:
-        why = "holds no image" if folder.is_dir() else "is not there"
-        raise DataError(f"{name}: the tracklet folder {folder} {why}: unpack the set again, or leave the tracklet out")
+        problem = "has no image" if folder.is_dir() else "does not exist"
+        raise DataError(
+            f"{name}: the tracklet folder {folder} {problem}: unpack the set again, or leave the tracklet out"
+        )
     numbers = [last_number(file) for file in files]
-    frames = [place if number is None else number for place, number in enumerate(numbers)]
+    frames = [index if number is None else number for index, number in enumerate(numbers)]
     return Track([str(folder / file) for file in files], frames, person, camera)
 
 
-def table_of(sequences: Iterable[Track], *, first: int = 0) -> ImageTable:
-    """Lay tracklets one after the other.
+def build_track_table(tracks: Iterable[Track], *, first_id: int = 0) -> ImageTable:
+    """Build a table of tracklets with one row per image.
 
     Args:
-        sequences: The tracklets.
-        first: The id of the first; the others follow it.
+        tracks: The tracklets.
+        first_id: The id of the first tracklet; the others count up from it.
 
     Returns:
-        One row an image.
+        The images of the tracklets, in order.
     """
-    each = list(sequences)
-    sizes = [len(one.paths) for one in each]
+    tracks = list(tracks)
+    sizes = [len(track.paths) for track in tracks]
 
     def column(values: Iterable[int]) -> Ints:
         return np.repeat(np.array(list(values), np.int64), sizes)
 
     return ImageTable(
-        np.array([path for one in each for path in one.paths], np.str_),
-        column(one.person for one in each),
-        column(one.camera for one in each),
-        column(range(first, first + len(each))),
-        np.array([frame for one in each for frame in one.frames], np.int64),
+        np.array([path for track in tracks for path in track.paths], np.str_),
+        column(track.person for track in tracks),
+        column(track.camera for track in tracks),
+        column(range(first_id, first_id + len(tracks))),
+        np.array([frame for track in tracks for frame in track.frames], np.int64),
     )
 
 
@@ -106,12 +108,12 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
         ``(R, C)`` int64.
 
     Raises:
-        DataError: The file is not there or is no MATLAB file, or has no such matrix; or it is of version 7.3, which is
-            HDF5, and there is no h5py to read it.
+        DataError: The file is missing or not a MATLAB file, or has no such matrix; or it has version 7.3 (HDF5) and
+            h5py is not installed.
     """
     if not path.is_file():
         raise DataError(f"{name}: there is no file {path}: it comes with the set's lists")
-    from scipy.io import loadmat  # it takes longer to load than all that other sets need
+    from scipy.io import loadmat  # slow to import, and other sets do not need it
     from scipy.io.matlab import MatReadError
 
     data = path.read_bytes()
@@ -131,7 +133,7 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
         zlib.error,
     ) as error:
         raise DataError(f"{name}: {path} is no MATLAB file, or a broken one ({error})") from error
-    there = sorted(variable for variable in content if not variable.startswith("__"))
+    variables = sorted(variable for variable in content if not variable.startswith("__"))
     matrix = np.asarray(content.get(key, np.empty(0)))
     if (
         key not in content
@@ -139,12 +141,12 @@ def read_matrix(name: str, path: Path, key: str) -> Ints:
         or matrix.dtype.kind not in "iuf"
         or not (matrix == np.rint(matrix)).all()
     ):
-        raise DataError(f"{name}: expected a matrix '{key}' of whole numbers in {path}; found {', '.join(there)}")
+        raise DataError(f"{name}: expected a matrix '{key}' of whole numbers in {path}; found {', '.join(variables)}")
     return matrix.astype(np.int64)
 
 
 def _read_hdf5(name: str, path: Path) -> dict[str, Any]:
-    """Read the matrices of a MATLAB file of version 7.3, which holds them transposed."""
+    """Read the matrices of a MATLAB file of version 7.3, which stores them transposed."""
     try:
         h5py = importlib.import_module("h5py")
     except ImportError:
@@ -162,38 +164,38 @@ def _read_hdf5(name: str, path: Path) -> dict[str, Any]:
 def read_two_cameras(
     name: str, folders: tuple[Path, Path], form: re.Pattern[str], notes: list[str]
 ) -> dict[int, tuple[Track, Track]]:
-    """Read a set of two cameras: a folder each, and in it a folder a person.
+    """Read a set of two cameras: a folder per camera, with a folder per person.
 
     Args:
         name: The set's name, for the error.
         folders: The folders of cameras 1 and 2.
-        form: Matches a person's folder; its first group is the number.
-        notes: What is skipped joins them.
+        form: Matches a person's folder; its first group is the person id.
+        notes: Gets a note on skipped people.
 
     Returns:
-        For each person that both cameras saw, the two tracklets, in the order of their numbers.
+        The two tracklets of each person that both cameras saw, in the order of the person ids.
 
     Raises:
         DataError: No person was seen by both cameras, or a person's folder has no image.
     """
-    seen = [
-        {int(match[1]): folder / found for found in list_folder(folder)[0] if (match := form.fullmatch(found))}
+    first, second = (
+        {int(match[1]): folder / person for person in list_folder(folder)[0] if (match := form.fullmatch(person))}
         for folder in folders
-    ]
-    both = sorted(set(seen[0]) & set(seen[1]))
-    if not both:
+    )
+    shared = sorted(set(first) & set(second))
+    if not shared:
         raise DataError(
-            f"{name}: no person was seen by both cameras: {folders[0]} shows {len(seen[0]):,} people, {folders[1]} "
-            f"{len(seen[1]):,}, none of them the same"
+            f"{name}: no person was seen by both cameras: {folders[0]} shows {len(first):,} people, {folders[1]} "
+            f"{len(second):,}, none of them the same"
         )
-    single = len(set(seen[0]) ^ set(seen[1]))
-    if single:
-        one, many = "person that one camera alone saw is skipped", "people that one camera alone saw are skipped"
-        notes.append(counted(single, one, many))
+    num_single = len(set(first) ^ set(second))
+    if num_single:
+        one, many = "person seen by only one camera is skipped", "people seen by only one camera are skipped"
+        notes.append(counted(num_single, one, many))
     return {
         person: (
-            read_frames(name, seen[0][person], person=person, camera=1),
-            read_frames(name, seen[1][person], person=person, camera=2),
+            read_frames(name, first[person], person=person, camera=1),
+            read_frames(name, second[person], person=person, camera=2),
         )
-        for person in both
+        for person in shared
     }

@@ -1,8 +1,7 @@
-"""The sets that `resight data synthesize` draws, with their tracklets.
+"""The synthetic sets of `resight data synthesize`, with their tracklets.
 
-They have Market-1501's layout, and can be read as that; beside the images, ``annotations.csv`` holds what their names
-do not: which images belong to one visit. It is read here. Where a query was drawn as a whole visit, the unit is the
-tracklet.
+They have Market-1501's layout and can be read as such. In addition, ``annotations.csv`` next to the images groups the
+images of each visit into a tracklet; this parser reads it. If queries are whole visits, the unit is the tracklet.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.data.dataset import Dataset
+from resight.data.dataset import Dataset, Unit
 from resight.data.roots import MARKET_FOLDERS, find_root
 from resight.errors import DataError
 from resight.files import printable, read_regular
 from resight.records import ImageTable
 
-LARGEST = 2**20
-"""The most bytes of ``dataset.json``; it has some hundred."""
+MAX_BYTES = 2**20
+"""The most bytes of ``dataset.json``; it has a few hundred."""
 
 _COLUMNS = ("label", "camera", "tracklet", "frame")
 
@@ -35,22 +34,20 @@ def load_synthetic(root: Path) -> Dataset:
         The data set; a tracklet is a visit, and distractors and junk of an image set have none.
 
     Raises:
-        DataError: A file is missing, or is not as it was written.
+        DataError: A file is missing or invalid.
     """
-    found = find_root("synthetic", root, ("annotations.csv", "dataset.json"))
-    path = found / "dataset.json"
+    root = find_root("synthetic", root, ("annotations.csv", "dataset.json"))
+    path = root / "dataset.json"
     try:
-        video = bool(json.loads(read_regular(path, LARGEST))["settings"].get("tracklets", False))
+        video = bool(json.loads(read_regular(path, MAX_BYTES))["settings"].get("tracklets", False))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = type(error).__name__
         raise DataError(
-            f"synthetic: {printable(path)} holds no settings of a drawn set ({reason}): draw it again"
+            f"synthetic: {printable(path)} has no settings of a synthetic set ({reason}): synthesize it again"
         ) from error
-    tables = _read_annotations(found)
-    return Dataset(
-        "synthetic", found, tables["train"], tables["query"], tables["gallery"], distractor_id=0,
-        unit="tracklets" if video else "images",
-    )  # fmt: skip
+    unit: Unit = "tracklets" if video else "images"
+    tables = _read_annotations(root)
+    return Dataset("synthetic", root, tables["train"], tables["query"], tables["gallery"], distractor_id=0, unit=unit)
 
 
 def _read_annotations(root: Path) -> dict[str, ImageTable]:
@@ -64,11 +61,11 @@ def _read_annotations(root: Path) -> dict[str, ImageTable]:
                 split = splits[row["path"].partition("/")[0]]
                 rows[split].append((str(root / row["path"]), [int(row[column]) for column in _COLUMNS]))
             except (KeyError, ValueError, TypeError, AttributeError) as error:
-                where = f"line {reader.line_num} of {path}"
+                location = f"line {reader.line_num} of {path}"
                 expected = f"path (in one of {', '.join(splits)}), {', '.join(_COLUMNS)}"
-                raise DataError(f"synthetic: {where} must have {expected}: {error!r}") from error
+                raise DataError(f"synthetic: {location} must have {expected}: {error!r}") from error
     if not any(rows.values()):
-        raise DataError(f"synthetic: {path} lists no image: draw the set again")
+        raise DataError(f"synthetic: {path} lists no image: synthesize the set again")
     tables = {}
     for split, images in rows.items():
         numbers = np.array([values for _, values in images], np.int64).reshape(-1, len(_COLUMNS))

@@ -1,9 +1,9 @@
 """VeRi-776: 51,035 boxes of 776 vehicles by twenty cameras on one square kilometer of streets, drawn by hand.
 
-The queries' images lie in the gallery too; the rule ``same-camera`` takes them out. Scores are image to image, as in
-today's papers; the first ones compared images with tracks (``test_track.txt``), which is not read here.
+The queries' images are in the gallery too; the exclusion ``same-camera`` removes them. Scores compare images with
+images, as in today's papers. The first papers compared images with tracks (``test_track.txt``, which is not read here).
 
-License: for research; ask its authors. Nothing of it comes with resight.
+License: for research; ask its authors. resight contains no data of the set.
 
 References:
     Liu et al., "A Deep Learning-Based Approach to Progressive Vehicle Re-identification for Urban Surveillance",
@@ -33,13 +33,13 @@ def load_veri776(root: Path) -> Dataset:
         root: The folder with ``image_train``, ``image_query`` and ``image_test``, or the one above.
 
     Returns:
-        The data set; ``people`` are vehicles, frames the numbers in the names.
+        The data set; ``person_ids`` are vehicles, frames are the numbers in the names.
 
     Raises:
         DataError: A folder is missing or has no image of the set's names.
     """
-    inside = ("VeRi", "VeRi-776", "veri", "VeRi_776", "veri776")
+    names = ("VeRi", "VeRi-776", "veri", "VeRi_776", "veri776")
     dataset = read_market_style(
-        "veri776", root, pattern=PATTERN, form=FORM, published=PUBLISHED, inside=inside, folders=FOLDERS
+        "veri776", root, pattern=PATTERN, form=FORM, published=PUBLISHED, folder_names=names, folders=FOLDERS
     )
     return replace(dataset, vehicles=True)
