@@ -353,7 +353,7 @@ def test_every_weight_and_average_is_that_of_the_lists(device):
         torch.tensor([0, 1], device=device),
         torch.tensor([2.0**-149, 1.0], device=device),
     )
-    assert tensor_jaccard._averaged(least, torch.tensor([[0, 1], [1, 0]], device=device)).columns.tolist() == [1, 1]
+    assert tensor_jaccard._average(least, torch.tensor([[0, 1], [1, 0]], device=device)).columns.tolist() == [1, 1]
 
 
 def plain_weights(distances, ids, half):
