@@ -175,7 +175,7 @@ def test_cluster_composes_the_parts():
 def test_read_only_vectors_compile_no_kernel_twice():
     vectors, _ = people(5)
     cluster(vectors, ClusterSettings(k1=15))
-    names = ("offer_nearest", "measure_held", "neighbor_weights", "mean_rows", "jaccard_rows")
+    names = ("offer_nearest", "select_candidates", "neighbor_weights", "mean_rows", "jaccard_rows")
     compiled = [getattr(kernels, name, None) or getattr(jaccard_kernels, name) for name in names]
     known = [len(kernel.signatures) for kernel in compiled]
     vectors.setflags(write=False)
