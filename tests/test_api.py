@@ -196,7 +196,7 @@ COMPARISONS: list[Wrong] = [
     ),
     (
         lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: a),
-        r"distance_fn must give the distances \(4, 4\) of its arrays, found \(4, 32\)",
+        r"distance_fn must return the distances \(4, 4\) of its arrays, found \(4, 32\)",
     ),
     (
         lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: np.full((4, 4), np.nan)),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resight.errors import ConfigError, DataError, check_given, shown, whole_number, yes_or_no
 from resight.numerics import gpu
-from resight.numerics.distances import as_vectors, measured, squared_distances
+from resight.numerics.distances import as_vectors, measure_distances, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import METRICS, cumulative_matches, first_ranks, join_ranks, positive_ranks
 from resight.records import EXCLUSIONS, UNKNOWN, Exclude, Features, Floats, Report, check_features
@@ -122,4 +122,4 @@ def _distances(
     if distance is squared_distances and gpu.used_for(device):
         asked, held = (gpu.on_device(as_vectors(side.embeddings), device) for side in (queries, gallery))
         return lambda rows: gpu.squared_distances(asked[rows], held)
-    return lambda rows: measured(distance, queries.embeddings[rows], gallery.embeddings)
+    return lambda rows: measure_distances(distance, queries.embeddings[rows], gallery.embeddings)

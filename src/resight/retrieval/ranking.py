@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from resight.errors import ConfigError, DataError, check_given, whole_number, yes_or_no
-from resight.numerics.distances import measured, normalize, squared_distances
+from resight.numerics.distances import measure_distances, normalize, squared_distances
 from resight.numerics.jaccard import rerank as reranked_distances
 from resight.numerics.neighbors import k_nearest
 from resight.records import Features, Floats, Mask, Ranking, check_features
@@ -62,7 +62,7 @@ def rank(
     ids, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = measured(distance_fn, queries.embeddings[rows], gallery.embeddings)
+        block = measure_distances(distance_fn, queries.embeddings[rows], gallery.embeddings)
         ids[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
         distances[rows] = np.take_along_axis(block, ids[rows], axis=1)
     return Ranking(ids, distances)
