@@ -1,10 +1,10 @@
 """Joint similarity: the visual similarity of two images, times the plausibility of the time between their cameras.
 
 ``S = 1 / (1 + exp(-5 cos)) * 1 / (1 + 2 exp(-5 p))`` and the distance is ``1 - S``. ``p`` is the share of people
-whose sightings by the two cameras lie this far apart. It is counted on clusters. For each pair of cameras that see a cluster, the
-time between the cluster's mean frames counts. For each single camera, the time of each image since the cluster's first
-image by that camera counts, as often as the camera has images of the cluster. A Gaussian smooths the counts. Then they
-are divided by their sum, for each pair of cameras and each order of the two.
+whose sightings by the two cameras lie this far apart. It is counted on clusters. For each pair of cameras that see a
+cluster, the time between the cluster's mean frames counts. For each single camera, the time of each image since the
+cluster's first image by that camera counts, as often as the camera has images of the cluster. A Gaussian smooths the
+counts. Then they are divided by their sum, for each pair of cameras and each order of the two.
 
 References:
     Li and Zhang, "Joint visual and temporal consistency for unsupervised domain adaptive person re-identification"
