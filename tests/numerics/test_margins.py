@@ -37,7 +37,7 @@ def test_one_cluster_and_none() -> None:
 
 
 def test_labels_must_be_whole_and_one_for_each_row() -> None:
-    with pytest.raises(DataError, match="labels must be whole numbers, found 0.5"):
+    with pytest.raises(DataError, match=r"labels must be whole numbers, found 0\.5"):
         margins(np.eye(3), [0, 0.5, 1])
     with pytest.raises(DataError, match=r"labels must have shape \(3,\)"):
         means_by_cluster([1.0, 2.0, 3.0], [0, 1])
