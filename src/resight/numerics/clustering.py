@@ -344,7 +344,7 @@ def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
     if quality["clusters"] == 0:
         warnings.append(
             "No image is in a cluster: raise eps (rho, pairs_per_image), lower min_samples, or start from weights "
-            "that tell people apart."
+            "that distinguish people."
         )
     elif outliers > 0.9:
         warnings.append(
@@ -353,7 +353,7 @@ def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
     if largest > GIANT:
         warnings.append(
             f"One cluster holds {largest:.0%} of the images: lower eps (rho, pairs_per_image), or start from weights "
-            "that tell people apart."
+            "that distinguish people."
         )
     if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
         warnings.append(

@@ -6,14 +6,14 @@ thirds of ``H(j)`` with it. A row of V holds ``exp(-d) / sum`` over that set and
 its first k2 neighbors then replaces the row. With ``t(i, j) = sum over c of min(V[i, c], V[j, c])`` the Jaccard
 distance is ``1 - t / (2 - t)``. Rows without a common neighbor are at distance 1 and are not stored.
 
-Two variants are in use. They differ in the length of the lists and in d, and give almost the same clusters:
+Two variants are in use. They differ in the length of the lists and in d, and lead to almost the same clusters:
 
 * ``ice``: the nearest k1 rows, the row itself included; d is the squared Euclidean distance (``2 - 2 cos``
   for L2-normalized vectors).
 * ``abmt``: the nearest k1 + 1 rows, the row itself included; d is the squared Euclidean distance divided by
   the row's largest, as in the re-ranking of Zhong et al.
 
-Half lists hold ``round(k1 / 2) + 1`` rows, halves rounded to even (k1 = 25 gives 13, k1 = 30 gives 16).
+Half lists hold ``round(k1 / 2) + 1`` rows, halves rounded to even (13 for k1 = 25, 16 for k1 = 30).
 
 References:
     Zhong et al., "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017, eq. 1-12.

@@ -83,7 +83,7 @@ def neighbor_weights(
     rows = len(starts)
     size = max(CHUNK, len(full) // CHUNKS)
     for chunk in prange((rows + size - 1) // size):
-        # 2i marks a member of R(i), 2i + 1 what the expansion adds: one scratch array, never cleared.
+        # 2i marks a member of R(i), 2i + 1 an addition of the expansion. So one scratch array is never cleared.
         mark = np.full(len(full), -1, np.int64)
         for r in range(chunk * size, min(rows, (chunk + 1) * size)):
             i = low + r

@@ -16,8 +16,9 @@ _BLOCK = 4096
 def margins(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Floats:
     """Compute how much more similar each image is to its own cluster than to the next one.
 
-    The margin is the cosine similarity to the mean of the own cluster, minus the similarity to the mean that is most
-    similar to that mean (minus 0 with a single cluster). The silhouette measures much the same, on all pairs of images.
+    The next cluster is the one whose mean is most similar to the mean of the own cluster. The margin is the cosine
+    similarity to the own mean minus the similarity to the next mean (minus 0 with a single cluster). The silhouette
+    measures much the same, on all pairs of images.
 
     Args:
         vectors: ``(N, D)``, the clustered vectors.

@@ -44,7 +44,7 @@ def k_nearest(
 
     A blockwise product proposes candidates. Their distances are computed from the vectors in float64 and rounded once.
     So the result is the same for every block size, number of threads, precision of the product and linear algebra
-    library, and equal vectors are at distance exactly 0. Ties ascend by id. When vectors search themselves, only half
+    library. Equal vectors are at distance exactly 0. Ties ascend by id. When vectors search themselves, only half
     of the product is computed, in bfloat16 if the processor multiplies in it. Memory is ``block * N`` numbers, never
     ``N * N``.
 

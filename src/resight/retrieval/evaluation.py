@@ -47,8 +47,8 @@ def evaluate(
 
     Returns:
         The scores of `resight.numerics.metrics.METRICS` (``mAP``, ``mINP``, ``rank-1``, ``rank-5``, ``rank-10``, in
-        0..1) over the queries with a possible match, the number of queries without one, the curve up to rank 50, and
-        the values of each query.
+        0..1) over the queries with a possible match. Also the number of queries without one, the curve up to rank 50,
+        and the values of each query.
 
     Raises:
         DataError: No query has a possible match, the two come from different encoders, or ``distance_fn`` returns no

@@ -35,7 +35,7 @@ def rank(
     Args:
         queries: ``Q`` embeddings.
         gallery: ``G`` embeddings by the same encoder.
-        k: Number of results; a smaller gallery gives fewer.
+        k: Number of results; fewer if the gallery is smaller.
         rerank: Whether to re-rank k-reciprocally; needs memory for ``Q x G`` distances.
         distance_fn: Returns the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``, as in `evaluate`.
         device: Where to search, see `resight.numerics.neighbors.k_nearest`; other distances run on the CPU.
@@ -165,7 +165,7 @@ def check_ranking(ranking: Ranking, queries: Features, gallery: Features) -> Non
         ConfigError: It is no Ranking.
         DataError: It has another number of queries, or names rows that the gallery does not have.
     """
-    check_given("ranking", ranking, Ranking, "a Ranking, as resight.rank(queries, gallery) gives it")
+    check_given("ranking", ranking, Ranking, "a Ranking, as resight.rank(queries, gallery) returns it")
     if ranking.indices.max(initial=-1) >= len(gallery):
         raise DataError(f"the ranking names gallery row {ranking.indices.max()} of {len(gallery)}: rank this gallery")
     if len(queries) != len(ranking):
