@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -129,7 +130,8 @@ def _check_unmasked(values: Any, name: str) -> None:
     Raises:
         DataError: Some values are masked.
     """
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+    ma = sys.modules.get("numpy.ma")  # a masked array has loaded it; other arrays need not wait for that
+    if ma is not None and ma.is_masked(values):
         raise DataError(f"{name} is a masked array with masked values: fill them, or remove their rows")
 
 
