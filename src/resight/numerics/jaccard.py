@@ -336,7 +336,7 @@ Part = tuple[npt.NDArray[Any], ...]
 def _fill_rows(room: Ints, width: int, fill: Callable[..., None]) -> Iterator[Part]:
     """Let a kernel fill rows of unknown length, each at most ``room`` and ``width`` long, and yield them in parts."""
     ends = np.concatenate([[0], np.cumsum(np.minimum(room, width), dtype=np.int64)])
-    longest = int(np.diff(ends).max())
+    longest = int(np.diff(ends).max(initial=0))
     columns = np.empty(min(ends[-1], max(FILL_ENTRIES, longest)), np.int32)
     values = np.empty(len(columns), np.float32)
     low = 0
