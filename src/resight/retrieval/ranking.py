@@ -143,16 +143,20 @@ def add_similarities(ranking: Ranking, queries: Features, gallery: Features) -> 
     check_ranking(ranking, queries, gallery)
     num_queries, k = ranking.indices.shape
     dim = queries.embeddings.shape[1]
-    similarities = np.empty((num_queries, k), np.float32)
     num_results = max(1, PAIR_ENTRIES // dim)
+    # Each result is normalized once, however many queries it answers.
+    distinct, positions = np.unique(ranking.indices.clip(0), return_inverse=True)
+    positions = positions.reshape(ranking.indices.shape)
+    results = np.empty((len(distinct), dim), np.float32)
+    for low in range(0, len(distinct), num_results):
+        results[low : low + num_results] = normalize(gallery.embeddings[distinct[low : low + num_results]])
+    similarities = np.empty((num_queries, k), np.float32)
     num_rows = max(1, num_results // max(1, k))
     for row in range(0, num_queries, num_rows):
         block_queries = normalize(queries.embeddings[row : row + num_rows])
         for column in range(0, k, num_results):
             block = slice(row, row + num_rows), slice(column, column + num_results)
-            indices = ranking.indices[block]
-            results = normalize(gallery.embeddings[indices.clip(0).ravel()]).reshape(*indices.shape, dim)
-            similarities[block] = np.einsum("rd,rkd->rk", block_queries, results)
+            similarities[block] = np.einsum("rd,rkd->rk", block_queries, results[positions[block]])
     similarities.clip(-1, 1, out=similarities)
     similarities[ranking.indices < 0] = np.nan
     return Ranking(ranking.indices, ranking.distances, similarities)
