@@ -449,6 +449,12 @@ def sum_of_part_distances(a, b, parts):
     )
 
 
+def similarities(queries, gallery, indices):
+    """The cosine of each query and each of its results, one by one; nan for a result that is -1."""
+    pairs = zip(queries, indices, strict=True)
+    return np.array([[_cosine(query, gallery[g]) if g >= 0 else math.nan for g in ids] for query, ids in pairs])
+
+
 # -- explanations ----------------------------------------------------------------------------------------------------
 
 

@@ -116,6 +116,13 @@ TABLES: list[Wrong] = [
     (lambda g: Features(g.table, [["a"]] * 4), "embeddings must be an array of numbers, found 'a'"),
     (lambda g: Features(g.table, [[1], [2], [3], [4, 5]]), "rows are equally long"),
     (lambda g: Features(g.table, np.full((4, 2), np.nan)), "embeddings hold nan or inf"),
+    (lambda g: Features(g.table, np.empty((4, 0))), r"embeddings of no numbers cannot be compared, found .*\(4, 0\)"),
+    (
+        lambda g: Features(g.table, np.ma.array(np.ones((4, 2)), mask=np.eye(4, 2))),
+        "embeddings is a masked array with masked values",
+    ),
+    (lambda _: ImageTable(["a", "b"], np.ma.masked_equal([1, 2], 2)), "person_ids is a masked array"),
+    (lambda _: ImageTable(np.ma.array(["a", "b"], mask=[0, 1])), "paths is a masked array"),
     (lambda g: Features(g.table, g.features), "found a Features: give its embeddings"),
     (lambda g: Features(g.table, np.ones((4, 2)), 7), "encoder must be an encoder's identity"),
     (lambda _: resight.PseudoLabels(["a"], 0.5), "labels must be whole numbers, found 'a'"),
@@ -168,6 +175,12 @@ EXTRACTS: list[Wrong] = [
     (lambda g: resight.grad_cam(None, g.images), "encoder must be an Encoder"),
     (lambda g: resight.grad_cam(g.encoder, g.paths), "images must be a .* tensor in 0..1; found"),
     (lambda g: resight.grad_cam(g.encoder, g.images.byte()), "floats in 0..1, found .* of torch.uint8"),
+    (lambda g: resight.grad_cam(g.encoder, g.images * 255), r"images must be in 0..1, found .*\.\..*: divide pixels"),
+    (lambda g: resight.grad_cam(g.encoder, (g.images - 0.5) / 0.2), "leave the normalization to the encoder"),
+    (
+        lambda g: resight.grad_cam(g.encoder, g.images, target="match", others=g.images * 255),
+        "others must be in 0..1",
+    ),
     (lambda g: resight.grad_cam(g.encoder, g.images, parts="whole"), r"write \['whole'\]"),
     (lambda g: resight.grad_cam(g.encoder, g.images, parts=3), "parts must be a list of names; found 3"),
     (lambda g: resight.grad_cam(g.encoder, g.images, target=None), "target must be one of self, match"),
@@ -199,7 +212,7 @@ COMPARISONS: list[Wrong] = [
     ),
     (
         lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: a),
-        r"distance_fn must give the distances \(4, 4\) of its arrays, found \(4, 32\)",
+        r"distance_fn must return the distances \(4, 4\) of its arrays, found \(4, 32\)",
     ),
     (
         lambda g: resight.rank(g.features, g.features, distance_fn=lambda a, b: np.full((4, 4), np.nan)),

@@ -96,6 +96,8 @@ def test_a_ranking_ascends(distances: list[list[float]]) -> None:
     with pytest.raises(DataError, match="one \\(Q, K\\) shape"):
         Ranking(np.array([[0, 1]]), np.array([[0.1]]))
     assert len(Ranking(np.array([[3, 1, -1]]), np.array([[0.1, 0.1, np.inf]]))) == 1
+    with pytest.raises(DataError, match=r"similarities must have shape \(1, 2\), found \(1, 1\)"):
+        Ranking(np.array([[0, 1]]), np.array([[0.1, 0.2]]), np.array([[0.9]]))
 
 
 def test_a_report_becomes_plain_json() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,6 +70,7 @@ def text_column(values: Any, name: str) -> npt.NDArray[np.str_]:
     """
     if isinstance(values, str | bytes | os.PathLike):
         raise DataError(f"{name} must be a list of paths, found one: write [{shown(values)}]")
+    _check_unmasked(values, name)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
         return _one(values, name)
     if not isinstance(values, Iterable):
@@ -107,6 +109,7 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
         values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no such type
     if hasattr(values, "embeddings"):
         raise DataError(f"{name} must be an array, found {shown(values)}: give its embeddings")
+    _check_unmasked(values, name)
     if isinstance(values, Iterable) and not isinstance(values, str | bytes) and not hasattr(values, "__len__"):
         values = list(values) if not hasattr(values, "__array__") else values
     try:
@@ -119,6 +122,17 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
     if array.ndim == 0:
         raise DataError(f"{name} must be a list or an array, found {shown(values)}")
     return array
+
+
+def _check_unmasked(values: Any, name: str) -> None:
+    """Refuse masked values: conversion to a plain array would bring back the values under the mask.
+
+    Raises:
+        DataError: Some values are masked.
+    """
+    ma = sys.modules.get("numpy.ma")  # a masked array has loaded it; other arrays need not wait for that
+    if ma is not None and ma.is_masked(values):
+        raise DataError(f"{name} is a masked array with masked values: fill them, or remove their rows")
 
 
 def _is_whole(value: Any) -> bool:

@@ -146,6 +146,8 @@ class Features:
         embeddings = real_numbers(self.embeddings, "embeddings").view()
         if embeddings.ndim != 2 or len(embeddings) != len(self.table):
             raise DataError(f"embeddings must have shape ({len(self.table)}, D), found {embeddings.shape}")
+        if embeddings.shape[1] == 0:
+            raise DataError(f"embeddings of no numbers cannot be compared, found shape {embeddings.shape}")
         if not np.isfinite(embeddings).all():
             raise DataError("embeddings hold nan or inf: check the weights and the images that made them")
         check_given("encoder", self.encoder, str, "an encoder's identity, as encoder.digest() gives it")
@@ -241,6 +243,9 @@ class Ranking:
     Attributes:
         indices: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` where fewer than ``K`` exist.
         distances: ``(Q, K)`` float32, ascending along each row.
+        similarities: ``(Q, K)`` float32, cosine similarity of each result to its query, whatever distance ranked them:
+            in -1..1, larger is more similar; nan where ``indices`` is ``-1``. Empty if the ranking was made without
+            (`resight.retrieval.ranking.add_similarities` computes them).
 
     Raises:
         DataError: Shapes disagree or a row does not ascend.
@@ -248,16 +253,20 @@ class Ranking:
 
     indices: Ints
     distances: Floats
+    similarities: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def __post_init__(self) -> None:
         indices, distances = whole_numbers(self.indices, "indices"), real_numbers(self.distances, "distances")
+        similarities = real_numbers(self.similarities, "similarities")
         if indices.ndim != 2 or indices.shape != distances.shape:
             raise DataError(
                 f"indices and distances must share one (Q, K) shape, found {indices.shape}, {distances.shape}"
             )
         if np.isnan(distances).any() or (distances[:, 1:] < distances[:, :-1]).any():
             raise DataError("the distances of a ranking must ascend along each row")
-        for name, array in (("indices", indices), ("distances", distances)):
+        if similarities.size and similarities.shape != indices.shape:
+            raise DataError(f"similarities must have shape {indices.shape}, found {similarities.shape}")
+        for name, array in (("indices", indices), ("distances", distances), ("similarities", similarities)):
             object.__setattr__(self, name, _kept(array))
 
     def __len__(self) -> int:

@@ -180,7 +180,7 @@ def test_evaluate_and_rank_take_pooled_rows_in_both_readings_of_tpp() -> None:
     mean = [pool_tracklets(side) for side in (queries, gallery)]
     assert rank(*mean, k=1).indices.tolist() == [[0]]
     assert evaluate(*mean).scores["mAP"] == 1
-    with pytest.raises(ConfigError, match="re-ranking stands on"):
+    with pytest.raises(ConfigError, match="re-ranking needs"):
         evaluate(*mean, distance_fn=sum_of_part_distances, rerank=True)
 
 

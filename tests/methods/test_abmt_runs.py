@@ -121,7 +121,7 @@ def test_without_two_clusters_it_says_so(images: Crops) -> None:
 
 def test_more_clusters_than_images_are_refused(images: Crops) -> None:
     method = tiny.abmt(images, cluster=ClusterSettings(method="kmeans", num_clusters=500))
-    with pytest.raises(ConfigError, match="1 to 96 clusters for so many images, found 500"):
+    with pytest.raises(ConfigError, match="1 to 96 clusters, at most one per image, found 500"):
         method.begin_epoch(0)
 
 

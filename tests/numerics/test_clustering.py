@@ -147,7 +147,7 @@ def test_a_share_that_reaches_pairs_of_unknown_distance_is_told():
         found = cluster(vectors, ClusterSettings(k1=10, rho=rho, source_weight=0.1), source=vectors[:5])
         assert found.eps == pytest.approx(known, abs=1e-6)
     assert known > 0.75  # it did
-    with pytest.raises(ConfigError, match=r"rho = 0.99 gives an eps of .* without a common neighbor would join"):
+    with pytest.raises(ConfigError, match=r"rho = 0.99 gives an eps of .* would join images without a common neighbor"):
         cluster(vectors, ClusterSettings(k1=10, rho=0.99, source_weight=0.1), source=vectors[:5])
     graph = to_graph(np.array([[0, 0.95, 1.0], [0.95, 0, 1.0], [1.0, 1.0, 0]]))
     with pytest.raises(ConfigError, match="lower rho"):  # it is stored, and may be farther than what is not
@@ -175,7 +175,7 @@ def test_cluster_composes_the_parts():
 def test_read_only_vectors_compile_no_kernel_twice():
     vectors, _ = people(5)
     cluster(vectors, ClusterSettings(k1=15))
-    names = ("offer_nearest", "measure_held", "neighbor_weights", "mean_rows", "jaccard_rows")
+    names = ("offer_nearest", "select_candidates", "neighbor_weights", "mean_rows", "jaccard_rows")
     compiled = [getattr(kernels, name, None) or getattr(jaccard_kernels, name) for name in names]
     known = [len(kernel.signatures) for kernel in compiled]
     vectors.setflags(write=False)

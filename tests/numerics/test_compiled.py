@@ -27,7 +27,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Module
     """Load the same module anew, as another process would."""
     (tmp_path / "loops.py").write_text(SOURCE)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiled, "_said", False)
+    monkeypatch.setattr(compiled, "_warned", False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def load_again() -> ModuleType:

@@ -159,14 +159,14 @@ def test_the_bound_holds_and_is_small(device, seed, width, offset):
     a, b = ((rng.normal(size=(60, width)) + offset).astype(np.float32) for _ in range(2))
     vectors, queries = torch.tensor(a, device=device), torch.tensor(b, device=device)
     mean = vectors.mean(0, dtype=torch.float64)
-    held, asked = tensors._rounded(vectors, mean), tensors._rounded(queries, mean)
+    held, asked = tensors._round(vectors, mean), tensors._round(queries, mean)
     for side in (held, asked):
         assert not (side.factor.view(torch.int32) & (2**13 - 1)).any()  # 11 bits are left
     with tensors.multiplying("tf32", vectors.device):
         products = asked.factor @ held.factor.T
     lengths = held.lengths.square().float() + asked.lengths.square().float()[:, None]
     off = (lengths - 2 * products).double().cpu().numpy() - reference.squared_distances(b, a)
-    bound = tensors._bound(asked, held).cpu().numpy()
+    bound = tensors._bound_errors(asked, held).cpu().numpy()
     assert (np.abs(off) <= bound[:, None]).all()
     assert (bound <= 0.01 * reference.squared_distances(b, a).max()).all()
 
@@ -174,11 +174,11 @@ def test_the_bound_holds_and_is_small(device, seed, width, offset):
 @devices
 def test_rounded_to_11_bits_is_to_the_nearest(device):
     values = torch.tensor(np.random.default_rng(0).normal(size=(200, 6)), dtype=torch.float32, device=device)
-    rounded = tensors._rounded(values, torch.zeros(6, dtype=torch.float64, device=device))
+    rounded = tensors._round(values, torch.zeros(6, dtype=torch.float64, device=device))
     assert ((rounded.factor - values).abs() <= 2.0**-11 * values.abs()).all()
     assert (rounded.factor != values).any()
-    lost = (values.double() - rounded.factor.double()).norm(dim=1)
-    torch.testing.assert_close(rounded.lost, lost)
+    errors = (values.double() - rounded.factor.double()).norm(dim=1)
+    torch.testing.assert_close(rounded.errors, errors)
     torch.testing.assert_close(rounded.lengths, values.double().norm(dim=1))
 
 
@@ -353,7 +353,7 @@ def test_every_weight_and_average_is_that_of_the_lists(device):
         torch.tensor([0, 1], device=device),
         torch.tensor([2.0**-149, 1.0], device=device),
     )
-    assert tensor_jaccard._averaged(least, torch.tensor([[0, 1], [1, 0]], device=device)).columns.tolist() == [1, 1]
+    assert tensor_jaccard._average(least, torch.tensor([[0, 1], [1, 0]], device=device)).columns.tolist() == [1, 1]
 
 
 def plain_weights(distances, ids, half):

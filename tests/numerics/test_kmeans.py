@@ -56,7 +56,7 @@ def test_as_a_way_to_cluster_it_leaves_nothing_out() -> None:
 
 
 def test_numbers_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ConfigError, match="1 to 140 clusters for so many images, found 141"):
+    with pytest.raises(ConfigError, match="1 to 140 clusters, at most one per image, found 141"):
         kmeans(people(0), 141)
     with pytest.raises(ConfigError, match="clusters must be 2 or more"):
         ClusterSettings(method="kmeans", num_clusters=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from resight.errors import DataError
 from resight.numerics import margins as module
 from resight.numerics.margins import margins, means_by_cluster
 
@@ -33,3 +34,10 @@ def test_one_cluster_and_none() -> None:
     assert np.isnan(margins(vectors, [-1, -1, -1])).all()
     assert means_by_cluster([1.0, 3.0, np.nan], [0, 0, -1]).tolist() == [2.0]
     assert len(means_by_cluster([np.nan], [-1])) == 0
+
+
+def test_labels_must_be_whole_and_one_for_each_row() -> None:
+    with pytest.raises(DataError, match=r"labels must be whole numbers, found 0\.5"):
+        margins(np.eye(3), [0, 0.5, 1])
+    with pytest.raises(DataError, match=r"labels must have shape \(3,\)"):
+        means_by_cluster([1.0, 2.0, 3.0], [0, 1])

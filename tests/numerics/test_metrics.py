@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 import reference
 from drawn import pairs, scene
 from resight.errors import ConfigError, DataError
-from resight.numerics import metrics
+from resight.numerics import metrics_kernels
 from resight.numerics.metrics import (
     average_precision,
     cumulative_matches,
@@ -77,7 +77,7 @@ def test_many_positives_are_ranked_alike(tied):
     # More than FEW, where the counting takes another way.
     distances, *columns = scene(2, queries=6, gallery=1500, tied=tied)
     found = positive_ranks(distances, *columns, distractor_id=None)
-    assert np.diff(found[1]).max() > metrics.FEW
+    assert np.diff(found[1]).max() > metrics_kernels.FEW
     assert split(*found) == reference.ranks(distances, pairs(*columns[:2]), pairs(*columns[2:]), distractor_id=None)
 
 
@@ -92,11 +92,11 @@ def test_infinite_distances_tie_like_others(value):
 def test_read_only_columns_compile_no_kernel_twice():
     distances, *columns = scene(0)
     positive_ranks(distances, *columns)
-    known = len(metrics._rank_positives.signatures)
+    known = len(metrics_kernels.rank_positives.signatures)
     for array in (distances, *columns):
         array.setflags(write=False)
     positive_ranks(distances, *columns)
-    assert len(metrics._rank_positives.signatures) == known == 1
+    assert len(metrics_kernels.rank_positives.signatures) == known == 1
 
 
 def test_average_precision_is_that_of_scikit_learn():

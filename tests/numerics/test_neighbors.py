@@ -165,6 +165,11 @@ def test_distances_and_normalization(rng):
         (lambda x: k_nearest(x * 1e30, 2), "beyond float32"),
         (lambda x: k_nearest(x, 2, queries=np.full((1, 3), np.inf)), "queries hold nan, inf"),
         (lambda x: squared_distances(x, x[:, :1]), "same dimension"),
+        (
+            lambda x: k_nearest_by_camera(x, np.zeros(9, np.int64), 2, 2),
+            r"cameras must have shape \(10,\), found \(9,\)",
+        ),
+        (lambda x: k_nearest(np.ma.masked_less(x, 0), 2), "vectors is a masked array with masked values"),
         (lambda x: normalize([[np.nan]]), "nan"),
     ],
 )

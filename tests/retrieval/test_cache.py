@@ -16,7 +16,7 @@ from resight.checksums import seal
 from resight.errors import ConfigError
 from resight.records import ImageTable
 from resight.retrieval import cache as vectors
-from resight.retrieval.cache import keep_vectors, kept_vectors, vectors_folder, vectors_path
+from resight.retrieval.cache import load_vectors, save_vectors, vectors_folder, vectors_path
 
 VECTORS = torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)))
 ROWS = torch.tensor([0, 2, 3])
@@ -24,9 +24,9 @@ ROWS = torch.tensor([0, 2, 3])
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "cache" / f"{'0' * 32}.safetensors"
-    assert kept_vectors(path, 4, 4) is None
-    keep_vectors(path, VECTORS.numpy(), ROWS.numpy())
-    found = kept_vectors(path, 4, 4)
+    assert load_vectors(path, 4, 4) is None
+    save_vectors(path, VECTORS.numpy(), ROWS.numpy())
+    found = load_vectors(path, 4, 4)
     assert found is not None
     assert np.array_equal(found[0], VECTORS.numpy())
     assert found[1].tolist() == [0, 2, 3]
@@ -46,9 +46,9 @@ def test_vectors_that_cannot_be_are_said_and_not_used(
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(seal({"vectors": kept, "rows": rows}, {}))
-    assert kept_vectors(path, 4, 4) is None
+    assert load_vectors(path, 4, 4) is None
     assert "damaged" in caplog.text
-    assert "embedded again" in caplog.text
+    assert "embedding the images again" in caplog.text
 
 
 def _pipe(path: Path) -> None:
@@ -69,11 +69,11 @@ def test_what_is_no_file_of_vectors_is_replaced_where_that_is_possible(
 ) -> None:
     path = tmp_path / f"{'0' * 32}.safetensors"
     make(path)
-    assert kept_vectors(path, 4, 4) is None
+    assert load_vectors(path, 4, 4) is None
     assert "damaged" in caplog.text
-    keep_vectors(path, VECTORS.numpy(), ROWS.numpy())
-    assert (kept_vectors(path, 4, 4) is not None) == (make is not Path.mkdir)
-    assert ("not kept" in caplog.text) == (make is Path.mkdir)
+    save_vectors(path, VECTORS.numpy(), ROWS.numpy())
+    assert (load_vectors(path, 4, 4) is not None) == (make is not Path.mkdir)
+    assert ("cannot cache" in caplog.text) == (make is Path.mkdir)
 
 
 def test_an_image_that_was_replaced_under_its_old_date_has_other_vectors(tmp_path: Path) -> None:
@@ -103,17 +103,17 @@ def test_those_used_longest_ago_make_room(tmp_path: Path, monkeypatch: pytest.Mo
     paths = [tmp_path / f"{number:032x}.safetensors" for number in range(4)]
     (tmp_path / "mine.safetensors").write_bytes(bytes(10_000))
     for age, path in enumerate(paths[:3]):
-        keep_vectors(path, VECTORS.numpy(), ROWS.numpy())
+        save_vectors(path, VECTORS.numpy(), ROWS.numpy())
         os.utime(path, (100 + age, 100 + age))
-    kept_vectors(paths[0], 4, 4)  # used now
+    load_vectors(paths[0], 4, 4)  # used now
     monkeypatch.setattr(vectors, "MOST", 3 * paths[0].stat().st_size)
-    keep_vectors(paths[3], VECTORS.numpy(), ROWS.numpy())
+    save_vectors(paths[3], VECTORS.numpy(), ROWS.numpy())
     assert {path.name for path in tmp_path.iterdir()} == {
         *(path.name for path in (paths[0], paths[2], paths[3])),
         "mine.safetensors",
     }
     monkeypatch.setattr(vectors, "MOST", 1)
-    keep_vectors(paths[1], VECTORS.numpy(), ROWS.numpy())
+    save_vectors(paths[1], VECTORS.numpy(), ROWS.numpy())
     assert {path.name for path in tmp_path.iterdir()} == {paths[1].name, "mine.safetensors"}, "the newest stays"
 
 
@@ -128,5 +128,5 @@ def test_vectors_do_not_belong_among_images(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_not_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "taken").write_text("a file, not a folder")
     with caplog.at_level(logging.WARNING):
-        keep_vectors(tmp_path / "taken" / "x.safetensors", VECTORS.numpy(), ROWS.numpy())
-    assert "the vectors are not kept" in caplog.text
+        save_vectors(tmp_path / "taken" / "x.safetensors", VECTORS.numpy(), ROWS.numpy())
+    assert "cannot cache the embeddings" in caplog.text

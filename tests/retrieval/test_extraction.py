@@ -190,7 +190,7 @@ def test_vectors_that_cannot_be_kept_are_not_lost(
     with caplog.at_level(logging.WARNING):
         found = extract(tiny.encoder(), table, devices=devices, cache=tmp_path / "taken")
     assert len(found) == 3
-    assert "the vectors are not kept" in caplog.text
+    assert "cannot cache the embeddings" in caplog.text
     assert "damaged" not in caplog.text, "there were none"
 
 

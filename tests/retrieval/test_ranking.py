@@ -13,9 +13,9 @@ import torch
 
 import reference
 from resight.errors import DataError
-from resight.numerics.distances import sum_of_part_distances
+from resight.numerics.distances import squared_distances, sum_of_part_distances
 from resight.records import Features, ImageTable, Ranking
-from resight.retrieval.ranking import compare, rank, rank_others, similarities
+from resight.retrieval.ranking import add_similarities, compare, rank, rank_others
 
 
 def features(count: int, *, dim: int = 5, seed: int = 0, encoder: str = "e") -> Features:
@@ -56,14 +56,13 @@ def test_a_querys_own_file_is_left_out_under_whatever_path(tmp_path: Path) -> No
     assert found.indices[1, 0] == 2
     assert 1 not in found.indices[1]
     assert left_out.tolist() == [True, True]
-    alike = similarities(queries, gallery, found, rows=[1, 0])
-    np.testing.assert_allclose(alike[1], [np.cos(0.1), np.cos(0.5), np.nan], atol=1e-6)
+    np.testing.assert_allclose(found.similarities[0], [np.cos(0.1), np.cos(0.5), np.nan], atol=1e-6)
     stranger = located(vectors[1:2], tmp_path / "nowhere")
     found, left_out = rank_others(stranger, gallery, k=2)
     assert found.indices.tolist() == rank(stranger, gallery, k=2).indices.tolist()
     assert left_out.tolist() == [False]
     found, _ = rank_others(queries[:1], gallery[:1], k=2)
-    assert found.indices.shape == (1, 0), "nothing else is there"
+    assert found.indices.shape == found.similarities.shape == (1, 0), "nothing else is there"
 
 
 def test_similarities_are_cosines_and_never_beyond_one() -> None:
@@ -104,16 +103,42 @@ def test_another_distance_ranks_block_by_block(monkeypatch: pytest.MonkeyPatch) 
     assert rank(queries[:0], gallery, k=3, distance_fn=sum_of_part_distances).indices.shape == (0, 3)
 
 
-def test_results_are_as_similar_as_their_vectors_whatever_ranked_them() -> None:
-    first, second = features(3), features(6, seed=2)
-    longer = Features(second.table, second.embeddings * np.arange(1, 7)[:, None], second.encoder)
-    ranking = Ranking(np.array([[4, 0], [2, -1], [5, 1]]), np.array([[7, 8], [0, np.inf], [1, 1]]))
-    found = similarities(first, longer, ranking, rows=[2, 1])
-    expected = compare(first, second)
-    np.testing.assert_allclose(found[0], expected[2, [5, 1]], atol=1e-6)
-    assert found[1, 0] == pytest.approx(expected[1, 2], abs=1e-6)
-    assert np.isnan(found[1, 1])
-    assert similarities(first, longer, ranking, rows=[]).shape == (0, 2)
+def euclidean(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.sqrt(squared_distances(a, b))
+
+
+@pytest.mark.parametrize("entries", [1, 40, 2**22])
+@pytest.mark.parametrize("how", [{}, {"rerank": True}, {"distance_fn": euclidean}])
+def test_similarities_are_cosines_whatever_ranked(
+    how: dict[str, Any], entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.retrieval.ranking.PAIR_ENTRIES", entries)  # blocks of a pair, of a few, of all
+    queries, gallery = features(7, seed=1), features(40)
+    longer = Features(gallery.table, gallery.embeddings * np.arange(1, 41)[:, None], gallery.encoder)
+    ranking = rank(queries, longer, k=6, **how)
+    expected = reference.similarities(queries.embeddings, longer.embeddings, ranking.indices)
+    assert ranking.similarities.dtype == np.float32
+    np.testing.assert_allclose(ranking.similarities, expected, atol=1e-6)
+    assert not ranking.similarities.flags.writeable
+    assert rank(queries[:0], longer, k=6, **how).similarities.shape == (0, 6)
+
+
+def test_similarities_of_a_ranking_made_elsewhere() -> None:
+    queries, gallery = features(3), features(6, seed=2)
+    indices = np.array([[4, 0], [2, -1], [5, 1]])
+    ranking = Ranking(indices, np.array([[7, 8], [0, np.inf], [1, 1]]))
+    assert ranking.similarities.size == 0
+    full = add_similarities(ranking, queries, gallery)
+    assert (full.indices.tolist(), full.distances.tolist()) == (indices.tolist(), ranking.distances.tolist())
+    expected = reference.similarities(queries.embeddings, gallery.embeddings, indices)
+    np.testing.assert_allclose(full.similarities, expected, atol=1e-6)
+    assert np.isnan(full.similarities).tolist() == (indices < 0).tolist()
+    same = add_similarities(Ranking([[3], [4]], [[0], [0]]), gallery[[3, 4]], gallery)
+    assert same.similarities.max() <= 1, "rounding never leads beyond 1"
+    with pytest.raises(DataError, match="names gallery row 5 of 4"):
+        add_similarities(ranking, queries, gallery[:4])
+    with pytest.raises(DataError, match="each of the 2 queries, found 3"):
+        add_similarities(ranking, queries[:2], gallery)
 
 
 @pytest.mark.parametrize("kind", [list, np.float64, torch.tensor])

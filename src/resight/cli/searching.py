@@ -17,9 +17,9 @@ from resight.data.dataset import Dataset
 from resight.files import printable
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import EncoderSettings
-from resight.records import Features, Floats, ImageTable, Ranking
+from resight.records import Features, ImageTable, Ranking
 from resight.retrieval.extraction import extract
-from resight.retrieval.ranking import BLOCK, rank_others, similarities
+from resight.retrieval.ranking import BLOCK, rank_others
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,8 @@ def _results(
         block = queries[start : start + BLOCK]
         ranking, own = rank_others(block, gallery, k=k, device=devices.device)
         inside += int(own.sum())
-        alike = similarities(block, gallery, ranking, rows=range(len(block)))
         for row, path in enumerate(block.table.paths.tolist()):
-            found[path] = _described(gallery.table, ranking, alike, row, dataset)
+            found[path] = _described(gallery.table, ranking, row, dataset)
     if inside:
         which = f"{inside:,} of the {len(queries):,} images {'was' if inside == 1 else 'were'}"
         which = "the image itself was" if len(queries) == 1 else which
@@ -85,9 +84,7 @@ def _results(
     return found
 
 
-def _described(
-    gallery: ImageTable, ranking: Ranking, alike: Floats, row: int, dataset: Dataset
-) -> tuple[Mapping[str, Any], ...]:
+def _described(gallery: ImageTable, ranking: Ranking, row: int, dataset: Dataset) -> tuple[Mapping[str, Any], ...]:
     """Say of each result of a query what is known of it."""
     there = ranking.indices[row] >= 0
     found = gallery[ranking.indices[row][there]]
@@ -103,7 +100,7 @@ def _described(
         }
         for path, similarity, camera, person in zip(
             found.paths.tolist(),
-            alike[row][there].tolist(),
+            ranking.similarities[row][there].tolist(),
             found.camera_ids.tolist(),
             found.person_ids.tolist(),
             strict=True,

@@ -1,1 +1,1 @@
-"""Where things run: devices, precision, processes."""
+"""Devices, precision and processes."""

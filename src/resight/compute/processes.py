@@ -1,4 +1,4 @@
-"""The other processes of a run: what becomes of this one where one of them has ended."""
+"""What happens to this process when another process of the run ends."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOST = (
-    "another process of this command has ended, killed or out of memory perhaps, and this one cannot go on alone: "
-    "start the same command again"
+    "another process of this command ended (perhaps killed, or out of memory), and this one cannot continue alone: "
+    "rerun the same command"
 )
 
 _SIGNS = ("gloo", "nccl", "closed by peer", "reset by peer", "broken pipe", "tcpstore", "process group")
-"""What is in the errors of torch's talk between processes, in small letters."""
+"""Words in the errors of torch's communication between processes, in lower case."""
 
 
 def is_lost(error: BaseException) -> bool:
-    """Say whether an error comes from the talk with another process, which has ended."""
+    """Return whether an error comes from the communication with another process that ended."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not distributed.is_initialized() or not isinstance(error, RuntimeError):
         return False
@@ -33,16 +33,16 @@ def is_lost(error: BaseException) -> bool:
 
 
 def watch(others: Sequence[Popen[bytes]]) -> None:
-    """End this process, with a line, soon after another one has ended: it may wait for that one for ever."""
+    """End this process, with a message, soon after another one fails: it might wait for that process forever."""
 
-    def look() -> None:
+    def poll() -> None:
         while all(other.poll() in (None, 0) for other in others):
             time.sleep(0.5)
-        time.sleep(2)  # where it ended with an error of both, this one says it meanwhile
+        time.sleep(2)  # if both failed with an error, this process reports it meanwhile
         logger.error(LOST)
         for other in others:
             other.kill()
         os._exit(2)
 
     if others:
-        threading.Thread(target=look, name="resight-watch", daemon=True).start()
+        threading.Thread(target=poll, name="resight-watch", daemon=True).start()

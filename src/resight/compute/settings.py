@@ -1,4 +1,4 @@
-"""Where things run, as a user says it: read, checked and printed without loading torch."""
+"""Settings of the device, read, checked and printed without loading torch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """Where a run computes.
+    """Device, precision, threads and processes of a run.
 
     Attributes:
-        accelerator: `auto` (a GPU where there is one), `cpu` or `cuda`.
-        processes: How many processes share a batch, on one host; one GPU each, or CPU processes.
-        hosts: How many hosts; start the same command on each, through torchrun or SLURM.
+        accelerator: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        processes: Number of processes that share a batch on one host; one GPU each, or CPU processes.
+        hosts: Number of hosts; start the same command on each, through torchrun or SLURM.
         training: Precision of training: `auto` is bfloat16 on GPUs and processors that compute in it.
-        inference: Precision of feature extraction, likewise.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        cuda_graphs: On one GPU, record the networks' passes over a batch as CUDA graphs and replay them: small networks
-            otherwise wait for the processor, which launches each of their hundreds of kernels.
+        inference: Precision of feature extraction, with the same choices.
+        threads: CPU threads of each process; 0 leaves the choice to torch.
+        cuda_graphs: On one GPU, capture the networks' passes over a batch as CUDA graphs and replay them. Otherwise
+            small networks wait for the processor, which launches each of their hundreds of kernels.
     """
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -44,7 +44,7 @@ class DeviceSettings:
         if self.threads > MOST_THREADS:
             raise ConfigError(f"device.threads must be at most {MOST_THREADS}, found {self.threads}: as many as cores")
         if self.accelerator == "cuda":
-            import torch  # it takes seconds, and other settings need no answer from it
+            import torch  # takes seconds to load, and other settings do not need it
 
             if not torch.cuda.is_available():
                 raise ConfigError("device.accelerator is cuda, but torch finds no GPU: use cpu or auto")

@@ -1,4 +1,4 @@
-"""The file of a checkpoint: nested tensors and plain values as safetensors, which are read without pickle."""
+"""Checkpoint files: nested tensors and plain values in safetensors, so that reading needs no pickle."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from resight.errors import RunError
 from resight.files import printable
 
 State = Mapping[str, Any]
-"""Tensors, numbers, strings, lists and dicts of such: what a checkpoint can hold without pickle."""
+"""Tensors, numbers, strings, and lists and dicts of them: everything that a checkpoint holds without pickle."""
 
 TREE = "resight.state"
-"""The text that says how tensors and plain values are nested."""
+"""Name of the header entry that describes how tensors and plain values are nested."""
 
 
 class Stateful(Protocol):
-    """Something whose state can be saved and put back."""
+    """An object with a state that can be saved and restored."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the state."""
+        """Return the state."""
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Put a state back."""
+        """Restore a state."""
 
 
 def dump_state(state: State) -> bytes:
-    """Turn nested tensors and plain values into one safetensors file.
+    """Convert nested tensors and plain values to a safetensors file.
 
-    Tensors become its tensors, under numbered names; everything else, with the numbers in place of the
-    tensors, becomes JSON in its header.
+    Tensors are stored under numbered names. Everything else, with these names instead of the tensors, becomes JSON
+    in the header.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -57,14 +57,14 @@ def dump_state(state: State) -> bytes:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what `dump_state` wrote.
+    """Read a file of `dump_state`.
 
     Raises:
         RunError: The file is damaged or not a checkpoint.
     """
     try:
         tensors, texts = unseal(path, [TREE], unsealed=True)
-        return _built(json.loads(texts[TREE]), tensors)
+        return _build_state(json.loads(texts[TREE]), tensors)
     except (DamagedError, OSError) as error:
         reason = str(getattr(error, "strerror", None) or error)
         raise _no_checkpoint(path, reason) from error
@@ -74,13 +74,13 @@ def load_state(path: Path) -> dict[str, Any]:
 
 def _no_checkpoint(path: Path, reason: str) -> RunError:
     return RunError(
-        f"'{printable(path)}' is damaged, or no checkpoint of resight's ({printable(reason)}): put a copy back, or "
+        f"'{printable(path)}' is damaged, or no checkpoint of resight ({printable(reason)}): restore a copy, or "
         "start in a new folder"
     )
 
 
-def _built(tree: Any, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Nest the tensors and plain values of a file as they were."""
+def _build_state(tree: Any, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Nest the tensors and plain values of a file as they were before saving."""
 
     def build(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -100,7 +100,7 @@ def _built(tree: Any, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def tensors_of(state: Any) -> Iterator[Tensor]:
-    """Give the tensors of a nested state."""
+    """Yield the tensors of a nested state."""
     if isinstance(state, Tensor):
         yield state
     elif isinstance(state, Mapping | list | tuple):
@@ -109,10 +109,10 @@ def tensors_of(state: Any) -> Iterator[Tensor]:
 
 
 def put_back(part: Stateful, state: Any) -> None:
-    """Give a part of a method the state that was saved of it.
+    """Restore the saved state of a part of a method.
 
     Raises:
-        ValueError: It has other tensors than the part has now, or other shapes or types; the message says which.
+        ValueError: The state has other tensors than the part has now, or other shapes or types; the message says which.
     """
     try:
         if isinstance(part, nn.Module):
@@ -123,46 +123,46 @@ def put_back(part: Stateful, state: Any) -> None:
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(" ".join(str(error).split())[:300]) from error
     if isinstance(part, torch.optim.Optimizer):
-        _lay_out(part)
+        _copy_memory_format(part)
 
 
-def check_alike(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Make sure that a state has the tensors of another one, in their shapes and types.
+def check_alike(expected: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Check that a state has the tensors of another state, with their shapes and types.
 
     Raises:
         ValueError: It has not; the message says where.
     """
-    for name in sorted(own.keys() ^ state.keys()):
+    for name in sorted(expected.keys() ^ state.keys()):
         raise ValueError(f"{name} is only in one of the two")
-    for name, value in own.items():
-        found = state[name]
+    for name, value in expected.items():
+        loaded = state[name]
         if isinstance(value, Tensor) and not (
-            isinstance(found, Tensor) and (found.shape, found.dtype) == (value.shape, value.dtype)
+            isinstance(loaded, Tensor) and (loaded.shape, loaded.dtype) == (value.shape, value.dtype)
         ):
-            raise ValueError(f"{name} is {_described(found)}, expected {_described(value)}")
+            raise ValueError(f"{name} is {_describe(loaded)}, expected {_describe(value)}")
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, averages in state["state"].items():
-        own = parameters[number]
-        for name, found in averages.items():
-            like = (found.shape, found.dtype) if isinstance(found, Tensor) else None
-            if like not in ((own.shape, own.dtype), (torch.Size(), torch.float32)):
-                raise ValueError(f"{name} of parameter {number} is {_described(found)}, expected {_described(own)}")
-    for own, group in zip(optimizer.state_dict()["param_groups"], state["param_groups"], strict=True):
-        if own.keys() != group.keys() or own["params"] != group["params"]:
+        parameter = parameters[number]
+        for name, value in averages.items():
+            kind = (value.shape, value.dtype) if isinstance(value, Tensor) else None
+            if kind not in ((parameter.shape, parameter.dtype), (torch.Size(), torch.float32)):
+                raise ValueError(f"{name} of parameter {number} is {_describe(value)}, expected {_describe(parameter)}")
+    for expected, group in zip(optimizer.state_dict()["param_groups"], state["param_groups"], strict=True):
+        if expected.keys() != group.keys() or expected["params"] != group["params"]:
             raise ValueError("its groups of parameters differ")
 
 
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
-def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Lay an optimizer's averages out in memory as their parameters are, which its fast ways ask for.
+def _copy_memory_format(optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer's averages the memory format of their parameters, which its fast implementations need.
 
-    A file holds them row by row, and convolutions have their channels last.
+    A file stores them row by row, but convolutions have their channels last.
     """
     for parameter, averages in optimizer.state.items():
         for name, value in averages.items():

@@ -1,6 +1,6 @@
-"""Telling people apart by name: which of the training people is it?
+"""Identity classification losses: cross-entropy, distillation and center loss.
 
-Every function gives one value an image, ``(B,)``; the caller averages.
+Every function returns one value per image, ``(B,)``; the caller averages.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Give minus the log of the softmax' share of the right class.
+    """Compute the negative log of the softmax probability of the true class.
 
     Args:
         logits: ``(B, C)``.
         labels: ``(B,)`` in ``0..C-1``.
-        label_smoothing: Share of the target that is spread over all classes, 0..1; SCR uses none.
+        label_smoothing: Share of the target to spread over all classes, 0..1; SCR uses none.
 
     Returns:
         ``(B,)`` losses, 0 or more.
@@ -27,16 +27,16 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
 
 
 def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
-    """Give the cross-entropy of the softmax with that of a teacher, which learns nothing from it.
+    """Compute the cross-entropy of the student's softmax with the teacher's.
 
-    ``- sum_c softmax(t)_c log softmax(s)_c``.
+    ``- sum_c softmax(t)_c log softmax(s)_c``. The teacher gets no gradient.
 
     Args:
         logits: ``(B, C)`` of the student, s.
         target_logits: ``(B, C)`` of the teacher, t.
 
     Returns:
-        ``(B,)`` losses, 0 or more; least, the entropy of the target, where both softmaxes are the same.
+        ``(B,)`` losses, 0 or more. The minimum is the entropy of the target, when both softmaxes are equal.
 
     References:
         Eq. 4.4 and 4.5; Hinton et al., Distilling the knowledge in a neural network, 2015.
@@ -45,7 +45,7 @@ def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
 
 
 def center_loss(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
-    """Give half the squared distance of each image to the center of its class.
+    """Compute half the squared distance of each image to the center of its class.
 
     Args:
         features: ``(B, D)``.

@@ -1,4 +1,4 @@
-"""Keeping the similarities between images what they were before augmentation."""
+"""Consistency of the similarities between images before and after augmentation."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def soft_instance_consistency(
     temperature: float,
     divergence: Divergence = "target-prediction",
 ) -> Tensor:
-    """Compare the similarities of an image to the batch after augmentation with those before (L_s_ins).
+    """Compare an image's similarities to the batch after augmentation with those before (L_s_ins).
 
-    P = softmax(⟨f_A·m⟩/τ) over the batch after strong augmentation; Q = softmax(⟨m_A·m⟩/τ) without any.
+    P = softmax(⟨f_A·m⟩/τ) over the batch after strong augmentation; Q = softmax(⟨m_A·m⟩/τ) without augmentation.
 
     Args:
-        anchors: ``(B, D)`` online features of strongly augmented images; the only ones that learn.
+        anchors: ``(B, D)`` online features of strongly augmented images; only these get a gradient.
         keys: ``(M, D)`` momentum features of strongly augmented images.
         target_anchors: ``(B, D)`` momentum features of the anchors' images without augmentation.
         target_keys: ``(M, D)`` momentum features of the keys' images without augmentation.
         temperature: τ_s_ins.
-        divergence: ``"target-prediction"`` is KL(Q‖P), what the released code computes;
-            ``"prediction-target"`` is KL(P‖Q), eq. 6.12 to the letter; ``"squared"`` is the mean squared
-            difference of the similarities' distributions (Table 6.3).
+        divergence: ``"target-prediction"`` is KL(Q‖P), as in the released code; ``"prediction-target"`` is
+            KL(P‖Q), eq. 6.12 as printed; ``"squared"`` is the mean squared difference of the two distributions
+            (Table 6.3).
 
     Returns:
         ``(B,)`` divergences, 0 or more.

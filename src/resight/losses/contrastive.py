@@ -1,7 +1,7 @@
-"""Contrast with proxies and with other images of the batch.
+"""Contrastive losses with proxies and with other images of the batch.
 
-Every function gives one value an image, ``(B,)``; the caller averages. So a batch that is split over several
-processes gives the same loss as a whole one.
+Every function returns one value per image, ``(B,)``; the caller averages. So a batch that is split over several
+processes has the same loss as a single one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def proxy_contrast(
     """Pull each image to the proxy of its cluster and away from all others (L_agnostic).
 
     Args:
-        features: ``(B, D)``; plain dot products are taken, so the caller chooses whether to normalize.
+        features: ``(B, D)``; similarities are plain dot products, so the caller chooses whether to normalize.
         labels: ``(B,)`` in ``0..C-1``.
         proxies: ``(C, D)`` cluster centers.
         temperature: τ_a.
-        label_smoothing: Share of the target spread over all clusters; the released code uses 0.1.
-        ignore_mask: ``(B, C)`` bool, clusters that an image is not pushed away from: left out of its softmax. Never its
-            own cluster.
+        label_smoothing: Share of the target to spread over all clusters; the released code uses 0.1.
+        ignore_mask: ``(B, C)`` bool, clusters that the image's softmax ignores, so it is not pushed away from them;
+            never its own cluster.
 
     Returns:
         ``(B,)`` losses.
@@ -42,10 +42,10 @@ def proxy_contrast(
     logits = features @ proxies.T / temperature
     if ignore_mask is None:
         return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    counted = (~ignore_mask).to(logits.dtype)
-    target = label_smoothing * counted / counted.sum(1, keepdim=True)
+    is_counted = (~ignore_mask).to(logits.dtype)
+    target = label_smoothing * is_counted / is_counted.sum(1, keepdim=True)
     target[torch.arange(len(labels)), labels] += 1 - label_smoothing
-    return F.cross_entropy(logits.masked_fill(ignore_mask, _far(logits)), target, reduction="none")
+    return F.cross_entropy(logits.masked_fill(ignore_mask, _lowest(logits)), target, reduction="none")
 
 
 def camera_contrast(
@@ -63,18 +63,18 @@ def camera_contrast(
     """Pull each image to its cluster's proxies in the cameras, away from the nearest other proxies (L_cross).
 
     Args:
-        features: ``(B, D)``; cosine similarity is taken.
+        features: ``(B, D)``; similarities are cosines.
         labels: ``(B,)`` clusters.
         cameras: ``(B,)`` camera ids.
         proxies: ``(P, D)`` unit vectors, their ``(P,)`` clusters and ``(P,)`` cameras.
         temperature: τ_c.
-        negatives: N_neg, how many of the most similar proxies of other clusters stand in the denominator; all
-            of them where fewer exist.
+        negatives: N_neg, the number of the most similar proxies of other clusters in the denominator; all
+            proxies of other clusters if there are fewer.
         own_camera: Whether the proxy of the image's own camera is a positive too (the released code) or
             not (eq. 6.7, i ≠ b).
         softmax: ``"joint"``: all positives share one denominator with the negatives (the released code);
             ``"separate"``: each positive has its own (eq. 6.7).
-        ignore_mask: ``(B, P)`` bool, proxies that are nobody's negatives here; positives stay positives.
+        ignore_mask: ``(B, P)`` bool, proxies that are no negatives of the image; positives stay positives.
 
     Returns:
         ``(B,)`` losses, 0 for an image without a positive proxy.
@@ -86,14 +86,14 @@ def camera_contrast(
     logits = F.normalize(features) @ vectors.T / temperature
     same = labels[:, None] == proxy_labels
     positive = same if own_camera else same & (cameras[:, None] != proxy_cameras)
-    ours = same if ignore_mask is None else same | ignore_mask
-    hardest = logits.masked_fill(ours, _far(logits)).topk(min(negatives, logits.shape[1]), dim=1).values
+    no_negative = same if ignore_mask is None else same | ignore_mask
+    hardest = logits.masked_fill(no_negative, _lowest(logits)).topk(min(negatives, logits.shape[1]), dim=1).values
     if softmax == "joint":
-        own = logits.masked_fill(~positive, _far(logits))
-        normalizer = torch.logsumexp(torch.cat([own, hardest], 1), 1, keepdim=True)
+        positive_logits = logits.masked_fill(~positive, _lowest(logits))
+        normalizer = torch.logsumexp(torch.cat([positive_logits, hardest], 1), 1, keepdim=True)
     else:
-        against = torch.logsumexp(hardest, 1, keepdim=True)
-        normalizer = torch.logaddexp(logits, against)
+        negative_term = torch.logsumexp(hardest, 1, keepdim=True)
+        normalizer = torch.logaddexp(logits, negative_term)
     losses = (normalizer - logits).masked_fill(~positive, 0).sum(1)
     return losses / positive.sum(1).clamp(min=1)
 
@@ -108,17 +108,17 @@ def hard_instance_contrast(
     negatives: Literal["all", "hardest"] = "all",
     ignore_mask: Tensor | None = None,
 ) -> Tensor:
-    """Match each image with its least similar positive among the keys, against the other clusters (L_h_ins).
+    """Pull each image to its least similar positive among the keys, away from other clusters (L_h_ins).
 
     Args:
         anchors: ``(B, D)`` online features f of strongly augmented images.
         labels: ``(B,)`` their clusters.
-        keys: ``(M, D)`` momentum features m of a second strong view; no gradient reaches them. The anchor's
+        keys: ``(M, D)`` momentum features m of a second strong view; they get no gradient. The anchor's
             own second view is one of its positives.
         key_labels: ``(M,)`` their clusters.
         temperature: τ_h_ins.
         negatives: ``"all"``, or ``"hardest"`` (Table 6.2).
-        ignore_mask: ``(B, M)`` bool, keys that are nobody's negatives here; positives stay positives.
+        ignore_mask: ``(B, M)`` bool, keys that are no negatives of the image; positives stay positives.
 
     Returns:
         ``(B,)`` losses.
@@ -128,12 +128,12 @@ def hard_instance_contrast(
     """
     logits = F.normalize(anchors) @ F.normalize(keys.detach()).T / temperature
     same = labels[:, None] == key_labels
-    hardest_positive = logits.masked_fill(~same, -_far(logits)).amin(1)
-    others = logits.masked_fill(same if ignore_mask is None else same | ignore_mask, _far(logits))
-    against = torch.logsumexp(others, 1) if negatives == "all" else others.amax(1)
-    return F.softplus(against - hardest_positive)
+    hardest_positive = logits.masked_fill(~same, -_lowest(logits)).amin(1)
+    negative_logits = logits.masked_fill(same if ignore_mask is None else same | ignore_mask, _lowest(logits))
+    negative_term = torch.logsumexp(negative_logits, 1) if negatives == "all" else negative_logits.amax(1)
+    return F.softplus(negative_term - hardest_positive)
 
 
-def _far(logits: Tensor) -> float:
-    """Give what a logit that must not count is set to: exp makes it 0, and unlike -inf it never makes nan."""
+def _lowest(logits: Tensor) -> float:
+    """Return the value of a masked logit: its exp is 0, and unlike -inf it never leads to nan."""
     return torch.finfo(logits.dtype).min

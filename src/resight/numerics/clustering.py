@@ -1,4 +1,4 @@
-"""Clusters that stand in for people: DBSCAN on the sparse Jaccard graph or K-Means, and what to think of the result."""
+"""Pseudo labels: DBSCAN on the sparse Jaccard graph or K-Means, and the quality of the clusters."""
 
 from __future__ import annotations
 
@@ -25,39 +25,38 @@ from resight.numerics.source_distance import add_source_term, source_terms
 from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
 
 EXACT_ON_GPU = 4
-"""A GPU searches exactly up to so many times the images; 600,000 vectors of 2,048 numbers are 10 GB there."""
+"""A GPU searches up to this many times the images exactly; 600,000 vectors of 2,048 numbers take 10 GB there."""
 
 GIANT = 0.3
-"""A cluster of more than this share of the images joins people who have nothing in common."""
+"""A cluster with more than this share of the images joins people who have nothing in common."""
 
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """How images are clustered.
+    """Settings of the clustering.
 
     The defaults are those of ICE. ABMT takes ``k1=20, variant="abmt", rho=2e-3``; GCL ``rho=2e-3`` (MSMT17:
     1.2e-3).
 
     Attributes:
-        method: ``"dbscan"`` on the Jaccard distance, whose numbers follow; or ``"kmeans"`` on the vectors themselves.
-        num_clusters: Of K-Means: how many.
+        method: ``"dbscan"`` on the Jaccard distance (settings below), or ``"kmeans"`` on the vectors themselves.
+        num_clusters: Number of clusters of K-Means.
         k1: Length of the neighbor lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
         variant: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
         eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1).
-        rho: Where given, in (0, 1), eps is instead the mean of this share of the smallest distances
+        rho: In (0, 1), or null. If set, eps is the mean of this share of the smallest distances instead
             (`rho_eps`).
-        pairs_per_image: The same share by a number that fits sets of any size: of ``N`` images the closest
-            ``pairs_per_image * N`` pairs, which is ``rho = 2 * pairs_per_image / (N - 1)``. Not beside ``rho``.
-        min_samples: How many images within eps, itself included, make an image the core of a cluster.
-        k_cross_camera: Where above 0, the lists are balanced: of ``k1`` images of the image's own camera and of so many
-            of the others (`k_nearest_by_camera`). In one list for all, the own camera's images crowd out the others.
-            Balanced lists are searched exactly, whatever the size. Where cameras are not known it is one list, as long
-            as both.
-        source_weight: Weight, in [0, 1), of how far images are from a labeled source, where
-            there is one (`resight.numerics.source_distance`); 0.1 is usual. An eps must be below 1 minus it.
-        approximate_from: From so many images on, most of their neighbors are searched and not all, with a recall of
-            0.95 or more (`resight.numerics.approximate`). On a GPU it is four times as many.
+        pairs_per_image: The same share as a number that fits sets of any size: of ``N`` images the closest
+            ``pairs_per_image * N`` pairs, so ``rho = 2 * pairs_per_image / (N - 1)``. Excludes ``rho``.
+        min_samples: Number of images within eps, itself included, that make an image the core of a cluster.
+        k_cross_camera: If above 0, neighbor lists are balanced: ``k1`` images of the image's own camera, and this many
+            of other cameras (`k_nearest_by_camera`). Otherwise images of the own camera crowd out the others. Balanced
+            lists are searched exactly, whatever the size. If cameras are unknown, a single list is as long as both.
+        source_weight: Weight, in [0, 1), of the distance of images to a labeled source, if there is one
+            (`resight.numerics.source_distance`); 0.1 is usual. An eps must be below 1 minus it.
+        approximate_from: From this many images on, the search for neighbors is approximate, with a recall of
+            0.95 or more (`resight.numerics.approximate`). On a GPU, from four times as many.
 
     Raises:
         ConfigError: A setting is out of its range.
@@ -88,7 +87,7 @@ class ClusterSettings:
             raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
         if self.pairs_per_image is not None:
             if self.rho is not None:
-                raise ConfigError("rho and pairs_per_image say the same in two ways: set one of them to null")
+                raise ConfigError("rho and pairs_per_image both set the share of pairs: set one of them to null")
             if not self.pairs_per_image > 0:
                 raise ConfigError(f"pairs_per_image must be above 0, found {self.pairs_per_image}: 3.5 is usual")
             check_most(self, 10_000, "pairs_per_image")
@@ -105,10 +104,10 @@ class ClusterSettings:
             raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
 
     def share(self, images: int) -> float | None:
-        """Give the share of all pairs of so many images whose mean distance is eps; None where eps is fixed."""
+        """Return the share of all pairs of ``images`` images whose mean distance is eps; None if eps is fixed."""
         if self.pairs_per_image is None:
             return self.rho
-        return min(2 * self.pairs_per_image / max(images - 1, 1), 0.99)  # of so few images nearly all pairs
+        return min(2 * self.pairs_per_image / max(images - 1, 1), 0.99)  # nearly all pairs of very few images
 
 
 def cluster(
@@ -124,22 +123,22 @@ def cluster(
 
     Args:
         vectors: ``(N, D)`` float32, meant to be L2-normalized.
-        settings: How.
-        people: ``(N,)`` true people where they are known (-1 unknown); they enter the quality only.
-        cameras: ``(N,)`` cameras where they are known (-1 unknown); they enter the quality, and balanced lists.
-        source: ``(S, D)`` vectors of a labeled source by the same encoder; used where ``settings.source_weight`` is
+        settings: Settings of the clustering.
+        people: ``(N,)`` true person ids if known (-1 unknown); they only enter the quality.
+        cameras: ``(N,)`` camera ids if known (-1 unknown); they enter the quality and balanced lists.
+        source: ``(S, D)`` vectors of a labeled source by the same encoder; used if ``settings.source_weight`` is
             above 0.
         device: Where to search and to compare neighbors; the distances are the same to float32 rounding.
 
     Returns:
-        The labels, the eps that was used (0 with K-Means) and the numbers of `cluster_quality`; ``recall`` beside them
-        where neighbors are searched approximately.
+        The labels, the eps (0 with K-Means) and the numbers of `cluster_quality`, with ``recall`` if the search was
+        approximate.
 
     Raises:
-        ConfigError: ``settings.k1`` is not below the number of images, or ``settings.clusters`` above it; or they are
-            so many that neighbors are searched approximately, and ``settings.variant`` is ``"abmt"``, which needs the
-            farthest image of each too; or ``settings.rho`` is so large that images without common neighbors would be
-            joined.
+        ConfigError: ``settings.k1`` is not below the number of images, or ``settings.num_clusters`` is above it. Or
+            ``settings.variant`` is ``"abmt"``, which needs the farthest image of each, but there are so many images
+            that the search is approximate. Or ``settings.rho`` is so large that it would join images without common
+            neighbors.
         DataError: The vectors are not finite, or a column's length differs from theirs.
     """
     rows = as_vectors(vectors)
@@ -148,12 +147,13 @@ def cluster(
         labels = kmeans(rows, settings.num_clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
     k1 = settings.k1 + settings.k_cross_camera
-    seen = id_column(cameras, "cameras", len(rows)) if settings.k_cross_camera and cameras is not None else None
-    check_settings(k1 if seen is None else settings.k1, settings.k2, settings.variant, images=len(rows))
-    neighbors, recall = _neighbors(rows, seen, settings, device)
+    balanced = settings.k_cross_camera and cameras is not None
+    camera_ids = id_column(cameras, "cameras", len(rows)) if balanced else None
+    check_settings(settings.k1 if balanced else k1, settings.k2, settings.variant, images=len(rows))
+    neighbors, recall = _neighbors(rows, camera_ids, settings, device)
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
-    # What the clusters need of the graph: Jaccard distances that the source term does not lift above eps.
+    # The clusters need the Jaccard distances that the source term does not lift above eps.
     limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, variant=settings.variant, neighbors=neighbors, limit=limit, device=device
@@ -168,8 +168,8 @@ def cluster(
         eps = rho_eps(graph, rho, beyond=1 - weight, unstored=unstored)
         if weight and eps >= 1 - weight:
             raise ConfigError(
-                f"rho = {rho:.4g} gives an eps of {eps:.3f}, at which images without a common neighbor would "
-                "join: lower rho (pairs_per_image) or source_weight, or raise k1"
+                f"rho = {rho:.4g} gives an eps of {eps:.3f}, which would join images without a common neighbor: "
+                "lower rho (pairs_per_image) or source_weight, or raise k1"
             )
     labels = dbscan(graph, eps, settings.min_samples)
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
@@ -178,37 +178,37 @@ def cluster(
 def _neighbors(
     rows: Floats, cameras: Ints | None, settings: ClusterSettings, device: torch.device | str
 ) -> tuple[tuple[Floats, Ints] | None, dict[str, float]]:
-    """Search neighbors that the Jaccard graph would not search itself: balanced between cameras, or approximate.
+    """Search neighbors that the Jaccard graph does not search itself: balanced between cameras, or approximate.
 
     Returns:
-        Distances and rows, None where the graph searches all of them, and the ``recall`` of an approximate search.
+        Distances and rows, or None if the graph searches them; and the ``recall`` of an approximate search.
     """
     if cameras is not None:
-        own = list_length(settings.k1, settings.variant)
-        return k_nearest_by_camera(rows, cameras, own, settings.k_cross_camera, device=device), {}
+        k_own_camera = list_length(settings.k1, settings.variant)
+        return k_nearest_by_camera(rows, cameras, k_own_camera, settings.k_cross_camera, device=device), {}
     if len(rows) < settings.approximate_from * (EXACT_ON_GPU if gpu.used_for(device) else 1):
         return None, {}
     if settings.variant == "abmt":
         raise ConfigError(
-            f"variant abmt compares each image with all others, which {len(rows):,} images are too many for: set "
+            f"{len(rows):,} images are too many for variant abmt, which compares each image with all others: set "
             "variant to ice, or raise approximate_from"
         )
-    from resight.numerics.approximate import k_nearest_approximate  # faiss, which few sets need
+    from resight.numerics.approximate import k_nearest_approximate  # loads faiss, which few sets need
 
-    found = k_nearest_approximate(rows, list_length(settings.k1 + settings.k_cross_camera, settings.variant))
-    return (found.distances, found.ids), {"recall": found.recall}
+    neighbors = k_nearest_approximate(rows, list_length(settings.k1 + settings.k_cross_camera, settings.variant))
+    return (neighbors.distances, neighbors.ids), {"recall": neighbors.recall}
 
 
 def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     """Cluster a sparse distance graph by density.
 
-    The labels, their numbering included, are those of scikit-learn's ``DBSCAN(metric="precomputed")`` on the dense
-    matrix: clusters are numbered by their first core image, and an image at the border of several joins the first.
+    The labels, including their numbering, are those of scikit-learn's ``DBSCAN(metric="precomputed")`` on the dense
+    matrix. Clusters are numbered by their first core image, and an image at the border of several joins the first.
 
     Args:
-        graph: ``(N, N)`` float32, symmetric, diagonal stored; what is not stored is at distance 1.
+        graph: ``(N, N)`` float32, symmetric, diagonal stored; pairs that are not stored are at distance 1.
         eps: The largest distance of neighbors, 0 or more, compared in float32.
-        min_samples: How many images within eps, itself included, make a core image, at least 1.
+        min_samples: Number of images within eps, itself included, that make a core image, at least 1.
 
     Returns:
         ``(N,)`` int64 in ``0..C-1``, or -1 for an image in no cluster.
@@ -225,7 +225,7 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
     if min_samples < 1:
         raise ConfigError(f"min_samples must be at least 1, found {min_samples}")
     check_square(graph)
-    if eps >= 1:  # then the pairs that are not stored are neighbors too: every image is one of every other
+    if eps >= 1:  # pairs that are not stored are neighbors too, so all images are neighbors
         return np.full(graph.shape[0], 0 if graph.shape[0] >= min_samples else UNKNOWN, np.int64)
     distances = graph.data.astype(np.float32, copy=False)
     labels: Ints = density_labels(graph.indptr, graph.indices, distances, float(np.float32(eps)), min_samples)
@@ -233,7 +233,7 @@ def dbscan(graph: sparse.csr_array, eps: float, min_samples: int) -> Ints:
 
 
 def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalize: bool) -> Floats:
-    """Give the mean vector of each cluster.
+    """Compute the mean vector of each cluster.
 
     Args:
         vectors: ``(N, D)``.
@@ -241,7 +241,7 @@ def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalize: bool)
         normalize: Whether to scale the means to length 1 (ICE's agnostic loss does not).
 
     Returns:
-        ``(C, D)`` float32; ``(0, D)`` where there is no cluster.
+        ``(C, D)`` float32; ``(0, D)`` without clusters.
 
     Raises:
         DataError: The vectors are not finite, the lengths differ, or a number below C has no image.
@@ -257,12 +257,12 @@ def centroids(vectors: npt.ArrayLike, labels: npt.ArrayLike, *, normalize: bool)
 
 
 def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.ArrayLike) -> tuple[Floats, Ints, Ints]:
-    """Give the mean vector of each cluster under each camera that sees it, scaled to length 1.
+    """Compute the mean vector of each cluster under each camera that sees it, scaled to length 1.
 
     Args:
         vectors: ``(N, D)``.
         labels: ``(N,)`` clusters, negative for images left out.
-        cameras: ``(N,)`` camera ids, gaps allowed; images of an unknown camera, -1, are left out.
+        cameras: ``(N,)`` camera ids, gaps allowed; images of an unknown camera, -1, do not count.
 
     Returns:
         Vectors ``(P, D)`` float32, labels ``(P,)`` int64 and cameras ``(P,)`` int64, ordered by label, then
@@ -275,28 +275,28 @@ def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.A
         Thesis, section 6.3.2, the camera proxies of eq. 6.7.
     """
     rows = as_vectors(vectors)
-    owners, seen = id_column(labels, "labels", len(rows)), id_column(cameras, "cameras", len(rows))
-    known = (owners >= 0) & (seen >= 0)
-    pairs, proxies = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0, return_inverse=True)
-    return _means(rows[known], proxies.reshape(-1), True), pairs[:, 0], pairs[:, 1]
+    owners, camera_ids = id_column(labels, "labels", len(rows)), id_column(cameras, "cameras", len(rows))
+    counts = (owners >= 0) & (camera_ids >= 0)
+    pairs, proxies = np.unique(np.stack([owners[counts], camera_ids[counts]], axis=1), axis=0, return_inverse=True)
+    return _means(rows[counts], proxies.reshape(-1), True), pairs[:, 0], pairs[:, 1]
 
 
 def cluster_quality(
     labels: npt.ArrayLike, people: npt.ArrayLike | None = None, cameras: npt.ArrayLike | None = None
 ) -> dict[str, float]:
-    """Describe clusters by numbers.
+    """Measure the quality of clusters.
 
     Args:
         labels: ``(N,)`` clusters, -1 for outliers.
-        people: ``(N,)`` true people, -1 unknown.
-        cameras: ``(N,)`` cameras, -1 unknown.
+        people: ``(N,)`` true person ids, -1 unknown.
+        cameras: ``(N,)`` camera ids, -1 unknown.
 
     Returns:
-        ``clusters``; ``outlier_share`` and ``largest_share`` (the images in the largest cluster), of all
-        images; with a known camera ``cameras`` (how many) and ``single_camera_share`` (the share of clusters
-        that only one camera sees, of those seen by a known one); with a known person ``true_people`` and,
-        over the clustered images of known people, ``ari``, ``homogeneity``, ``completeness`` and
-        ``v_measure``. What has nothing to be measured on is 0.
+        ``clusters``, their number. ``outlier_share`` and ``largest_share`` (the images in the largest cluster), of all
+        images. If any camera is known: ``cameras``, their number, and ``single_camera_share``, the share of clusters
+        that a single camera sees, of those with a known camera. If any person is known: ``true_people``, their number,
+        and over the clustered images of known people ``ari``, ``homogeneity``, ``completeness`` and ``v_measure``. A
+        number without any image to measure it on is 0.
 
     Raises:
         DataError: The lengths differ.
@@ -310,20 +310,20 @@ def cluster_quality(
         "outlier_share": float((~clustered).sum() / images),
         "largest_share": float(sizes.max(initial=0) / images),
     }
-    if cameras is not None and ((seen := id_column(cameras, "cameras", len(owners))) >= 0).any():
-        known = clustered & (seen >= 0)
-        pairs = np.unique(np.stack([owners[known], seen[known]], axis=1), axis=0)
+    if cameras is not None and ((camera_ids := id_column(cameras, "cameras", len(owners))) >= 0).any():
+        counts = clustered & (camera_ids >= 0)
+        pairs = np.unique(np.stack([owners[counts], camera_ids[counts]], axis=1), axis=0)
         views = np.unique(pairs[:, 0], return_counts=True)[1]
-        quality["cameras"] = float(len(np.unique(seen[seen >= 0])))
+        quality["cameras"] = float(len(np.unique(camera_ids[camera_ids >= 0])))
         quality["single_camera_share"] = float((views == 1).sum() / max(1, len(views)))
-    if people is not None and ((true := id_column(people, "people", len(owners))) >= 0).any():
-        known = clustered & (true >= 0)
-        quality["true_people"] = float(len(np.unique(true[true >= 0])))
+    if people is not None and ((person_ids := id_column(people, "people", len(owners))) >= 0).any():
+        counts = clustered & (person_ids >= 0)
+        quality["true_people"] = float(len(np.unique(person_ids[person_ids >= 0])))
         scores = (0.0, 0.0, 0.0, 0.0)
-        if known.any():
+        if counts.any():
             from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure  # slow to load
 
-            pair = (true[known], owners[known])
+            pair = (person_ids[counts], owners[counts])
             scores = (adjusted_rand_score(*pair), *homogeneity_completeness_v_measure(*pair))
         names = ("ari", "homogeneity", "completeness", "v_measure")
         quality.update(zip(names, map(float, scores), strict=True))
@@ -331,40 +331,40 @@ def cluster_quality(
 
 
 def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
-    """Say in plain words what is wrong with clusters and what to change.
+    """Describe what is wrong with clusters and what to change.
 
     Args:
-        quality: What `cluster_quality` gave.
+        quality: The result of `cluster_quality`.
 
     Returns:
-        Sentences; none where nothing looks wrong.
+        Sentences; none if nothing looks wrong.
     """
-    found = []
+    warnings = []
     outliers, largest = quality["outlier_share"], quality["largest_share"]
     if quality["clusters"] == 0:
-        found.append(
+        warnings.append(
             "No image is in a cluster: raise eps (rho, pairs_per_image), lower min_samples, or start from weights "
-            "that tell people apart."
+            "that distinguish people."
         )
     elif outliers > 0.9:
-        found.append(
+        warnings.append(
             f"{outliers:.0%} of the images are in no cluster: raise eps (rho, pairs_per_image) or lower min_samples."
         )
     if largest > GIANT:
-        found.append(
+        warnings.append(
             f"One cluster holds {largest:.0%} of the images: lower eps (rho, pairs_per_image), or start from weights "
-            "that tell people apart."
+            "that distinguish people."
         )
     if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
-        found.append(
+        warnings.append(
             f"No cluster joins images of two cameras, though there are {quality['cameras']:.0f}: raise eps "
             "(rho, pairs_per_image) or k1, and check that the same people pass several cameras."
         )
-    return found
+    return warnings
 
 
 def _means(rows: Floats, owners: Ints, scaled: bool) -> Floats:
-    """Give the mean row of each owner ``0..C-1``, negative owners left out, summed in float64."""
+    """Compute the mean row of each owner ``0..C-1``, without negative owners, summed in float64."""
     count = int(owners.max(initial=-1)) + 1
     if count == 0:
         return np.empty((0, rows.shape[1]), np.float32)

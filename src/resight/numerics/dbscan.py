@@ -1,6 +1,6 @@
-"""The compiled loop of DBSCAN; what holds for `kernels` holds for it.
+"""The compiled loop of DBSCAN; the rules of `resight.numerics.kernels` hold here too.
 
-It calls no kernel of another file: numba's cache does not see when one of those changes.
+It calls no kernel of another file: numba's cache does not notice a change there.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from resight.records import Floats, Ints
 
 @njit(cache=True)
 def density_labels(pointers: Columns, entries: Columns, distances: Floats, eps: float, min_samples: int) -> Ints:
-    """Give the DBSCAN labels of a symmetric sparse distance graph.
+    """Compute the DBSCAN labels of a symmetric sparse distance graph.
 
     Equals ``DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")`` of scikit-learn on the dense
-    matrix: clusters are numbered by their first core point, a border point joins the first cluster that
+    matrix. Clusters are numbered by their first core point; a border point joins the first cluster that
     touches it.
     """
     n = len(pointers) - 1

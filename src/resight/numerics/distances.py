@@ -13,14 +13,14 @@ from resight.records import Floats
 
 
 def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
-    """Check vectors and give them as a contiguous float32 array.
+    """Check vectors and return them as a contiguous float32 array.
 
     Args:
         values: ``(N, D)`` finite numbers.
-        name: What the error message calls them.
+        name: Their name in error messages.
 
     Returns:
-        ``(N, D)`` float32, C-contiguous, read-only; the same memory where it is so already.
+        ``(N, D)`` float32, C-contiguous, read-only; without a copy if the values already are such an array.
 
     Raises:
         DataError: The shape is not ``(N, D)``, or a value (or a squared length) is not finite in float32.
@@ -29,15 +29,15 @@ def as_vectors(values: npt.ArrayLike, name: str = "vectors") -> Floats:
     if vectors.ndim != 2:
         raise DataError(f"{name} must have shape (N, D), found {np.shape(values)}")
     if not np.isfinite(squared_lengths(vectors)).all():
-        raise DataError(f"{name} hold nan, inf or lengths beyond float32: check what made them, or normalize them")
+        raise DataError(f"{name} hold nan, inf or lengths beyond float32: check their source, or normalize them")
     return read_only(vectors)
 
 
 def read_only(array: Floats) -> Floats:
-    """Give a read-only view of an array.
+    """Return a read-only view of an array.
 
-    Kernels are compiled once for arrays that may be written and once for those that may not, as the columns of
-    records; what only reads large arrays takes them as read-only, always, and is compiled once.
+    Numba compiles a kernel again for read-only arrays, such as the columns of records. Kernels that only read large
+    arrays always get read-only views, so they compile once.
     """
     view = array.view()
     view.setflags(write=False)
@@ -45,7 +45,7 @@ def read_only(array: Floats) -> Floats:
 
 
 def squared_lengths(vectors: Floats) -> Floats:
-    """Give the squared Euclidean length of each row, ``(N, D)`` float32 to ``(N,)`` float32."""
+    """Compute the squared Euclidean length of each row, ``(N, D)`` float32 to ``(N,)`` float32."""
     lengths: Floats = np.einsum("nd,nd->n", vectors, vectors)
     return lengths
 
@@ -73,10 +73,10 @@ def whiten(vectors: npt.ArrayLike, power: float) -> Floats:
 
     Args:
         vectors: ``(N, D)`` finite numbers.
-        power: 0 only turns the vectors about their mean, 1 makes all directions vary alike.
+        power: 0 only centers and rotates the vectors, 1 gives all directions the same variance.
 
     Returns:
-        ``(N, K)`` float32 about the mean, K the directions in which the vectors vary.
+        ``(N, K)`` float32, centered; K is the number of directions in which the vectors vary.
 
     Raises:
         DataError: The shape is not ``(N, D)`` or a value is not finite.
@@ -86,25 +86,26 @@ def whiten(vectors: npt.ArrayLike, power: float) -> Floats:
             ECCV 2012 (power 1).
     """
     rows = as_vectors(vectors)
-    about = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
-    if len(rows) < rows.shape[1]:  # the smaller product has the same spectrum, and gives the turned vectors at once
-        variances, sides = np.linalg.eigh((about @ about.T).astype(np.float64) / max(1, len(rows)))
-        kept = variances > variances[-1] * 1e-6
-        found: Floats = (sides[:, kept] * variances[kept] ** ((1 - power) / 2) * np.sqrt(len(rows))).astype(np.float32)
-        return found
-    variances, directions = np.linalg.eigh((about.T @ about).astype(np.float64) / max(1, len(rows)))
-    kept = variances > variances[-1] * 1e-6  # what is left is rounding
-    scaled = directions[:, kept] / variances[kept] ** (power / 2)
-    turned: Floats = about @ scaled.astype(np.float32)
-    return turned
+    centered = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
+    if len(rows) < rows.shape[1]:  # the smaller product has the same spectrum, and its eigenvectors are the result
+        variances, coordinates = np.linalg.eigh((centered @ centered.T).astype(np.float64) / max(1, len(rows)))
+        varies = variances > variances[-1] * 1e-6
+        scales = variances[varies] ** ((1 - power) / 2)
+        whitened: Floats = (coordinates[:, varies] * scales * np.sqrt(len(rows))).astype(np.float32)
+        return whitened
+    variances, directions = np.linalg.eigh((centered.T @ centered).astype(np.float64) / max(1, len(rows)))
+    varies = variances > variances[-1] * 1e-6  # smaller variances are rounding errors
+    scaled_directions = directions[:, varies] / variances[varies] ** (power / 2)
+    rotated: Floats = centered @ scaled_directions.astype(np.float32)
+    return rotated
 
 
 def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
-    """Give the squared Euclidean distance between every row of one set and every row of another.
+    """Compute the squared Euclidean distance between every row of one set and every row of another.
 
-    For L2-normalized rows this is ``2 - 2 cos``. It is one matrix product, so a value is off by a few float32
-    roundings of the squared lengths, and equal rows may be that far from 0; `neighbors.k_nearest` measures
-    again what it returns. Call it on blocks of rows where ``A x B`` numbers do not fit the memory.
+    For L2-normalized rows this is ``2 - 2 cos``. It comes from one matrix product, so its error is a few float32
+    roundings of the squared lengths, and equal rows may be that far from 0. (`neighbors.k_nearest` measures its results
+    again.) If ``A x B`` numbers do not fit into memory, call it on blocks of rows.
 
     Args:
         a: ``(A, D)`` finite numbers.
@@ -123,11 +124,11 @@ def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     return np.maximum(distances, 0, out=distances)
 
 
-def measured(distance: Callable[[Floats, Floats], Floats], a: Floats, b: Floats) -> Floats:
-    """Give the distances that a user's function measures, whatever type it gives them in.
+def measure_distances(distance_fn: Callable[[Floats, Floats], Floats], a: Floats, b: Floats) -> Floats:
+    """Call a user's distance function and check its result, whatever its type.
 
     Args:
-        distance: Gives ``(A, B)`` distances between rows ``(A, D)`` and ``(B, D)``.
+        distance_fn: Returns ``(A, B)`` distances between rows ``(A, D)`` and ``(B, D)``.
         a: ``(A, D)``.
         b: ``(B, D)``.
 
@@ -135,18 +136,20 @@ def measured(distance: Callable[[Floats, Floats], Floats], a: Floats, b: Floats)
         ``(A, B)`` float32.
 
     Raises:
-        DataError: It gives something else, or nan.
+        DataError: It returns something else, or nan.
     """
-    found = real_numbers(distance(a, b), "the distances")
-    if found.shape != (len(a), len(b)):
-        raise DataError(f"distance_fn must give the distances ({len(a)}, {len(b)}) of its arrays, found {found.shape}")
-    if np.isnan(found).any():
-        raise DataError("the distances hold nan: check what distance_fn gives")
-    return found
+    distances = real_numbers(distance_fn(a, b), "the distances")
+    if distances.shape != (len(a), len(b)):
+        raise DataError(
+            f"distance_fn must return the distances ({len(a)}, {len(b)}) of its arrays, found {distances.shape}"
+        )
+    if np.isnan(distances).any():
+        raise DataError("the distances hold nan: check the result of distance_fn")
+    return distances
 
 
 def block_distances(rows: Floats, vectors: Floats, lengths: Floats) -> Floats:
-    """Give `squared_distances` of checked arrays, not clipped, from the squared lengths of ``vectors``."""
+    """Compute `squared_distances` of checked arrays, not clipped, from the squared lengths of ``vectors``."""
     distances: Floats = rows @ vectors.T
     distances *= -2
     distances += squared_lengths(rows)[:, None]
@@ -157,30 +160,30 @@ def block_distances(rows: Floats, vectors: Floats, lengths: Floats) -> Floats:
 def sum_of_part_distances(a: npt.ArrayLike, b: npt.ArrayLike, *, parts: int = 3) -> Floats:
     """Add up the Euclidean distances of every part of one row to every part of another.
 
-    Each row is ``parts`` vectors one after the other, as temporal partition pooling gives them. Every part of one
-    is compared with every part of the other, also with those of another time: a walk seen from its middle is not
-    farther away than one seen from its beginning. A row is not at distance 0 from itself, unless its parts are equal.
-    Each distance is the root of one of `squared_distances`, whose rounding weighs more near 0.
+    Each row is ``parts`` concatenated vectors, as temporal partition pooling returns them. Every part of one row is
+    compared with every part of the other, also across times: a walk that starts in its middle is no farther away than
+    one that starts at its beginning. A row is not at distance 0 from itself, unless its parts are equal. Each distance
+    is the square root of one from `squared_distances`, whose rounding errors weigh more near 0.
 
     Args:
         a: ``(A, parts * D)`` finite numbers.
         b: ``(B, parts * D)`` finite numbers.
-        parts: The vectors in a row.
+        parts: Number of vectors in a row.
 
     Returns:
         ``(A, B)`` float32, never negative: a sum of ``parts ** 2`` distances.
 
     Raises:
-        DataError: As `squared_distances`, or the rows cannot be cut into so many parts.
+        DataError: As in `squared_distances`, or the rows cannot be cut into ``parts`` equal parts.
 
     References:
-        The released code of the thesis' section 3.4.3, which reads there as a concatenation.
+        The released code of the thesis' section 3.4.3; the text itself describes a concatenation.
     """
     left, right = as_vectors(a, "a"), as_vectors(b, "b")
     if parts < 1 or left.shape[1] % parts or right.shape[1] % parts:
         raise DataError(f"rows of {left.shape[1]} and {right.shape[1]} numbers cannot be cut into {parts} equal parts")
     total = np.zeros((len(left), len(right)), np.float32)
-    for one in np.split(left, parts, axis=1):
-        for other in np.split(right, parts, axis=1):
-            total += np.sqrt(squared_distances(one, other))
+    for left_part in np.split(left, parts, axis=1):
+        for right_part in np.split(right, parts, axis=1):
+            total += np.sqrt(squared_distances(left_part, right_part))
     return total

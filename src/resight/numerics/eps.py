@@ -1,4 +1,4 @@
-"""The radius of density clusters that the data suggests."""
+"""The eps of DBSCAN, estimated from the data."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def rho_eps(
     beyond: float = 1.0,
     unstored: Callable[[slice], Doubles] | None = None,
 ) -> float:
-    """Give the eps that the data suggests: the mean of the smallest distances between different images.
+    """Compute the eps that the data suggests: the mean of the smallest distances between different images.
 
-    Of the ``N (N - 1) / 2`` pairs, those at distance 0 are left out; of the rest the smallest share ``rho``
-    (its count rounded half to even, at least 1) is averaged.
+    Of the ``N (N - 1) / 2`` pairs, those at distance 0 do not count. Of the others, the mean is over the smallest share
+    ``rho`` (its count rounded half to even, at least 1).
 
     Args:
-        graph: ``(N, N)`` symmetric, as `jaccard_graph` or `add_source_term` gives it.
+        graph: ``(N, N)`` symmetric, as `jaccard_graph` or `add_source_term` returns it.
         rho: The share, in (0, 1); 2e-3 is usual.
-        beyond: Pairs that are not stored are at this distance; where it is below 1, at this distance or more.
-        unstored: Gives for a block of ``B`` rows the distances ``(B, N)`` of pairs that are not stored. All pairs are
-            formed, block by block, in the rare case that the share reaches some of these.
+        beyond: Distance of pairs that are not stored; if it is below 1, their least distance.
+        unstored: Returns for a block of ``B`` rows the distances ``(B, N)`` of pairs that are not stored. In the rare
+            case that the share reaches such pairs, all pairs are computed, block by block.
 
     Returns:
-        The mean, in (0, 1]; 0.0 where every pair is at distance 0.
+        The mean, in (0, 1]; 0.0 if every pair is at distance 0.
 
     Raises:
-        ConfigError: ``rho`` is out of its range, or so large that pairs of an unknown distance would be averaged.
+        ConfigError: ``rho`` is out of its range, or so large that the mean would need pairs of an unknown distance.
         DataError: The graph is not square, or has fewer than 2 rows.
 
     References:
@@ -63,24 +63,24 @@ def rho_eps(
 
 
 def _smallest(graph: sparse.csr_array, unstored: Callable[[slice], Doubles], count: int) -> Doubles:
-    """Give the smallest distances above 0 between different images, stored or not; memory is that of a block."""
-    size, kept = graph.shape[0], np.empty(0)
+    """Return the smallest distances above 0 between different images, stored or not; memory is that of a block."""
+    size, smallest = graph.shape[0], np.empty(0)
     for low in range(0, size, 256):
         part = slice(low, min(low + 256, size))
         block = unstored(part)
         block[entries(graph[part])] = graph[part].data
         upper = block[np.arange(part.start, part.stop)[:, None] < np.arange(size)]
-        kept = np.concatenate([kept, upper[upper > 0]])
-        if len(kept) > count:
-            kept = np.partition(kept, count - 1)[:count]
-    return kept
+        smallest = np.concatenate([smallest, upper[upper > 0]])
+        if len(smallest) > count:
+            smallest = np.partition(smallest, count - 1)[:count]
+    return smallest
 
 
 def check_square(graph: sparse.csr_array) -> None:
-    """Make sure that a graph is of distances between the rows and the rows.
+    """Check that a distance graph is square.
 
     Raises:
-        DataError: It is not square.
+        DataError: It is not.
     """
     if graph.ndim != 2 or graph.shape[0] != graph.shape[1]:
         raise DataError(f"a distance graph must have shape (N, N), found {graph.shape}")

@@ -12,16 +12,16 @@ from resight.numerics.kernels import Columns, squared_distance
 from resight.records import Doubles, Floats, Ints
 
 CHUNK = 64
-"""Rows that share one scratch array, at least; the same for every number of threads, so that the work is cut alike."""
+"""Fewest rows that share one scratch array. It does not depend on the number of threads, so neither do the results."""
 
 CHUNKS = 1024
-"""Scratch arrays are cleared about so often at most: each is as long as there are rows."""
+"""About the largest number of scratch arrays: each has one entry per row of the matrix, and must be cleared."""
 
 PANEL = 2**15
-"""Columns whose sums are held at once, in the processor's cache (256 kB)."""
+"""Columns to sum up at once: their sums fit into the processor's cache (256 kB)."""
 
 SPAN_BITS = 4
-"""``2**SPAN_BITS`` columns share one mark of having been touched."""
+"""``2**SPAN_BITS`` columns share one mark that says whether a sum has touched them."""
 
 RESOLUTION = 1e-6
 """Jaccard distances below this are 0: rounded float32 weights do not sum to exactly one."""
@@ -29,7 +29,7 @@ RESOLUTION = 1e-6
 
 @njit(cache=True, parallel=True)
 def mutual(ids: Columns, width: int) -> tuple[Columns, Ints]:
-    """Give ``(N, width)`` mutual neighbors and how many of them each row has.
+    """Return ``(N, width)`` mutual neighbors and their number in each row.
 
     Row ``i`` equals ``[j for j in ids[i, :width] if i in ids[j, :width]]``.
     """
@@ -48,6 +48,18 @@ def mutual(ids: Columns, width: int) -> tuple[Columns, Ints]:
     return members, counts
 
 
+@njit(cache=True)
+def _drop_zeros(columns: Columns, values: Floats) -> int:
+    """Move the entries of a row above 0 to its front and return their number: a weight may underflow to 0."""
+    size = 0
+    for e in range(len(values)):
+        if values[e] > 0.0:
+            columns[size] = columns[e]
+            values[size] = values[e]
+            size += 1
+    return size
+
+
 @njit(cache=True, parallel=True)
 def neighbor_weights(
     full: Columns,
@@ -64,14 +76,14 @@ def neighbor_weights(
 ) -> None:
     """Fill the rows ``low..`` of V: the expanded mutual neighbors and ``exp(-d) / sum`` for each.
 
-    Row ``i`` goes to ``columns``, ``values`` from ``starts[i - low]`` on, columns ascending. Its set equals
+    Row ``i`` starts at ``starts[i - low]`` of ``columns`` and ``values``; columns ascend. Its set equals
     ``R(i).union(*(H(j) for j in R(i) if len(H(j) & R(i)) > 2 / 3 * len(H(j))))``, R and H the full and half
     mutual neighbors, and ``d = squared_distance(i, j) * scales[i]``.
     """
     rows = len(starts)
     size = max(CHUNK, len(full) // CHUNKS)
     for chunk in prange((rows + size - 1) // size):
-        # 2i marks a member of R(i), 2i + 1 what the expansion adds: one scratch array, never cleared.
+        # 2i marks a member of R(i), 2i + 1 an addition of the expansion. So one scratch array is never cleared.
         mark = np.full(len(full), -1, np.int64)
         for r in range(chunk * size, min(rows, (chunk + 1) * size)):
             i = low + r
@@ -101,14 +113,9 @@ def neighbor_weights(
                 distance = squared_distance(vectors[i], vectors[columns[start + a]])
                 weights[a] = math.exp(-distance * scales[i])
                 total += weights[a]
-            kept = start
             for a in range(end - start):
-                value = np.float32(weights[a] / total)
-                if value > 0.0:  # a weight may underflow; what is stored is never 0
-                    columns[kept] = columns[start + a]
-                    values[kept] = value
-                    kept += 1
-            counts[r] = kept - start
+                values[start + a] = weights[a] / total
+            counts[r] = _drop_zeros(columns[start:end], values[start:end])
 
 
 @njit(cache=True, parallel=True)
@@ -124,7 +131,7 @@ def mean_rows(
     values: Floats,
     counts: Ints,
 ) -> None:
-    """Fill the rows ``low..`` of the local query expansion; row ``i`` equals ``V[ids[i, :k2]].mean(0)``."""
+    """Fill the rows ``low..`` of the local query expansion: row ``i`` equals ``V[ids[i, :k2]].mean(0)``."""
     rows = len(starts)
     size = max(CHUNK, len(ids) // CHUNKS)
     for chunk in prange((rows + size - 1) // size):
@@ -140,16 +147,10 @@ def mean_rows(
                         end += 1
                     total[entries[e]] += weights[e]
             columns[start:end].sort()
-            kept = start
             for e in range(start, end):
-                column = columns[e]
-                value = np.float32(total[column] / k2)
-                total[column] = 0.0
-                if value > 0.0:
-                    columns[kept] = column
-                    values[kept] = value
-                    kept += 1
-            counts[r] = kept - start
+                values[e] = total[columns[e]] / k2
+                total[columns[e]] = 0.0
+            counts[r] = _drop_zeros(columns[start:end], values[start:end])
 
 
 @njit(cache=True, parallel=True)
@@ -171,7 +172,7 @@ def jaccard_rows(
     """Fill the rows ``low..`` of the Jaccard distances below 1 between the rows of two sparse matrices.
 
     The left matrix is given by rows, the right one, of ``width`` rows, by columns. Entry ``(i, j)`` equals
-    ``1 - t / (2 - t)`` with ``t = np.minimum(V[i], W[j]).sum()``, clipped at 0; those above ``limit`` are left out.
+    ``1 - t / (2 - t)`` with ``t = np.minimum(V[i], W[j]).sum()``, clipped at 0. Entries above ``limit`` are left out.
     The sum runs over ascending columns, so ``(i, j)`` and ``(j, i)`` are the same number.
     """
     rows = len(starts)
@@ -181,26 +182,26 @@ def jaccard_rows(
         spans = np.empty(len(touched), np.int32)
         for r in range(chunk * CHUNK, min(rows, (chunk + 1) * CHUNK)):
             first = pointers[low + r]
-            own = entries[first : pointers[low + r + 1]]
-            nexts = column_pointers[own]
+            row = entries[first : pointers[low + r + 1]]
+            nexts = column_pointers[row]
             end = starts[r]
             for left in range(0, width, PANEL):
-                many = 0
-                for e in range(len(own)):
+                num_spans = 0
+                for e in range(len(row)):
                     weight = weights[first + e]
                     f = nexts[e]
-                    stop = column_pointers[own[e] + 1]
+                    stop = column_pointers[row[e] + 1]
                     while f < stop and column_rows[f] - left < PANEL:
                         j = column_rows[f] - left
                         total[j] += min(weight, column_weights[f])
                         if not touched[j >> SPAN_BITS]:
                             touched[j >> SPAN_BITS] = True
-                            spans[many] = j >> SPAN_BITS
-                            many += 1
+                            spans[num_spans] = j >> SPAN_BITS
+                            num_spans += 1
                         f += 1
                     nexts[e] = f
-                spans[:many].sort()
-                for span in spans[:many]:
+                spans[:num_spans].sort()
+                for span in spans[:num_spans]:
                     touched[span] = False
                     for j in range(span << SPAN_BITS, min(len(total), (span + 1) << SPAN_BITS)):
                         if total[j] == 0.0:
@@ -216,7 +217,7 @@ def jaccard_rows(
 
 @njit(cache=True, parallel=True)
 def pack_rows(starts: Ints, counts: Ints, columns: Columns, values: Floats) -> tuple[Columns, Floats]:
-    """Give the first ``counts[r]`` entries from each ``starts[r]``, joined."""
+    """Join the ``counts[r]`` entries from each ``starts[r]`` on."""
     ends = np.cumsum(counts)
     packed_columns = np.empty(ends[-1], np.int32)
     packed_values = np.empty(ends[-1], np.float32)

@@ -1,10 +1,10 @@
-"""The compiled loops of the numerics, numba kernels over plain arrays.
+"""The compiled loops of the numerics: numba kernels over plain arrays.
 
-Each kernel says in its docstring the plain numpy text that it equals; ``tests/reference.py`` holds that text
-and the tests compare the two. Results never depend on the number of threads: a parallel loop runs over rows
-(or over fixed chunks of rows), and no row reads what another one writes.
+Each kernel states in its docstring the plain numpy expression that it equals. ``tests/reference.py`` has that
+expression, and the tests compare the two. Results never depend on the number of threads: a parallel loop runs over
+rows (or over fixed chunks of rows), and no row reads what another one writes.
 
-Kernels check nothing: shapes, types and ranges are the duty of the public functions that call them.
+Kernels check nothing. The public functions that call them check shapes, types and ranges.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resight.records import Floats, Ints
 Columns = npt.NDArray[np.int32]
 
 SPAN = 64
-"""Columns of a row that are looked at together first: most hold no candidate."""
+"""Columns of a row to test together first: most such spans hold no candidate."""
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
@@ -57,20 +57,20 @@ def select_nearest(
     slack: Floats,
     queries: Floats,
     vectors: Floats,
-    own: Ints,
+    own_rows: Ints,
     distances: Floats,
     ids: Ints,
 ) -> None:
     """Fill ``(B, k)`` exact distances and ids from ``(B, N)`` approximate squared distances.
 
-    Everything that may be among the ``k`` nearest, given that an approximate value is off by ``slack`` at
-    most, is measured again from the vectors. Equals ``np.lexsort((arange(N), exact))[:k]`` for each row, with
-    the query's own row, ``own[r]`` where it is not -1, put first.
+    An approximate value is off by at most ``slack``. Every vector that may therefore be among the ``k`` nearest is
+    measured again. Equals ``np.lexsort((arange(N), exact))[:k]`` for each row, with the query's own row,
+    ``own_rows[r]`` unless it is -1, put first.
     """
     for r in prange(len(approximate)):
         row = approximate[r]
         first = 0
-        skip = own[r]
+        skip = own_rows[r]
         if skip >= 0:
             first = 1
             ids[r, 0] = skip
@@ -100,24 +100,24 @@ def select_nearest(
 
 @njit(cache=True)
 def _narrow(values: Floats, ids: Columns, size: int, k: int, slack: float) -> tuple[int, float]:
-    """Keep the candidates that may still be among the ``k`` nearest; give their number and the limit."""
+    """Keep the candidates that may still be among the ``k`` nearest; return their number and the limit."""
     limit = np.float32(_kth_smallest(values[:size], k, -1) + 2.0 * slack)
-    kept = 0
+    narrowed = 0
     for a in range(size):
         if values[a] <= limit:
-            values[kept] = values[a]
-            ids[kept] = ids[a]
-            kept += 1
-    return kept, float(limit)
+            values[narrowed] = values[a]
+            ids[narrowed] = ids[a]
+            narrowed += 1
+    return narrowed, float(limit)
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _any_within(dots: Floats, lengths: Floats, limit: float) -> bool:
-    """Compute ``(~(lengths - 2 * dots > limit)).any()``, in float32, of which a processor counts many at a time."""
-    found = np.float32(0)
+    """Compute ``(~(lengths - 2 * dots > limit)).any()``. Counts are float32, of which processors add many at once."""
+    count = np.float32(0)
     for c in range(len(dots)):
-        found += np.float32(0) if lengths[c] - np.float32(2.0) * dots[c] > limit else np.float32(1)
-    return bool(found > 0)
+        count += np.float32(0) if lengths[c] - np.float32(2.0) * dots[c] > limit else np.float32(1)
+    return bool(count > 0)
 
 
 @njit(cache=True, parallel=True)
@@ -133,27 +133,27 @@ def offer_nearest(
     counts: Ints,
     limits: Floats,
 ) -> None:
-    """Let the vectors ``columns`` be candidates of the vectors ``rows``, given the products of the ones and the others.
+    """Offer the vectors ``columns`` to the vectors ``rows`` as candidates, given the dot products of both.
 
-    A row holds what may be among its ``k`` nearest others, as far as it has seen, given that an approximate
-    squared distance, ``lengths[i] + lengths[j] - 2 * dots``, is off by ``slack[i]`` at most: its ``counts[i]``
-    candidates in ``values`` and ``ids``. One with more of them than there is room for has a count of -1.
+    The ``counts[i]`` candidates of vector ``i`` are in ``values`` and ``ids``. They are all vectors offered so far that
+    may be among its ``k`` nearest others, if an approximate squared distance, ``lengths[i] + lengths[j] - 2 * dots``,
+    is off by at most ``slack[i]``. A vector with more candidates than fit has a count of -1.
     """
     room = ids.shape[1]
-    near = lengths[columns]
+    column_lengths = lengths[columns]
     for r in prange(len(rows)):
         i = rows[r]
-        before = counts[i]
+        previous_size = counts[i]
         limit = limits[i]
-        if before < 0 or k == 0:
+        if previous_size < 0 or k == 0:
             continue
-        size = before
+        size = previous_size
         for low in range(0, len(columns), SPAN):
             high = min(low + SPAN, len(columns))
-            if not _any_within(dots[r, low:high], near[low:high], limit - lengths[i]):
+            if not _any_within(dots[r, low:high], column_lengths[low:high], limit - lengths[i]):
                 continue
             for c in range(low, high):
-                value = lengths[i] + near[c] - np.float32(2.0) * dots[r, c]
+                value = lengths[i] + column_lengths[c] - np.float32(2.0) * dots[r, c]
                 if value > limit or size < 0 or columns[c] == i:
                     continue
                 if size == room:
@@ -165,7 +165,7 @@ def offer_nearest(
                 values[i, size] = value
                 ids[i, size] = columns[c]
                 size += 1
-        if size > max(k, before):
+        if size > max(k, previous_size):
             size, limit = _narrow(values[i], ids[i], size, k, slack[i])
         counts[i] = size
         limits[i] = limit
@@ -173,31 +173,33 @@ def offer_nearest(
 
 @njit(cache=True, parallel=True)
 def raise_farthest(dots: Floats, rows: Ints, columns: Ints, lengths: Floats, farthest: Floats) -> None:
-    """Raise ``farthest`` of ``rows`` to their largest squared distance to one of ``columns``, from the products."""
+    """Raise ``farthest`` of ``rows`` to their largest squared distance to ``columns``, given the dot products."""
     for r in prange(len(rows)):
-        most = farthest[rows[r]]
+        largest = farthest[rows[r]]
         for c in range(len(columns)):
-            most = max(most, lengths[rows[r]] + lengths[columns[c]] - np.float32(2.0) * dots[r, c])
-        farthest[rows[r]] = most
+            largest = max(largest, lengths[rows[r]] + lengths[columns[c]] - np.float32(2.0) * dots[r, c])
+        farthest[rows[r]] = largest
 
 
 @njit(cache=True, parallel=True)
-def measure_held(vectors: Floats, own: Ints, candidates: Columns, counts: Ints, distances: Floats, ids: Ints) -> None:
-    """Fill ``(Q, k)`` exact distances and ids of the rows ``own`` from their candidates, the row itself first.
+def select_candidates(
+    vectors: Floats, own_rows: Ints, candidates: Columns, counts: Ints, distances: Floats, ids: Ints
+) -> None:
+    """Fill ``(Q, k)`` exact distances and ids of the rows ``own_rows`` from their candidates, the row itself first.
 
-    Rows with a count below 0 are left as they are. Equals ``np.lexsort((candidates, exact))`` for each row.
+    Rows with a count below 0 do not change. Equals ``np.lexsort((candidates, exact))`` for each row.
     """
     k = ids.shape[1] - 1
-    for i in prange(len(own)):
+    for i in prange(len(own_rows)):
         if counts[i] < 0:
             continue
         near = np.sort(candidates[i, : counts[i]])
         exact = np.empty(len(near), np.float32)
         for a in range(len(near)):
-            exact[a] = squared_distance(vectors[own[i]], vectors[near[a]])
+            exact[a] = squared_distance(vectors[own_rows[i]], vectors[near[a]])
         # Candidates ascend by id, so a stable sort by distance leaves ties in that order.
         order = np.argsort(exact, kind="mergesort")
-        ids[i, 0] = own[i]
+        ids[i, 0] = own_rows[i]
         distances[i, 0] = 0.0
         for a in range(k):
             ids[i, 1 + a] = near[order[a]]

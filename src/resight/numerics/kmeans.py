@@ -1,4 +1,4 @@
-"""Clusters of a number that is given: K-Means."""
+"""K-Means: clusters of a given number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resight.numerics.distances import as_vectors
 from resight.records import Ints
 
 SEED = 0
-"""Of the first centers: the same vectors give the same clusters."""
+"""Seed of the first centers: the same vectors give the same clusters."""
 
 
 def kmeans(vectors: npt.ArrayLike, clusters: int) -> Ints:
@@ -18,14 +18,14 @@ def kmeans(vectors: npt.ArrayLike, clusters: int) -> Ints:
 
     Args:
         vectors: ``(N, D)`` float32.
-        clusters: How many clusters, 1 to N.
+        clusters: Number of clusters, 1 to N.
 
     Returns:
-        ``(N,)`` int64 in ``0..C-1`` without a gap, numbered by their first vector; C is below ``clusters`` only where
+        ``(N,)`` int64 in ``0..C-1`` without a gap, numbered by their first vector. C is below ``clusters`` only if
         there are fewer different vectors.
 
     Raises:
-        ConfigError: There are more clusters than vectors, or none is asked for.
+        ConfigError: ``clusters`` is below 1 or above the number of vectors.
         DataError: The vectors are not finite.
 
     References:
@@ -33,12 +33,12 @@ def kmeans(vectors: npt.ArrayLike, clusters: int) -> Ints:
     """
     rows = as_vectors(vectors)
     if not 1 <= clusters <= len(rows):
-        raise ConfigError(f"K-Means needs 1 to {len(rows):,} clusters for so many images, found {clusters}")
+        raise ConfigError(f"K-Means needs 1 to {len(rows):,} clusters, at most one per image, found {clusters}")
     from sklearn.cluster import KMeans  # slow to load
 
-    different = len({row.tobytes() for row in rows})
-    found = KMeans(min(clusters, different), n_init=1, random_state=SEED).fit_predict(rows)
-    _, first, labels = np.unique(found, return_index=True, return_inverse=True)
+    num_different = len({row.tobytes() for row in rows})
+    predicted = KMeans(min(clusters, num_different), n_init=1, random_state=SEED).fit_predict(rows)
+    _, first, labels = np.unique(predicted, return_index=True, return_inverse=True)
     numbers = np.argsort(np.argsort(first))
     renumbered: Ints = numbers[labels].astype(np.int64)
     return renumbered

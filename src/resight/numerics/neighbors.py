@@ -1,7 +1,7 @@
 """Exact nearest neighbors, block by block.
 
-A matrix product proposes and exact distances decide: whatever may be among the nearest, within the bound of the
-product's own rounding, is measured again from the vectors. So the product may be as coarse as is fast.
+A matrix product proposes candidates, and exact distances decide: every vector that may be among the nearest, within
+the bound of the product's rounding errors, is measured again. So a coarse and fast product is enough.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from resight.arrays import id_column
 from resight.errors import DataError
 from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, block_distances, squared_lengths
-from resight.numerics.kernels import measure_held, offer_nearest, raise_farthest, select_nearest
+from resight.numerics.kernels import offer_nearest, raise_farthest, select_candidates, select_nearest
 from resight.numerics.processor import cpu_has_bfloat16
 from resight.records import Doubles, Floats, Ints
 
 BLOCK_ENTRIES = 2**26
-"""The most distances held at once (256 MiB of float32), whatever the block of rows asked for."""
+"""The most distances in memory at once (256 MiB of float32), whatever ``block`` is."""
 
 BLOCK = 1000
-"""Rows handled at once: of tiles whose side is a power of two, a column's numbers would all compete for the same few
-places of the processor's cache."""
+"""Rows to handle at once. It is no power of two: the numbers of a column of such a tile would all compete for the same
+few places of the processor's cache."""
 
 ROOM = 128
-"""Candidates that are held for each vector at least; four times k where that is more."""
+"""Room for candidates of each vector, at least; four times k if that is more."""
 
 
 def k_nearest(
@@ -41,42 +42,42 @@ def k_nearest(
 ) -> tuple[Floats, Ints]:
     """Find the ``k`` nearest vectors of each query, exactly.
 
-    The distances of what a blockwise product proposes are measured from the vectors in float64 and rounded once. The
-    result is therefore the same for every block size, number of threads, precision of the product and linear algebra
-    library, and equal vectors are at distance exactly 0. Ties ascend by id. Where vectors search themselves only
-    half of the product is formed, in bfloat16 where the processor multiplies in it. Memory is ``block * N`` numbers,
-    never ``N * N``.
+    A blockwise product proposes candidates. Their distances are computed from the vectors in float64 and rounded once.
+    So the result is the same for every block size, number of threads, precision of the product and linear algebra
+    library. Equal vectors are at distance exactly 0. Ties ascend by id. When vectors search themselves, only half
+    of the product is computed, in bfloat16 if the processor multiplies in it. Memory is ``block * N`` numbers, never
+    ``N * N``.
 
     Args:
-        vectors: ``(N, D)`` the rows that are searched.
-        k: How many to find, ``1..N``.
-        queries: ``(Q, D)`` the rows to search for; ``vectors`` themselves by default, and then each row's
-            first neighbor is itself, before any duplicate of it.
+        vectors: ``(N, D)``, the rows to search in.
+        k: Number of neighbors, ``1..N``.
+        queries: ``(Q, D)``, the rows to search for; by default ``vectors`` themselves. Then each row's first neighbor
+            is itself, before any duplicate of it.
         block: Queries to handle at once, at most.
-        device: Where to search. The result is the same, but for the last bit of one distance in some hundred million.
+        device: Where to search. The result is the same, except for the last bit of one distance in some hundred
+            million.
 
     Returns:
         Squared Euclidean distances ``(Q, k)`` float32, ascending along each row, and ids ``(Q, k)`` int64,
         rows of ``vectors``.
 
     Raises:
-        DataError: No vectors (or one alone that is to search itself), ``k`` or ``block`` out of range, dimensions
-            that differ, or values that are not finite.
+        DataError: There are no vectors (or a single one to search itself), ``k`` or ``block`` is out of range, the
+            dimensions differ, or a value is not finite.
     """
-    rows, asked = _checked(vectors, queries, k, block)
+    rows, query_rows = _check(vectors, queries, k, block)
     if gpu.used_for(device):
-        held = gpu.on_device(rows, device)
-        others = None if queries is None else gpu.on_device(asked, device)
-        return gpu.k_nearest(held, k, queries=others, block=block)[:2]
+        query_tensor = None if queries is None else gpu.on_device(query_rows, device)
+        return gpu.k_nearest(gpu.on_device(rows, device), k, queries=query_tensor, block=block)[:2]
     if queries is None:
         return search_itself(rows, k, squares(len(rows), block), block=block)
-    return search_for(asked, rows, k, block=block)
+    return search_for(query_rows, rows, k, block=block)
 
 
 def k_nearest_and_farthest(
     vectors: npt.ArrayLike, k: int, *, block: int = BLOCK, device: torch.device | str = "cpu"
 ) -> tuple[Floats, Ints, Floats]:
-    """Find the ``k`` nearest vectors of each vector, and its distance to the farthest one, in one pass.
+    """Find the ``k`` nearest vectors of each vector, and its distance to the farthest vector, in one pass.
 
     Args:
         vectors: As in `k_nearest`.
@@ -91,12 +92,12 @@ def k_nearest_and_farthest(
     Raises:
         DataError: As in `k_nearest`.
     """
-    rows, _ = _checked(vectors, None, k, block)
+    rows, _ = _check(vectors, None, k, block)
     if gpu.used_for(device):
         return gpu.k_nearest(gpu.on_device(rows, device), k, block=block, farthest=True)
     farthest = np.zeros(len(rows), np.float32)
-    found = search_itself(rows, k, squares(len(rows), block), block=block, farthest=farthest)
-    return *found, farthest
+    distances, ids = search_itself(rows, k, squares(len(rows), block), block=block, farthest=farthest)
+    return distances, ids, farthest
 
 
 def k_nearest_by_camera(
@@ -104,14 +105,14 @@ def k_nearest_by_camera(
 ) -> tuple[Floats, Ints]:
     """Find for each vector the nearest of its own camera and the nearest of all other cameras, in one list.
 
-    The two mix evenly along the list, so that any first part of it holds them in the same shares. Where a camera, or
-    all others together, have too few images, the rest of the list is of the other side.
+    The two mix evenly along the list, so every first part of it holds both in the same proportion. If a camera, or all
+    other cameras together, have too few images, the other side fills the rest of the list.
 
     Args:
         vectors: ``(N, D)``.
-        cameras: ``(N,)``.
-        own: How many of the own camera, the vector itself, which comes first, included; at least 1.
-        others: How many of the other cameras.
+        cameras: ``(N,)`` camera ids; -1 counts as a camera.
+        own: Number of neighbors of the own camera, at least 1. The vector itself is one of them, and comes first.
+        others: Number of neighbors of the other cameras.
         device: As in `k_nearest`.
 
     Returns:
@@ -119,33 +120,34 @@ def k_nearest_by_camera(
         ``vectors``. Distances do not ascend.
 
     Raises:
-        DataError: There are fewer than ``own + others`` vectors, or what `k_nearest` raises.
+        DataError: There are fewer than ``own + others`` vectors, ``cameras`` has another length, or as in `k_nearest`.
 
     References:
         The camera-aware neighbors of Chen et al., "CA-Jaccard: camera-aware Jaccard distance for person
             re-identification", CVPR 2024.
     """
-    rows, _ = _checked(vectors, None, own + others, block=1)
+    rows, _ = _check(vectors, None, own + others, block=1)
+    camera_ids = id_column(cameras, "cameras", len(rows))
     distances, ids = np.empty((len(rows), own + others), np.float32), np.empty((len(rows), own + others), np.int64)
-    for camera in np.unique(cameras):
-        inside, outside = np.flatnonzero(cameras == camera), np.flatnonzero(cameras != camera)
-        theirs = min(own + others - min(own, len(inside)), len(outside))
-        mine = own + others - theirs
-        places = np.concatenate([np.arange(mine) / mine, (np.arange(theirs) + 0.5) / max(1, theirs)])
-        order = np.argsort(places, kind="stable")
+    for camera in np.unique(camera_ids):
+        inside, outside = np.flatnonzero(camera_ids == camera), np.flatnonzero(camera_ids != camera)
+        num_others = min(own + others - min(own, len(inside)), len(outside))
+        num_own = own + others - num_others
+        positions = np.concatenate([np.arange(num_own) / num_own, (np.arange(num_others) + 0.5) / max(1, num_others)])
+        order = np.argsort(positions, kind="stable")
         near = np.zeros((len(inside), 1), np.float32), np.zeros((len(inside), 1), np.int64)
         if len(inside) > 1:
-            near = k_nearest(rows[inside], mine, device=device)
+            near = k_nearest(rows[inside], num_own, device=device)
         far = np.empty((len(inside), 0), np.float32), np.empty((len(inside), 0), np.int64)
-        if theirs:
-            far = k_nearest(rows[outside], theirs, queries=rows[inside], device=device)
+        if num_others:
+            far = k_nearest(rows[outside], num_others, queries=rows[inside], device=device)
         distances[inside] = np.concatenate([near[0], far[0]], axis=1)[:, order]
         ids[inside] = np.concatenate([inside[near[1]], outside[far[1]]], axis=1)[:, order]
     return distances, ids
 
 
 def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK, device: torch.device | str = "cpu") -> Floats:
-    """Give each vector's squared Euclidean distance to the vector farthest from it.
+    """Compute each vector's squared Euclidean distance to the vector farthest from it.
 
     Args:
         vectors: ``(N, D)``.
@@ -161,43 +163,61 @@ def farthest_distances(vectors: npt.ArrayLike, *, block: int = BLOCK, device: to
     return k_nearest_and_farthest(vectors, 1, block=block, device=device)[2]
 
 
-def _checked(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, block: int) -> tuple[Floats, Floats]:
+def _check(vectors: npt.ArrayLike, queries: npt.ArrayLike | None, k: int, block: int) -> tuple[Floats, Floats]:
+    """Return the vectors and the queries as arrays.
+
+    Raises:
+        DataError: As in `k_nearest`.
+    """
     rows = as_vectors(vectors)
     least = 1 if queries is not None else 2
     if len(rows) < least:
         raise DataError(f"a search needs at least {least} vector{'s' * (least > 1)}, found {len(rows)}")
-    asked = rows if queries is None else as_vectors(queries, "queries")
-    if asked.shape[1] != rows.shape[1]:
-        raise DataError(f"queries and vectors must have the same dimension, found {asked.shape[1]} and {rows.shape[1]}")
+    query_rows = rows if queries is None else as_vectors(queries, "queries")
+    if query_rows.shape[1] != rows.shape[1]:
+        raise DataError(
+            f"queries and vectors must have the same dimension, found {query_rows.shape[1]} and {rows.shape[1]}"
+        )
     if not 1 <= k <= len(rows):
         raise DataError(f"k must be in 1..{len(rows)}, the number of vectors, found {k}")
     if block < 1:
         raise DataError(f"block must be at least 1, found {block}")
-    return rows, asked
+    return rows, query_rows
 
 
-# -- others search -----------------------------------------------------------------------------------------------------
+# -- queries search vectors --------------------------------------------------------------------------------------------
 
 
 def search_for(
-    asked: Floats, rows: Floats, k: int, *, block: int = BLOCK, own: Ints | None = None
+    queries: Floats, rows: Floats, k: int, *, block: int = BLOCK, own_rows: Ints | None = None
 ) -> tuple[Floats, Ints]:
-    """Search ``(N, D)`` rows for ``(Q, D)`` others, or for the rows ``own`` of them, all checked before."""
-    distances, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
+    """Find the ``k`` nearest of ``(N, D)`` rows for ``(Q, D)`` queries; callers check the arguments.
+
+    Args:
+        queries: The rows to search for.
+        rows: The rows to search in.
+        k: Number of neighbors.
+        block: Queries to handle at once, at most.
+        own_rows: ``(Q,)``, the row of ``rows`` that each query is, or -1; it comes first.
+
+    Returns:
+        As `k_nearest`.
+    """
+    distances, ids = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
     lengths = squared_lengths(rows)
-    slack = _slack(squared_lengths(asked), lengths.max(), rows.shape[1])
-    own = np.full(len(asked), -1) if own is None else own
+    slack = _slack(squared_lengths(queries), lengths.max(), rows.shape[1])
+    own_rows = np.full(len(queries), -1) if own_rows is None else own_rows
     step = max(1, min(block, BLOCK_ENTRIES // len(rows)))
-    for low in range(0, len(asked), step):
+    for low in range(0, len(queries), step):
         part = slice(low, low + step)
-        approximate = block_distances(asked[part], rows, lengths)
-        select_nearest(approximate, slack[part], asked[part], rows, own[part], distances[part], ids[part])
+        approximate = block_distances(queries[part], rows, lengths)
+        select_nearest(approximate, slack[part], queries[part], rows, own_rows[part], distances[part], ids[part])
     return distances, ids
 
 
 def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
-    """Bound how far off a squared distance from a float32 product is, for vectors of such squared lengths."""
-    # The worst case of a product of D terms and three additions, twice over for the two ends of a pair.
+    """Bound the error of squared distances from a float32 product, for vectors of these squared lengths."""
+    # The worst case of a product of D terms and three additions, doubled for the two ends of a pair.
     bound: Floats = (2 * (dim + 8) * 2.0**-24 * (lengths + longest)).astype(np.float32)
     return bound
 
@@ -205,7 +225,7 @@ def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
 # -- vectors search themselves -----------------------------------------------------------------------------------------
 
 Tile = tuple[Ints, Ints, bool]
-"""Which vectors look for neighbors among which others, rows ascending, and whether the others look at them too."""
+"""Which vectors search in which others, both ascending, and whether the others search in the first ones too."""
 
 
 def search_itself(
@@ -217,16 +237,17 @@ def search_itself(
     farthest: Floats | None = None,
     coarse: bool | None = None,
 ) -> tuple[Floats, Ints]:
-    """Search vectors among themselves, each among those that it looks at.
+    """Search vectors among themselves, each among the vectors of its tiles.
 
     Args:
-        rows: ``(N, D)``, checked before.
-        k: How many to find, the vector itself first.
-        tiles: Who looks at whom, nobody twice; a vector that looks at too few is then compared with all.
-        block: Rows to handle at once where tiles do not say.
-        farthest: ``(N,)``, raised to the largest distance of each vector in its tiles, to float32 rounding; the product
-            is not coarse then.
-        coarse: Whether the product is in bfloat16; by default where the processor multiplies in it.
+        rows: ``(N, D)``; callers check them.
+        k: Number of neighbors, the vector itself first.
+        tiles: Which vectors search in which, each pair at most once. A vector with too few candidates is then compared
+            with all.
+        block: Rows to handle at once outside of tiles.
+        farthest: ``(N,)``, raised to the largest distance of each vector in its tiles, to float32 rounding. The product
+            is in float32 then.
+        coarse: Whether the product is in bfloat16; by default if the processor multiplies in it.
 
     Returns:
         As `k_nearest`.
@@ -236,25 +257,25 @@ def search_itself(
     counts, limits = np.zeros(size, np.int64), np.full(size, np.inf, np.float32)
     factor: Tensor | Floats = rows
     if farthest is None and (cpu_has_bfloat16() if coarse is None else coarse):
-        factor, lengths, slack = _coarse(rows, block)
+        factor, lengths, slack = _to_bfloat16(rows, block)
     else:
         lengths = squared_lengths(rows)
         slack = _slack(lengths, lengths.max(), rows.shape[1])
-    for these, those, dots in _products(factor, tiles):
-        offer_nearest(dots, these, those, lengths, slack, k - 1, values, candidates, counts, limits)
+    for searching, searched, dots in _products(factor, tiles):
+        offer_nearest(dots, searching, searched, lengths, slack, k - 1, values, candidates, counts, limits)
         if farthest is not None:
-            raise_farthest(dots, these, those, lengths, farthest)
+            raise_farthest(dots, searching, searched, lengths, farthest)
     distances, ids = np.empty((size, k), np.float32), np.empty((size, k), np.int64)
     counts[counts < k - 1] = -1
-    measure_held(rows, np.arange(size), candidates, counts, distances, ids)
-    unsure = np.flatnonzero(counts < 0)
-    if len(unsure):
-        distances[unsure], ids[unsure] = search_for(rows[unsure], rows, k, block=block, own=unsure)
+    select_candidates(rows, np.arange(size), candidates, counts, distances, ids)
+    unfinished = np.flatnonzero(counts < 0)
+    if len(unfinished):
+        distances[unfinished], ids[unfinished] = search_for(rows[unfinished], rows, k, block=block, own_rows=unfinished)
     return distances, ids
 
 
 def squares(size: int, block: int) -> Iterator[Tile]:
-    """Cut all pairs of ``size`` vectors into tiles, those below the diagonal left out."""
+    """Cut all pairs of ``size`` vectors into tiles, without those below the diagonal."""
     rows = np.arange(size)
     for top in range(0, size, block):
         for left in range(top, size, block):
@@ -262,51 +283,51 @@ def squares(size: int, block: int) -> Iterator[Tile]:
 
 
 def _products(factor: Tensor | Floats, tiles: Iterable[Tile]) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Give the products of each tile, ``(A, B)`` float32, and then of the tile turned, where both sides look."""
-    for these, those, both in tiles:
-        dots = _part(factor, these) @ _part(factor, those).T
+    """Yield the dot products of each tile, ``(A, B)`` float32; if both sides search, also those of its transpose."""
+    for searching, searched, both in tiles:
+        dots = _select_rows(factor, searching) @ _select_rows(factor, searched).T
         if isinstance(dots, Tensor):
             dots = dots.float().numpy()
-        yield these, those, dots
+        yield searching, searched, dots
         if both:
-            yield those, these, np.ascontiguousarray(dots.T)
+            yield searched, searching, np.ascontiguousarray(dots.T)
 
 
-def _part(factor: Tensor | Floats, rows: Ints) -> Tensor | Floats:
+def _select_rows(factor: Tensor | Floats, rows: Ints) -> Tensor | Floats:
     first, last = int(rows[0]), int(rows[-1])
-    if last - first == len(rows) - 1:  # they follow each other: no copy
+    if last - first == len(rows) - 1:  # consecutive rows need no copy
         return factor[first : last + 1]
     return factor.index_select(0, torch.from_numpy(rows)) if isinstance(factor, Tensor) else factor[rows]
 
 
-def _coarse(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
-    """Round vectors to bfloat16 for a product of half the cost.
+def _to_bfloat16(rows: Floats, block: int) -> tuple[Tensor, Floats, Floats]:
+    """Round vectors to bfloat16, which halves the cost of a product.
 
-    They are centered first, which changes no distance and makes the roundings smaller.
+    Centering first changes no distance and makes the rounding errors smaller.
 
     Args:
         rows: ``(N, D)``.
         block: Rows to handle at once.
 
     Returns:
-        The centered vectors, rounded, ``(N, D)``; the squared lengths ``(N,)`` of the centered ones; and a bound
-        ``(N,)`` of how far off a squared distance is that is made of these.
+        The rounded centered vectors ``(N, D)``, the squared lengths ``(N,)`` of the centered vectors, and a bound
+        ``(N,)`` of the error of squared distances computed from both.
     """
     mean = rows.mean(axis=0, dtype=np.float64)
     factor = torch.empty(rows.shape, dtype=torch.bfloat16)
-    lengths, lost = np.empty(len(rows)), np.empty(len(rows))
+    lengths, errors = np.empty(len(rows)), np.empty(len(rows))
     for low in range(0, len(rows), block):
         part = slice(low, low + block)
         centered = rows[part] - mean
         factor[part] = torch.from_numpy(centered)
         lengths[part] = np.sqrt(np.einsum("nd,nd->n", centered, centered))
         centered -= factor[part].double().numpy()
-        lost[part] = np.sqrt(np.einsum("nd,nd->n", centered, centered))
+        errors[part] = np.sqrt(np.einsum("nd,nd->n", centered, centered))
     longest = lengths.max()
     # a b - a' b' = a (b - b') + (a - a') b', each at most a product of lengths (Cauchy-Schwarz); a' is no longer than
-    # a and what it lost. Then the sum of D products in float32, and its rounding to the 8 bits of a bfloat16.
-    whole = lengths + lost
-    product: Doubles = lengths * lost.max() + lost * whole.max()
-    product += (2.0**-9 + (rows.shape[1] + 8) * 2.0**-24) * whole * whole.max()
+    # a plus its error. Then the sum of D products in float32, and its rounding to the 8 bits of a bfloat16.
+    reach = lengths + errors
+    product: Doubles = lengths * errors.max() + errors * reach.max()
+    product += (2.0**-9 + (rows.shape[1] + 8) * 2.0**-24) * reach * reach.max()
     slack = 2 * product + 8 * 2.0**-24 * (lengths**2 + longest**2)
     return factor, (lengths**2).astype(np.float32), slack.astype(np.float32)

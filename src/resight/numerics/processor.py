@@ -1,4 +1,4 @@
-"""What this processor can do."""
+"""The features of this processor."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def cpu_has_bfloat16() -> bool:
-    """Say whether this processor multiplies in bfloat16 (AVX-512 BF16 or AMX)."""
+    """Return whether this processor multiplies in bfloat16 (AVX-512 BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,11 +1,11 @@
-"""How far images are from a labeled set: the source term of unsupervised domain adaptation.
+"""The source term of unsupervised domain adaptation: the distance of images to a labeled set.
 
 With ``s_i = min over the source of (1 - exp(-|t_i - s|²))``, divided by the largest of them, the distance of two
-images becomes ``(1 - w) * Jaccard + w * (s_i + s_j)``: images unlike anything in the source join clusters later.
+images becomes ``(1 - w) * Jaccard + w * (s_i + s_j)``. Images unlike anything in the source join clusters later.
 
 References:
     Song et al., "Unsupervised domain adaptive re-identification: theory and practice", Pattern Recognition 2020;
-    thesis, section 4.3 (its clustering follows it, w = 0.1).
+    thesis, section 4.3 (its clustering follows that paper, w = 0.1).
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from resight.records import Doubles
 
 
 def source_terms(vectors: npt.ArrayLike, source: npt.ArrayLike, *, device: torch.device | str = "cpu") -> Doubles:
-    """Give how far each image is from its nearest image of the source.
+    """Compute the distance of each image to its nearest image of the source.
 
     Args:
         vectors: ``(N, D)``, meant to be L2-normalized.
-        source: ``(S, D)`` vectors of the source by the same encoder.
+        source: ``(S, D)`` vectors of the source, by the same encoder.
         device: Where to search.
 
     Returns:
-        ``(N,)`` float64 in [0, 1], the largest of them 1; all 0 where every image equals one of the source.
+        ``(N,)`` float64 in [0, 1], the largest of them 1; all 0 if every image equals an image of the source.
 
     Raises:
         DataError: A shape is wrong, the dimensions differ, the source is empty or a value is not finite.
     """
     if np.ndim(source) == 2 and not len(np.asarray(source)):
-        raise DataError("the source has no vectors: give the labeled images, or leave the source term out")
+        raise DataError("the source has no vectors: give the labeled images, or leave out the source term")
     squared, _ = k_nearest(source, 1, queries=vectors, device=device)
     terms: Doubles = -np.expm1(-squared[:, 0].astype(np.float64))
     return terms / (terms.max() or 1)
 
 
 def add_source_term(graph: sparse.csr_array, terms: Doubles, weight: float) -> sparse.csr_array:
-    """Give the graph of ``(1 - weight) * distance + weight * (s_i + s_j)``, symmetric to the last bit.
+    """Return the graph of ``(1 - weight) * distance + weight * (s_i + s_j)``, symmetric to the last bit.
 
     Args:
-        graph: ``(N, N)`` as `jaccard_graph` gives it.
-        terms: ``(N,)`` s, as `source_terms` gives them.
-        weight: w, in [0, 1); see `resight.numerics.jaccard.blend` for what becomes of pairs that are not stored.
+        graph: ``(N, N)``, as `jaccard_graph` returns it.
+        terms: ``(N,)`` s, as `source_terms` returns them.
+        weight: w, in [0, 1); see `resight.numerics.jaccard.blend` about pairs that are not stored.
 
     Raises:
         ConfigError: The weight is out of range.

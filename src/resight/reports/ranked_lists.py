@@ -18,7 +18,7 @@ from resight.files import printable
 from resight.records import UNKNOWN, Features, Ints, Ranking, Report
 from resight.reports.letters import Letters
 from resight.reports.tiles import INK, MUTED, PAPER, Names, called, data_uri, draw_tile, read_picture, tile_width
-from resight.retrieval.ranking import similarities
+from resight.retrieval.ranking import add_similarities
 
 VERDICT_COLORS = {"right": "#009e73", "wrong": "#d55e00", "junk": "#9aa0a6", "unknown": "#6a87a8"}
 """The frame of each verdict. The green and the red stay apart for every common kind of color blindness."""
@@ -147,16 +147,17 @@ def query_strips(
     by_camera = report is None or report.provenance.get("exclude") != "none"
     score_rows = {} if report is None else {int(q): i for i, q in enumerate(report.per_query.get("query", ()))}
     query, others = queries.table, gallery.table
-    alike = similarities(queries, gallery, ranking, rows=rows)
+    if not ranking.similarities.size:
+        ranking = add_similarities(ranking, queries, gallery)
     drawn = []
-    for place, row in enumerate(rows):
+    for row in rows:
         found = np.flatnonzero(ranking.indices[row] >= 0)[:_RESULTS]
         ids = ranking.indices[row][found]
         person, camera = int(query.person_ids[row]), int(query.camera_ids[row])
         judged = verdicts(person, camera if by_camera else UNKNOWN, others.person_ids[ids], others.camera_ids[ids])
         captions = [
             f"{similarity:.3f}\n{called(int(seen_by), places, 'camera')}"
-            for similarity, seen_by in zip(alike[place][found], others.camera_ids[ids], strict=True)
+            for similarity, seen_by in zip(ranking.similarities[row][found], others.camera_ids[ids], strict=True)
         ]
         image = ranked_strip(
             query.paths[row],

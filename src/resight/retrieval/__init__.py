@@ -1,1 +1,1 @@
-"""From images to answers: embeddings, rankings, scores."""
+"""From images to embeddings, rankings and scores."""

@@ -1,9 +1,9 @@
-"""Vectors that are kept, so that the same images are not embedded again.
+"""A cache of embeddings, so that the same images are not embedded again.
 
-A file is named by what made it: the encoder, how it computed, and of each image the place, the size, and when it was
-last changed. That is the time of the file's own record, which a copy that keeps the dates of its originals changes too.
-It is under a seal, and what is in it is looked at: a damaged one is replaced. Those that were used longest ago go where
-the folder would hold more than `MOST` bytes of them.
+The name of a file depends on the encoder, its precision, and the path, size and times of each image. The times include
+that of the inode, which also changes when a copy keeps the dates of its original. Each file has a checksum, and its
+content is checked: a damaged file is replaced. When the files of the folder exceed `MOST` bytes, those that were not
+used for the longest time are removed.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from resight.records import Floats, ImageTable, Ints
 logger = logging.getLogger(__name__)
 
 MOST = 10 * 2**30
-"""The most bytes that a folder of kept vectors holds, 10 GB: two million images at 1,280 numbers each."""
+"""The most bytes of a cache folder, 10 GB: two million images at 1,280 numbers each."""
 
 LENGTH = 1e-3
-"""By how much the length of a vector may differ from 1."""
+"""Tolerance of the length of a vector, which should be 1."""
 
 _NAME = re.compile(r"[0-9a-f]{32}\.safetensors")
 
 
 def vectors_folder(name: str, data: Path) -> Path | None:
-    """Give the folder that a user names for vectors, or None.
+    """Return the cache folder that a user names, or None.
 
     Args:
-        name: The folder; empty keeps none.
-        data: Where the images lie; vectors do not belong among them.
+        name: The folder; empty for no cache.
+        data: Folder of the images; the cache must not lie inside.
 
     Raises:
-        ConfigError: It lies there.
+        ConfigError: It lies inside.
     """
     if not name:
         return None
@@ -51,71 +51,73 @@ def vectors_folder(name: str, data: Path) -> Path | None:
 
 
 def vectors_path(folder: Path, table: ImageTable, made_by: str) -> Path:
-    """Say where the vectors of a table's images are kept.
+    """Return the file for the vectors of a table's images.
 
     Args:
-        folder: Where all are kept.
+        folder: The cache folder.
         table: The images.
-        made_by: What the vectors depend on but for the images.
+        made_by: Everything that the vectors depend on, except the images.
     """
     digest = hashlib.sha256(f"{__version__} {made_by}".encode())
     for name in table.paths.tolist():
         try:
-            status = os.stat(name)  # noqa: PTH116  (a path for each image takes longer)
+            status = os.stat(name)  # noqa: PTH116  (a Path for each image takes longer)
             state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError:
             state = "absent"
-        # The repr, because a name may hold bytes that are no UTF-8, or a line's end.
-        digest.update(f"{os.path.abspath(name)!r} {state}\n".encode())  # noqa: PTH100  (no disk is asked)
+        # The repr, because a name may hold line ends, or bytes that are no UTF-8.
+        digest.update(f"{os.path.abspath(name)!r} {state}\n".encode())  # noqa: PTH100  (does not read the disk)
     return folder / f"{digest.hexdigest()[:32]}.safetensors"
 
 
-def kept_vectors(path: Path, images: int, length: int) -> tuple[Floats, Ints] | None:
-    """Read what `keep_vectors` wrote.
+def load_vectors(path: Path, images: int, length: int) -> tuple[Floats, Ints] | None:
+    """Read a file of `save_vectors`.
 
     Args:
         path: The file.
-        images: How many images there were.
-        length: How long each vector is.
+        images: Number of images in the table.
+        length: Length of each vector.
 
     Returns:
-        The vectors and the rows of their images; None where there are none, or the file is damaged, which is said.
+        The vectors and the rows of their images; None if there is no file, or if it is damaged, with a warning.
     """
     try:
-        kept, _ = unseal(path, [])
-        vectors, rows = kept["vectors"].numpy(), kept["rows"].numpy()
+        tensors, _ = unseal(path, [])
+        vectors, rows = tensors["vectors"].numpy(), tensors["rows"].numpy()
         _check(vectors, rows, images, length)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, DamagedError, KeyError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         logger.warning(
-            "the kept vectors in %s are damaged (%s): the images are embedded again", printable(path), printable(reason)
+            "the cached embeddings in %s are damaged (%s): embedding the images again",
+            printable(path),
+            printable(reason),
         )
         return None
     with suppress(OSError):
-        os.utime(path)  # used now
+        os.utime(path)  # marks the file as used now
     return vectors, rows
 
 
-def keep_vectors(path: Path, vectors: Floats, rows: Ints) -> None:
-    """Write vectors for another time, if there is room; those used longest ago make some.
+def save_vectors(path: Path, vectors: Floats, rows: Ints) -> None:
+    """Write vectors to the cache, if the disk has room, and remove files not used for the longest time.
 
     Args:
-        path: As `vectors_path` gives it.
+        path: As `vectors_path` returns it.
         vectors: ``(N, D)``.
-        rows: ``(N,)`` which images they are of.
+        rows: ``(N,)``, the rows of their images in the table.
     """
     try:
         write_atomically(path, seal({"vectors": torch.from_numpy(vectors), "rows": torch.from_numpy(rows)}, {}))
         _make_room(path)
-    except OSError as error:  # a full disk: the vectors are here all the same
-        logger.warning("the vectors are not kept: %s %s", printable(path), error.strerror)
+    except OSError as error:  # a full disk, for example; the caller has the vectors anyway
+        logger.warning("cannot cache the embeddings: %s %s", printable(path), error.strerror)
 
 
 def _check(vectors: Floats, rows: Ints, images: int, length: int) -> None:
     if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.shape[1] != length:
-        raise DamagedError(f"vectors of {length} numbers were expected")
+        raise DamagedError(f"expected vectors of {length} numbers")
     if rows.dtype != np.int64 or rows.shape != (len(vectors),) or not len(rows):
         raise DamagedError("each vector must have a row")
     if rows[0] < 0 or rows[-1] >= images or (np.diff(rows) <= 0).any():
@@ -126,12 +128,12 @@ def _check(vectors: Floats, rows: Ints, images: int, length: int) -> None:
 
 
 def _make_room(newest: Path) -> None:
-    """Remove the files that were used longest ago, but never the newest, until the others fit."""
-    left = MOST - newest.stat().st_size
-    found = [entry for entry in os.scandir(newest.parent) if _NAME.fullmatch(entry.name) and entry.is_file()]
-    for entry in sorted(found, key=lambda entry: entry.stat().st_mtime_ns, reverse=True):
+    """Remove the files not used for the longest time, but never the newest, until the others fit."""
+    free = MOST - newest.stat().st_size
+    entries = [entry for entry in os.scandir(newest.parent) if _NAME.fullmatch(entry.name) and entry.is_file()]
+    for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime_ns, reverse=True):
         if entry.name != newest.name:
-            left -= entry.stat().st_size
-            if left < 0:
+            free -= entry.stat().st_size
+            if free < 0:
                 with suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108

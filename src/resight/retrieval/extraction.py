@@ -1,4 +1,4 @@
-"""From images to vectors."""
+"""From images to embeddings."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from resight.models.encoder import ENCODER, Encoder, EncoderSettings
 from resight.models.fused import fuse
 from resight.progress import progress
 from resight.records import Features, Floats, ImageTable
-from resight.retrieval.cache import keep_vectors, kept_vectors, vectors_path
+from resight.retrieval.cache import load_vectors, save_vectors, vectors_path
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-"""Images that are embedded at once on a GPU."""
+"""Images to embed at once on a GPU."""
 
 PIXELS = 2**18
-"""Pixels that are embedded at once on a CPU: its caches hold what a few images become on their way through a network.
-Batches of 256 images ran at half the speed."""
+"""Pixels to embed at once on a CPU: its caches hold the intermediate maps of a few images. Batches of 256 images ran at
+half the speed."""
 
 TRACKLETS = 512
-"""Tracklets whose frames are decoded, embedded and pooled at once: 15 frames of 384 x 192 of each are 1.7 GB."""
+"""Tracklets to decode, embed and pool at once: 15 frames of 384 x 192 of each take 1.7 GB."""
 
 
 def extract(
@@ -43,23 +43,23 @@ def extract(
     flip: bool = False,
     cache: str | Path | None = None,
 ) -> Features:
-    """Turn images into unit vectors.
+    """Embed images as unit vectors.
 
     Args:
-        encoder: What embeds them; moved to the device, and put in evaluation mode for the time.
-        images: Decoded crops, or what is decoded first: a table, a path or a list of paths, or pictures in memory:
-            ``(H, W, 3)`` uint8 arrays, RGB, or Pillow images. Images that cannot be read are left out of the result,
+        encoder: The encoder. It moves to the device, and stays in evaluation mode until the end of the call.
+        images: Decoded crops, or images to decode first: a table, a path or a list of paths, or pictures in memory:
+            ``(H, W, 3)`` uint8 arrays, RGB, or Pillow images. The result leaves out images that cannot be read,
             and the log says how many.
-        devices: Where to compute; each process does its share.
+        devices: Where to compute; each process embeds its part.
         flip: Whether to add the features of the mirrored images.
-        cache: A folder where vectors are kept, see `resight.retrieval.cache`.
+        cache: A cache folder for embeddings, see `resight.retrieval.cache`.
 
     Returns:
         ``(N, D)`` float32 unit vectors.
 
     Raises:
-        DataError: No image can be read, or what was given are no images.
-        ConfigError: The encoder or the devices are none, or flip is neither True nor False.
+        DataError: No image can be read, or ``images`` is something else.
+        ConfigError: ``encoder`` or ``devices`` is something else, or ``flip`` is neither True nor False.
     """
     check_given("encoder", encoder, Encoder, ENCODER)
     check_given("devices", devices, (Devices, type(None)), "Devices(DeviceSettings(...))")
@@ -68,7 +68,7 @@ def extract(
     devices = devices or Devices()
     if not isinstance(images, Crops | ImageTable):
         images = images_of(images, encoder.settings.size)
-        cache = cache if isinstance(images, ImageTable) else None  # pictures in memory have no name to be kept by
+        cache = cache if isinstance(images, ImageTable) else None  # pictures in memory have no path
     devices.to_device(encoder)
     identity = encoder.digest()
     if isinstance(images, ImageTable):
@@ -78,26 +78,28 @@ def extract(
     path = None
     if cache is not None:
         path = vectors_path(Path(cache), table, f"{identity} {size} {flip} {devices.precision('inference')}")
-        # The first process looks for all: where it found the file and another did not, that one would wait for ever.
-        kept = devices.broadcast(kept_vectors(path, len(table), encoder.dim) if devices.rank == 0 else None)
-        if kept is not None:
-            vectors, rows = kept
+        # The first process reads for all: if only some processes found the file, the others would wait forever.
+        cached = devices.broadcast(load_vectors(path, len(table), encoder.dim) if devices.rank == 0 else None)
+        if cached is not None:
+            embeddings, rows = cached
             if len(rows) < len(table):
                 logger.warning(
-                    "%d of %d images could not be read when %s was made",
+                    "%d of %d images could not be read when %s was written",
                     len(table) - len(rows),
                     len(table),
                     printable(path),
                 )
-            return Features(table[rows], vectors, identity)
+            return Features(table[rows], embeddings, identity)
     crops = load_crops(images, size) if isinstance(images, ImageTable) else images
-    where = devices.describe()
-    logger.info("embedding %s in %s on %s", counted(len(crops), "image"), where["inference"], where["device"])
-    vectors = embed_crops(encoder, crops, devices=devices, flip=flip)
+    description = devices.describe()
+    logger.info(
+        "embedding %s in %s on %s", counted(len(crops), "image"), description["inference"], description["device"]
+    )
+    embeddings = embed_crops(encoder, crops, devices=devices, flip=flip)
     if path is not None and devices.rank == 0:
         rows = crops.rows if isinstance(images, ImageTable) else np.arange(len(crops))
-        keep_vectors(path, vectors, rows)
-    return Features(crops.table, vectors, identity)
+        save_vectors(path, embeddings, rows)
+    return Features(crops.table, embeddings, identity)
 
 
 def extract_tracklets(
@@ -109,46 +111,46 @@ def extract_tracklets(
     flip: bool = False,
     cache: Path | None = None,
 ) -> Features:
-    """Turn tracklets into vectors: some frames of each are embedded, and their unit vectors pooled.
+    """Embed tracklets: embed some frames of each, and pool their unit vectors.
 
-    It is done for `TRACKLETS` of them at a time, so memory does not grow with the frames that there are.
+    It works on `TRACKLETS` tracklets at a time, so memory does not grow with the number of frames.
 
     Args:
         encoder: As in `extract`.
-        images: As in `extract`; only the chosen frames are decoded. A chosen frame that cannot be read is left out, and
-            a tracklet that has no other.
-        tracklet: Which frames, and how they are pooled; by default the mean of 15 even ones.
+        images: As in `extract`; only the chosen frames are decoded. The result leaves out frames that cannot be read,
+            and tracklets without a readable frame.
+        tracklet: Which frames to choose and how to pool them; by default the mean of 15 evenly spaced frames.
         devices: As in `extract`.
         flip: As in `extract`.
         cache: As in `extract`.
 
     Returns:
-        ``(K, D)`` float32, unit vectors unless they are parts (`pool_tracklets`), one a tracklet; an image of unknown
-        tracklet is one of its own. `TrackletSettings.measure` compares them.
+        ``(K, D)`` float32, unit vectors unless they are parts (`pool_tracklets`), one per tracklet. An image of unknown
+        tracklet is its own tracklet. `TrackletSettings.distance_fn` compares them.
 
     Raises:
-        DataError: No image can be read, or a tracklet is of two people or two cameras.
+        DataError: No image can be read, or a tracklet has two people or two cameras.
     """
     settings = tracklet or TrackletSettings()
     chosen = settings.choose(images if isinstance(images, ImageTable) else images.table)
     pooled = []
     for block in np.array_split(chosen, max(1, -(-len(chosen) // TRACKLETS))):
         features = extract(encoder, images[np.unique(block)], devices=devices, flip=flip, cache=cache)
-        # Sampled again, because some could not be read, and the last frame of a short tracklet counts more than once.
-        found = sample_tracklets(features.table, settings.num_frames)
-        pooled.append(pool_tracklets(features, settings.pooling, chosen=found))
+        # Sample again: some frames could not be read, and the last frame of a short tracklet counts more than once.
+        frames = sample_tracklets(features.table, settings.num_frames)
+        pooled.append(pool_tracklets(features, settings.pooling, chosen=frames))
     table = ImageTable.concatenate(*(part.table for part in pooled))
     return Features(table, np.concatenate([part.embeddings for part in pooled]), pooled[0].encoder)
 
 
 def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) -> Encoder:
-    """Build an encoder that is to learn from crops.
+    """Build an encoder to train on crops.
 
     Args:
-        settings: What it is made of. Where its statistics are frozen, those of blocks that were drawn anew, and so have
-            none to be frozen, are measured on some of the crops.
+        settings: Settings of the encoder. With frozen batch norms, blocks without pretrained weights have no statistics
+            to freeze; theirs are measured on some of the crops.
         crops: ``N`` decoded images.
-        devices: Where it is put.
+        devices: Device of the encoder.
     """
     encoder = devices.to_device(Encoder(settings))
     if settings.batchnorm == "frozen":
@@ -161,7 +163,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     """Embed crops in batches; each process embeds its shard.
 
     Args:
-        encoder: What embeds them; in evaluation mode for the time.
+        encoder: The encoder; it stays in evaluation mode until the end of the call.
         crops: ``N`` decoded images.
         devices: Where to compute.
         flip: Whether to add the features of the mirrored images.
@@ -169,7 +171,7 @@ def embed_crops(encoder: Encoder, crops: Crops, *, devices: Devices, flip: bool 
     Returns:
         ``(N, D)`` float32 unit vectors.
     """
-    return _run_over(crops, encoder, lambda network, images: network.embed(images, flip=flip), encoder.dim, devices)
+    return _run_batches(crops, encoder, lambda network, images: network.embed(images, flip=flip), encoder.dim, devices)
 
 
 def pool_crops(encoder: Encoder, crops: Crops, *, devices: Devices) -> Floats:
@@ -178,13 +180,13 @@ def pool_crops(encoder: Encoder, crops: Crops, *, devices: Devices) -> Floats:
     Returns:
         ``(N, P)`` float32.
     """
-    return _run_over(crops, encoder, lambda network, images: network.pool(images), encoder.pooled_dim, devices)
+    return _run_batches(crops, encoder, lambda network, images: network.pool(images), encoder.pooled_dim, devices)
 
 
-def _run_over(
-    crops: Crops, encoder: Encoder, describe: Callable[[Encoder, Tensor], Tensor], dim: int, devices: Devices
+def _run_batches(
+    crops: Crops, encoder: Encoder, forward: Callable[[Encoder, Tensor], Tensor], dim: int, devices: Devices
 ) -> Floats:
-    """Describe each crop by ``dim`` numbers, in batches, each process its shard."""
+    """Compute ``dim`` numbers for each crop, in batches; each process works on its shard."""
     training = encoder.training
     encoder.eval()
     shard = devices.shard(len(crops))
@@ -197,10 +199,10 @@ def _run_over(
             for start in progress(range(shard.start, shard.stop, batch), "embedding"):
                 rows = slice(start, min(start + batch, shard.stop))
                 images = to_float(crops.pixels(rows).to(devices.device))
-                parts.append(describe(network, images).float().cpu())
+                parts.append(forward(network, images).float().cpu())
     finally:
         encoder.train(training)
     joined = torch.cat(parts)
-    if devices.world > 1:  # a single process spares its GPU the memory
+    if devices.world > 1:  # a single process needs no copy on its GPU
         joined = devices.gather_rows(joined.to(devices.device), len(crops)).cpu()
     return joined.numpy()

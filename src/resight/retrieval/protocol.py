@@ -1,4 +1,4 @@
-"""An encoder on a data set's queries and gallery: images or tracklets to vectors, vectors to scores."""
+"""Evaluation of an encoder on a data set's queries and gallery: images or tracklets to embeddings to scores."""
 
 from __future__ import annotations
 
@@ -20,49 +20,52 @@ from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract, extract_tracklets
 
 Score = Callable[[Encoder], tuple[Report, Features, Features]]
-"""Gives an encoder's report and the vectors of queries and gallery."""
+"""A function that returns an encoder's report and the embeddings of queries and gallery."""
 
 
 def make_evaluator(
     dataset: Dataset, size: tuple[int, int], *, devices: Devices, flip: bool, tracklet: TrackletSettings
 ) -> Score | None:
-    """Give what scores one encoder after the other.
+    """Return a function that scores one encoder after the other.
 
-    Images are decoded once, and so are the chosen frames of tracklets where both sides fit into memory; else they are
-    decoded at each scoring, `resight.retrieval.extraction.TRACKLETS` tracklets at a time.
+    Images are decoded once, and so are the chosen frames of tracklets if both sides fit into memory. Otherwise each
+    evaluation decodes them again, `resight.retrieval.extraction.TRACKLETS` tracklets at a time.
 
     Args:
-        dataset: Whose queries and gallery.
+        dataset: The data set with queries and gallery.
         size: Height and width of the encoders' images, pixels.
         devices: Where to embed and to rank.
         flip: Whether to add the features of the mirrored images.
-        tracklet: How a tracklet becomes a vector, where the unit is the tracklet.
+        tracklet: How to embed a tracklet, if the unit is the tracklet.
 
     Returns:
-        What scores; None where the data set has no queries or no gallery.
+        The function; None if the data set has no queries or no gallery.
     """
     if not len(dataset.query) or not len(dataset.gallery):
         return None
     tables = [dataset.query, dataset.gallery]
-    decoded = True
+    decode_once = True
     if dataset.unit == "tracklets":
         tables = [table[np.unique(tracklet.choose(table))] for table in tables]
-        decoded = fits_memory(sum(map(len, tables)), size)
-    sides = [load_crops(table, size) if decoded else table for table in tables]
-    known = {"flip": flip, **provenance_of(dataset, tracklet)}
+        decode_once = fits_memory(sum(map(len, tables)), size)
+    sides = [load_crops(table, size) if decode_once else table for table in tables]
+    provenance = {"flip": flip, **provenance_of(dataset, tracklet)}
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.to_device(encoder)
-        found = [embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides]
+        queries, gallery = (
+            embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides
+        )
         report = evaluate(
-            *found,
+            queries,
+            gallery,
             exclude=dataset.exclude,
             distractor_id=dataset.distractor_id,
             distance_fn=distance_fn(dataset, tracklet),
             device=devices.device,
-            provenance=known,
+            provenance=provenance,
         )
-        return report, found[0], found[1]
+        return report, queries, gallery
 
     return score
 
@@ -77,19 +80,19 @@ def embed(
     flip: bool,
     cache: Path | None = None,
 ) -> Features:
-    """Turn one side of a data set into vectors, by `extract` or by `extract_tracklets`."""
+    """Embed the queries or the gallery of a data set, with `extract` or `extract_tracklets`."""
     if unit == "tracklets":
         return extract_tracklets(encoder, side, tracklet=tracklet, devices=devices, flip=flip, cache=cache)
     return extract(encoder, side, devices=devices, flip=flip, cache=cache)
 
 
 def provenance_of(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:
-    """Give what a report must say of its data: the set, its notes, and of tracklets how they became vectors."""
+    """Return a report's entries about its data: the set, its notes, and the settings of tracklets."""
     notes = "; ".join(filter(None, (dataset.unofficial, *dataset.notes)))
-    known: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": notes}
-    return known | ({"tracklet": dataclasses.asdict(tracklet)} if dataset.unit == "tracklets" else {})
+    provenance: dict[str, Any] = {"data": dataset.name, "unit": dataset.unit, "notes": notes}
+    return provenance | ({"tracklet": dataclasses.asdict(tracklet)} if dataset.unit == "tracklets" else {})
 
 
 def distance_fn(dataset: Dataset, tracklet: TrackletSettings) -> Callable[[Floats, Floats], Floats]:
-    """Give the distance by which a data set's vectors are compared."""
+    """Return the distance function for a data set's embeddings."""
     return tracklet.distance_fn if dataset.unit == "tracklets" else squared_distances
