@@ -15,7 +15,7 @@ _NUMBER = "number them (0, 1, ...)"
 
 
 def id_column(values: Any, name: str, size: int | None = None) -> npt.NDArray[np.int64]:
-    """Give a column of ids: `whole_numbers` of one dimension.
+    """Return a column of ids: `whole_numbers` of one dimension.
 
     Args:
         values: ``(N,)`` ids.
@@ -29,7 +29,7 @@ def id_column(values: Any, name: str, size: int | None = None) -> npt.NDArray[np
 
 
 def whole_numbers(values: Any, name: str) -> npt.NDArray[np.int64]:
-    """Give whole numbers as int64: from lists, arrays, tensors, iterators and columns of pandas.
+    """Return whole numbers as int64: from lists, arrays, tensors, iterators and columns of pandas.
 
     Args:
         values: Whole numbers, of any shape; ``2.0`` is one.
@@ -58,7 +58,7 @@ def whole_numbers(values: Any, name: str) -> npt.NDArray[np.int64]:
 
 
 def text_column(values: Any, name: str) -> npt.NDArray[np.str_]:
-    """Give a column of paths as text.
+    """Return a column of paths as text.
 
     Args:
         values: ``(N,)`` text or paths.
@@ -81,7 +81,7 @@ def text_column(values: Any, name: str) -> npt.NDArray[np.str_]:
 
 
 def real_numbers(values: Any, name: str) -> npt.NDArray[np.float32]:
-    """Give numbers as float32, of any shape; the same memory where they are so already.
+    """Return numbers as float32, of any shape; the same memory where they are so already.
 
     Raises:
         DataError: Something is no number, or rows are not equally long.
@@ -101,7 +101,7 @@ def _one(column: npt.NDArray[Any], name: str, size: int | None = None) -> npt.ND
 
 
 def _array(values: Any, name: str) -> npt.NDArray[Any]:
-    """Give values as an array of whatever type they have."""
+    """Return values as an array of whatever type they have."""
     if hasattr(values, "detach"):  # a tensor, which may be on a GPU or learn
         values = values.detach().cpu()
         values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no such type

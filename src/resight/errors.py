@@ -71,7 +71,7 @@ _short.maxstring = _short.maxother = 60
 
 
 def shown(value: object) -> str:
-    """Give a value as an error shows it: in Python's notation, which escapes what would act on a terminal, and short.
+    """Return a value as an error shows it: in Python's notation, which escapes what would act on a terminal, and short.
 
     Of what is neither text, number nor a few of these only the type is named.
     """
@@ -99,7 +99,7 @@ def check_given(name: str, value: object, kind: Any, wanted: str) -> None:
 
 
 def yes_or_no(name: str, value: Any) -> bool:
-    """Give an argument that is true or false as a bool; of text, even ``"no"`` would be true.
+    """Return an argument that is true or false as a bool; of text, even ``"no"`` would be true.
 
     Raises:
         ConfigError: It is something else.
@@ -110,7 +110,7 @@ def yes_or_no(name: str, value: Any) -> bool:
 
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
-    """Give an argument that counts something as an int.
+    """Return an argument that counts something as an int.
 
     Raises:
         ConfigError: It is no whole number, or below the least.
@@ -121,7 +121,7 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
 
 
 def number_within(name: str, value: Any, low: float, high: float) -> float:
-    """Give an argument that is a number as a float.
+    """Return an argument that is a number as a float.
 
     Raises:
         ConfigError: It is none, or outside of ``low..high``.

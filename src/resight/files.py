@@ -57,7 +57,7 @@ def shortened(text: object, most: int = 600) -> str:
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Give a value as JSON that can be read and printed: what `printable` escapes is escaped as JSON escapes it."""
+    """Return a value as JSON that can be read and printed: what `printable` escapes is escaped as JSON escapes it."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return _UNSEEN_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -129,7 +129,7 @@ def write_atomically(path: Path, content: bytes | str, *, parents: bool = True) 
 
 @contextmanager
 def drafted(path: Path, *, folder: bool = False, parents: bool = True) -> Iterator[Path]:
-    """Give an empty file, or folder, beside a place: where the block ends well it is put there, else it goes.
+    """Return an empty file, or folder, beside a place: where the block ends well it is put there, else it goes.
 
     Args:
         path: The place; there may be a file, or an empty folder, that is replaced.
@@ -199,7 +199,7 @@ _DRAFT = re.compile(r"\.resight-[0-9a-f]{16}\.part")
 
 
 def named(path: Path, error: OSError) -> OSError:
-    """Give the error of a write with the name that was asked for, and not the temporary one's or none."""
+    """Return the error of a write with the name that was asked for, and not the temporary one's or none."""
     kind = errno.errorcode.get(error.errno or 0)
     if kind in ("ENOSPC", "EDQUOT"):
         advice = "make room, or name another place"

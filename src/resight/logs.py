@@ -11,7 +11,7 @@ LONGEST = 800
 
 
 def one_line(text: object) -> str:
-    """Give a text as a line of bounded length that does nothing but be read."""
+    """Return a text as a line of bounded length that does nothing but be read."""
     return shortened(printable(text), LONGEST)
 
 
@@ -19,5 +19,5 @@ class OneLine(logging.Formatter):
     """Gives each record as one line, with what its message and its arguments hold escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         return one_line(super().format(record))

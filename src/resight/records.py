@@ -34,7 +34,7 @@ its own camera, or nothing."""
 
 
 def _kept(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give a copy that nobody can write to."""
+    """Return a copy that nobody can write to."""
     array = array.copy()
     array.setflags(write=False)
     return array
@@ -48,7 +48,7 @@ def _ids(values: Any, size: int, name: str) -> Ints:
 
 
 def _chosen(column: npt.NDArray[Any], rows: Any) -> npt.NDArray[Any]:
-    """Give the chosen rows of a column.
+    """Return the chosen rows of a column.
 
     Raises:
         DataError: There are no such rows, or what chooses them is no slice, index array or mask.
@@ -96,7 +96,7 @@ class ImageTable:
         return len(self.paths)
 
     def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
-        """Give the table of the chosen rows (a slice, indices or a boolean mask)."""
+        """Return the table of the chosen rows (a slice, indices or a boolean mask)."""
         columns = (self.paths, self.person_ids, self.camera_ids, self.tracklet_ids, self.frame_ids)
         return ImageTable(*(_chosen(column, rows) for column in columns))
 
@@ -156,7 +156,7 @@ class Features:
         return len(self.table)
 
     def __getitem__(self, rows: slice | Ints | Mask) -> Features:
-        """Give the features of the chosen rows."""
+        """Return the features of the chosen rows."""
         return Features(self.table[rows], self.embeddings[rows], self.encoder)
 
     def check_comparable(self, other: Features) -> None:
@@ -287,7 +287,7 @@ class Report:
             check_given(name, getattr(self, name), Mapping, "a dict, as resight.evaluate gives it")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""
+        """Return the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""
         columns = {"scores": self.scores, "per_query": self.per_query, "provenance": self.provenance}
         return {name: _plain(column) for name, column in columns.items()}
 

@@ -174,7 +174,7 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(search, "STRIPS", 2)
+    monkeypatch.setattr(search, "MOST_QUERIES", 2)
     monkeypatch.setattr(search, "RESULTS", 3)
     strip = tmp_path / "strip.png"
     with caplog.at_level(logging.INFO, "resight"):

@@ -20,9 +20,9 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = [signal.getsignal(number) for number in numbers]
     for number in numbers:
         signal.signal(number, signal.SIG_DFL)
-    monkeypatch.setattr(signals, "_told", [])
+    monkeypatch.setattr(signals, "_received", [])
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    signals.listen()
+    signals.handle_signals()
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
@@ -94,7 +94,7 @@ def test_what_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     try:
-        signals.listen()
+        signals.handle_signals()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) == signals._stop
     finally:

@@ -96,7 +96,7 @@ def chosen_clusters(clusters: Clusters) -> dict[str, list[int]]:
 
 
 def _mixture(labels: Ints, kinds: Ints, *, clusters: int = 0) -> Doubles:
-    """Give the entropy of each cluster's kinds: 0 for a single one, the larger the more and the more evenly."""
+    """Return the entropy of each cluster's kinds: 0 for a single one, the larger the more and the more evenly."""
     inside = labels >= 0
     pairs, counts = np.unique(np.stack([labels[inside], kinds[inside]]), axis=1, return_counts=True)
     owners = pairs[0]

@@ -39,7 +39,7 @@ _PERCENT = 100.0
 
 
 def match_curve(report: Report) -> Doubles:
-    """Give the cumulative match curve of an evaluation, as `cumulative_matches` does.
+    """Return the cumulative match curve of an evaluation, as `cumulative_matches` does.
 
     Args:
         report: The evaluation.
@@ -251,7 +251,7 @@ def _style(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def _series(metrics: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
-    """Give the epochs, from 1, and the values of one metric, where it is there and finite."""
+    """Return the epochs, from 1, and the values of one metric, where it is there and finite."""
     pairs = [
         (_epoch(row, index), float(row[name]))
         for index, row in enumerate(metrics)

@@ -55,7 +55,7 @@ class Letters:
         )
 
     def _runs(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
-        """Give the pieces of a text that are drawn in one font each."""
+        """Return the pieces of a text that are drawn in one font each."""
         if self._built_in.draws(text):
             return [(self._built_in.font, text)]
         text = "".join(map(_visible, text))
@@ -66,7 +66,7 @@ class Letters:
         return [(face.font, "".join(run)) for face, run in groups]
 
     def length(self, text: str) -> float:
-        """Give how wide a line of text is, in pixels."""
+        """Return how wide a line of text is, in pixels."""
         return sum(font.getlength(run) for font, run in self._runs(text))
 
     def write(self, draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, color: str, anchor: str) -> None:
@@ -167,7 +167,7 @@ def _apart(letters: Letters, names: tuple[str, ...], width: float) -> Mapping[st
 
 
 def _departures(names: Sequence[str]) -> list[int]:
-    """Give for each of some sorted names where it departs from the one that begins most like it."""
+    """Return for each of some sorted names where it departs from the one that begins most like it."""
     shared = [0, *(_shared(*pair) for pair in pairwise(names)), 0]
     return [max(pair) for pair in pairwise(shared)][: len(names)]
 
@@ -179,13 +179,13 @@ def _shared(first: str, second: str) -> int:
 
 
 def _look(text: str) -> str:
-    """Give what is the same for texts that look the same: a letter may be one character, or two."""
+    """Return what is the same for texts that look the same: a letter may be one character, or two."""
     return unicodedata.normalize("NFC", text)
 
 
 @functools.cache
 def _fonts() -> list[tuple[Path, Collection[int]]]:
-    """Give the files of fonts after the built-in one, and the characters of each."""
+    """Return the files of fonts after the built-in one, and the characters of each."""
     import matplotlib as mpl  # slow to load, and most texts need none of these
     from matplotlib.ft2font import FT2Font
     from noto_cjk_sans_jp_regular import FONT_PATH

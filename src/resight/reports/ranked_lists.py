@@ -41,7 +41,7 @@ class Strip:
     verdicts: tuple[str, ...]
 
     def data_uri(self) -> str:
-        """Give the picture as a JPEG in a data URI."""
+        """Return the picture as a JPEG in a data URI."""
         return data_uri(self.image)
 
 
@@ -93,7 +93,7 @@ def first_judged(
 
 
 def by_precision(report: Report) -> list[int]:
-    """Give the scored queries, as rows of the query table, the lowest average precision first."""
+    """Return the scored queries, as rows of the query table, the lowest average precision first."""
     precision = np.asarray(report.per_query.get("average_precision", ()), dtype=np.float64)
     order = np.argsort(precision, kind="stable")
     rows = np.asarray(report.per_query.get("query", np.arange(len(precision))))
@@ -267,7 +267,7 @@ def stacked(strips: Sequence[Image.Image], labels: Sequence[str] = ()) -> Image.
 
 
 def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list[tuple[int, int]]:
-    """Give where the results stand in a ranked strip, for what is drawn below them.
+    """Return where the results stand in a ranked strip, for what is drawn below them.
 
     Args:
         strip: What `ranked_strip` gave.
@@ -284,7 +284,7 @@ def result_edges(strip: Image.Image, results: int, *, height: int = 128) -> list
 
 
 def _spacing(height: int) -> tuple[int, int, int]:
-    """Give the width of frames, of gaps between tiles and of a strip's margin."""
+    """Return the width of frames, of gaps between tiles and of a strip's margin."""
     return max(3, height // 32), max(5, height // 22), max(6, height // 18)
 
 

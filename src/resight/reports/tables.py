@@ -23,7 +23,7 @@ MISSING = "–"
 
 
 def percent(share: float | None) -> str:
-    """Give a share in 0..1 in percent with one decimal; a dash where it is None or nan."""
+    """Return a share in 0..1 in percent with one decimal; a dash where it is None or nan."""
     return MISSING if share is None or not np.isfinite(share) else f"{100 * share:.1f}"
 
 
@@ -80,7 +80,7 @@ CHANGES = (
 
 
 def change_rows(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Give the cells of a table of what clusters were at the start and are at the end.
+    """Return the cells of a table of what clusters were at the start and are at the end.
 
     Args:
         metrics: One line an epoch.
@@ -162,7 +162,7 @@ def headline_html(report: Report, *, images: int) -> str:
 
 
 def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Give settings as names and texts.
+    """Return settings as names and texts.
 
     Args:
         settings: Values by name; a mapping within it is listed under dotted names.

@@ -29,7 +29,7 @@ _SHAPES = (0.5, 0.75, 1.0, 1.5)
 
 
 def called(number: int, names: Sequence[str], what: str) -> str:
-    """Give what the data call a person or a camera.
+    """Return what the data call a person or a camera.
 
     Args:
         number: Its id, ``-1`` where it is unknown.
@@ -87,7 +87,7 @@ def draw_tile(
 
 
 def data_uri(picture: Image.Image) -> str:
-    """Give a picture as a JPEG in a data URI."""
+    """Return a picture as a JPEG in a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -53,7 +53,7 @@ class Body:
     part_names: tuple[str, ...]
 
     def joint(self, name: str) -> int:
-        """Give the row of a joint."""
+        """Return the row of a joint."""
         return self.joint_names.index(name)
 
 
@@ -112,7 +112,7 @@ def load_body() -> Body:
 
 
 def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
-    """Give a body its build.
+    """Return a body its build.
 
     Args:
         body: The average body.
@@ -211,7 +211,7 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
 
 
 def turn(axis: Iterable[float], angle: float) -> Doubles:
-    """Give the matrix of a turn.
+    """Return the matrix of a turn.
 
     Args:
         axis: ``(3,)`` direction of any length but zero.

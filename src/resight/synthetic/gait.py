@@ -39,7 +39,7 @@ class Gait:
 
 
 def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
-    """Give the joint turns of one moment of a walk.
+    """Return the joint turns of one moment of a walk.
 
     Args:
         body: Names the joints.

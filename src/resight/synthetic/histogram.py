@@ -46,7 +46,7 @@ def stripe_histogram(pixels: Pixels) -> Floats:
 
 
 def _hsv_cells(image: Pixels) -> Ints:
-    """Give each pixel of an ``(H, W, 3)`` image its cell of the HSV histogram, ``(H, W)``."""
+    """Return each pixel of an ``(H, W, 3)`` image its cell of the HSV histogram, ``(H, W)``."""
     red, green, blue = np.moveaxis(image.astype(np.float32) / 255, -1, 0)
     value = np.maximum(np.maximum(red, green), blue)
     spread = value - np.minimum(np.minimum(red, green), blue)

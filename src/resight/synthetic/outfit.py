@@ -123,7 +123,7 @@ def pose(body: Body, figure: Figure, phase: float) -> Floats:
 
 
 def _coordinates(body: Body) -> Doubles:
-    """Give each vertex its place on the average body, and along the arm."""
+    """Return each vertex its place on the average body, and along the arm."""
     coordinates = np.zeros((len(body.vertices), 4))
     coordinates[:, :3] = body.vertices
     for side in ("left", "right"):
@@ -139,7 +139,7 @@ def _coordinates(body: Body) -> Doubles:
 
 
 def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles) -> Floats:
-    """Give each vertex the thickness of what covers it, meters."""
+    """Return each vertex the thickness of what covers it, meters."""
     covered = np.zeros((len(Surface), len(coordinates)), bool)
     for surface in Surface:
         covered[surface, body.triangles[surfaces == surface].ravel()] = True

@@ -92,25 +92,25 @@ def _printed(bits: int, across: float, down: float) -> bool:
 
 @njit(cache=True)
 def _around(x: float, y: float, arm: bool) -> float:
-    """Give the meters around the cloth, from the middle of the front."""
+    """Return the meters around the cloth, from the middle of the front."""
     return x if arm else math.atan2(x, -y) * 0.15
 
 
 @njit(cache=True)
 def _around_leg(x: float, y: float, z: float) -> float:
-    """Give the angle around a leg: 0 in front, pi / 2 at its outside, pi behind; negative at its inside."""
+    """Return the angle around a leg: 0 in front, pi / 2 at its outside, pi behind; negative at its inside."""
     return math.atan2(abs(x) - (0.2 - 0.09 * z), -0.02 - y)  # at rest the legs lean outwards
 
 
 @njit(cache=True)
 def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
-    """Give the light and shade of wrinkles in the cloth, a factor near 1."""
+    """Return the light and shade of wrinkles in the cloth, a factor near 1."""
     return 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
 
 
 @njit(cache=True)
 def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray[np.float64]) -> int:
-    """Give the color row of the upper garment at a place."""
+    """Return the color row of the upper garment at a place."""
     pattern, scale = int(n[PATTERN]), n[SCALE]
     run = 0.62 * along if arm else z  # meters along the cloth
     if pattern == _STRIPES:
@@ -155,7 +155,7 @@ def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
 def surface_color(
     surface: int, x: float, y: float, z: float, along: float, n: npt.NDArray[np.float64]
 ) -> tuple[int, float]:
-    """Give the color of one place on a figure.
+    """Return the color of one place on a figure.
 
     Args:
         surface: A value of `Surface`.

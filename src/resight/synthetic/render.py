@@ -154,7 +154,7 @@ def shoot(
 
 
 def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tuple[Floats, Floats]:
-    """Give a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
+    """Return a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
     vertices = pose(body, figure, stance.phase)
     normals = vertex_normals(vertices, figure.triangles)
     heading = turn((0, 0, 1), stance.yaw).astype(np.float32).T
@@ -167,7 +167,7 @@ def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tupl
 
 
 def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
-    """Give the detector's box on the image plane: left, top, right, bottom."""
+    """Return the detector's box on the image plane: left, top, right, bottom."""
     low, high = points[:, :2].min(0).astype(np.float64), points[:, :2].max(0).astype(np.float64)
     tall = (high[1] - low[1]) * 1.06
     wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
@@ -203,7 +203,7 @@ def _paint_passer(body: Body, camera: Camera, passer: Passer, box: Doubles, size
 
 
 def _shadow(camera: Camera, feet: Doubles, box: Doubles, size: tuple[int, int]) -> Floats:
-    """Give the ground's brightness ``(H, W)``: a soft dark patch under the feet."""
+    """Return the ground's brightness ``(H, W)``: a soft dark patch under the feet."""
     height, width = size
     across = np.linspace(box[0], box[2], width, dtype=np.float32) - np.float32(feet[0])
     down = np.linspace(box[1], box[3], height, dtype=np.float32) - np.float32(feet[1])

@@ -46,11 +46,11 @@ class Studio:
         self._figures: OrderedDict[int, Figure] = OrderedDict()
 
     def person(self, person: int) -> Person:
-        """Give a person by id."""
+        """Return a person by id."""
         return sample_person(chance(self.settings.seed, Key.PERSON, person), self.wardrobe)
 
     def figure(self, person: int) -> Figure:
-        """Give a person's mesh by id; the last ones are kept."""
+        """Return a person's mesh by id; the last ones are kept."""
         if person not in self._figures:
             self._figures[person] = dress(self.body, self.person(person))
             if len(self._figures) > _FIGURES_KEPT:
@@ -102,7 +102,7 @@ class Studio:
         )
 
     def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
-        """Give who else is in view and what stands in front: for some images of a visit the same, farther along.
+        """Return who else is in view and what stands in front: for some images of a visit the same, farther along.
 
         ``course`` is the direction the person walks in, as in `Stance.yaw`.
         """

@@ -204,7 +204,7 @@ class Run:
         return self.folder / "last.safetensors"
 
     def metrics(self) -> list[Line]:
-        """Give the epochs so far, as they were logged here, or as the file holds them up to a damaged line."""
+        """Return the epochs so far, as they were logged here, or as the file holds them up to a damaged line."""
         return read_history(self.folder / "metrics.jsonl") if self._lines is None else list(self._lines)
 
     def resume(self, method: Method) -> int:
