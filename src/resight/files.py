@@ -62,7 +62,7 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     return _UNSEEN_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def check_apart(path: Path, data: Path) -> None:
+def check_outside(path: Path, data: Path) -> None:
     """Make sure that what is to be written does not lie in the folder of a data set.
 
     Raises:
@@ -94,7 +94,7 @@ def check_output(path: Path, *, suffix: str = "", data: Path | None = None) -> N
     if suffix and path.suffix.lower() != suffix:
         raise ConfigError(f"{path} would hold {suffix[1:].upper()}: name it {path.with_suffix(suffix)}, for example")
     if data is not None:
-        check_apart(path, data)
+        check_outside(path, data)
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
         raise ConfigError(f"{path} is no file that can be replaced: name another")
     parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))  # noqa: PTH110

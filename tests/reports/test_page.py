@@ -182,7 +182,7 @@ def test_empty_sections_say_so() -> None:
             page.problems_section([]),
             page.warnings_section([]),
             page.settings_section({}),
-            page.strips_section("s", []),
+            page.ranked_lists_section("s", []),
         ],
     )
     assert check_safe(html).tags.count("table") == 0

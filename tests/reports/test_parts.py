@@ -30,15 +30,15 @@ def similar(values: np.ndarray, head: str = "p1(s2c2)") -> PartSimilarities:
     return PartSimilarities(made_of, values, values / len(made_of))
 
 
-def drawn(pictures: list[str], values: np.ndarray) -> tuple[strips.Strip, strips.Strip]:
+def drawn(pictures: list[str], values: np.ndarray) -> tuple[strips.RankedList, strips.RankedList]:
     """A strip without and with bars, of as many results as there are rows of values."""
     count = len(values)
-    image = strips.ranked_strip(pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT)
-    strip = strips.Strip(image, "Query 0", ("right",) * count)
+    image = strips.draw_ranked_list(pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT)
+    strip = strips.RankedList(image, "Query 0", ("right",) * count)
     return strip, bars.with_parts(strip, similar(values[None]), 0, height=HEIGHT)
 
 
-def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -> list[list[int]]:
+def lengths(plain: strips.RankedList, shown: strips.RankedList, kind: str, results: int) -> list[list[int]]:
     """The lengths of a kind's bars: for each result the distinct ones below it, from the top."""
     pixels = np.asarray(shown.image)[plain.image.height :]
     colored = (pixels == ImageColor.getrgb(bars.KINDS[kind][0])).all(2)
@@ -52,7 +52,7 @@ def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -
 
 def test_result_edges_are_those_of_the_frames(pictures: list[str]) -> None:
     for count in (1, 3):
-        image = strips.ranked_strip(pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT)
+        image = strips.draw_ranked_list(pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT)
         color = (np.asarray(image) == ImageColor.getrgb(strips.VERDICT_COLORS["wrong"])).all(2)
         columns = np.flatnonzero(color.sum(0) > HEIGHT // 2)  # the sides of the frames
         edges = strips.result_edges(image, count, height=HEIGHT)
@@ -88,9 +88,9 @@ def test_the_strip_stays_and_the_heading_says_which_part(pictures: list[str]) ->
 
 
 def test_a_query_without_results_has_only_names(pictures: list[str]) -> None:
-    image = strips.ranked_strip(pictures[0], [], verdicts=[], height=HEIGHT)
+    image = strips.draw_ranked_list(pictures[0], [], verdicts=[], height=HEIGHT)
     found = similar(np.full((1, 2, 5), np.nan))
-    shown = bars.with_parts(strips.Strip(image, "Query 0", ()), found, 0, height=HEIGHT)
+    shown = bars.with_parts(strips.RankedList(image, "Query 0", ()), found, 0, height=HEIGHT)
     assert shown.heading == "Query 0"
     assert shown.image.height > image.height
 

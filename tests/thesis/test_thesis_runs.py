@@ -27,7 +27,7 @@ from resight.methods import METHODS
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
 from resight.records import Features, Report
-from resight.reports.ranked_lists import ranked_strip
+from resight.reports.ranked_lists import draw_ranked_list
 from resight.reports.saliency import saliency_sheet
 from resight.thesis import drawing, running
 from resight.thesis.paper import load_item
@@ -276,16 +276,16 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
 
     def strip(query: str, results: list[str], *, verdicts: list[str]) -> Any:
         shown.append((query, verdicts))
-        return ranked_strip(query, results, verdicts=verdicts)
+        return draw_ranked_list(query, results, verdicts=verdicts)
 
-    def stacked(strips: Any, labels: list[str]) -> Any:
+    def record_labels(lists: Any, labels: list[str]) -> Any:
         drawn.append(labels)
-        return stack(strips, labels)
+        return stack(lists, labels)
 
-    stack = drawing.stacked
+    stack = drawing.stack
     monkeypatch.setattr(drawing, "extract", embedded)
-    monkeypatch.setattr(drawing, "ranked_strip", strip)
-    monkeypatch.setattr(drawing, "stacked", stacked)
+    monkeypatch.setattr(drawing, "draw_ranked_list", strip)
+    monkeypatch.setattr(drawing, "stack", record_labels)
     words = ["thesis", "run", "figure-3.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     assert drawn == [["PCB", "SCR"] * (len(shown) // 2)]

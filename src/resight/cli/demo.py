@@ -16,7 +16,7 @@ from resight.data.image_store import load_images
 from resight.errors import DataError
 from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.records import Features, Report
-from resight.reports.ranked_lists import query_strips
+from resight.reports.ranked_lists import draw_query_lists
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
 from resight.retrieval.evaluation import evaluate
@@ -87,7 +87,7 @@ def _run_demo(
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)
-    strips = query_strips(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
+    strips = draw_query_lists(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
     write_png(folder / "search.png", strips[0].image)
     say(f"a first search: {(folder / 'search.png').resolve()}")
     say(f"the report:     {(trained.folder / 'report.html').resolve()}")

@@ -29,7 +29,7 @@ from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import encoder_file
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
-from resight.reports.ranked_lists import Strip, ranked_strip
+from resight.reports.ranked_lists import RankedList, draw_ranked_list
 from resight.reports.saliency import saliency_sheet
 from resight.reports.tiles import write_png
 from resight.retrieval.cache import vectors_folder
@@ -205,8 +205,8 @@ def _explain_matches(
         ],
     }
     captions = [f"{total:.3f}" for total in totals]
-    strip = ranked_strip(query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT)
-    strip = with_parts(Strip(strip, "", ("unknown",) * len(results)), parts, 0, height=_HEIGHT).image
+    strip = draw_ranked_list(query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT)
+    strip = with_parts(RankedList(strip, "", ("unknown",) * len(results)), parts, 0, height=_HEIGHT).image
     names = [part.name for part in encoder.parts]
     sheet = saliency_sheet(
         [path for result in results for path in (query, result)],

@@ -33,7 +33,7 @@ from resight.data.catalog import parse_spec
 from resight.data.dataset import Dataset
 from resight.data.settings import DataSettings
 from resight.errors import ConfigError, counted
-from resight.files import check_apart, check_output, expanded, printable
+from resight.files import check_output, check_outside, expanded, printable
 from resight.models.encoder_settings import EncoderSettings, encoder_file
 from resight.reports.tables import MISSING
 
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
         folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
         _check_picture(settings.ranked_list, images, [root, *folders])
     if settings.cache:
-        check_apart(expanded(settings.cache), root)
+        check_outside(expanded(settings.cache), root)
     if model:
         encoder_file(model)  # its error names the file
     dataset, gallery = load_gallery(settings, settings.k)
@@ -193,8 +193,8 @@ def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) 
 
 def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
     """Draw the ranked list of each query, a row each."""
-    from resight.reports.ranked_lists import ranked_strip, stacked
-    from resight.reports.tiles import called, write_png
+    from resight.reports.ranked_lists import draw_ranked_list, stack
+    from resight.reports.tiles import display_name, write_png
 
     cameras, people = (dataset.names.get(kind, ()) for kind in ("cameras", "people"))
     lists = []
@@ -204,15 +204,15 @@ def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> N
             "\n".join(
                 [
                     f"{result['similarity']:.3f}",
-                    called(result["camera_id"], cameras, "camera"),
-                    *([called(result["person_id"], people, "person")] if result["person"] is not None else []),
+                    display_name(result["camera_id"], cameras, "camera"),
+                    *([display_name(result["person_id"], people, "person")] if result["person"] is not None else []),
                 ]
             )
             for result in results
         ]
         paths = [result["path"] for result in results]
         lists.append(
-            ranked_strip(
+            draw_ranked_list(
                 answer.query,
                 paths,
                 verdicts=["unknown"] * len(paths),
@@ -220,7 +220,7 @@ def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> N
                 names=[*cameras, *people],
             )
         )
-    write_png(path, stacked(lists))
+    write_png(path, stack(lists))
     if len(answers) > MOST_QUERIES or any(len(answer.results) > MOST_RESULTS for answer in answers):
         num_shown = counted(min(len(answers), MOST_QUERIES), "image")
         logger.info(

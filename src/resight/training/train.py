@@ -26,7 +26,7 @@ from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, check_given, check_least, nearest
-from resight.files import check_apart, expanded
+from resight.files import check_outside, expanded
 from resight.methods import METHODS, MethodSpec
 from resight.methods.protocol import Method
 from resight.models.encoder import Encoder, load_encoder
@@ -176,7 +176,7 @@ def train(
         dataset = split_validation(dataset, options.validation_people)
     for data in (dataset, source):
         if data is not None:
-            check_apart(expanded(options.run), data.root)
+            check_outside(expanded(options.run), data.root)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
     with run.alone():
         arguments: dict[str, Any] = {}
