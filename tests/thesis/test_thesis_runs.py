@@ -252,7 +252,7 @@ def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
     assert main(words) == 0
     parts = [f"spatial-channel partition: p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2)]
     assert drawn[0][:5] == ["ResNet-50: p1 whole", *parts]
-    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > drawing.QUERIES * 160
+    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > drawing.NUM_QUERIES * 160
     assert "(figure-3.2-smoke-seed1.png)" in (tmp_path / "figure-3.2-smoke-seed1.md").read_text()
 
 
@@ -289,7 +289,7 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
     words = ["thesis", "run", "figure-3.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     assert drawn == [["PCB", "SCR"] * (len(shown) // 2)]
-    assert 2 <= len(shown) <= 2 * drawing.QUERIES
+    assert 2 <= len(shown) <= 2 * drawing.NUM_QUERIES
     for (query, wrong), (same, right) in zip(shown[::2], shown[1::2], strict=True):
         assert query == same
         assert (wrong[0], right[0]) == ("wrong", "right")
