@@ -130,6 +130,16 @@ def test_evaluate_prints_json_and_writes_a_page(run, people, tmp_path, capsys):
     assert f">{100 * expected:.1f}<" in html
 
 
+def test_evaluate_without_a_model_says_what_it_scores(people, capsys):
+    words = ["evaluate", f"--data=market1501={people}", "--json", "--encoder.height=64", "--encoder.width=32"]
+    for weights, text in (("imagenet", "ImageNet weights"), ("none", "random weights")):
+        assert main([*words, f"--encoder.weights={weights}"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["scores"]
+        expected = f"no MODEL is named: scoring {EncoderSettings().backbone} with {text}"
+        assert captured.err.splitlines().count(expected) == 1
+
+
 def sum_of_four(one, other):
     return sum_of_part_distances(one, other, parts=4)
 
@@ -416,20 +426,20 @@ def test_a_demo_removes_nothing_of_yours(earlier_demo, drawn, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "function", "goes_on"),
+    ("words", "function", "resumes"),
     [
         (["demo", "--folder=x"], "resight.cli.demo.synthesize", False),
         (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.open_dataset", True),
     ],
 )
-def test_an_interrupt_promises_only_what_is_so(words, function, goes_on, tmp_path, monkeypatch, capsys):
+def test_an_interrupt_promises_only_what_is_so(words, function, resumes, tmp_path, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(function, interrupt)
     assert main(words) == 130
-    assert ("goes on" in capsys.readouterr().err) == goes_on
+    assert ("rerun the same command to resume" in capsys.readouterr().err) == resumes
 
 
 def test_an_encoder_that_is_named_takes_no_settings(run, capsys):
@@ -476,6 +486,9 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "--data=x", "--validation_people=-3"], "validation_people must be 0 or more, found -3"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
+        (["evaluate", "--data=x", "--flip", "maybe"], "--flip takes true, false or no value, found 'maybe'"),
+        (["evaluate", "--data=x", "--flip=maybe"], "--flip must be true or false, found 'maybe'"),
+        (["evaluate", "--data=x", "--encoder.weights=ImageNet"], "no weights at 'ImageNet'; did you mean 'imagenet'?"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["adapt"], "--from a run folder"),
         (["adapt", "--from=/nowhere"], "--data folder=CROPS"),

@@ -260,6 +260,15 @@ def test_words_are_parted_from_flags_wherever_they_stand() -> None:
     assert flags == ["--json", "--data", "c", "--k", "2", "--ranked_list=s.png"]
     assert split_words(["--json", "true", "a.jpg"]) == (["a.jpg"], ["--json", "true"])
     assert split_words(["-k=3"]) == ([], ["--k=3"])
+    assert split_words(["--flip", "No", "runs/mine"]) == (["runs/mine"], ["--flip", "No"])
+    with pytest.raises(ConfigError, match="--flip takes true, false or no value, found 'maybe'"):
+        split_words(["--flip", "maybe"])
+
+
+def test_a_word_after_a_switch_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert split_words(["--json", "mine"]) == (["mine"], ["--json"])
 
 
 def test_names_that_are_no_utf8_are_found(tmp_path: Path, draw: Any) -> None:

@@ -34,7 +34,7 @@ from resight.records import ImageTable, Report
 from resight.training import train as training
 from resight.training.runs import Run
 from resight.training.selection import SELECT
-from resight.training.train import Trained, TrainSettings, fit, train
+from resight.training.train import Trained, TrainSettings, fit, read_recipe, train
 
 SETTINGS = ICESettings(
     encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),
@@ -546,8 +546,8 @@ def test_a_run_folder_that_cannot_be_is_told_at_once(dataset: Dataset, tmp_path:
 
 
 def test_the_log_says_how_long_the_rest_will_take() -> None:
-    assert training._left({"seconds": 90.0}, 10) == ", about 15 min left"
-    assert training._left({"seconds": 90.0}, 0) == ""
+    assert training._remaining({"seconds": 90.0}, 10) == ", about 15 min left"
+    assert training._remaining({"seconds": 90.0}, 0) == ""
 
 
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -668,7 +668,7 @@ def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, datas
         train("ice", dataset, SETTINGS, options(tmp_path / "d", start=f"{last},{best}"))
     other = tmp_path / "other.safetensors"
     Encoder(dataclasses.replace(encoder, head="a+m")).save(other)
-    with pytest.raises(ConfigError, match="not built alike"):
+    with pytest.raises(ConfigError, match="built differently"):
         train("mmt", dataset, settings, options(tmp_path / "e", start=f"{last},{other}"))
 
 
@@ -678,3 +678,23 @@ def test_a_method_that_knows_no_source_refuses_one(dataset: Dataset, tmp_path: P
     one_line(error)
     with pytest.raises(ConfigError, match="scr takes no images of a source"):
         train("scr", dataset, None, options(tmp_path), source=dataset)
+
+
+def test_a_source_weight_without_a_source_is_warned_of(
+    dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=1, cluster=ClusterSettings(k1=12, source_weight=0.1))
+    train("ice", dataset, settings, options(tmp_path / "weighted"))
+    warnings = [record.getMessage() for record in caplog.records if "source_weight" in record.getMessage()]
+    assert warnings == ["cluster.source_weight has no effect: this training has no source"]
+    caplog.clear()
+    train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "plain"))
+    assert "source_weight" not in caplog.text
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--help_all", "--help-all", "--print_config", "--print-config"])
+def test_a_recipe_that_is_read_from_python_ends_no_process(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=f"{flag} is for the command line") as error:
+        read_recipe("ice", "site", "--epochs=2", flag)
+    one_line(error)
+    assert capsys.readouterr().out == ""

@@ -82,8 +82,6 @@ def run(arguments: Sequence[str]) -> int:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
     check_encoder_flags(model, settings.encoder)
     encoder = load_encoder(model) if model else Encoder(settings.encoder).eval()
-    if not model:
-        logger.info("no MODEL is named: scoring %s", _describe_encoder(settings.encoder))
     _, root = parse_spec(settings.data, settings.folder_settings())
     cache = vectors_folder(settings.cache, root)
     dataset = open_dataset(settings.data, settings.folder_settings())
@@ -98,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
     log_notes(dataset)
+    if not model:
+        logger.info("no MODEL is named: scoring %s", _describe_encoder(settings.encoder))
     devices = Devices(settings.device)
     devices.to_device(encoder)
     queries, gallery = (

@@ -191,7 +191,7 @@ def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
 
     Args:
         scene: ``(H, W, 3)`` float32.
-        window: ``(4,)`` float32: left, top, right and bottom in scene pixels; outside of the scene its edge is repeated.
+        window: ``(4,)`` float32: left, top, right and bottom in scene pixels; the edge repeats outside.
         height: Rows of the result.
         width: Columns of the result.
 

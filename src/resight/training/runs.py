@@ -110,7 +110,7 @@ class Run:
                 raise named(self.folder, error) from error
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Lock the folder while this process trains, and remove what a killed process left.
 
         Raises:
@@ -248,7 +248,7 @@ class Run:
                 self.write("config.yaml", self._settings)
         self._lines = lines
         self._check_encoders(method, digests.get("encoders", {}))
-        logger.info("%s goes on after epoch %d", self.name, epoch)
+        logger.info("%s resumes after epoch %d", self.name, epoch)
         return epoch
 
     def _restore_part(self, name: str, part: Stateful, state: Any) -> None:

@@ -178,7 +178,7 @@ def train(
         if data is not None:
             check_outside(expanded(options.run), data.root)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
-    with run.alone():
+    with run.lock():
         arguments: dict[str, Any] = {}
         if starts:
             encoders = load_starts(starts, settings.encoder)
@@ -197,7 +197,7 @@ def train(
         run.images = devices.broadcast(content_digest(*tables) if devices.rank == 0 else "")
         seed_epoch(options.seed, 0)
         method: Method = spec.build(settings, images, devices=devices, seed=options.seed, **arguments)
-        if source is None and getattr(getattr(settings, "cluster", None), "source_weight", 0):
+        if source is None and getattr(getattr(settings, "cluster", None), "source_weight", 0.0) > 0:
             logger.warning("cluster.source_weight has no effect: this training has no source")
         run.write(
             "environment.json",
