@@ -72,7 +72,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path, mo
     check_output(tmp_path / "strip.PNG", suffix=".png")
     (tmp_path / "data").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "data")
-    with pytest.raises(ConfigError, match="taken for one of its images"):
+    with pytest.raises(ConfigError, match="read as one of its images"):
         check_output(tmp_path / "link" / "new" / "strip.png", data=tmp_path / "data")
     check_output(tmp_path / "data.png", data=tmp_path / "data")
     monkeypatch.setattr(os, "access", lambda *_: False)

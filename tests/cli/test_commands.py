@@ -62,7 +62,7 @@ def test_train_leaves_everything_a_user_needs(run):
     assert 0 <= report["best"]["scores"]["mAP"] <= 1
     page = (folder / "report.html").read_text()
     assert "Before and after" in page
-    assert "Ranked strips" in page
+    assert "Ranked lists" in page
     assert "Why these match" not in page, "its encoder has one part"
     assert not re.search(r"(src|href)=\"https?:", page)
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
@@ -126,7 +126,7 @@ def test_evaluate_prints_json_and_writes_a_page(run, people, tmp_path, capsys):
     expected = json.loads((folder / "report.json").read_text())["best"]["scores"]["mAP"]
     assert found["scores"]["mAP"] == pytest.approx(expected, abs=1e-6)
     html = page.read_text()
-    assert "Ranked strips" in html
+    assert "Ranked lists" in html
     assert f">{100 * expected:.1f}<" in html
 
 
@@ -323,7 +323,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
         assert main(["evaluate", f"--data={spec}", "--json", *flags]) == 0
         known = json.loads(capsys.readouterr().out)["provenance"]["tracklet"]
         assert (known["sampling"], known["num_frames"], known["distance"]) == ("random", 3, distance)
-        assert "Ranked strips" in page.read_text()
+        assert "Ranked lists" in page.read_text()
     assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
     assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
     assert "set tracklet.distance to concatenated" in capsys.readouterr().err
@@ -336,7 +336,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert main(train) == 0
     kept = json.loads((tmp_path / "run" / "report.json").read_text())["best"]
     assert kept["provenance"]["tracklet"]["distance"] == "sum"
-    assert "Ranked strips" in (tmp_path / "run" / "report.html").read_text()
+    assert "Ranked lists" in (tmp_path / "run" / "report.html").read_text()
     evaluated = ["evaluate", str(tmp_path / "run"), f"--data={spec}", "--json"]
     capsys.readouterr()
     assert main(evaluated) == 0
@@ -563,7 +563,7 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     shown = capsys.readouterr().out
     assert re.search(r"clusters +│ +\d+ │ +\d+$", shown, re.M)
     assert "agreement with the epoch before" in shown
-    assert "Without labels this proves nothing" in shown
+    assert "Without labels this table proves nothing" in shown
     (search,) = [line for line in shown.splitlines() if line.startswith("resight search ")]
     assert main(shlex.split(search)[1:]) == 0
     assert "Scores" not in shown
@@ -673,9 +673,9 @@ def test_pictures_do_not_go_among_the_images_nor_replace_what_is_no_picture(crop
         (["search", query, data, str(encoder), f"--ranked_list={crops}/b.jpg"], "would hold PNG: name it"),
         (["data", "info", f"folder={crops}", f"--sheet={crops}/labels.csv"], "would hold PNG: name it"),
         (["evaluate", encoder, data, f"--page={crops}/labels.csv"], "would hold HTML: name it"),
-        (["search", query, data, str(encoder), f"--ranked_list={crops}/c.png"], "taken for one of its images"),
-        (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "taken for one of its images"),
-        (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "taken for one of its images"),
+        (["search", query, data, str(encoder), f"--ranked_list={crops}/c.png"], "read as one of its images"),
+        (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "read as one of its images"),
+        (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "read as one of its images"),
     ):
         assert main(words) == 2
         assert message in capsys.readouterr().err
@@ -726,7 +726,7 @@ def test_pages_and_strips_name_cameras_and_people_as_the_table_does(people, run,
     trained = ["train", "scr", "--config=scr-smoke", data, "--validation_people=2", f"--run={tmp_path / 'run'}", *small]
     assert main(trained) == 0
     report = (tmp_path / "run" / "report.html").read_text()
-    for section in ("Ranked strips", "Why these match"):
+    for section in ("Ranked lists", "Why these match"):
         assert re.search(r"Query \d+ · guest \d+ · gate \d", report[report.index(f"<h2>{section}") :])
 
     written = []

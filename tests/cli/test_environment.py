@@ -132,7 +132,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(words: list[str], tmp_pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 @pytest.mark.parametrize(
-    ("closed", "said"), [(">&-", "standard output is closed: what is printed is lost\n"), (">&- 2>&-", ""), ("<&-", "")]
+    ("closed", "said"), [(">&-", "standard output is closed: results are lost\n"), (">&- 2>&-", ""), ("<&-", "")]
 )
 def test_closed_streams_end_nothing(closed: str, said: str, tmp_path: Path) -> None:
     command = f'"{sys.executable}" -m resight --version {closed}; echo $? > status'

@@ -180,7 +180,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
     assert main([*words[:2], one, *words[2:]]) == 0, "behind the encoder"
     assert [image["path"] for image in json.loads(capsys.readouterr().out)["images"]] == [one]
     assert main([*words, "--query", odd, f"--data=folder={folder}"]) == 2
-    assert "holds the query alone" in capsys.readouterr().err
+    assert "holds only the query" in capsys.readouterr().err
     assert main([*words, f"--query={tiny_market}", f"--result={one}"]) == 2
     assert "--query names one image, found 144 below" in capsys.readouterr().err
     assert main([*words, "--images", str(tiny_market)]) == 2

@@ -112,7 +112,7 @@ def test_the_querys_own_file_is_no_result(
         (answer,) = found([str(link), f"--data=folder={crops}", str(encoder), "-k", "9"], capsys)
     assert sorted(Path(each["path"]).name for each in answer["results"]) == ["1.png", "2.png", "3.png"]
     assert f"the image itself was found in {crops}, and left out of its own results" in caplog.messages
-    assert "4 images to search in, fewer than the 9 results that k asks for" in caplog.messages
+    assert "the gallery has 4 images, fewer than the requested k = 9" in caplog.messages
     assert any("labels.csv" in text for text in caplog.messages), "the notes of the data are said"
 
 
@@ -183,7 +183,7 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[0]] == ["query", "similarity", "person", "camera", "image"]
     assert [Path(row[0].strip()) for row in rows[1:]] == sorted((tiny_market / "query").iterdir())
-    assert f"{strip} shows 2 images of 12, 3 results of each at most" in caplog.messages
+    assert f"{strip} shows 2 images of 12, at most 3 results of each" in caplog.messages
 
 
 def test_a_whole_frame_is_said_to_be_one(

@@ -61,7 +61,7 @@ def test_each_signal_is_a_line_and_a_status(
     assert told_by(number, monkeypatch, command) == status
     said = capsys.readouterr().err.splitlines()
     assert [text.startswith(f"resight: {line}") for text in said] == [True]
-    assert ("the same command goes on" in said[0]) == (command == "train")
+    assert ("rerun the same command" in said[0]) == (command == "train")
 
 
 @pytest.mark.usefixtures("listening")

@@ -51,7 +51,7 @@ def test_a_page_shows_what_the_run_has(tmp_path: Path) -> None:
         "Right match within rank",
         "Clusters",
         "Training",
-        "Ranked strips",
+        "Ranked lists",
         "Hardest queries",
         "How this was made",
         "What this means, and what it does not",
@@ -85,7 +85,7 @@ def test_a_page_of_a_run_without_clusters_does_not_speak_of_them() -> None:
     known = [{"epoch": epoch, "accuracy": 0.5 + epoch / 4, "loss/pairs": 2.0 - epoch} for epoch in range(2)]
     html = training_page({}, known, title="x")
     assert "Clusters stand in" not in html
-    assert "Training images whose person is named" in html
+    assert "Training images classified as the right person" in html
     assert "Clusters stand in" in training_page({}, METRICS, title="x")
 
 

@@ -91,7 +91,7 @@ def test_a_real_run_is_killed_continued_and_not_done_again(
 
     monkeypatch.setattr(ICE, "begin_epoch", killed)
     assert main(words) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command to resume" in capsys.readouterr().err
     stem = "table-6.2-smoke-e2-seed1"
     assert [line["state"] for line in of_ours(out / f"{stem}.json")] == ["done", "pending"]
 
@@ -321,7 +321,7 @@ def test_results_on_other_data_are_not_passed_off(
     capsys.readouterr()
     assert main([word.replace(str(tiny_market), str(tmp_path / "copy")) for word in command]) == 2
     message = capsys.readouterr().err
-    assert f"was made on market1501={tiny_market}, asked for is market1501={tmp_path / 'copy'}" in message
+    assert f"was made on market1501={tiny_market}, but the request names market1501={tmp_path / 'copy'}" in message
     assert "--out" in message
 
 

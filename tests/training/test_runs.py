@@ -583,7 +583,7 @@ def test_an_encoder_without_vectors_is_not_taken_for_one(tmp_path: Path) -> None
     with torch.no_grad():
         for weight in method.encoder.parameters():
             weight.mul_(1e30)
-    with pytest.raises(RunError, match=r"gives vectors that are not finite .* lower the learning rate") as error:
+    with pytest.raises(RunError, match=r"returns vectors that are not finite .* lower the learning rate") as error:
         Run(tmp_path).check(method)
     one_line(error)
 

@@ -375,7 +375,7 @@ def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Pat
     once = dataclasses.replace(SETTINGS, epochs=1)
     train("ice", load_dataset("market1501", folder), once, where)
     last = sorted((folder / "bounding_box_train").glob("*.png"))[-1]
-    words = r"'labels' of the checkpoint .* of other settings or images"
+    words = r"'labels' of the checkpoint .* belongs to other settings or images"
     if change == "one less":
         last.unlink()
     elif change == "another name":
@@ -457,7 +457,7 @@ def test_a_model_that_cannot_be_continued_is_not_replaced(
 
 def test_settings_of_something_else_are_not_replaced(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("name: my project\n")
-    with pytest.raises(RunError, match="is no run's, and would be replaced"):
+    with pytest.raises(RunError, match="belongs to no run, and would be replaced"):
         train("ice", dataset, SETTINGS, options(tmp_path))
     assert (tmp_path / "config.yaml").read_text() == "name: my project\n"
 
@@ -528,7 +528,7 @@ def test_a_run_goes_on_with_a_copy_of_its_data_and_not_with_others(
 @pytest.mark.parametrize("place", ["", "runs/mine"])
 def test_a_run_does_not_lie_among_its_images(tiny_market: Path, place: str) -> None:
     before = sorted(tiny_market.rglob("*"))
-    with pytest.raises(ConfigError, match="taken for one of its images") as error:
+    with pytest.raises(ConfigError, match="read as one of its images") as error:
         train("ice", load_dataset("market1501", tiny_market), SETTINGS, options(tiny_market / place))
     one_line(error)
     assert sorted(tiny_market.rglob("*")) == before
@@ -629,7 +629,7 @@ def test_a_start_from_images_of_another_size_is_warned_of(
     start = str(trained.folder)
     train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "a", start=start))
     assert "--encoder.height" not in caplog.text
-    assert "stays as it is built" not in caplog.text
+    assert "keeps the settings that it is built by" not in caplog.text
     train("ice", dataset, larger, options(tmp_path / "b", start=start))
     (warning,) = (record.message for record in caplog.records if "--encoder.height" in record.message)
     assert "images of 64 x 32" in warning
@@ -642,7 +642,7 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
     pooled = dataclasses.replace(SETTINGS.encoder, head="p2", pooling="max")
     asked = dataclasses.replace(SETTINGS, epochs=1, encoder=pooled)
     train("ice", dataset, asked, options(tmp_path / "a", start=str(trained.folder)))
-    (warning,) = (record.message for record in caplog.records if "stays as it is built" in record.message)
+    (warning,) = (record.message for record in caplog.records if "keeps the settings that it is built by" in record.message)
     assert warning.endswith(": pooling average (asked: max), head global (asked: p2)")
 
 

@@ -321,7 +321,7 @@ def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
         left = abs(clusters[0] - truth) > abs(clusters[-1] - truth)
         above = clusters[0 if left else -1] <= truth
         axes.annotate(
-            f"true: {truth:,.0f} people",
+            f"{truth:,.0f} true people",
             (0.0 if left else 1.0, truth),
             xycoords=axes.get_yaxis_transform(),
             xytext=(0, 4 if above else -4),
