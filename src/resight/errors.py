@@ -37,18 +37,18 @@ class RunError(ResightError):
     """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
 
 
-def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return a hint at the known name that is most similar to a mistyped one.
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return a hint at the valid name that is most similar to a mistyped one.
 
     Args:
         name: The name as the user wrote it.
-        known: The names that exist.
+        candidates: The valid names.
         cutoff: The least similarity, 0..1.
 
     Returns:
         ``"; did you mean 'x'?"``, or ``""`` if no name is similar.
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

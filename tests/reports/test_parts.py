@@ -33,7 +33,9 @@ def similar(values: np.ndarray, head: str = "p1(s2c2)") -> PartSimilarities:
 def drawn(pictures: list[str], values: np.ndarray) -> tuple[ranked_lists.RankedList, ranked_lists.RankedList]:
     """A strip without and with bars, of as many results as there are rows of values."""
     count = len(values)
-    image = ranked_lists.draw_ranked_list(pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT)
+    image = ranked_lists.draw_ranked_list(
+        pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT
+    )
     strip = ranked_lists.RankedList(image, "Query 0", ("right",) * count)
     return strip, bars.with_parts(strip, similar(values[None]), 0, height=HEIGHT)
 
@@ -52,7 +54,9 @@ def lengths(plain: ranked_lists.RankedList, shown: ranked_lists.RankedList, kind
 
 def test_result_edges_are_those_of_the_frames(pictures: list[str]) -> None:
     for count in (1, 3):
-        image = ranked_lists.draw_ranked_list(pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT)
+        image = ranked_lists.draw_ranked_list(
+            pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT
+        )
         color = (np.asarray(image) == ImageColor.getrgb(ranked_lists.VERDICT_COLORS["wrong"])).all(2)
         columns = np.flatnonzero(color.sum(0) > HEIGHT // 2)  # the sides of the frames
         edges = ranked_lists.result_edges(image, count, height=HEIGHT)

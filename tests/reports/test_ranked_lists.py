@@ -6,8 +6,7 @@ from PIL import Image, ImageColor
 
 from resight.errors import DataError
 from resight.records import Features, ImageTable, Ranking, Report
-from resight.reports import ranked_lists
-from resight.reports import tiles
+from resight.reports import ranked_lists, tiles
 from resight.reports.letters import Letters
 
 HEIGHT, WIDTH, FRAME, GAP, MARGIN = 128, 64, 4, 5, 7

@@ -642,7 +642,9 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
     pooled = dataclasses.replace(SETTINGS.encoder, head="p2", pooling="max")
     asked = dataclasses.replace(SETTINGS, epochs=1, encoder=pooled)
     train("ice", dataset, asked, options(tmp_path / "a", start=str(trained.folder)))
-    (warning,) = (record.message for record in caplog.records if "keeps the settings that it is built by" in record.message)
+    (warning,) = (
+        record.message for record in caplog.records if "keeps the settings that it is built by" in record.message
+    )
     assert warning.endswith(": pooling average (asked: max), head global (asked: p2)")
 
 

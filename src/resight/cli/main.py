@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `resight`; those of the process if None.
 
     Returns:
-        The exit status: 0 for success, 1 if `data verify` found a problem or some images could not be used, 2 for an
-        error that one line explains, 70 for an internal error, 130 for an interrupt, 143 if the process was
-        terminated, and 129 if its terminal has gone.
+        The exit status. 0 is success; 1 means that `data verify` found a problem, or that some images could not be
+        used; 2 is an error that one line explains; 70 is an internal error. 130 is an interrupt, 143 a termination,
+        129 a terminal that has gone.
     """
     if arguments is not None:
         return _guarded(arguments)

@@ -1,7 +1,7 @@
 """Output of the commands: text and tables for a terminal or a log, with control characters escaped.
 
-Names of files, people and cameras, values of flags and recipes, and messages of libraries may hold escape sequences
-that act on a terminal, or line ends that forge a line.
+Names of files, people and cameras, values of flags and recipes, and messages of libraries may hold anything: escape
+sequences that act on a terminal, or line ends that forge a line.
 """
 
 from __future__ import annotations

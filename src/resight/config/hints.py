@@ -77,19 +77,19 @@ _ADVICE = {"resume": " (rerun the same command to resume an interrupted run)"}
 """What to add to the hint for some names."""
 
 
-def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
+def hint(name: str, settings: Iterable[str], *, dashes: str = "") -> str:
     """Return the settings that a user may mean by an unknown name.
 
     Args:
         name: The unknown name, without dashes.
-        known: The dotted names of all settings.
+        settings: The dotted names of all settings.
         dashes: The prefix of a name in the hint.
 
     Returns:
         Settings with the same last part, else those that other programs call so, else the most similar ones; empty if
         there are none.
     """
-    names, word = [*known, *(["config"] if dashes else [])], name.lower().replace("-", "_")
+    names, word = [*settings, *(["config"] if dashes else [])], name.lower().replace("-", "_")
     if (new := SETTINGS.get(word, "")) in names:
         return f"'{dashes}{new}', as it is called now"
     group, _, last = word.rpartition(".")
@@ -118,17 +118,17 @@ def _find_synonyms(group: str, last: str, names: Sequence[str]) -> list[str]:
     return [key for key, words in words_of.items() if last in words and key.startswith(prefix)]
 
 
-def choice(text: str, known: Sequence[str]) -> str:
+def choice(text: str, choices: Sequence[str]) -> str:
     """Return a hint at the choice of a setting that a user may mean by another word; empty if none is similar."""
     word = text.lower()
-    synonyms = [value for value, words in _VALUES.items() if value in known and word in words.split()]
-    return f"; did you mean '{synonyms[0]}'?" if synonyms else nearest(word, known)
+    synonyms = [value for value, words in _VALUES.items() if value in choices and word in words.split()]
+    return f"; did you mean '{synonyms[0]}'?" if synonyms else nearest(word, choices)
 
 
-def unknown(names: Sequence[str], known: Iterable[str], *, dashes: str = "") -> str:
+def unknown(names: Sequence[str], settings: Iterable[str], *, dashes: str = "") -> str:
     """Return the error message for names that are no settings, with hints."""
-    settings = list(known)
-    hints = [(f"{dashes}{shortened(name, 60)}", hint(name, settings, dashes=dashes)) for name in names]
+    setting_names = list(settings)
+    hints = [(f"{dashes}{shortened(name, 60)}", hint(name, setting_names, dashes=dashes)) for name in names]
     if len(hints) == 1:
         ((name, meant),) = hints
         return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")

@@ -78,8 +78,9 @@ class Letters:
             point: The position of the anchor, x and y in pixels.
             text: The text.
             color: The color of the text.
-            anchor: Two letters: ``l``, ``m`` or ``r`` for the left end, the middle or the right end of the line, then
-                ``a``, ``m`` or ``d`` for the top of high letters, their middle or the bottom of low ones.
+            anchor: Two letters. The first is ``l``, ``m`` or ``r`` for the left end, the middle or the right end of the
+                line; the second is ``a``, ``m`` or ``d`` for the top of high letters, their middle or the bottom of low
+                ones.
         """
         above, below = self._built_in.font.getmetrics()
         left = point[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * self.length(text)
