@@ -132,7 +132,7 @@ def test_a_draft_that_another_process_took_for_rest_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a draft's making and its lock, another process may tidy it away."""
-    opened, removed = files._opened, []
+    opened, removed = files._open_handle, []
 
     def late(path: Path) -> int:
         handle = opened(path)
@@ -141,7 +141,7 @@ def test_a_draft_that_another_process_took_for_rest_is_made_again(
             path.unlink()
         return handle
 
-    monkeypatch.setattr(files, "_opened", late)
+    monkeypatch.setattr(files, "_open_handle", late)
     write_atomically(tmp_path / "page.html", "x")
     assert (tmp_path / "page.html").read_text() == "x"
     assert len(removed) == 1

@@ -11,7 +11,7 @@ import pytest
 
 import resight
 from resight.cli import data, main
-from resight.cli.environment import INTERNAL, check_environment, explained
+from resight.cli.environment import INTERNAL, check_environment, explain_error
 from resight.compute.devices import DeviceSettings
 from resight.errors import ConfigError
 
@@ -99,7 +99,7 @@ def test_an_internal_error_says_where_it_arose() -> None:
     try:
         int("x")
     except ValueError as error:
-        text, status = explained(error)
+        text, status = explain_error(error)
     assert "at test_environment.py:" in text
     assert status == INTERNAL
 

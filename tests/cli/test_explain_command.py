@@ -145,7 +145,7 @@ def test_of_several_processes_one_writes(
     encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
-    monkeypatch.setattr("resight.cli.explain._looks", lambda *_: ({}, {}))
+    monkeypatch.setattr("resight.cli.explain._explain_images", lambda *_: ({}, {}))
     assert main(["explain", encoder, "--images", *images(tiny_market, 1), f"--out={tmp_path / 'out'}"]) == 0
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "out").exists()

@@ -175,7 +175,7 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(search, "MOST_QUERIES", 2)
-    monkeypatch.setattr(search, "RESULTS", 3)
+    monkeypatch.setattr(search, "MOST_RESULTS", 3)
     strip = tmp_path / "strip.png"
     with caplog.at_level(logging.INFO, "resight"):
         words = [str(tiny_market / "query"), f"--data=market1501={tiny_market}", str(encoder)]
