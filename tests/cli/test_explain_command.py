@@ -71,7 +71,7 @@ def test_why_two_images_match(
     (found,) = about["results"]
     assert found["path"] == result
     assert sum(part["share"] for part in found["parts"]) == pytest.approx(found["similarity"], abs=1e-12)
-    assert found["agreement"].startswith("most alike in p1 ")
+    assert found["agreement"].startswith("most similar in p1 ")
     assert Image.open(tmp_path / "matches.png").height > 200
     assert Image.open(tmp_path / "saliency.png").height > 2 * 160
     assert main(words) == 0

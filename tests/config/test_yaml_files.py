@@ -68,7 +68,7 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" fo
         ("a: " + "x" * 1_000_000, "too large"),
         ("a: 1\0\n", "not YAML"),
         ("a: 1\n---\nb: 1\n", "line 2: a second document"),
-        ("a: 1\na: 2\n", "a stands there twice"),
+        ("a: 1\na: 2\n", "a appears twice"),
         ("? [a, b]\n: 2\n", "a name must be one word"),
         ("- a\n", "names and values, found a list"),
         ("hello\n", "names and values, found a single value"),

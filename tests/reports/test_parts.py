@@ -86,7 +86,7 @@ def test_the_strip_stays_and_the_heading_says_which_part(pictures: list[str]) ->
     assert shown.image.crop((0, 0, *plain.image.size)).tobytes() == plain.image.tobytes()
     assert shown.verdicts == plain.verdicts
     assert shown.heading == (
-        "Query 0 · first result: most alike in p1 stripe 1 of 2 (0.90), least in p1 stripe 2 of 2 (0.10)"
+        "Query 0 · first result: most similar in p1 stripe 1 of 2 (0.90), least in p1 stripe 2 of 2 (0.10)"
     )
     assert shown.image.width >= 4 * HEIGHT, "words have room under a single result"
 

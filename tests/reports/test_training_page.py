@@ -112,7 +112,7 @@ def test_a_page_says_why_images_match_where_there_are_parts(tmp_path: Path, head
     html = training_page({"best": report(scores)}, METRICS, title="x", ranked=found(tmp_path, 20), parts=similar)
     assert ("Why these match" in headings(html)) == shown
     assert html.count("<img") == 12 + 8 + 4 * shown
-    assert html.count("first result: most alike in p2 stripe 2 of 2 (0.88), least in p1 whole (0.50)") == 4 * shown
+    assert html.count("first result: most similar in p2 stripe 2 of 2 (0.88), least in p1 whole (0.50)") == 4 * shown
     assert "Why these match" not in training_page(
         {"best": report(scores)}, METRICS, title="x", ranked=found(tmp_path, 20)
     )
