@@ -193,7 +193,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
         ([], "needs a model and what to explain"),
         (["--images", "IMAGE", "--query", "IMAGE"], "what to explain"),
         (["--query", "IMAGE"], "--result IMAGE"),
-        (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "one of them"),
+        (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "either --result IMAGE"),
         (["--images", "/nowhere/a.jpg"], "/nowhere/a.jpg: there is no such file"),
         (["--query", "IMAGE", "--result", "/nowhere/b.jpg"], "/nowhere/b.jpg: there is no such file"),
         (["--query", "IMAGE", "--data", "/nowhere"], "/nowhere"),

@@ -147,4 +147,4 @@ def _advise(dataset: Dataset) -> str:
         return (
             "--validation_people all scores everyone in it who can be found again, --validation_people N some of them"
         )
-    return f"it has no labels of people; a folder of crops takes them from its {LABELS} (path,person,camera a line)"
+    return f"it has no labels of people; for a folder of crops, write them in its {LABELS} (path,person,camera a line)"
