@@ -179,7 +179,7 @@ def test_only_the_rows_that_were_asked_for_are_made(
     assert states.pop(ours[1]) == "done"
     assert set(states.values()) == {"pending"}
     assert main([*command, "--rows=[99]"]) == 2
-    assert f"--rows 99: of table-6.6 we can make {', '.join(map(str, ours))}" in capsys.readouterr().err
+    assert f"--rows 99: the rows of table-6.6 that can run are {', '.join(map(str, ours))}" in capsys.readouterr().err
 
 
 def test_attention_and_partition_are_run_beside_each_other(
@@ -368,7 +368,7 @@ def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, c
     assert main(words) == 1
     text = capsys.readouterr().out
     assert "no method 'gcl' yet (recipe gcl-jvtc)" in text
-    assert text.splitlines()[-1].startswith("nothing was made: no method 'gcl' yet (recipe gcl-")
+    assert text.splitlines()[-1].startswith("no row ran: no method 'gcl' yet (recipe gcl-")
     lines = json.loads((tmp_path / "table-5.3-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"unavailable"}
 
@@ -504,7 +504,7 @@ def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_pat
     words = ["thesis", "run", "table-4.5", two_domains[0], "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 1
     text = capsys.readouterr().out
-    assert text.splitlines()[-1] == "nothing was made: no data: give --data dukemtmc=PATH"
+    assert text.splitlines()[-1] == "no row ran: no data: give --data dukemtmc=PATH"
     lines = json.loads((tmp_path / "table-4.5-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"unavailable"}
 
@@ -595,7 +595,7 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["thesis", "--help"]) == 0
     assert "usage" in capsys.readouterr().out
     assert main(["thesis", "show", "--help_all"]) == 0
-    assert "Nothing is written here" in " ".join(capsys.readouterr().out.split())
+    assert "The command writes no file" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("words", [["list"], ["show", "table-4.3"], ["show", "table-4.3", "--json"]])

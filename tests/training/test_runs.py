@@ -626,7 +626,7 @@ def test_what_is_no_file_is_said_before_anything_is_opened(
     name: str, make: Callable[[Path], None], tmp_path: Path
 ) -> None:
     make(tmp_path / name)
-    with pytest.raises(RunError, match=rf"{name} is no file") as error:
+    with pytest.raises(RunError, match=rf"{name} must be a file") as error:
         Run(tmp_path).claim("run: x\n")
     one_line(error)
 

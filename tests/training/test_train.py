@@ -645,7 +645,7 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
     (warning,) = (
         record.message for record in caplog.records if "keeps the settings that it is built by" in record.message
     )
-    assert warning.endswith(": pooling average (asked: max), head global (asked: p2)")
+    assert warning.endswith(": pooling average (requested: max), head global (requested: p2)")
 
 
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:

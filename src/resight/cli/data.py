@@ -35,11 +35,11 @@ class PrintSettings:
         json: Print JSON instead of tables.
         sheet: The PNG file to write a contact sheet to: a row for each of a few people, or for each of a few cameras if
             no person is known. Empty writes none.
-        layout: What the sub-folders of a folder of crops are, from the root down, such as `person/camera`. Levels are
-            `camera`, `person`, `tracklet`, `split`, and `-` for a level without meaning; `none` gives no level a
+        layout: The levels of sub-folders in a folder of crops, such as `person/camera`. From the root down, levels are
+            `camera`, `person`, `tracklet`, `split`, or `-` for a level without meaning; `none` gives no level a
             meaning. Empty detects the layout and prints it.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`.
-            Groups are `person`, `camera`, `tracklet`, `frame` and `split`.
+        pattern: A regular expression for the paths in a folder of crops. Its groups, such as `(?P<camera>cam[0-9]+)`,
+            are `person`, `camera`, `tracklet`, `frame` and `split`.
     """
 
     json: bool = False

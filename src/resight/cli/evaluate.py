@@ -38,14 +38,15 @@ class EvaluateSettings(DataSettings):
     """What to score, and how.
 
     Attributes:
-        validation_people: Score this number of people held out of the training part instead of the test people. `all`
-            scores everyone in it who can be found again: in a labeled folder, all people seen by two or more cameras.
+        validation_people: Score held-out people instead of the test people; this number of them is taken from the
+            training part. `all` scores everyone in it who can be found again: in a labeled folder, all people seen by
+            two or more cameras.
         flip: Add the features of the mirrored images. For a run, the default is the run's own setting.
         tracklet: How the frames of a tracklet become one vector, on sets of tracklets. For a run, the defaults are the
             run's own settings.
         rerank: Re-rank by k-reciprocal neighbors first.
-        cache: A folder that keeps embeddings, so that the same encoder does not embed the same images again. Beyond
-            10 GB, the least recently used ones are removed.
+        cache: A folder that keeps embeddings for the next call. The same encoder then does not embed the same images
+            again. Beyond 10 GB, the least recently used ones are removed.
         page: The file to write the HTML report to; empty writes none.
         json: Print JSON instead of a table.
         encoder: The encoder to score if you name no model: a backbone with its own weights.

@@ -65,7 +65,7 @@ class ExplainSettings(DataSettings):
         k: The number of results of a search to explain.
         parts: Names of the encoder's parts whose maps to show, `--parts "p1 whole" "p2 stripe 1 of 2"`; empty for all.
         out: The folder for the pictures and `explain.json`.
-        cache: A folder that keeps embeddings, so that the next search does not embed the same images again. Beyond
+        cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
             10 GB, the least recently used ones are removed.
         json: Print the JSON instead of a table.
         device: The device to run on.

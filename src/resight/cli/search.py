@@ -55,7 +55,7 @@ class SearchSettings(DataSettings):
         queries: A list of more images to search for: a file with one path a line, or `-` for standard input.
         k: The number of results for each image. The image's own file is left out.
         ranked_list: The PNG file to draw the results in; empty draws none.
-        cache: A folder that keeps embeddings, so that the next search does not embed the same images again. Beyond
+        cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
             10 GB, the least recently used ones are removed.
         json: Print JSON instead of tables: for each image its path as `query` and its `results`, or its `error` if it
             cannot be read. A result has its path, its similarity, and the names of its camera and person, null if
