@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-from resight.cli.main import spin_shortly
+from resight.cli.main import limit_thread_spinning
 
-spin_shortly()  # as the command does, before torch is loaded
+limit_thread_spinning()  # as the command does, before torch is loaded
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402

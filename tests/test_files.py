@@ -72,7 +72,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path, mo
     check_output(tmp_path / "strip.PNG", suffix=".png")
     (tmp_path / "data").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "data")
-    with pytest.raises(ConfigError, match="taken for one of its images"):
+    with pytest.raises(ConfigError, match="read as one of its images"):
         check_output(tmp_path / "link" / "new" / "strip.png", data=tmp_path / "data")
     check_output(tmp_path / "data.png", data=tmp_path / "data")
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -132,7 +132,7 @@ def test_a_draft_that_another_process_took_for_rest_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a draft's making and its lock, another process may tidy it away."""
-    opened, removed = files._opened, []
+    opened, removed = files._open_handle, []
 
     def late(path: Path) -> int:
         handle = opened(path)
@@ -141,7 +141,7 @@ def test_a_draft_that_another_process_took_for_rest_is_made_again(
             path.unlink()
         return handle
 
-    monkeypatch.setattr(files, "_opened", late)
+    monkeypatch.setattr(files, "_open_handle", late)
     write_atomically(tmp_path / "page.html", "x")
     assert (tmp_path / "page.html").read_text() == "x"
     assert len(removed) == 1

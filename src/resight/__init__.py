@@ -1,11 +1,11 @@
 """Person re-identification without labels.
 
-Importing this is cheap, which an early interrupt needs too: each name is loaded when it is first used.
+Importing the package is fast: each name is loaded when it is first used. An early interrupt needs this too.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers have it; importing `typing` takes longer than all else here
+TYPE_CHECKING = False  # true for type checkers; importing `typing` takes longer than everything else here
 if TYPE_CHECKING:
     from typing import Any
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-_HOMES = {
+_NAMES = {
     "resight.data.catalog": ("load_dataset",),
     "resight.data.dataset": ("Dataset",),
     "resight.data.validation": ("split_validation",),
@@ -65,17 +65,17 @@ _HOMES = {
     "resight.api": ("adapt", "score", "search", "train"),
     "resight.training.train": ("TrainSettings",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = sorted(_HOME)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'resight' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Let `python -m resight` be `resight`."""
+"""Run the command `resight` as `python -m resight`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What commands do, as one call each: train, adapt, score and search."""
+"""The commands as functions: train, adapt, score and search."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
 from resight.retrieval.protocol import distance_fn, embed, provenance_of
 from resight.retrieval.ranking import rank
-from resight.training.adapting import adapt_recipe, kept_settings
+from resight.training.adapting import adapt_recipe, fixed_settings
 from resight.training.report import train_and_report
 from resight.training.train import Trained, TrainSettings
 
 Data = Dataset | str | os.PathLike[str]
-"""A data set, or what names one: ``"folder=crops"``, ``"market1501=PATH"`` or a path."""
+"""A data set, or its name: ``"folder=crops"``, ``"market1501=PATH"`` or a path."""
 
 Model = Encoder | str | os.PathLike[str]
 """An encoder, a run folder or an encoder file."""
@@ -37,11 +37,11 @@ def train(method: str, data: Data, *, recipe: str = "", source: Data | None = No
 
     Args:
         method: A key of `resight.methods.METHODS`: ``"ice"``, for example.
-        data: What to train on; scored if it has queries and a gallery.
+        data: The data set to train on; scored if it has queries and a gallery.
         recipe: A YAML file or the name of a recipe of the installation, ``"site"`` for example.
-        source: The labeled data set that the method adapts from, if it takes one.
-        settings: What differs from the recipe: ``epochs=5``, ``run="runs/mine"``, groups as dicts
-            (``cluster={"eps": 0.5}``); ``start`` is a run folder or an encoder file to start from.
+        source: The labeled data set to adapt from, if the method takes one.
+        settings: Settings that override the recipe's: ``epochs=5``, ``run="runs/mine"``, groups as dicts
+            (``cluster={"eps": 0.5}``). ``start`` is a run folder or an encoder file to start from.
 
     Returns:
         The encoder of the best epoch, the scores and the run folder.
@@ -56,23 +56,25 @@ def train(method: str, data: Data, *, recipe: str = "", source: Data | None = No
     check_given("method", method, str, f"one of {', '.join(METHODS)}")
     if method not in METHODS:
         raise ConfigError(f"no method is called '{method}'{nearest(method, METHODS)} (known: {', '.join(METHODS)})")
-    _, kind, variants = METHODS[method]
-    dataset, spec = _dataset("data", data)
-    changes = {"data": spec, **settings}
-    from_dataset = None
+    spec = METHODS[method]
+    dataset, name = _load_data("data", data)
+    changes = {"data": name, **settings}
+    source_dataset = None
     if source is not None:
-        from_dataset, changes["source"] = _dataset("source", source)
-    options, method_settings = settings_of([TrainSettings, kind], changes, recipe=recipe, variants=variants)
-    return train_and_report(method, dataset, method_settings, options, source=from_dataset)
+        source_dataset, changes["source"] = _load_data("source", source)
+    options, method_settings = settings_of(
+        [TrainSettings, spec.settings], changes, recipe=recipe, variants=spec.variants
+    )
+    return train_and_report(method, dataset, method_settings, options, source=source_dataset)
 
 
 def adapt(model: str | os.PathLike[str], data: Data, *, recipe: str = "", **settings: Any) -> Trained:
-    """Adapt a model to a site's own cameras without labels, as ``resight adapt`` does.
+    """Adapt a model to your own cameras without labels, as ``resight adapt`` does.
 
     Args:
         model: A run folder or an encoder file.
-        data: What to adapt to.
-        recipe: As for `train`; the one for the kind of model if empty.
+        data: The data set to adapt to.
+        recipe: As for `train`; if empty, the recipe for this kind of model.
         settings: As for `train`.
 
     Returns:
@@ -81,10 +83,10 @@ def adapt(model: str | os.PathLike[str], data: Data, *, recipe: str = "", **sett
     Raises:
         ConfigError: A setting is unknown or out of range, or the model is one of parts.
     """
-    own = load_encoder(model).settings
-    method, usual = adapt_recipe(own.head)
-    encoder = {**settings.pop("encoder", {}), **kept_settings(own)}
-    return train(method, data, recipe=recipe or usual, start=os.fspath(model), encoder=encoder, **settings)
+    model_settings = load_encoder(model).settings
+    method, default_recipe = adapt_recipe(model_settings.head)
+    encoder = {**settings.pop("encoder", {}), **fixed_settings(model_settings)}
+    return train(method, data, recipe=recipe or default_recipe, start=os.fspath(model), encoder=encoder, **settings)
 
 
 def score(
@@ -99,21 +101,24 @@ def score(
     """Score a model on a data set's queries and gallery, as ``resight evaluate`` does.
 
     Args:
-        model: What embeds.
-        data: What has queries and a gallery.
-        rerank: Whether to re-rank k-reciprocally first.
+        model: The encoder to score.
+        data: A data set with queries and a gallery.
+        rerank: Whether to re-rank by k-reciprocal neighbors first.
         flip: Whether to add the features of the mirrored images.
-        tracklet: How a tracklet becomes a vector, on sets of tracklets.
-        device: Where it runs.
+        tracklet: How the frames of a tracklet become one vector, on sets of tracklets.
+        device: The device to run on.
+
+    Returns:
+        The scores and what they were made with.
 
     Raises:
         DataError: The data set has no queries.
     """
-    dataset, _ = _dataset("data", data)
+    dataset, _ = _load_data("data", data)
     if not len(dataset.query):
-        raise DataError(f"{dataset.name} has no queries: split people off, resight.split_validation(data, 60)")
+        raise DataError(f"{dataset.name} has no queries: hold people out with resight.split_validation(data, 60)")
     tracklet, devices = tracklet or TrackletSettings(), Devices(device)
-    encoder = devices.to_device(_encoder(model))
+    encoder = devices.to_device(_load_model(model))
     queries, gallery = (
         embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip)
         for side in (dataset.query, dataset.gallery)
@@ -142,38 +147,43 @@ def search(
 
     Args:
         queries: One image or several: files, ``(H, W, 3)`` uint8 RGB arrays or Pillow images.
-        data: Where to search: the gallery of a data set, or all its images.
-        model: What embeds; the ImageNet backbone of the installation if absent.
-        k: How many results for each query.
-        device: Where it runs.
+        data: The data set to search in: its gallery, or all its images if it has none.
+        model: The encoder to search with; the ImageNet backbone of the installation if None.
+        k: The number of results for each query.
+        device: The device to run on.
 
     Returns:
-        For each query the ``k`` nearest rows, nearest first, of the table of searched images, and that table.
+        The ranking, with the ``k`` nearest rows of the searched table for each query, nearest first; and that table.
 
     Raises:
         DataError: An image cannot be read, or there is nothing to search in.
     """
-    dataset, _ = _dataset("data", data)
+    dataset, _ = _load_data("data", data)
     table = dataset.gallery if len(dataset.gallery) else dataset.train
     devices = Devices(device)
-    encoder = devices.to_device(Encoder(EncoderSettings()).eval() if model is None else _encoder(model))
+    encoder = devices.to_device(Encoder(EncoderSettings()).eval() if model is None else _load_model(model))
     images = images_of(queries, encoder.settings.size)
     if isinstance(images, ImageTable):
         images = load_crops(images, encoder.settings.size)
     if images.problems:
         path, reason = images.problems[0]
         raise DataError(f"{path}: {reason}")
-    asked, gallery = (extract(encoder, side, devices=devices) for side in (images, table))
-    return rank(asked, gallery, k=k, device=devices.device), gallery.table
+    query_features, gallery = (extract(encoder, side, devices=devices) for side in (images, table))
+    return rank(query_features, gallery, k=k, device=devices.device), gallery.table
 
 
-def _dataset(name: str, data: Data) -> tuple[Dataset, str]:
-    """Return a data set, and what names it in a run folder."""
+def _load_data(name: str, data: Data) -> tuple[Dataset, str]:
+    """Return a data set, and its name in a run folder.
+
+    Args:
+        name: The name of the argument, for the error.
+        data: The data set or its name.
+    """
     if isinstance(data, Dataset):
         return data, f"{data.name}={data.root}"
-    check_given(name, data, (str, os.PathLike), "a Dataset, or what names one: 'folder=crops'")
+    check_given(name, data, (str, os.PathLike), "a Dataset, or its name: 'folder=crops'")
     return open_dataset(os.fspath(data)), os.fspath(data)
 
 
-def _encoder(model: Model) -> Encoder:
+def _load_model(model: Model) -> Encoder:
     return model if isinstance(model, Encoder) else load_encoder(model)

@@ -1,4 +1,4 @@
-"""What users give as columns and vectors, as arrays: whatever says the same in another type, and nothing else."""
+"""Convert columns and vectors from users to arrays; accept equivalent types and nothing else."""
 
 from __future__ import annotations
 
@@ -16,77 +16,77 @@ _NUMBER = "number them (0, 1, ...)"
 
 
 def id_column(values: Any, name: str, size: int | None = None) -> npt.NDArray[np.int64]:
-    """Give a column of ids: `whole_numbers` of one dimension.
+    """Return a column of ids as int64: `whole_numbers` of one dimension.
 
     Args:
         values: ``(N,)`` ids.
-        name: What the column is called, for the error.
-        size: How many there must be, where that is known.
+        name: The name of the column for the error.
+        size: The required length; None for any.
 
     Raises:
-        DataError: As `whole_numbers`, or there are not as many, or not one column.
+        DataError: As `whole_numbers`, or the values are not one column of the required length.
     """
-    return _one(whole_numbers(values, name), name, size)
+    return _check_column(whole_numbers(values, name), name, size)
 
 
 def whole_numbers(values: Any, name: str) -> npt.NDArray[np.int64]:
-    """Give whole numbers as int64: from lists, arrays, tensors, iterators and columns of pandas.
+    """Return whole numbers as int64, from lists, arrays, tensors, iterators and columns of pandas.
 
     Args:
         values: Whole numbers, of any shape; ``2.0`` is one.
-        name: What they are called, for the error.
+        name: The name of the values for the error.
 
     Returns:
-        The numbers; the same memory where they are so already.
+        The numbers, in the same memory if they are int64 already.
 
     Raises:
-        DataError: One is no whole number or beyond 64 bits; it is shown, with what to give.
+        DataError: A value is no whole number or beyond 64 bits; the message shows it and what to pass instead.
     """
     array = _array(values, name)
     if array.dtype == np.int64 or array.size == 0:
         return array.astype(np.int64, copy=False)
     if array.dtype.kind == "f":
-        odd = array[~((np.floor(array) == array) & (np.abs(array) < 2**63))]
+        invalid = array[~((np.floor(array) == array) & (np.abs(array) < 2**63))]
     elif array.dtype.kind == "u":
-        odd = array[array > np.iinfo(np.int64).max]
+        invalid = array[array > np.iinfo(np.int64).max]
     elif array.dtype.kind == "i":
-        odd = array[:0]
+        invalid = array[:0]
     else:
-        odd = np.array([value for value in array.flat if not _is_whole(value)][:1], object)
-    if odd.size:
-        raise DataError(f"{name} must be whole numbers, found {_complaint(odd.flat[0])}")
+        invalid = np.array([value for value in array.flat if not _is_whole(value)][:1], object)
+    if invalid.size:
+        raise DataError(f"{name} must be whole numbers, found {_describe_invalid(invalid.flat[0])}")
     return array.astype(np.int64, copy=False)
 
 
 def text_column(values: Any, name: str) -> npt.NDArray[np.str_]:
-    """Give a column of paths as text.
+    """Return a column of paths as text.
 
     Args:
         values: ``(N,)`` text or paths.
-        name: What the column is called, for the error.
+        name: The name of the column for the error.
 
     Raises:
-        DataError: It is one path and no column, or something in it is no path.
+        DataError: The values are a single path, or one of them is no path.
     """
     if isinstance(values, str | bytes | os.PathLike):
         raise DataError(f"{name} must be a list of paths, found one: write [{shown(values)}]")
     _check_unmasked(values, name)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
-        return _one(values, name)
+        return _check_column(values, name)
     if not isinstance(values, Iterable):
         raise DataError(f"{name} must be a list of paths, found {shown(values)}")
-    given = list(values)
-    for value in given:
-        if not isinstance(value, str | bytes | os.PathLike):
-            raise DataError(f"{name} must be paths, found {shown(value)}: give the files of the images")
-    return np.array([os.fsdecode(value) for value in given], np.str_)
+    paths = list(values)
+    for path in paths:
+        if not isinstance(path, str | bytes | os.PathLike):
+            raise DataError(f"{name} must be paths, found {shown(path)}: give the files of the images")
+    return np.array([os.fsdecode(path) for path in paths], np.str_)
 
 
 def real_numbers(values: Any, name: str) -> npt.NDArray[np.float32]:
-    """Give numbers as float32, of any shape; the same memory where they are so already.
+    """Return numbers of any shape as float32, in the same memory if they are float32 already.
 
     Raises:
-        DataError: Something is no number, or rows are not equally long.
+        DataError: A value is no number, or rows have different lengths.
     """
     array = _array(values, name)
     if array.dtype.kind not in "fiu" and array.size:
@@ -95,16 +95,16 @@ def real_numbers(values: Any, name: str) -> npt.NDArray[np.float32]:
     return array.astype(np.float32, copy=False)
 
 
-def _one(column: npt.NDArray[Any], name: str, size: int | None = None) -> npt.NDArray[Any]:
+def _check_column(column: npt.NDArray[Any], name: str, size: int | None = None) -> npt.NDArray[Any]:
     if column.ndim != 1 or (size is not None and len(column) != size):
-        wanted = "N" if size is None else size
-        raise DataError(f"{name} must have shape ({wanted},), found {column.shape}")
+        length = "N" if size is None else size
+        raise DataError(f"{name} must have shape ({length},), found {column.shape}")
     return column
 
 
 def _array(values: Any, name: str) -> npt.NDArray[Any]:
-    """Give values as an array of whatever type they have."""
-    if hasattr(values, "detach"):  # a tensor, which may be on a GPU or learn
+    """Return values as an array of their own type."""
+    if hasattr(values, "detach"):  # a tensor, which may be on a GPU or need a gradient
         values = values.detach().cpu()
         values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # numpy has no such type
     if hasattr(values, "embeddings"):
@@ -117,7 +117,7 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(
-            f"{name} must be an array whose rows are equally long, found {shown(values)} ({reason})"
+            f"{name} must be an array with rows of equal length, found {shown(values)} ({reason})"
         ) from None
     if array.ndim == 0:
         raise DataError(f"{name} must be a list or an array, found {shown(values)}")
@@ -141,8 +141,8 @@ def _is_whole(value: Any) -> bool:
     return bool(-(2**63) <= value < 2**63 and int(value) == value)
 
 
-def _complaint(value: Any) -> str:
-    """Show what is no whole number, and say what to give in its place."""
+def _describe_invalid(value: Any) -> str:
+    """Return a value that is no whole number, with what to pass instead, for an error."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, str | bytes):
         return f"{shown(value)}: {_NUMBER}, or let resight.load_dataset('folder', PATH) read them from a table"

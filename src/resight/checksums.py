@@ -1,7 +1,7 @@
-"""Files of tensors under a seal: the same content gives the same bytes, and a flipped bit is noticed.
+"""Files of tensors with a checksum: equal content gives equal bytes, and a flipped bit is detected.
 
-They are safetensors files, which are read without pickle. Their header is sorted, and its metadata hold the SHA-256 of
-all the rest. A file without a seal, as resight once wrote them, is taken at its word where that is allowed.
+They are safetensors files, which are read without pickle. Their header is sorted, and its metadata hold the seal: the
+SHA-256 of everything else. Earlier versions wrote files without a seal, which callers may accept.
 """
 
 from __future__ import annotations
@@ -26,59 +26,59 @@ from resight.files import open_regular
 Kind = TypeVar("Kind")
 
 SEAL = "resight.sha256"
-"""The entry of the metadata that holds the seal."""
+"""The entry of the metadata with the seal."""
 
 MOST = 2**35
-"""The most bytes that a file may have, 34 GB."""
+"""The most bytes of a file, 34 GB."""
 
 HEADER = 2**24
-"""The most bytes that its header may have: a network of 1,000 tensors has a tenth of a million."""
+"""The most bytes of a header; that of a network of 1,000 tensors has a tenth of a million."""
 
 
 class DamagedError(ResightError):
-    """A file is not as it was written; the message says in what, in a few words."""
+    """A file is not as it was written; the message names the difference in a few words."""
 
 
 def seal(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
-    """Turn tensors and texts into a file under a seal.
+    """Return the bytes of a file with tensors and texts under a seal.
 
     Args:
-        tensors: By name; those that share memory are written apart.
+        tensors: Tensors by name; tensors that share memory are written separately.
         texts: The metadata of the file.
     """
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header, data = _split(save_tensors(plain))
     header["__metadata__"] = {**texts, SEAL: _digest({**header, "__metadata__": dict(texts)}, data)}
     text = _canonical(header)
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8
     return b"".join((len(text).to_bytes(8, "little"), text, data))
 
 
 def unseal(path: Path, names: Collection[str], *, unsealed: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `seal` wrote.
+    """Read a file that `seal` wrote.
 
     Args:
         path: The file.
-        names: What its texts are called; no fewer and no others.
-        unsealed: Whether a file without a seal will do.
+        names: The names of all its texts.
+        unsealed: Whether to accept a file without a seal.
 
     Returns:
         The tensors, all finite, and the texts.
 
     Raises:
-        DamagedError: It is no such file, or not as it was written.
+        DamagedError: It is another kind of file, or not as it was written.
         OSError: It is absent or cannot be read.
     """
     try:
         content = _read(path)
         header, data = _split(content)
         texts = header["__metadata__"]
-        found = texts.pop(SEAL, None)
-        if not unsealed and found is None:
+        expected = texts.pop(SEAL, None)
+        if not unsealed and expected is None:
             raise DamagedError("it has no seal of resight's")
         if set(texts) != set(names):
             raise DamagedError(f"it does not hold {' and '.join(sorted(names))}")
-        if found is not None and found != _digest(header, data):
+        if expected is not None and expected != _digest(header, data):
             raise DamagedError("its checksum is another")
         tensors = load_tensors(content)
     except DamagedError:
@@ -92,19 +92,19 @@ def unseal(path: Path, names: Collection[str], *, unsealed: bool = False) -> tup
 
 
 def finite(value: Tensor) -> bool:
-    """Say whether a tensor has neither nan nor infinity."""
+    """Return whether a tensor holds neither nan nor infinity."""
     return not value.is_floating_point() or bool(torch.isfinite(value).all())
 
 
 def read_fields(kind: type[Kind], text: str) -> Kind:
-    """Turn a JSON text of a header into the settings that it describes.
+    """Parse settings from a JSON text of a header.
 
     Args:
-        kind: A flat dataclass of texts, numbers, switches and choices.
-        text: An object with a value of the right type for each of its fields that has no default.
+        kind: A flat dataclass of texts, numbers, booleans and choices.
+        text: A JSON object with values of the right types, at least for each field without a default.
 
     Raises:
-        DamagedError: It is none, has other keys, or a value of another type.
+        DamagedError: It is no such object, has other keys, or a value of another type.
     """
     try:
         content = json.loads(text)
@@ -114,19 +114,19 @@ def read_fields(kind: type[Kind], text: str) -> Kind:
     if not isinstance(content, dict) or not set(content) <= set(types):
         raise DamagedError(f"its {kind.__name__} has other keys than {', '.join(types)}")
     for name, value in content.items():
-        if not _is_of(value, types[name]):
-            raise DamagedError(f"its {name} is no {getattr(types[name], '__name__', 'choice')} that is known")
-    needed = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _is_needed(field)]
-    if not set(needed) <= set(content):
-        raise DamagedError(f"its {kind.__name__} lacks {', '.join(sorted(set(needed) - set(content)))}")
+        if not _has_type(value, types[name]):
+            raise DamagedError(f"its {name} is no valid {getattr(types[name], '__name__', 'choice')}")
+    required = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _is_required(field)]
+    if not set(required) <= set(content):
+        raise DamagedError(f"its {kind.__name__} lacks {', '.join(sorted(set(required) - set(content)))}")
     return kind(**content)
 
 
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
+def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _is_of(value: Any, kind: Any) -> bool:
+def _has_type(value: Any, kind: Any) -> bool:
     if typing.get_origin(kind) is Literal:
         return isinstance(value, str) and value in typing.get_args(kind)
     if kind is float:
@@ -135,7 +135,7 @@ def _is_of(value: Any, kind: Any) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """Read a file whose header says how long it is; of another one no more than that."""
+    """Read a file of the length in its header; stop at the header of any other file."""
     with open_regular(path, MOST) as (file, size):
         start = file.read(8)
         start += file.read(min(HEADER, int.from_bytes(start, "little")))
@@ -147,7 +147,7 @@ def _read(path: Path) -> bytes:
 
 
 def _split(content: bytes) -> tuple[dict[str, Any], memoryview]:
-    """Cut a file into its header and its tensors' bytes."""
+    """Split a file into its header and the bytes of its tensors."""
     return _header(content), memoryview(content)[8 + int.from_bytes(content[:8], "little") :]
 
 

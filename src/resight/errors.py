@@ -1,7 +1,7 @@
 """The errors that resight raises on purpose.
 
-Every message says what was expected, what was found, where, and what to do. The command line prints it as
-one line and exits with status 2.
+Every message names what was expected, what was found, where, and what to do. The command line prints it as one line and
+exits with status 2.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterable
 from typing import Any
 
 MOST_THREADS = 1024
-"""Of a process; no machine has as many cores for one, and systems refuse to start a hundred times as many."""
+"""The most threads of a process; no machine has as many cores, and systems refuse to start a hundred times as many."""
 
 
 class ResightError(ValueError):
-    """The root of every error that resight raises on purpose."""
+    """The base of every error that resight raises on purpose."""
 
 
 class DataError(ResightError):
-    """A data set, a folder or an image is not what was expected."""
+    """A data set, a folder or an image is not as expected."""
 
 
 class ConfigError(ResightError):
@@ -37,28 +37,28 @@ class RunError(ResightError):
     """A run folder cannot be used, or a run went wrong (a loss that is not finite, no clusters)."""
 
 
-def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Say which known name is meant by a mistyped one.
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return a hint at the valid name that is most similar to a mistyped one.
 
     Args:
-        name: What the user wrote.
-        known: The names that exist.
-        cutoff: How alike they must be, 0..1.
+        name: The name as the user wrote it.
+        candidates: The valid names.
+        cutoff: The least similarity, 0..1.
 
     Returns:
-        ``"; did you mean 'x'?"``, or ``""`` where nothing is near.
+        ``"; did you mean 'x'?"``, or ``""`` if no name is similar.
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Say how many there are, in the singular or the plural.
+    """Return a count with its noun, in the singular or the plural.
 
     Args:
-        number: How many.
-        one: What a single one is called.
-        many: What several are called; with an s at the end where absent.
+        number: The count.
+        one: The noun in the singular.
+        many: The noun in the plural; if empty, the singular with an s.
 
     Returns:
         The number and the words: ``"1 file"``, ``"2,000 files"``.
@@ -71,9 +71,9 @@ _short.maxstring = _short.maxother = 60
 
 
 def shown(value: object) -> str:
-    """Give a value as an error shows it: in Python's notation, which escapes what would act on a terminal, and short.
+    """Return a value for an error: short, and in Python's notation, which escapes control characters.
 
-    Of what is neither text, number nor a few of these only the type is named.
+    For values other than text, numbers, paths and small collections, only the type is named.
     """
     plain = isinstance(value, str | bytes | numbers.Number | os.PathLike | list | tuple | dict | type(None))
     try:
@@ -83,34 +83,37 @@ def shown(value: object) -> str:
 
 
 def check_given(name: str, value: object, kind: Any, wanted: str) -> None:
-    """Make sure that an argument is what a function takes.
+    """Check the type of an argument.
 
     Args:
-        name: What the function calls it.
-        value: What was given.
-        kind: The class, or classes, that it takes.
-        wanted: What to give, for the error: ``"an Encoder, as resight.load_encoder('runs/mine') gives it"``.
+        name: The name of the argument.
+        value: The value.
+        kind: The class, or classes, of valid values.
+        wanted: What to pass, for the error: ``"an Encoder, as resight.load_encoder('runs/mine') returns"``.
 
     Raises:
-        ConfigError: It is something else.
+        ConfigError: The value has another type.
     """
     if not isinstance(value, kind):
         raise ConfigError(f"{name} must be {wanted}; found {shown(value)}")
 
 
 def yes_or_no(name: str, value: Any) -> bool:
-    """Give an argument that is true or false as a bool; of text, even ``"no"`` would be true.
+    """Return a true or false argument as a bool; text is an error, because even ``"no"`` would be true.
 
     Raises:
         ConfigError: It is something else.
     """
-    if not isinstance(value, bool) and type(value).__name__ not in ("bool_", "bool"):  # numpy's, which is not loaded
+    if not isinstance(value, bool) and type(value).__name__ not in (
+        "bool_",
+        "bool",
+    ):  # numpy's bool; numpy is not loaded here
         raise ConfigError(f"{name} must be True or False, found {shown(value)}")
     return bool(value)
 
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
-    """Give an argument that counts something as an int.
+    """Return a whole number as an int.
 
     Raises:
         ConfigError: It is no whole number, or below the least.
@@ -121,10 +124,10 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
 
 
 def number_within(name: str, value: Any, low: float, high: float) -> float:
-    """Give an argument that is a number as a float.
+    """Return a number as a float.
 
     Raises:
-        ConfigError: It is none, or outside of ``low..high``.
+        ConfigError: It is no number, or outside of ``low..high``.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
         raise ConfigError(f"{name} must be in [{low:g}, {high:g}], found {shown(value)}")
@@ -132,10 +135,10 @@ def number_within(name: str, value: Any, low: float, high: float) -> float:
 
 
 def check_least(settings: object, least: float, *names: str) -> None:
-    """Make sure that settings are not below a number.
+    """Check that settings are at least a number.
 
     Raises:
-        ConfigError: One is, with its name.
+        ConfigError: One is below it; the message names it.
     """
     for name in names:
         if getattr(settings, name) < least:
@@ -143,10 +146,10 @@ def check_least(settings: object, least: float, *names: str) -> None:
 
 
 def check_most(settings: object, most: float, *names: str) -> None:
-    """Make sure that settings are not above a number.
+    """Check that settings are at most a number.
 
     Raises:
-        ConfigError: One is, with its name.
+        ConfigError: One is above it; the message names it.
     """
     for name in names:
         if getattr(settings, name) > most:
@@ -154,10 +157,10 @@ def check_most(settings: object, most: float, *names: str) -> None:
 
 
 def check_shares(settings: object, *names: str) -> None:
-    """Make sure that settings are within 0..1.
+    """Check that settings are within 0..1.
 
     Raises:
-        ConfigError: One is not, with its name.
+        ConfigError: One is not; the message names it.
     """
     for name in names:
         if not 0 <= getattr(settings, name) <= 1:
@@ -165,27 +168,27 @@ def check_shares(settings: object, *names: str) -> None:
 
 
 HEAVIEST = 1_000_000
-"""What a loss may weigh: beyond it losses and gradients leave float32."""
+"""The largest weight of a loss; beyond it, losses and gradients overflow float32."""
 
 
 def check_schedule(settings: object) -> None:
-    """Make sure that a method's steps can be computed: its learning rate, and its images of each identity.
+    """Check a method's learning rate and its number of images of each identity.
 
     Raises:
-        ConfigError: One is beyond what any training can use, with its name.
+        ConfigError: One is beyond what any training can use; the message names it.
     """
     check_most(settings, 10, "learning_rate")
     check_most(settings, 1_024, "images")
 
 
 def check_parts(identities: int, parts: int) -> None:
-    """Make sure that no part of a batch that batch norm sees apart is of a single identity.
+    """Check that each ghost batch has two identities or more.
 
     Raises:
-        ConfigError: One is, with the number of parts that would do.
+        ConfigError: One has a single identity; the message names the largest valid number of ghost batches.
     """
     if 2 * parts > identities:
         raise ConfigError(
-            f"a batch of {identities} identities in {parts} parts has parts of a single one, whom batch norm then "
-            f"hides: set ghost_batches to {max(1, identities // 2)} or fewer"
+            f"a batch of {identities} identities in {parts} parts has parts of a single identity, whose features batch "
+            f"norm removes: set ghost_batches to {max(1, identities // 2)} or fewer"
         )

@@ -1,7 +1,7 @@
-"""Writing files so that a kill leaves the old one or the new one, and two processes never write into one folder.
+"""Writing files atomically, so that a kill leaves the old or the new file, and locking folders.
 
-What is being written has a hidden name beside its place, `.resight-` and 16 digits and `.part`, and its process holds a
-lock on it. A kill leaves it; the next call that writes there finds it without a lock, and removes it.
+A file is first written as a draft next to its path: a hidden file `.resight-`, 16 digits and `.part`, locked by its
+process. A kill leaves the draft without a lock; the next call that writes into the folder removes it.
 """
 
 from __future__ import annotations
@@ -26,75 +26,73 @@ if sys.platform != "win32":
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """Replace ``~`` by the home folder; where there is no such user the path stays as it is, and is not found."""
+    """Return a path with ``~`` replaced by the home folder; the path of an unknown user stays unchanged."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
 
 
-# Control characters, the separators of lines, what turns the direction of writing or has no width, and bytes that are
-# no text; a line end is one where lines are kept.
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-_UNSEEN_IN_LINES = re.compile(rf"(?!\n|\t|\r\n){_UNSEEN.pattern}")
+# Control characters, line separators, characters that change the direction of writing or have no width, and bytes that
+# are no text.
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_INVISIBLE_IN_LINES = re.compile(rf"(?!\n|\t|\r\n){_INVISIBLE.pattern}")
 
 
 def printable(text: object, *, lines: bool = False) -> str:
-    """Escape what would act on a terminal, break its line or hide, as names and values may hold anything.
+    """Return a text with its control and invisible characters escaped; names and values may hold any of them.
 
     Args:
-        text: What is to be seen.
-        lines: Whether it is a text of several lines, which stay.
+        text: The text to print.
+        lines: Whether the text has several lines, whose ends stay.
     """
-    unseen = _UNSEEN_IN_LINES if lines else _UNSEEN
-    return unseen.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+    pattern = _INVISIBLE_IN_LINES if lines else _INVISIBLE
+    return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
 
 
 def shortened(text: object, most: int = 600) -> str:
-    """Cut a text in its middle, and say how many letters are left out, so that nobody's value fills a screen."""
-    whole = str(text)
-    if len(whole) <= most:
-        return whole
+    """Return a text with its middle cut out beyond a length, and the number of cut characters in its place."""
+    full = str(text)
+    if len(full) <= most:
+        return full
     head, tail = most - most // 3, most // 3
-    return f"{whole[:head]} ... ({len(whole) - most:,} letters) ... {whole[-tail:]}"
+    return f"{full[:head]} ... ({len(full) - most:,} letters) ... {full[-tail:]}"
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Give a value as JSON that can be read and printed: what `printable` escapes is escaped as JSON escapes it."""
+    """Return a value as printable JSON: the characters that `printable` escapes become JSON escapes."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
-    return _UNSEEN_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _INVISIBLE_IN_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def check_apart(path: Path, data: Path) -> None:
-    """Make sure that what is to be written does not lie in the folder of a data set.
+def check_outside(path: Path, data: Path) -> None:
+    """Check that a path to write to is outside of the folder of a data set.
 
     Raises:
-        ConfigError: It does, or is that folder.
+        ConfigError: It is in that folder, or is that folder.
     """
-    place, images = Path(os.path.realpath(path)), Path(os.path.realpath(data))
-    if place.is_relative_to(images):
-        where = f"lies in {printable(data)}" if place != images else "is the folder of the images"
-        raise ConfigError(
-            f"{printable(path)} {where}, where it would be taken for one of its images: name another place"
-        )
+    output, images = Path(os.path.realpath(path)), Path(os.path.realpath(data))
+    if output.is_relative_to(images):
+        where = f"lies in {printable(data)}" if output != images else "is the folder of the images"
+        raise ConfigError(f"{printable(path)} {where}, and would be read as one of its images: name another place")
 
 
 def check_output(path: Path, *, suffix: str = "", data: Path | None = None) -> None:
-    """Make sure, before the work for it, that a file can be written; nothing is made.
+    """Check, before any work, that a file can be written; create nothing.
 
     Args:
-        path: Where it is to go; its folder may still be missing.
-        suffix: What its name must end in; empty for anything.
-        data: The folder of a data set, in which a picture would be taken for one of its images, or replace one.
+        path: The file to write; its folder may still be missing.
+        suffix: The required ending of its name; empty for any.
+        data: The folder of a data set, in which the file would be read as one of its images, or replace one.
 
     Raises:
-        ConfigError: There is a folder or what is no file, its folder cannot be made or written, its name ends in
-            something else, or it lies in the data.
+        ConfigError: The path is no file, its folder cannot be created or written, its name has another ending, or it is
+            in the folder of the data.
     """
-    # The functions of os.path say no, where those of a Path raise, of what lies in a closed folder.
+    # For paths in a closed folder, the functions of os.path return False, while those of Path raise.
     if os.path.isdir(path):  # noqa: PTH112
         raise ConfigError(f"{path} is a folder: name a file, {path / 'name'} for example")
     if suffix and path.suffix.lower() != suffix:
         raise ConfigError(f"{path} would hold {suffix[1:].upper()}: name it {path.with_suffix(suffix)}, for example")
     if data is not None:
-        check_apart(path, data)
+        check_outside(path, data)
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
         raise ConfigError(f"{path} is no file that can be replaced: name another")
     parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))  # noqa: PTH110
@@ -108,14 +106,13 @@ def write_atomically(path: Path, content: bytes | str, *, parents: bool = True) 
     """Write a file through a temporary one in the same folder.
 
     Args:
-        path: Where it goes.
-        content: Bytes, or text that is written as UTF-8; what would act on whoever reads it (a control character,
-            a byte of an odd file name) is written as an escape.
-        parents: Whether its folder is made.
+        path: The file to write.
+        content: Bytes, or text for UTF-8; control characters and bytes that are no text are escaped.
+        parents: Whether to create its folder.
 
     Raises:
-        OSError: The disk is full or the folder cannot be written; it names `path` and says what to do, and an older
-            file there is still whole.
+        OSError: The disk is full or the folder cannot be written. The message names `path` and says what to do; an
+            older file at the path is intact.
     """
     data = printable(content, lines=True).encode() if isinstance(content, str) else content
     try:
@@ -129,17 +126,17 @@ def write_atomically(path: Path, content: bytes | str, *, parents: bool = True) 
 
 @contextmanager
 def drafted(path: Path, *, folder: bool = False, parents: bool = True) -> Iterator[Path]:
-    """Give an empty file, or folder, beside a place: where the block ends well it is put there, else it goes.
+    """Yield an empty draft next to a path; move it to the path if the block succeeds, else remove it.
 
     Args:
-        path: The place; there may be a file, or an empty folder, that is replaced.
-        folder: Make a folder.
-        parents: Whether the folder around it is made.
+        path: The path; a file or an empty folder at it is replaced.
+        folder: Whether the draft is a folder.
+        parents: Whether to create the folder around it.
     """
     if parents:
         path.parent.mkdir(parents=True, exist_ok=True)
     tidy(path.parent)
-    draft, handle = _claimed(path.parent, folder=folder)
+    draft, handle = _create_draft(path.parent, folder=folder)
     try:
         yield draft
         if folder and path.is_dir():
@@ -152,29 +149,29 @@ def drafted(path: Path, *, folder: bool = False, parents: bool = True) -> Iterat
         _close(handle)
 
 
-def _claimed(parent: Path, *, folder: bool) -> tuple[Path, int]:
-    """Make a draft and lock it; one that another process has tidied away before it was locked is made again."""
+def _create_draft(parent: Path, *, folder: bool) -> tuple[Path, int]:
+    """Create a draft and lock it; repeat if another process removes the draft before it is locked."""
     while True:
-        # Not from `tempfile`, whose files only their owner can read: a run folder is shared as the user's umask says.
+        # Not from `tempfile`, whose files only their owner can read: the user's umask decides who reads a run folder.
         draft = parent / f".resight-{secrets.token_hex(8)}.part"
         draft.mkdir() if folder else draft.touch(exist_ok=False)
-        handle = _opened(draft)
+        handle = _open_handle(draft)
         if _lock(handle) is not False and is_open(handle, draft):
             return draft, handle
         _close(handle)
 
 
 def tidy(folder: Path) -> None:
-    """Remove what processes that were killed were writing in a folder; what one still writes is locked."""
+    """Remove the drafts that killed processes left in a folder; those of running processes are locked."""
     with suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208  (quicker, in folders of many images)
+        for name in os.listdir(folder):  # noqa: PTH208  (faster in folders of many images)
             if _DRAFT.fullmatch(name) and not (folder / name).is_symlink():
                 with suppress(OSError):
-                    _tidy_one(folder / name)
+                    _remove_draft(folder / name)
 
 
-def _tidy_one(draft: Path) -> None:
-    handle = _opened(draft)
+def _remove_draft(draft: Path) -> None:
+    handle = _open_handle(draft)
     try:
         if _lock(handle):
             _delete(draft)
@@ -183,7 +180,7 @@ def _tidy_one(draft: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder so that a kill leaves all of it, or a draft that the next call tidies away."""
+    """Remove a folder so that a kill leaves all of it, or a draft that the next call removes."""
     with suppress(FileNotFoundError):
         draft = folder.with_name(f".resight-{secrets.token_hex(8)}.part")
         folder.replace(draft)
@@ -199,7 +196,7 @@ _DRAFT = re.compile(r"\.resight-[0-9a-f]{16}\.part")
 
 
 def named(path: Path, error: OSError) -> OSError:
-    """Give the error of a write with the name that was asked for, and not the temporary one's or none."""
+    """Return the error of a write with the requested path instead of the draft's or none."""
     kind = errno.errorcode.get(error.errno or 0)
     if kind in ("ENOSPC", "EDQUOT"):
         advice = "make room, or name another place"
@@ -211,44 +208,45 @@ def named(path: Path, error: OSError) -> OSError:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Read a whole file that may be anything, as `open_regular` opens it."""
+    """Read a file through `open_regular`."""
     with open_regular(path, most) as (file, size):
         return file.read(size)
 
 
 @contextmanager
 def open_regular(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file that may be anything: a pipe is not waited for, and what has no end is no file.
+    """Open a path if it is a regular file; do not wait for pipes, and refuse devices.
 
     Args:
-        path: The file.
-        most: How many bytes it may have.
+        path: The path.
+        most: The most bytes that the file may have.
 
     Yields:
-        The file, and how many it has.
+        The file, and its number of bytes.
 
     Raises:
         OSError: It is absent or cannot be read.
-        ValueError: It is no file, or larger; the message says which.
+        ValueError: It is no regular file, or larger; the message says which.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_size > most:
         os.close(handle)
-        found = f"it has {status.st_size:,} bytes, above the limit of {most:,}"
-        raise ValueError(found if stat.S_ISREG(status.st_mode) else "it is no file")
+        too_large = f"it has {status.st_size:,} bytes, above the limit of {most:,}"
+        raise ValueError(too_large if stat.S_ISREG(status.st_mode) else "it is no file")
     with os.fdopen(handle, "rb") as file:
         yield file, status.st_size
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[int | None]:
-    """Keep other processes that ask likewise out of a folder (not on Windows); a kill lets go of it too.
+    """Lock a folder against other processes that call this (not on Windows); a kill releases the lock too.
 
     Yields:
-        The open folder where it is ours, None where another process has it. A file system without locks lets all in.
+        The open folder, or None if another process has locked it. Without locks in the file system, all processes get
+        the folder.
     """
-    handle = _opened(folder)
+    handle = _open_handle(folder)
     try:
         yield None if _lock(handle) is False else handle
     finally:
@@ -256,15 +254,15 @@ def locked(folder: Path) -> Iterator[int | None]:
 
 
 def is_open(handle: int, path: Path) -> bool:
-    """Say whether a path still is what was opened, and not removed, renamed or replaced since."""
+    """Return whether an open path has not been removed, renamed or replaced."""
     try:
         return handle < 0 or os.path.samestat(os.fstat(handle), path.stat())
     except OSError:
         return False
 
 
-def _opened(path: Path) -> int:
-    """Open a file or a folder to be locked; -1 where there are no locks."""
+def _open_handle(path: Path) -> int:
+    """Open a file or a folder for a lock; return -1 on systems without locks."""
     if sys.platform == "win32":
         return -1
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -276,7 +274,7 @@ def _close(handle: int) -> None:
 
 
 def _lock(handle: int) -> bool | None:
-    """Say whether a lock is ours now, or another's; None where there are no locks."""
+    """Try to lock; return whether this process has the lock now, or None without locks."""
     if sys.platform == "win32":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Log lines: one record is one line, whatever it holds."""
+"""Log lines: each record becomes one line, whatever it holds."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import logging
 from resight.files import printable, shortened
 
 LONGEST = 800
-"""Letters of an error and of a line of the log; a longer one is cut in its middle."""
+"""The most characters of an error and of a line of the log; a longer one is cut in its middle."""
 
 
 def one_line(text: object) -> str:
-    """Give a text as a line of bounded length that does nothing but be read."""
+    """Return a text as one line of bounded length, with control characters escaped."""
     return shortened(printable(text), LONGEST)
 
 
 class OneLine(logging.Formatter):
-    """Gives each record as one line, with what its message and its arguments hold escaped."""
+    """Formats each record as one line, with control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line of a record."""
         return one_line(super().format(record))

@@ -1,4 +1,4 @@
-"""Progress on anything that takes over two seconds, on standard error, and only on a terminal."""
+"""Progress bars for anything that takes over two seconds, on standard error and only on a terminal."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 PATIENCE = 2.0
-"""Seconds of work below which nothing is shown."""
+"""Seconds of work up to which there is no bar."""
 
 
 def progress(items: Iterable[Item], what: str, *, total: int | None = None) -> Iterator[Item]:
-    """Go through items, with a bar and an estimate of what is left.
+    """Iterate over items, with a bar and an estimate of the remaining time.
 
-    The bar comes as soon as the items so far say that all will take longer than `PATIENCE`, or when so long has passed.
+    The bar appears after `PATIENCE`, or earlier if the items so far indicate that all of them will take longer.
 
     Args:
-        items: What is gone through.
-        what: What is being done, a few words.
-        total: How many items there are; their length where they have one.
+        items: The items.
+        what: The work in a few words.
+        total: The number of items; None uses their length, if they have one.
 
     Yields:
         The items.
@@ -39,10 +39,10 @@ def progress(items: Iterable[Item], what: str, *, total: int | None = None) -> I
     bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task(what, total=total)
     start = time.monotonic()
-    # One item may take long in itself, the first where code is compiled for it, and nothing comes by here meanwhile.
-    late = threading.Timer(PATIENCE, bar.start)
-    late.daemon = True
-    late.start()
+    # A single item may take long, such as the first one if it compiles code. The timer starts the bar meanwhile.
+    timer = threading.Timer(PATIENCE, bar.start)
+    timer.daemon = True
+    timer.start()
     try:
         for done, item in enumerate(items, 1):
             yield item
@@ -51,6 +51,6 @@ def progress(items: Iterable[Item], what: str, *, total: int | None = None) -> I
                 bar.start()  # does nothing once it has started
             bar.update(task, completed=done)
     finally:
-        late.cancel()
-        late.join()  # it may be starting the bar right now
+        timer.cancel()
+        timer.join()  # it may be starting the bar right now
         bar.stop()

@@ -1,7 +1,6 @@
-"""The five records that everything in resight takes and gives.
+"""The five records that the functions of resight take and return.
 
-They are frozen: nothing changes one in place. Array columns are made read-only, and slicing one gives a new
-record over the same memory or a copy of it.
+They are frozen, and their arrays are read-only. Slicing a record returns a new one, over the same memory or a copy.
 """
 
 from __future__ import annotations
@@ -24,57 +23,57 @@ Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = -1
-"""The value of a person, camera, tracklet or frame that is not known."""
+"""The id of an unknown person, camera, tracklet or frame."""
 
 Exclude = Literal["same-camera", "none"]
 
 EXCLUSIONS: tuple[Exclude, ...] = get_args(Exclude)
-"""What an evaluation removes from the gallery for each query, besides people of id -1: its person's images by
-its own camera, or nothing."""
+"""What an evaluation excludes from the gallery of each query, besides people of id -1: the images of the query's person
+by its own camera, or nothing."""
 
 
-def _kept(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give a copy that nobody can write to."""
+def _copy_read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a read-only copy."""
     array = array.copy()
     array.setflags(write=False)
     return array
 
 
 def _ids(values: Any, size: int, name: str) -> Ints:
-    column = _kept(id_column(values, name, size))
+    column = _copy_read_only(id_column(values, name, size))
     if (column < UNKNOWN).any():
         raise DataError(f"{name} must be 0 or more, or -1 for unknown; found {column.min()}")
     return column
 
 
-def _chosen(column: npt.NDArray[Any], rows: Any) -> npt.NDArray[Any]:
-    """Give the chosen rows of a column.
+def _select(column: npt.NDArray[Any], rows: Any) -> npt.NDArray[Any]:
+    """Return rows of a column.
 
     Raises:
-        DataError: There are no such rows, or what chooses them is no slice, index array or mask.
+        DataError: There are no such rows, or the rows are no slice, index array or mask.
     """
     try:
-        found: npt.NDArray[Any] = column[rows]
+        selected: npt.NDArray[Any] = column[rows]
     except (IndexError, TypeError, ValueError) as error:
         raise DataError(f"no such rows among {len(column)} images ({' '.join(str(error).split())})") from None
-    if np.ndim(found) != 1:
-        raise DataError(f"rows are chosen by a slice, a column of indices or a mask, [[3]] say; found {shown(rows)}")
-    return found
+    if np.ndim(selected) != 1:
+        raise DataError(f"rows must be a slice, a column of indices or a mask, such as [[3]]; found {shown(rows)}")
+    return selected
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
-    """Images and what is known of each, one row an image.
+    """Images and their labels, a row for each image.
 
     Attributes:
         paths: ``(N,)`` file paths, as strings.
-        person_ids: ``(N,)`` int64 person ids; ``-1`` is unknown (or junk, where a data set says so).
+        person_ids: ``(N,)`` int64 person ids; ``-1`` is unknown (or junk, if a data set says so).
         camera_ids: ``(N,)`` int64 camera ids, gaps allowed; ``-1`` is unknown.
         tracklet_ids: ``(N,)`` int64 tracklet ids, ``-1`` unknown.
         frame_ids: ``(N,)`` int64 frame numbers, ``-1`` unknown.
 
     Raises:
-        DataError: A column's length differs from the number of paths, or holds what is no id or no path.
+        DataError: A column's length differs from the number of paths, or a value is no id or no path.
     """
 
     paths: npt.NDArray[np.str_]
@@ -84,7 +83,7 @@ class ImageTable:
     frame_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "paths", _kept(text_column(self.paths, "paths")))
+        object.__setattr__(self, "paths", _copy_read_only(text_column(self.paths, "paths")))
         size = len(self.paths)
         for name in ("person_ids", "camera_ids", "tracklet_ids", "frame_ids"):
             values = getattr(self, name)
@@ -96,9 +95,9 @@ class ImageTable:
         return len(self.paths)
 
     def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
-        """Give the table of the chosen rows (a slice, indices or a boolean mask)."""
+        """Return the table of some rows (a slice, indices or a boolean mask)."""
         columns = (self.paths, self.person_ids, self.camera_ids, self.tracklet_ids, self.frame_ids)
-        return ImageTable(*(_chosen(column, rows) for column in columns))
+        return ImageTable(*(_select(column, rows) for column in columns))
 
     @property
     def has_people(self) -> bool:
@@ -129,12 +128,12 @@ class Features:
 
     Attributes:
         table: The ``N`` images.
-        embeddings: ``(N, D)`` float32, finite; L2-normalized unless the maker says otherwise.
+        embeddings: ``(N, D)`` float32, finite; L2-normalized unless the function that made them says otherwise.
         encoder: The identity of the encoder that made them (a digest of its weights and settings).
 
     Raises:
         DataError: Shapes disagree or a value is not finite.
-        ConfigError: The table is none, or the encoder's identity no text.
+        ConfigError: The table is no ImageTable, or the encoder's identity is no text.
     """
 
     table: ImageTable
@@ -150,7 +149,7 @@ class Features:
             raise DataError(f"embeddings of no numbers cannot be compared, found shape {embeddings.shape}")
         if not np.isfinite(embeddings).all():
             raise DataError("embeddings hold nan or inf: check the weights and the images that made them")
-        check_given("encoder", self.encoder, str, "an encoder's identity, as encoder.digest() gives it")
+        check_given("encoder", self.encoder, str, "an encoder's identity, as encoder.digest() returns")
         embeddings.setflags(write=False)
         object.__setattr__(self, "embeddings", embeddings)
 
@@ -158,14 +157,14 @@ class Features:
         return len(self.table)
 
     def __getitem__(self, rows: slice | Ints | Mask) -> Features:
-        """Give the features of the chosen rows."""
+        """Return the features of some rows."""
         return Features(self.table[rows], self.embeddings[rows], self.encoder)
 
     def check_comparable(self, other: Features) -> None:
-        """Make sure that distances between these vectors and others mean something.
+        """Check that distances between these vectors and others are meaningful.
 
         Raises:
-            DataError: The two were made by different encoders (an unnamed one is taken at its word), or are of
+            DataError: The two were made by different encoders (features without an identity are accepted), or have
                 different lengths.
         """
         if self.encoder and other.encoder and self.encoder != other.encoder:
@@ -181,34 +180,34 @@ class Features:
 
 
 def check_features(**sides: Features) -> None:
-    """Make sure that two sets of vectors are such, and can be compared.
+    """Check that two arguments are features that can be compared.
 
     Args:
-        sides: The two, by the names of the arguments that they are.
+        sides: The two arguments by their names.
 
     Raises:
         ConfigError: One is something else.
         DataError: As `Features.check_comparable`.
     """
     for name, side in sides.items():
-        check_given(name, side, Features, "Features, as resight.extract(encoder, images) gives them")
+        check_given(name, side, Features, "Features, as resight.extract(encoder, images) returns")
     first, second = sides.values()
     first.check_comparable(second)
 
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """The clusters that stand in for people.
+    """Clusters of images as labels in place of people.
 
     Attributes:
         labels: ``(N,)`` int64 in ``0..C-1``, or ``-1`` for an image outside every cluster.
-        eps: The distance threshold that was used.
-        quality: Named numbers: clusters, outlier share, and against true people where they are known.
-        margins: ``(N,)`` float32, by how much each image is more like its own cluster than like the next one; nan
-            outside every cluster. Empty where nobody asked (`resight.numerics.margins.margins`).
+        eps: The distance threshold of the clustering.
+        quality: Named numbers: clusters, outlier share, and comparisons with true people if they are known.
+        margins: ``(N,)`` float32, by how much each image is more similar to its own cluster than to the next one; nan
+            outside every cluster. Empty if not computed (`resight.numerics.margins.margins`).
 
     Raises:
-        DataError: The labels are not one column, one is below -1, or the margins are of another length.
+        DataError: The labels are not one column, one is below -1, or the margins have another length.
         ConfigError: eps is no number of 0 or more.
     """
 
@@ -218,11 +217,11 @@ class PseudoLabels:
     margins: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _kept(id_column(self.labels, "labels")))
+        object.__setattr__(self, "labels", _copy_read_only(id_column(self.labels, "labels")))
         if self.labels.min(initial=UNKNOWN) < UNKNOWN:
             raise DataError(f"labels must be 0 or more, or -1 for no cluster; found {self.labels.min()}")
         object.__setattr__(self, "eps", number_within("eps", self.eps, 0, math.inf))
-        margins = _kept(real_numbers(self.margins, "margins").astype(np.float32))
+        margins = _copy_read_only(real_numbers(self.margins, "margins").astype(np.float32))
         if margins.shape not in ((0,), self.labels.shape):
             raise DataError(f"margins must be one number a label, {self.labels.shape}, found {margins.shape}")
         object.__setattr__(self, "margins", margins)
@@ -232,7 +231,7 @@ class PseudoLabels:
 
     @property
     def num_clusters(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self.labels.max(initial=-1)) + 1
 
 
@@ -241,14 +240,14 @@ class Ranking:
     """For each query, the nearest gallery rows.
 
     Attributes:
-        indices: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` where fewer than ``K`` exist.
+        indices: ``(Q, K)`` int64 gallery rows, nearest first; ``-1`` if there are fewer than ``K``.
         distances: ``(Q, K)`` float32, ascending along each row.
         similarities: ``(Q, K)`` float32, cosine similarity of each result to its query, whatever distance ranked them:
             in -1..1, larger is more similar; nan where ``indices`` is ``-1``. Empty if the ranking was made without
             (`resight.retrieval.ranking.add_similarities` computes them).
 
     Raises:
-        DataError: Shapes disagree or a row does not ascend.
+        DataError: Shapes disagree, or distances do not ascend along a row.
     """
 
     indices: Ints
@@ -267,7 +266,7 @@ class Ranking:
         if similarities.size and similarities.shape != indices.shape:
             raise DataError(f"similarities must have shape {indices.shape}, found {similarities.shape}")
         for name, array in (("indices", indices), ("distances", distances), ("similarities", similarities)):
-            object.__setattr__(self, name, _kept(array))
+            object.__setattr__(self, name, _copy_read_only(array))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -275,16 +274,16 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         scores: Named numbers: ``mAP``, ``mINP``, ``rank-1``, ``rank-5`` and ``rank-10``, shares in 0..1, and the counts
             ``queries`` and ``queries_without_match``.
-        per_query: Columns of equal length, one entry a query: ``query`` (row in the query table),
-            ``average_precision``, ``inverse_negative_penalty``, ``first_rank`` (0-based; nan, nan, -1 where a
-            query has no possible match), ``matches`` (how many possible matches it has).
-        provenance: Where it comes from: data set, encoder, protocol, flip, re-ranking, versions; and ``cmc``, the
-            cumulative match curve up to rank 50.
+        per_query: Columns of equal length, an entry for each query: ``query`` (row in the query table),
+            ``average_precision``, ``inverse_negative_penalty``, ``first_rank`` (0-based; nan, nan, -1 for a
+            query without a possible match), ``matches`` (the number of possible matches).
+        provenance: What the scores were made with: data set, encoder, protocol, flip, re-ranking, versions; and
+            ``cmc``, the cumulative match curve up to rank 50.
     """
 
     scores: Mapping[str, float]
@@ -293,10 +292,10 @@ class Report:
 
     def __post_init__(self) -> None:
         for name in ("scores", "per_query", "provenance"):
-            check_given(name, getattr(self, name), Mapping, "a dict, as resight.evaluate gives it")
+            check_given(name, getattr(self, name), Mapping, "a dict, as resight.evaluate returns")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as plain data that `json.dumps` takes: nan becomes None, a path its text."""
+        """Return the report as data for `json.dumps`: nan becomes None, a path its text."""
         columns = {"scores": self.scores, "per_query": self.per_query, "provenance": self.provenance}
         return {name: _plain(column) for name, column in columns.items()}
 

@@ -62,7 +62,7 @@ def test_train_leaves_everything_a_user_needs(run):
     assert 0 <= report["best"]["scores"]["mAP"] <= 1
     page = (folder / "report.html").read_text()
     assert "Before and after" in page
-    assert "Ranked strips" in page
+    assert "Ranked lists" in page
     assert "Why these match" not in page, "its encoder has one part"
     assert not re.search(r"(src|href)=\"https?:", page)
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1]
@@ -126,8 +126,16 @@ def test_evaluate_prints_json_and_writes_a_page(run, people, tmp_path, capsys):
     expected = json.loads((folder / "report.json").read_text())["best"]["scores"]["mAP"]
     assert found["scores"]["mAP"] == pytest.approx(expected, abs=1e-6)
     html = page.read_text()
-    assert "Ranked strips" in html
+    assert "Ranked lists" in html
     assert f">{100 * expected:.1f}<" in html
+
+
+def test_evaluate_without_a_model_says_what_it_scores(people, capsys, caplog):
+    words = ["evaluate", f"--data=market1501={people}", "--json", "--encoder.height=64", "--encoder.width=32"]
+    for weights, text in (("imagenet", "ImageNet weights"), ("none", "random weights")):
+        assert main([*words, f"--encoder.weights={weights}"]) == 0
+        assert json.loads(capsys.readouterr().out)["scores"], "the line is logged, which goes to standard error"
+        assert caplog.messages.count(f"no MODEL is named: scoring {EncoderSettings().backbone} with {text}") == 1
 
 
 def sum_of_four(one, other):
@@ -313,7 +321,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
         assert main(["evaluate", f"--data={spec}", "--json", *flags]) == 0
         known = json.loads(capsys.readouterr().out)["provenance"]["tracklet"]
         assert (known["sampling"], known["num_frames"], known["distance"]) == ("random", 3, distance)
-        assert "Ranked strips" in page.read_text()
+        assert "Ranked lists" in page.read_text()
     assert len(list((tmp_path / "vectors").iterdir())) == 2, "another distance needs no other vectors"
     assert main(["evaluate", f"--data={spec}", *parts, "--rerank"]) == 2
     assert "set tracklet.distance to concatenated" in capsys.readouterr().err
@@ -326,7 +334,7 @@ def test_drawn_tracklets_are_described_verified_and_scored(tmp_path, capsys):
     assert main(train) == 0
     kept = json.loads((tmp_path / "run" / "report.json").read_text())["best"]
     assert kept["provenance"]["tracklet"]["distance"] == "sum"
-    assert "Ranked strips" in (tmp_path / "run" / "report.html").read_text()
+    assert "Ranked lists" in (tmp_path / "run" / "report.html").read_text()
     evaluated = ["evaluate", str(tmp_path / "run"), f"--data={spec}", "--json"]
     capsys.readouterr()
     assert main(evaluated) == 0
@@ -416,20 +424,20 @@ def test_a_demo_removes_nothing_of_yours(earlier_demo, drawn, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "function", "goes_on"),
+    ("words", "function", "resumes"),
     [
         (["demo", "--folder=x"], "resight.cli.demo.synthesize", False),
         (["train", "ice", "--data=folder=x", "--run=x"], "resight.cli.train.open_dataset", True),
     ],
 )
-def test_an_interrupt_promises_only_what_is_so(words, function, goes_on, tmp_path, monkeypatch, capsys):
+def test_an_interrupt_promises_only_what_is_so(words, function, resumes, tmp_path, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(function, interrupt)
     assert main(words) == 130
-    assert ("goes on" in capsys.readouterr().err) == goes_on
+    assert ("rerun the same command to resume" in capsys.readouterr().err) == resumes
 
 
 def test_an_encoder_that_is_named_takes_no_settings(run, capsys):
@@ -476,6 +484,9 @@ def test_an_image_that_cannot_be_read_does_not_end_a_run(people, tmp_path, capsy
         (["evaluate", "--data=x", "--tracklet.sampling=evn"], "even"),
         (["evaluate", "--data=x", "--validation_people=-3"], "validation_people must be 0 or more, found -3"),
         (["evaluate", "/nowhere", "--data=/nowhere"], "no encoder at"),
+        (["evaluate", "--data=x", "--flip", "maybe"], "--flip takes true, false or no value, found 'maybe'"),
+        (["evaluate", "--data=x", "--flip=maybe"], "--flip must be true or false, found 'maybe'"),
+        (["evaluate", "--data=x", "--encoder.weights=ImageNet"], "no weights at 'ImageNet'; did you mean 'imagenet'?"),
         (["search", "/nowhere.jpg", "--data=/nowhere"], "/nowhere.jpg"),
         (["adapt"], "--from a run folder"),
         (["adapt", "--from=/nowhere"], "--data folder=CROPS"),
@@ -550,7 +561,7 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     shown = capsys.readouterr().out
     assert re.search(r"clusters +│ +\d+ │ +\d+$", shown, re.M)
     assert "agreement with the epoch before" in shown
-    assert "Without labels this proves nothing" in shown
+    assert "Without labels this table proves nothing" in shown
     (search,) = [line for line in shown.splitlines() if line.startswith("resight search ")]
     assert main(shlex.split(search)[1:]) == 0
     assert "Scores" not in shown
@@ -660,9 +671,9 @@ def test_pictures_do_not_go_among_the_images_nor_replace_what_is_no_picture(crop
         (["search", query, data, str(encoder), f"--ranked_list={crops}/b.jpg"], "would hold PNG: name it"),
         (["data", "info", f"folder={crops}", f"--sheet={crops}/labels.csv"], "would hold PNG: name it"),
         (["evaluate", encoder, data, f"--page={crops}/labels.csv"], "would hold HTML: name it"),
-        (["search", query, data, str(encoder), f"--ranked_list={crops}/c.png"], "taken for one of its images"),
-        (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "taken for one of its images"),
-        (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "taken for one of its images"),
+        (["search", query, data, str(encoder), f"--ranked_list={crops}/c.png"], "read as one of its images"),
+        (["data", "verify", f"folder={crops}", f"--sheet={crops}/c.png"], "read as one of its images"),
+        (["explain", encoder, "--query", query, data, f"--out={crops}/explain"], "read as one of its images"),
     ):
         assert main(words) == 2
         assert message in capsys.readouterr().err
@@ -713,7 +724,7 @@ def test_pages_and_strips_name_cameras_and_people_as_the_table_does(people, run,
     trained = ["train", "scr", "--config=scr-smoke", data, "--validation_people=2", f"--run={tmp_path / 'run'}", *small]
     assert main(trained) == 0
     report = (tmp_path / "run" / "report.html").read_text()
-    for section in ("Ranked strips", "Why these match"):
+    for section in ("Ranked lists", "Why these match"):
         assert re.search(r"Query \d+ · guest \d+ · gate \d", report[report.index(f"<h2>{section}") :])
 
     written = []

@@ -11,7 +11,7 @@ import pytest
 
 import resight
 from resight.cli import data, main
-from resight.cli.environment import INTERNAL, check_environment, explained
+from resight.cli.environment import INTERNAL, check_environment, explain_error
 from resight.compute.devices import DeviceSettings
 from resight.errors import ConfigError
 
@@ -99,7 +99,7 @@ def test_an_internal_error_says_where_it_arose() -> None:
     try:
         int("x")
     except ValueError as error:
-        text, status = explained(error)
+        text, status = explain_error(error)
     assert "at test_environment.py:" in text
     assert status == INTERNAL
 
@@ -132,7 +132,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(words: list[str], tmp_pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 @pytest.mark.parametrize(
-    ("closed", "said"), [(">&-", "standard output is closed: what is printed is lost\n"), (">&- 2>&-", ""), ("<&-", "")]
+    ("closed", "said"), [(">&-", "standard output is closed: results are lost\n"), (">&- 2>&-", ""), ("<&-", "")]
 )
 def test_closed_streams_end_nothing(closed: str, said: str, tmp_path: Path) -> None:
     command = f'"{sys.executable}" -m resight --version {closed}; echo $? > status'

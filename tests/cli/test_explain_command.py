@@ -71,7 +71,7 @@ def test_why_two_images_match(
     (found,) = about["results"]
     assert found["path"] == result
     assert sum(part["share"] for part in found["parts"]) == pytest.approx(found["similarity"], abs=1e-12)
-    assert found["agreement"].startswith("most alike in p1 ")
+    assert found["agreement"].startswith("most similar in p1 ")
     assert Image.open(tmp_path / "matches.png").height > 200
     assert Image.open(tmp_path / "saliency.png").height > 2 * 160
     assert main(words) == 0
@@ -145,7 +145,7 @@ def test_of_several_processes_one_writes(
     encoder: str, tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Devices, "rank", property(lambda _: 1))
-    monkeypatch.setattr("resight.cli.explain._looks", lambda *_: ({}, {}))
+    monkeypatch.setattr("resight.cli.explain._explain_images", lambda *_: ({}, {}))
     assert main(["explain", encoder, "--images", *images(tiny_market, 1), f"--out={tmp_path / 'out'}"]) == 0
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "out").exists()
@@ -180,7 +180,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
     assert main([*words[:2], one, *words[2:]]) == 0, "behind the encoder"
     assert [image["path"] for image in json.loads(capsys.readouterr().out)["images"]] == [one]
     assert main([*words, "--query", odd, f"--data=folder={folder}"]) == 2
-    assert "holds the query alone" in capsys.readouterr().err
+    assert "holds only the query" in capsys.readouterr().err
     assert main([*words, f"--query={tiny_market}", f"--result={one}"]) == 2
     assert "--query names one image, found 144 below" in capsys.readouterr().err
     assert main([*words, "--images", str(tiny_market)]) == 2
@@ -193,7 +193,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
         ([], "needs a model and what to explain"),
         (["--images", "IMAGE", "--query", "IMAGE"], "what to explain"),
         (["--query", "IMAGE"], "--result IMAGE"),
-        (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "one of them"),
+        (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "either --result IMAGE"),
         (["--images", "/nowhere/a.jpg"], "/nowhere/a.jpg: there is no such file"),
         (["--query", "IMAGE", "--result", "/nowhere/b.jpg"], "/nowhere/b.jpg: there is no such file"),
         (["--query", "IMAGE", "--data", "/nowhere"], "/nowhere"),

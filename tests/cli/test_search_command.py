@@ -123,7 +123,7 @@ def test_the_querys_own_file_is_no_result(
         (answer,) = found([str(link), f"--data=folder={crops}", str(encoder), "-k", "9"], capsys)
     assert sorted(Path(each["path"]).name for each in answer["results"]) == ["1.png", "2.png", "3.png"]
     assert f"the image itself was found in {crops}, and left out of its own results" in caplog.messages
-    assert "4 images to search in, fewer than the 9 results that k asks for" in caplog.messages
+    assert "the gallery has 4 images, fewer than the requested k = 9" in caplog.messages
     assert any("labels.csv" in text for text in caplog.messages), "the notes of the data are said"
 
 
@@ -185,8 +185,8 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(search, "STRIPS", 2)
-    monkeypatch.setattr(search, "RESULTS", 3)
+    monkeypatch.setattr(search, "MOST_QUERIES", 2)
+    monkeypatch.setattr(search, "MOST_RESULTS", 3)
     strip = tmp_path / "strip.png"
     with caplog.at_level(logging.INFO, "resight"):
         words = [str(tiny_market / "query"), f"--data=market1501={tiny_market}", str(encoder)]
@@ -194,7 +194,7 @@ def test_of_very_many_queries_the_first_result_of_each_is_printed(
     rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[0]] == ["query", "similarity", "person", "camera", "image"]
     assert [Path(row[0].strip()) for row in rows[1:]] == sorted((tiny_market / "query").iterdir())
-    assert f"{strip} shows 2 images of 12, 3 results of each at most" in caplog.messages
+    assert f"{strip} shows 2 images of 12, at most 3 results of each" in caplog.messages
 
 
 def test_a_whole_frame_is_said_to_be_one(
@@ -271,6 +271,15 @@ def test_words_are_parted_from_flags_wherever_they_stand() -> None:
     assert flags == ["--json", "--data", "c", "--k", "2", "--ranked_list=s.png"]
     assert split_words(["--json", "true", "a.jpg"]) == (["a.jpg"], ["--json", "true"])
     assert split_words(["-k=3"]) == ([], ["--k=3"])
+    assert split_words(["--flip", "No", "runs/mine"]) == (["runs/mine"], ["--flip", "No"])
+    with pytest.raises(ConfigError, match="--flip takes true, false or no value, found 'maybe'"):
+        split_words(["--flip", "maybe"])
+
+
+def test_a_word_after_a_switch_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert split_words(["--json", "mine"]) == (["mine"], ["--json"])
 
 
 def test_names_that_are_no_utf8_are_found(tmp_path: Path, draw: Any) -> None:

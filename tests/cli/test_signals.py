@@ -20,9 +20,9 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = [signal.getsignal(number) for number in numbers]
     for number in numbers:
         signal.signal(number, signal.SIG_DFL)
-    monkeypatch.setattr(signals, "_told", [])
+    monkeypatch.setattr(signals, "_received", [])
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    signals.listen()
+    signals.handle_signals()
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
@@ -61,7 +61,7 @@ def test_each_signal_is_a_line_and_a_status(
     assert told_by(number, monkeypatch, command) == status
     said = capsys.readouterr().err.splitlines()
     assert [text.startswith(f"resight: {line}") for text in said] == [True]
-    assert ("the same command goes on" in said[0]) == (command == "train")
+    assert ("rerun the same command" in said[0]) == (command == "train")
 
 
 @pytest.mark.usefixtures("listening")
@@ -94,7 +94,7 @@ def test_what_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     try:
-        signals.listen()
+        signals.handle_signals()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) == signals._stop
     finally:

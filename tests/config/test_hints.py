@@ -105,7 +105,7 @@ def test_usual_values_are_pointed_at_ours(flag: str, meant: str) -> None:
 
 
 def test_a_resumed_run_is_told_how_runs_go_on() -> None:
-    assert "the same command goes on" in refused(TRAIN, "--resume", "runs/x")
+    assert "rerun the same command to resume" in refused(TRAIN, "--resume", "runs/x")
 
 
 @pytest.mark.parametrize(

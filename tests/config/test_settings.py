@@ -245,7 +245,7 @@ def test_a_recipe_that_is_none(tmp_path: Path) -> None:
 
 def test_a_recipe_says_a_setting_once(tmp_path: Path) -> None:
     message = refused("--config", recipe(tmp_path, "cluster: {eps: 0.4}\ncluster.eps: 0.5\n"))
-    assert "recipe.yaml: cluster.eps stands there twice, in a group and with a dot" in message
+    assert "recipe.yaml: cluster.eps appears twice, in a group and with a dot" in message
 
 
 def test_a_recipe_of_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

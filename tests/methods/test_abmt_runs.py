@@ -22,7 +22,7 @@ from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import ImageTable
 from resight.training.runs import Run
-from resight.training.train import read_recipe
+from resight.training.train import read_flags, read_recipe
 from run_equality import assert_same_run
 from stepping import run_to, steps
 
@@ -81,7 +81,7 @@ def test_the_variants_change_exactly_what_they_say(method: str) -> None:
 @pytest.mark.parametrize("method", ["abmt", "mean_teacher", "mmt"])
 def test_every_setting_has_its_meaning(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        read_recipe(method, "", "--print_config")
+        read_flags(method, "", ["--print_config"])
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "#" not in line] == []
 

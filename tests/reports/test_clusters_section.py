@@ -10,7 +10,7 @@ import pytest
 from resight.data.clusters_csv import Clusters
 from resight.records import ImageTable
 from resight.reports import clusters as module
-from resight.reports.clusters import chosen_clusters, clusters_section
+from resight.reports.clusters import choose_clusters, clusters_section
 
 
 def made(labels: list[int], cameras: list[int], people: list[int] | None = None, path: str = "x.jpg") -> Clusters:
@@ -27,21 +27,21 @@ CAMERAS = [0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 0, 1, 2]
 def test_the_most_telling_of_each_kind_are_chosen_and_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHEETS", 1)
     people = [1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 5, -1, -1, -1]
-    assert chosen_clusters(made(LABELS, CAMERAS)) == {
+    assert choose_clusters(made(LABELS, CAMERAS)) == {
         "Largest": [2],
         "Most mixed by camera": [1],
         "Least certain": [0],
     }
-    assert chosen_clusters(made(LABELS, CAMERAS, people))["Of several people"] == [3]
-    assert "Of several people" not in chosen_clusters(made(LABELS, CAMERAS, [1] * 14))
-    assert chosen_clusters(made(LABELS, [-1] * 14)) == {"Largest": [2], "Least certain": [0]}
-    assert chosen_clusters(made(LABELS, [4] * 14)) == {"Largest": [2], "Least certain": [0]}
-    assert chosen_clusters(made([0, 0], [0, 1])) == {"Largest": [0]}
-    assert chosen_clusters(made([-1, -1], [0, 1])) == {}
+    assert choose_clusters(made(LABELS, CAMERAS, people))["Of several people"] == [3]
+    assert "Of several people" not in choose_clusters(made(LABELS, CAMERAS, [1] * 14))
+    assert choose_clusters(made(LABELS, [-1] * 14)) == {"Largest": [2], "Least certain": [0]}
+    assert choose_clusters(made(LABELS, [4] * 14)) == {"Largest": [2], "Least certain": [0]}
+    assert choose_clusters(made([0, 0], [0, 1])) == {"Largest": [0]}
+    assert choose_clusters(made([-1, -1], [0, 1])) == {}
 
 
 def test_people_who_are_not_known_mix_nothing() -> None:
-    assert "Of several people" not in chosen_clusters(made([0, 0, 1, 1], [0] * 4, [5, -1, -1, 6]))
+    assert "Of several people" not in choose_clusters(made([0, 0, 1, 1], [0] * 4, [5, -1, -1, 6]))
 
 
 def test_a_section_says_what_it_shows(pictures: list[str]) -> None:

@@ -86,8 +86,8 @@ def test_empty_metrics_say_so(metrics: list[dict[str, float]]) -> None:
 
 
 def test_the_training_figure_marks_the_truth_only_where_it_is_known() -> None:
-    assert "400 people in truth" in texts(figures.training_figure(METRICS))
-    assert "in truth" not in texts(figures.training_figure([{"clusters": 3.0}]))
+    assert "400 true people" in texts(figures.training_figure(METRICS))
+    assert "true people" not in texts(figures.training_figure([{"clusters": 3.0}]))
 
 
 def test_names_at_line_ends_keep_apart() -> None:

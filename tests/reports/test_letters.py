@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from resight.reports.letters import Letters
-from resight.reports.ranked_lists import ranked_strip
-from resight.reports.tiles import called
+from resight.reports.ranked_lists import draw_ranked_list
+from resight.reports.tiles import display_name
 
 LETTERS = Letters(14)
 ROOM = 80
@@ -62,7 +62,7 @@ def test_names_are_cut_so_that_they_differ() -> None:
         "e\u0301",
         "gate",
     ]
-    cut = LETTERS.apart(names, ROOM)
+    cut = LETTERS.shorten(names, ROOM)
     for first, second in itertools.combinations(names, 2):
         assert drawn(cut[first]) != drawn(cut[second]), (first, second)
     assert all(LETTERS.length(text) <= ROOM for text in cut.values())
@@ -74,7 +74,7 @@ def test_names_are_cut_so_that_they_differ() -> None:
 
 def test_three_hundred_cameras_differ_on_a_narrow_tile() -> None:
     names = [f"camera_{number:03}_of_the_whole_site" for number in range(300)]
-    cut = Letters(9).apart(names, 40)
+    cut = Letters(9).shorten(names, 40)
     assert len(set(cut.values())) == 300
     assert all(Letters(9).length(text) <= 40 for text in cut.values())
 
@@ -82,8 +82,8 @@ def test_three_hundred_cameras_differ_on_a_narrow_tile() -> None:
 def test_a_strip_cuts_a_name_to_differ_from_those_of_other_strips(pictures: list[str]) -> None:
     names = [f"the_same_beginning_{side}_and_the_same_end" for side in ("NORTH", "SOUTH")]
     strips = [
-        ranked_strip(pictures[0], pictures[1:2], verdicts=["unknown"], captions=[f"0.9\n{name}"], names=names)
+        draw_ranked_list(pictures[0], pictures[1:2], verdicts=["unknown"], captions=[f"0.9\n{name}"], names=names)
         for name in names
     ]
     assert strips[0].tobytes() != strips[1].tobytes()
-    assert called(0, ["a\nb"], "camera") == "a\\nb"
+    assert display_name(0, ["a\nb"], "camera") == "a\\nb"

@@ -106,7 +106,7 @@ def test_evaluation_page(tmp_path: Path) -> None:
     assert "never proof of identity" in " ".join(html.split())
     assert "versions.numpy" in html
     assert "0.125" not in html, "a curve is drawn, and not listed"
-    sample = html[html.index("<h2>Ranked strips") : html.index("<h2>Hardest")]
+    sample = html[html.index("<h2>Ranked lists") : html.index("<h2>Hardest")]
     shown = [float(value) for value in re.findall(r"average precision ([\d.]+) %", sample)]
     assert shown == sorted(shown, reverse=True)
     assert (shown[0], shown[-1]) == (100.0, 5.0)
@@ -118,7 +118,7 @@ def test_every_strip_of_the_page_uses_the_names_of_the_data(tmp_path: Path) -> N
     query, gallery = sides_of(tmp_path, 20)
     names = {"people": ("anna", "ben & co", "cy"), "cameras": ("roof", "gate", "yard")}
     html = page.evaluation_page(report_of([0.5] * 20), query, gallery, ranking_of(20), title="x", names=names)
-    for section in ("Ranked strips", "Hardest queries"):
+    for section in ("Ranked lists", "Hardest queries"):
         headings = re.findall(r"<figcaption>Query \d+ · (.*?) · average", html[html.index(f"<h2>{section}") :])
         assert set(headings) == {"anna · gate", "ben &amp; co · gate", "cy · gate"}
 
@@ -182,7 +182,7 @@ def test_empty_sections_say_so() -> None:
             page.problems_section([]),
             page.warnings_section([]),
             page.settings_section({}),
-            page.strips_section("s", []),
+            page.ranked_lists_section("s", []),
         ],
     )
     assert check_safe(html).tags.count("table") == 0

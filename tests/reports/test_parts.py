@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 from resight.models.heads.head import parse_head
 from resight.records import Features, ImageTable, Ranking, Report
 from resight.reports import parts as bars
-from resight.reports import ranked_lists as strips
+from resight.reports import ranked_lists
 from resight.retrieval.explain import PartSimilarities
 
 HEIGHT = 128
@@ -30,20 +30,22 @@ def similar(values: np.ndarray, head: str = "p1(s2c2)") -> PartSimilarities:
     return PartSimilarities(made_of, values, values / len(made_of))
 
 
-def drawn(pictures: list[str], values: np.ndarray) -> tuple[strips.Strip, strips.Strip]:
+def drawn(pictures: list[str], values: np.ndarray) -> tuple[ranked_lists.RankedList, ranked_lists.RankedList]:
     """A strip without and with bars, of as many results as there are rows of values."""
     count = len(values)
-    image = strips.ranked_strip(pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT)
-    strip = strips.Strip(image, "Query 0", ("right",) * count)
+    image = ranked_lists.draw_ranked_list(
+        pictures[0], pictures[1 : 1 + count], verdicts=["right"] * count, height=HEIGHT
+    )
+    strip = ranked_lists.RankedList(image, "Query 0", ("right",) * count)
     return strip, bars.with_parts(strip, similar(values[None]), 0, height=HEIGHT)
 
 
-def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -> list[list[int]]:
+def lengths(plain: ranked_lists.RankedList, shown: ranked_lists.RankedList, kind: str, results: int) -> list[list[int]]:
     """The lengths of a kind's bars: for each result the distinct ones below it, from the top."""
     pixels = np.asarray(shown.image)[plain.image.height :]
     colored = (pixels == ImageColor.getrgb(bars.KINDS[kind][0])).all(2)
     found = []
-    for left, right in strips.result_edges(plain.image, results, height=HEIGHT):
+    for left, right in ranked_lists.result_edges(plain.image, results, height=HEIGHT):
         rows = colored[:, left:right].sum(1)
         starts = np.flatnonzero((rows[1:] > 0) & (rows[:-1] == 0)) + 1
         found.append([int(rows[start + 1]) for start in starts])
@@ -52,10 +54,12 @@ def lengths(plain: strips.Strip, shown: strips.Strip, kind: str, results: int) -
 
 def test_result_edges_are_those_of_the_frames(pictures: list[str]) -> None:
     for count in (1, 3):
-        image = strips.ranked_strip(pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT)
-        color = (np.asarray(image) == ImageColor.getrgb(strips.VERDICT_COLORS["wrong"])).all(2)
+        image = ranked_lists.draw_ranked_list(
+            pictures[0], pictures[1 : 1 + count], verdicts=["wrong"] * count, height=HEIGHT
+        )
+        color = (np.asarray(image) == ImageColor.getrgb(ranked_lists.VERDICT_COLORS["wrong"])).all(2)
         columns = np.flatnonzero(color.sum(0) > HEIGHT // 2)  # the sides of the frames
-        edges = strips.result_edges(image, count, height=HEIGHT)
+        edges = ranked_lists.result_edges(image, count, height=HEIGHT)
         assert {left for left, _ in edges} <= set(columns.tolist())
         assert {right - 1 for _, right in edges} <= set(columns.tolist())
         assert {left - 1 for left, _ in edges} & set(columns.tolist()) == set()
@@ -82,15 +86,15 @@ def test_the_strip_stays_and_the_heading_says_which_part(pictures: list[str]) ->
     assert shown.image.crop((0, 0, *plain.image.size)).tobytes() == plain.image.tobytes()
     assert shown.verdicts == plain.verdicts
     assert shown.heading == (
-        "Query 0 · first result: most alike in p1 stripe 1 of 2 (0.90), least in p1 stripe 2 of 2 (0.10)"
+        "Query 0 · first result: most similar in p1 stripe 1 of 2 (0.90), least in p1 stripe 2 of 2 (0.10)"
     )
     assert shown.image.width >= 4 * HEIGHT, "words have room under a single result"
 
 
 def test_a_query_without_results_has_only_names(pictures: list[str]) -> None:
-    image = strips.ranked_strip(pictures[0], [], verdicts=[], height=HEIGHT)
+    image = ranked_lists.draw_ranked_list(pictures[0], [], verdicts=[], height=HEIGHT)
     found = similar(np.full((1, 2, 5), np.nan))
-    shown = bars.with_parts(strips.Strip(image, "Query 0", ()), found, 0, height=HEIGHT)
+    shown = bars.with_parts(ranked_lists.RankedList(image, "Query 0", ()), found, 0, height=HEIGHT)
     assert shown.heading == "Query 0"
     assert shown.image.height > image.height
 

@@ -43,7 +43,7 @@ def test_a_page_shows_what_the_run_has(tmp_path: Path) -> None:
     scores = list(np.linspace(0.1, 1, 20))
     reports = {"before": report(scores), "best": report(scores)}
     html = training_page(
-        reports, METRICS, title="ICE on <mine>", found=found(tmp_path, 20), settings={"seed": 1}, warnings=["w<arm"]
+        reports, METRICS, title="ICE on <mine>", ranked=found(tmp_path, 20), settings={"seed": 1}, warnings=["w<arm"]
     )
     assert headings(html) == [
         "Warnings",
@@ -51,7 +51,7 @@ def test_a_page_shows_what_the_run_has(tmp_path: Path) -> None:
         "Right match within rank",
         "Clusters",
         "Training",
-        "Ranked strips",
+        "Ranked lists",
         "Hardest queries",
         "How this was made",
         "What this means, and what it does not",
@@ -85,13 +85,13 @@ def test_a_page_of_a_run_without_clusters_does_not_speak_of_them() -> None:
     known = [{"epoch": epoch, "accuracy": 0.5 + epoch / 4, "loss/pairs": 2.0 - epoch} for epoch in range(2)]
     html = training_page({}, known, title="x")
     assert "Clusters stand in" not in html
-    assert "Training images whose person is named" in html
+    assert "Training images classified as the right person" in html
     assert "Clusters stand in" in training_page({}, METRICS, title="x")
 
 
 @pytest.mark.parametrize("scores", [[np.nan], [], [0.5], [np.nan, 0.25]])
 def test_few_queries_and_none_that_could_be_scored(tmp_path: Path, scores: list[float]) -> None:
-    html = training_page({"best": report(scores)}, METRICS, title="x", found=found(tmp_path, len(scores)))
+    html = training_page({"best": report(scores)}, METRICS, title="x", ranked=found(tmp_path, len(scores)))
     assert html.count("<img") == int(np.isfinite(scores).sum())
     assert "Hardest queries" not in html
 
@@ -109,10 +109,10 @@ def test_a_page_says_why_images_match_where_there_are_parts(tmp_path: Path, head
     values = np.full((20, 3, len(made_of)), 0.5)
     values[:, 0, -1] = 0.875
     similar = PartSimilarities(made_of, values, values / len(made_of))
-    html = training_page({"best": report(scores)}, METRICS, title="x", found=found(tmp_path, 20), parts=similar)
+    html = training_page({"best": report(scores)}, METRICS, title="x", ranked=found(tmp_path, 20), parts=similar)
     assert ("Why these match" in headings(html)) == shown
     assert html.count("<img") == 12 + 8 + 4 * shown
-    assert html.count("first result: most alike in p2 stripe 2 of 2 (0.88), least in p1 whole (0.50)") == 4 * shown
+    assert html.count("first result: most similar in p2 stripe 2 of 2 (0.88), least in p1 whole (0.50)") == 4 * shown
     assert "Why these match" not in training_page(
-        {"best": report(scores)}, METRICS, title="x", found=found(tmp_path, 20)
+        {"best": report(scores)}, METRICS, title="x", ranked=found(tmp_path, 20)
     )

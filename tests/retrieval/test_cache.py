@@ -121,7 +121,7 @@ def test_vectors_do_not_belong_among_images(tmp_path: Path) -> None:
     assert vectors_folder("", tmp_path) is None
     assert vectors_folder(str(tmp_path / "cache"), tmp_path / "crops") == tmp_path / "cache"
     for name in ("crops", "crops/cache"):
-        with pytest.raises(ConfigError, match="taken for one of its images"):
+        with pytest.raises(ConfigError, match="read as one of its images"):
             vectors_folder(str(tmp_path / name), tmp_path / "crops")
 
 

@@ -101,7 +101,7 @@ def test_a_set_that_a_table_is_not_about_is_said_to_be_left_out(
     both: Path, trained: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("table-3.7", tmp_path / "out", f"--data=cuhk03np={both}", "--data=mars=/not/there")
-    assert "table-3.7 is run without mars: no row of it that can be made is about that" in capsys.readouterr().out
+    assert "table-3.7 runs without mars: no row that can run is about it" in capsys.readouterr().out
     assert trained == [("scr-cuhk03np-detected", "detected")]
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_result_is_said_and_not_read(
     (path,) = (tmp_path / "runs").glob("*/result.json")
     path.write_text(path.read_text()[:100])
     assert main(words) == 2
-    assert f"{path} is damaged: remove it, and the row is made again" in capsys.readouterr().err
+    assert f"{path} is damaged: remove it, and the row runs again" in capsys.readouterr().err
     path.unlink()
     assert main(words) == 0
     assert len(trained) == 2
@@ -205,7 +205,7 @@ def test_the_page_and_the_scale_say_which_epoch_the_recipes_score() -> None:
                 found.setdefault(recipe["select"], set()).add(row.method)
     assert found == {"test": {"ice", "abmt", "mean_teacher", "mmt"}, "last": {"scr", "source"}}
     best, last = (", ".join(sorted(found[which])) for which in ("test", "last"))
-    said = f"the best epoch on the test people is scored of {best}, the last of {last}"
+    said = f"the best epoch on the test people for {best}, the last epoch for {last}"
     assert said in scales()["full"].meaning
     page = Path(__file__).parents[2] / "docs" / "thesis.md"
     assert said in " ".join(page.read_text(encoding="utf-8").replace("`", "").split())

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from resight.config.recipes import find_recipe, load_recipe
+from resight.config.renamed import current_metrics
 from resight.config.settings import dotted
 from resight.errors import ConfigError
 from resight.methods import METHODS
@@ -347,3 +348,9 @@ def test_a_file_that_is_wrong_says_where(old: str, new: str, words: str) -> None
 def test_scales_are_three() -> None:
     assert list(scales()) == ["smoke", "short", "full"]
     assert not scales()["full"].methods
+
+
+@pytest.mark.parametrize("name", item_ids())
+def test_a_figure_draws_metrics_by_their_present_names(name: str) -> None:
+    metrics = dict.fromkeys(load_item(name).metrics)
+    assert current_metrics(metrics) == metrics

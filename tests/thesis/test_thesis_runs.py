@@ -27,7 +27,7 @@ from resight.methods import METHODS
 from resight.methods.ice import ICE
 from resight.models.encoder import Encoder
 from resight.records import Features, Report
-from resight.reports.ranked_lists import ranked_strip
+from resight.reports.ranked_lists import draw_ranked_list
 from resight.reports.saliency import saliency_sheet
 from resight.thesis import drawing, running
 from resight.thesis.paper import load_item
@@ -91,7 +91,7 @@ def test_a_real_run_is_killed_continued_and_not_done_again(
 
     monkeypatch.setattr(ICE, "begin_epoch", killed)
     assert main(words) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command to resume" in capsys.readouterr().err
     stem = "table-6.2-smoke-e2-seed1"
     assert [line["state"] for line in of_ours(out / f"{stem}.json")] == ["done", "pending"]
 
@@ -179,7 +179,7 @@ def test_only_the_rows_that_were_asked_for_are_made(
     assert states.pop(ours[1]) == "done"
     assert set(states.values()) == {"pending"}
     assert main([*command, "--rows=[99]"]) == 2
-    assert f"--rows 99: of table-6.6 we can make {', '.join(map(str, ours))}" in capsys.readouterr().err
+    assert f"--rows 99: the rows of table-6.6 that can run are {', '.join(map(str, ours))}" in capsys.readouterr().err
 
 
 def test_attention_and_partition_are_run_beside_each_other(
@@ -252,7 +252,7 @@ def test_a_figure_of_saliency_maps_is_drawn_from_the_encoders_of_its_runs(
     assert main(words) == 0
     parts = [f"spatial-channel partition: p2 {kind} {i} of 2" for kind in ("stripe", "channels") for i in (1, 2)]
     assert drawn[0][:5] == ["ResNet-50: p1 whole", *parts]
-    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > drawing.QUERIES * 160
+    assert Image.open(tmp_path / "figure-3.2-smoke-seed1.png").height > drawing.NUM_QUERIES * 160
     assert "(figure-3.2-smoke-seed1.png)" in (tmp_path / "figure-3.2-smoke-seed1.md").read_text()
 
 
@@ -276,20 +276,20 @@ def test_a_figure_of_mistakes_shows_queries_that_only_the_first_run_mismatches(
 
     def strip(query: str, results: list[str], *, verdicts: list[str]) -> Any:
         shown.append((query, verdicts))
-        return ranked_strip(query, results, verdicts=verdicts)
+        return draw_ranked_list(query, results, verdicts=verdicts)
 
-    def stacked(strips: Any, labels: list[str]) -> Any:
+    def record_labels(lists: Any, labels: list[str]) -> Any:
         drawn.append(labels)
-        return stack(strips, labels)
+        return stack(lists, labels)
 
-    stack = drawing.stacked
+    stack = drawing.stack
     monkeypatch.setattr(drawing, "extract", embedded)
-    monkeypatch.setattr(drawing, "ranked_strip", strip)
-    monkeypatch.setattr(drawing, "stacked", stacked)
+    monkeypatch.setattr(drawing, "draw_ranked_list", strip)
+    monkeypatch.setattr(drawing, "stack", record_labels)
     words = ["thesis", "run", "figure-3.4", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 0
     assert drawn == [["PCB", "SCR"] * (len(shown) // 2)]
-    assert 2 <= len(shown) <= 2 * drawing.QUERIES
+    assert 2 <= len(shown) <= 2 * drawing.NUM_QUERIES
     for (query, wrong), (same, right) in zip(shown[::2], shown[1::2], strict=True):
         assert query == same
         assert (wrong[0], right[0]) == ("wrong", "right")
@@ -321,7 +321,7 @@ def test_results_on_other_data_are_not_passed_off(
     capsys.readouterr()
     assert main([word.replace(str(tiny_market), str(tmp_path / "copy")) for word in command]) == 2
     message = capsys.readouterr().err
-    assert f"was made on market1501={tiny_market}, asked for is market1501={tmp_path / 'copy'}" in message
+    assert f"was made on market1501={tiny_market}, but the request names market1501={tmp_path / 'copy'}" in message
     assert "--out" in message
 
 
@@ -368,7 +368,7 @@ def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, c
     assert main(words) == 1
     text = capsys.readouterr().out
     assert "no method 'gcl' yet (recipe gcl-jvtc)" in text
-    assert text.splitlines()[-1].startswith("nothing was made: no method 'gcl' yet (recipe gcl-")
+    assert text.splitlines()[-1].startswith("no row ran: no method 'gcl' yet (recipe gcl-")
     lines = json.loads((tmp_path / "table-5.3-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"unavailable"}
 
@@ -504,7 +504,7 @@ def test_a_source_that_is_not_there_is_asked_for(two_domains: list[str], tmp_pat
     words = ["thesis", "run", "table-4.5", two_domains[0], "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 1
     text = capsys.readouterr().out
-    assert text.splitlines()[-1] == "nothing was made: no data: give --data dukemtmc=PATH"
+    assert text.splitlines()[-1] == "no row ran: no data: give --data dukemtmc=PATH"
     lines = json.loads((tmp_path / "table-4.5-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"unavailable"}
 
@@ -595,7 +595,7 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["thesis", "--help"]) == 0
     assert "usage" in capsys.readouterr().out
     assert main(["thesis", "show", "--help_all"]) == 0
-    assert "Nothing is written here" in " ".join(capsys.readouterr().out.split())
+    assert "The command writes no file" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("words", [["list"], ["show", "table-4.3"], ["show", "table-4.3", "--json"]])

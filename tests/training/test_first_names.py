@@ -33,7 +33,7 @@ def test_a_run_resumes(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = ["train", "ice", f"--config={MADE / 'ice.yaml'}", "--data=market1501=market1501", "--epochs=2", *DEVICE]
     with caplog.at_level(logging.INFO):
         assert main([*words, "--run=run"]) == 0
-    assert "run goes on after epoch 1" in caplog.text
+    assert "run resumes after epoch 1" in caplog.text
     for old, new in (("batchnorm_chunks", "ghost_batches"), ("cluster.reading", "cluster.variant")):
         assert f"{MADE / 'ice.yaml'}: {old} is called {new} now" in caplog.text
     expected = json.loads((MADE / "second_epoch.json").read_text())

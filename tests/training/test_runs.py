@@ -296,7 +296,7 @@ def test_what_a_kill_left_half_written_goes_and_nothing_else(tmp_path: Path, mon
     assert len(files(tmp_path)) == len(mine) + 1
     Run(tmp_path)
     assert len(files(tmp_path)) == len(mine) + 1, "another process may be writing it"
-    with Run(tmp_path).alone():
+    with Run(tmp_path).lock():
         assert files(tmp_path) == mine
 
 
@@ -401,17 +401,17 @@ def test_files_are_as_readable_as_the_user_lets_new_files_be(tmp_path: Path) -> 
 
 def test_a_folder_in_which_another_process_trains_is_left_alone(tmp_path: Path) -> None:
     hold = "import sys, time; from pathlib import Path; from resight.training.runs import Run\n"
-    hold += f"with Run(Path({str(tmp_path)!r})).alone(): print('in', flush=True); time.sleep(60)"
+    hold += f"with Run(Path({str(tmp_path)!r})).lock(): print('in', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"
-        with pytest.raises(RunError, match="another process is training in") as error, Run(tmp_path).alone():
+        with pytest.raises(RunError, match="another process is training in") as error, Run(tmp_path).lock():
             pass
         one_line(error)
-        with Run(tmp_path, writes=False).alone():
+        with Run(tmp_path, writes=False).lock():
             pass  # what only reads, or is the second process of the same run
         other.kill()
-    with Run(tmp_path).alone():
+    with Run(tmp_path).lock():
         pass  # a kill lets go of it
 
 
@@ -583,7 +583,7 @@ def test_an_encoder_without_vectors_is_not_taken_for_one(tmp_path: Path) -> None
     with torch.no_grad():
         for weight in method.encoder.parameters():
             weight.mul_(1e30)
-    with pytest.raises(RunError, match=r"gives vectors that are not finite .* lower the learning rate") as error:
+    with pytest.raises(RunError, match=r"returns vectors that are not finite .* lower the learning rate") as error:
         Run(tmp_path).check(method)
     one_line(error)
 
@@ -626,7 +626,7 @@ def test_what_is_no_file_is_said_before_anything_is_opened(
     name: str, make: Callable[[Path], None], tmp_path: Path
 ) -> None:
     make(tmp_path / name)
-    with pytest.raises(RunError, match=rf"{name} is no file") as error:
+    with pytest.raises(RunError, match=rf"{name} must be a file") as error:
         Run(tmp_path).claim("run: x\n")
     one_line(error)
 
@@ -635,7 +635,7 @@ def test_what_is_no_file_is_said_before_anything_is_opened(
 def test_a_folder_that_goes_while_a_run_writes_to_it_is_not_made_again(to: str | None, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = Run(folder)
-    with run.alone():
+    with run.lock():
         run.claim("run: x\nseed: 1\nvariant: code\n")
         run.log(0, {})
         shutil.move(folder, tmp_path / "elsewhere") if to else shutil.rmtree(folder)
@@ -650,7 +650,7 @@ def test_a_folder_that_goes_while_a_run_writes_to_it_is_not_made_again(to: str |
 
 def test_a_folder_that_was_emptied_is_not_filled_by_half(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    with run.alone():
+    with run.lock():
         run.claim("run: x\nseed: 1\nvariant: code\n")
         (tmp_path / "config.yaml").unlink()
         with pytest.raises(RunError, match="emptied"):

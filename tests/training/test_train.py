@@ -34,7 +34,7 @@ from resight.records import ImageTable, Report
 from resight.training import train as training
 from resight.training.runs import Run
 from resight.training.selection import SELECT
-from resight.training.train import Trained, TrainSettings, fit, train
+from resight.training.train import Trained, TrainSettings, fit, read_recipe, train
 
 SETTINGS = ICESettings(
     encoder=EncoderSettings(backbone="test_efficientnet", weights="none", height=64, width=32, last_stride=2),
@@ -375,7 +375,7 @@ def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Pat
     once = dataclasses.replace(SETTINGS, epochs=1)
     train("ice", load_dataset("market1501", folder), once, where)
     last = sorted((folder / "bounding_box_train").glob("*.png"))[-1]
-    words = r"'labels' of the checkpoint .* of other settings or images"
+    words = r"'labels' of the checkpoint .* belongs to other settings or images"
     if change == "one less":
         last.unlink()
     elif change == "another name":
@@ -457,7 +457,7 @@ def test_a_model_that_cannot_be_continued_is_not_replaced(
 
 def test_settings_of_something_else_are_not_replaced(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("name: my project\n")
-    with pytest.raises(RunError, match="is no run's, and would be replaced"):
+    with pytest.raises(RunError, match="belongs to no run, and would be replaced"):
         train("ice", dataset, SETTINGS, options(tmp_path))
     assert (tmp_path / "config.yaml").read_text() == "name: my project\n"
 
@@ -528,7 +528,7 @@ def test_a_run_goes_on_with_a_copy_of_its_data_and_not_with_others(
 @pytest.mark.parametrize("place", ["", "runs/mine"])
 def test_a_run_does_not_lie_among_its_images(tiny_market: Path, place: str) -> None:
     before = sorted(tiny_market.rglob("*"))
-    with pytest.raises(ConfigError, match="taken for one of its images") as error:
+    with pytest.raises(ConfigError, match="read as one of its images") as error:
         train("ice", load_dataset("market1501", tiny_market), SETTINGS, options(tiny_market / place))
     one_line(error)
     assert sorted(tiny_market.rglob("*")) == before
@@ -546,8 +546,8 @@ def test_a_run_folder_that_cannot_be_is_told_at_once(dataset: Dataset, tmp_path:
 
 
 def test_the_log_says_how_long_the_rest_will_take() -> None:
-    assert training._left({"seconds": 90.0}, 10) == ", about 15 min left"
-    assert training._left({"seconds": 90.0}, 0) == ""
+    assert training._remaining({"seconds": 90.0}, 10) == ", about 15 min left"
+    assert training._remaining({"seconds": 90.0}, 0) == ""
 
 
 def test_a_batch_is_cut_to_what_processes_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -629,7 +629,7 @@ def test_a_start_from_images_of_another_size_is_warned_of(
     start = str(trained.folder)
     train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "a", start=start))
     assert "--encoder.height" not in caplog.text
-    assert "stays as it is built" not in caplog.text
+    assert "keeps the settings that it is built by" not in caplog.text
     train("ice", dataset, larger, options(tmp_path / "b", start=start))
     (warning,) = (record.message for record in caplog.records if "--encoder.height" in record.message)
     assert "images of 64 x 32" in warning
@@ -642,8 +642,10 @@ def test_a_start_that_is_built_otherwise_than_asked_is_said(
     pooled = dataclasses.replace(SETTINGS.encoder, head="p2", pooling="max")
     asked = dataclasses.replace(SETTINGS, epochs=1, encoder=pooled)
     train("ice", dataset, asked, options(tmp_path / "a", start=str(trained.folder)))
-    (warning,) = (record.message for record in caplog.records if "stays as it is built" in record.message)
-    assert warning.endswith(": pooling average (asked: max), head global (asked: p2)")
+    (warning,) = (
+        record.message for record in caplog.records if "keeps the settings that it is built by" in record.message
+    )
+    assert warning.endswith(": pooling average (requested: max), head global (requested: p2)")
 
 
 def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
@@ -668,7 +670,7 @@ def test_the_two_networks_of_mmt_start_from_two_encoders(trained: Trained, datas
         train("ice", dataset, SETTINGS, options(tmp_path / "d", start=f"{last},{best}"))
     other = tmp_path / "other.safetensors"
     Encoder(dataclasses.replace(encoder, head="a+m")).save(other)
-    with pytest.raises(ConfigError, match="not built alike"):
+    with pytest.raises(ConfigError, match="built differently"):
         train("mmt", dataset, settings, options(tmp_path / "e", start=f"{last},{other}"))
 
 
@@ -678,3 +680,23 @@ def test_a_method_that_knows_no_source_refuses_one(dataset: Dataset, tmp_path: P
     one_line(error)
     with pytest.raises(ConfigError, match="scr takes no images of a source"):
         train("scr", dataset, None, options(tmp_path), source=dataset)
+
+
+def test_a_source_weight_without_a_source_is_warned_of(
+    dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=1, cluster=ClusterSettings(k1=12, source_weight=0.1))
+    train("ice", dataset, settings, options(tmp_path / "weighted"))
+    warnings = [record.getMessage() for record in caplog.records if "source_weight" in record.getMessage()]
+    assert warnings == ["cluster.source_weight has no effect: this training has no source"]
+    caplog.clear()
+    train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), options(tmp_path / "plain"))
+    assert "source_weight" not in caplog.text
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--help_all", "--help-all", "--print_config", "--print-config"])
+def test_a_recipe_that_is_read_from_python_ends_no_process(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=f"{flag} is for the command line") as error:
+        read_recipe("ice", "site", "--epochs=2", flag)
+    one_line(error)
+    assert capsys.readouterr().out == ""

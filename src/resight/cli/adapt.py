@@ -1,4 +1,4 @@
-"""`resight adapt`: take a model that knows other people to a site's own cameras, without labels."""
+"""`resight adapt`: adapt a model to your own cameras, without labels."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from resight.cli.train import check_from, open_data, train_and_print
 from resight.errors import ConfigError
 from resight.models.encoder import load_encoder
 from resight.reports.tables import changes_table_text
-from resight.training.adapting import KEPT, adapt_recipe, kept_settings
-from resight.training.train import read_recipe
+from resight.training.adapting import FIXED, adapt_recipe, fixed_settings
+from resight.training.train import read_flags
 
 MODEL = "a run folder or an encoder file (resight train makes one)"
 USAGE = (
     "usage: resight adapt --from MODEL --data FOLDER [--run FOLDER] [settings]\n"
-    "MODEL is a run folder or an encoder file; FOLDER holds crops, those of each camera in a folder of its own if the\n"
-    "cameras are known. It is `resight train abmt --config adapt`, for a model of a single vector `resight train\n"
-    "mean_teacher --config mean-teacher-adapt`, with images of the model's own size; --print_config lists the settings."
+    "MODEL is a run folder or an encoder file. FOLDER holds crops, a folder for each camera if the cameras are known.\n"
+    "The command runs `resight train abmt --config adapt` or, for a model of a single vector, `resight train\n"
+    "mean_teacher --config mean-teacher-adapt`, on images of the model's size. --print_config lists the settings."
 )
 
 
@@ -29,33 +29,33 @@ def run(arguments: Sequence[str]) -> int:
         say(*USAGE.splitlines())
         return 0
     check_from(arguments)
-    _refuse_kept(arguments)
-    _, options = read_recipe("abmt", "adapt", *arguments)
+    _refuse_fixed(arguments)
+    _, options = read_flags("abmt", "adapt", arguments)
     if not options.start:
         raise ConfigError(f"resight adapt needs a model: --from {MODEL}")
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
     model = load_encoder(options.start).settings
     method, recipe = adapt_recipe(model.head)
-    settings, options = read_recipe(method, recipe, *arguments)
-    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **kept_settings(model)))
+    settings, options = read_flags(method, recipe, arguments)
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **fixed_settings(model)))
     dataset = open_data(options)
     trained = train_and_print(method, dataset, settings, options)
     if trained.writes:
         show(changes_table_text(trained.metrics))
         if not trained.reports:
             image = str(dataset.train.paths[0])
-            told = [f"--{name}={value}" for name in ("layout", "pattern") if (value := getattr(options, name))]
-            search = ["resight", "search", options.run, image, "--data", options.data, *told]
-            say("Without labels this proves nothing: look at searches, of any image:")
+            folder_flags = [f"--{name}={value}" for name in ("layout", "pattern") if (value := getattr(options, name))]
+            search = ["resight", "search", options.run, image, "--data", options.data, *folder_flags]
+            say("Without labels this table proves nothing. Look at searches for some of your images:")
             say(shlex.join(search))
     return 0
 
 
-def _refuse_kept(arguments: Sequence[str]) -> None:
-    """Make sure that nothing is asked for that would have no effect."""
-    flags = {f"--encoder.{name}" for name in ("weights", *KEPT)}
+def _refuse_fixed(arguments: Sequence[str]) -> None:
+    """Refuse settings that would have no effect."""
+    flags = {f"--encoder.{name}" for name in ("weights", *FIXED)}
     for word in arguments:
         name = word.partition("=")[0]
         if name.replace("-", "_").replace("__", "--", 1) in flags:
-            raise ConfigError(f"resight adapt keeps the model as it is built: leave out {name}")
+            raise ConfigError(f"resight adapt does not change how the model is built: leave out {name}")

@@ -1,4 +1,4 @@
-"""`resight data info|verify|synthesize`: look at data, or draw some."""
+"""`resight data info|verify|synthesize`: inspect a data set, or draw a synthetic one."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from resight.records import UNKNOWN
 ACTIONS = ("info", "verify", "synthesize")
 
 _LISTED = 10
-"""Things of one kind that are printed; the others are counted."""
+"""The most entries of a list that are printed; the others are counted."""
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class PrintSettings:
     """What to print.
 
     Attributes:
         json: Print JSON instead of tables.
-        sheet: Where to write a picture of some of the images, a PNG: a row for each of a few people, or of the cameras
-            where nobody is known; empty writes none.
-        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
-            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
-            Empty finds it out, and says what was found.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
-            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
+        sheet: The PNG file to write a contact sheet to: a row for each of a few people, or for each of a few cameras if
+            no person is known. Empty writes none.
+        layout: The levels of sub-folders in a folder of crops, such as `person/camera`. From the root down, levels are
+            `camera`, `person`, `tracklet`, `split`, or `-` for a level without meaning; `none` gives no level a
+            meaning. Empty detects the layout and prints it.
+        pattern: A regular expression for the paths in a folder of crops. Its groups, such as `(?P<camera>cam[0-9]+)`,
+            are `person`, `camera`, `tracklet`, `frame` and `split`.
     """
 
     json: bool = False
@@ -55,8 +55,8 @@ def run(arguments: Sequence[str]) -> int:
         say(
             "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]",
             *textwrap.wrap(f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}", WIDTH),
-            "--layout says what the sub-folders of a folder of crops are (camera, person, camera/person, ...),",
-            "--pattern what its file names hold",
+            "--layout names the levels of sub-folders in a folder of crops (camera, person, camera/person, ...)",
+            "--pattern reads people and cameras from its paths",
         )
         return 0
     if not action:
@@ -65,71 +65,71 @@ def run(arguments: Sequence[str]) -> int:
         )
     if action not in ACTIONS:
         raise ConfigError(f"resight data needs one of {', '.join(ACTIONS)}, found '{action}'{nearest(action, ACTIONS)}")
-    where, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
+    spec, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     if action == "synthesize":
-        return _synthesize(where, flags)
-    (settings,) = read_settings(flags, [DataSettings], program=f"resight data {action} SPEC")
-    if not where:
+        return _synthesize(spec, flags)
+    (settings,) = read_settings(flags, [PrintSettings], program=f"resight data {action} SPEC")
+    if not spec:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
-    told = folder_settings(settings.layout, settings.pattern, where)
-    _, place = parse_spec(where, told)
+    folder = folder_settings(settings.layout, settings.pattern, spec)
+    _, root = parse_spec(spec, folder)
     if settings.sheet:
-        check_output(expanded(settings.sheet), suffix=".png", data=place)  # a mistake is said before anything is read
-    dataset = open_dataset(where, told)
-    found = describe(dataset) if action == "info" else verify(dataset)
+        check_output(expanded(settings.sheet), suffix=".png", data=root)  # fails before anything is read
+    dataset = open_dataset(spec, folder)
+    report = describe(dataset) if action == "info" else verify(dataset)
     if settings.json:
-        say_json(dataclasses.asdict(found))
-    elif isinstance(found, Description):
-        _print_description(found)
+        say_json(dataclasses.asdict(report))
+    elif isinstance(report, Description):
+        _print_description(report)
     else:
-        _print_verified(found)
+        _print_verify_report(report)
     if settings.sheet:
-        from resight.reports.contact_sheets import dataset_sheet  # matplotlib's font, which few calls need
+        from resight.reports.contact_sheets import dataset_sheet  # loads matplotlib's font, which few calls need
         from resight.reports.tiles import write_png
 
-        parts = (dataset.train, dataset.gallery, dataset.query)
-        shown = next((part for part in parts if len(part)), dataset.train)
-        write_png(expanded(settings.sheet), dataset_sheet(shown, names=dataset.names))
-    return 0 if isinstance(found, Description) or found.sound else 1
+        splits = (dataset.train, dataset.gallery, dataset.query)
+        table = next((split for split in splits if len(split)), dataset.train)
+        write_png(expanded(settings.sheet), dataset_sheet(table, names=dataset.names))
+    return 0 if isinstance(report, Description) or report.sound else 1
 
 
-def _synthesize(where: str, flags: Sequence[str]) -> int:
+def _synthesize(folder: str, flags: Sequence[str]) -> int:
     from resight.synthetic import SyntheticSettings, synthesize
 
     (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
-    if not where:
+    if not folder:
         raise ConfigError("resight data synthesize needs a folder to draw into: resight data synthesize people")
-    drawn = synthesize(Path(where), settings=settings)
+    people = synthesize(Path(folder), settings=settings)
     say(
-        f"{drawn.root}: {counted(drawn.train, 'image')} to train on, {counted(drawn.query, 'query', 'queries')}, "
-        f"{drawn.gallery:,} in the gallery"
+        f"{people.root}: {counted(people.train, 'image')} to train on, {counted(people.query, 'query', 'queries')}, "
+        f"{people.gallery:,} in the gallery"
     )
     if settings.tracklets:
-        say(f"read it as {shlex.quote(f'synthetic={where}')}")
-    elif drawn.train and drawn.query:  # the layout asks for both parts
-        say(f"read it as {shlex.quote(f'./{where}' if where in DATASETS else where)}")
+        say(f"read it as {shlex.quote(f'synthetic={folder}')}")
+    elif people.train and people.query:  # the layout of Market-1501 needs both splits
+        say(f"read it as {shlex.quote(f'./{folder}' if folder in DATASETS else folder)}")
     return 0
 
 
-def _print_verified(found: VerifyReport) -> None:
-    _print_description(found.description)
-    _print_list("not there", found.missing)
-    _print_list("cannot be read", [f"{path}: {reason}" for path, reason in found.broken])
-    _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in found.small])
-    _print_list("like whole frames", [f"{path}: {width} x {height} pixels" for path, width, height in found.frames])
-    _print_list("the same bytes twice", [", ".join(group) for group in found.duplicates])
-    _print_list("in the training part and in the test part", [", ".join(group) for group in found.leaks])
-    say("every image can be read" if found.sound else "some images cannot be used: see above")
+def _print_verify_report(report: VerifyReport) -> None:
+    _print_description(report.description)
+    _print_list("not there", report.missing)
+    _print_list("cannot be read", [f"{path}: {reason}" for path, reason in report.broken])
+    _print_list("very small", [f"{path}: {width} x {height} pixels" for path, width, height in report.small])
+    _print_list("like whole frames", [f"{path}: {width} x {height} pixels" for path, width, height in report.frames])
+    _print_list("the same bytes twice", [", ".join(group) for group in report.duplicates])
+    _print_list("in the training part and in the test part", [", ".join(group) for group in report.leaks])
+    say("every image can be read" if report.sound else "some images cannot be used: see above")
 
 
 def _print_description(description: Description) -> None:
     published = any(facts.published for facts in description.splits.values())
     official = " (in brackets: as published)" if published and not description.official else ""
-    # Not the table's title, which would be broken to the table's width.
+    # As the table's title, this would be broken to the table's width.
     say(f"{description.name}: {description.root}{official}")
     splits = {split: facts for split, facts in description.splits.items() if facts.images}
     columns = [_column(facts, description.unit) for facts in splits.values()]
-    # A column for each split, and not a row: that fits into 80 characters, whatever the counts.
+    # With a column for each split, not a row, the table fits into 80 characters whatever the counts.
     table = Table()
     table.add_column("split")
     for split in splits:
@@ -144,23 +144,23 @@ def _print_description(description: Description) -> None:
 
 
 def _column(facts: SplitFacts, unit: Unit) -> dict[str, str]:
-    low, middle, high = facts.images_per_person
+    low, median, high = facts.images_per_person
     items, people = facts.published or (facts.images, facts.people)
     by_images = unit == "images" or not facts.published
     return {
-        "images": _beside(facts.images, items) if by_images else f"{facts.images:,}",
-        "tracklets": f"{facts.tracklets:,}" if by_images else _beside(facts.tracklets, items),
-        "people": _beside(facts.people, people),
+        "images": _with_published(facts.images, items) if by_images else f"{facts.images:,}",
+        "tracklets": f"{facts.tracklets:,}" if by_images else _with_published(facts.tracklets, items),
+        "people": _with_published(facts.people, people),
         "cameras": f"{len(facts.cameras.keys() - {UNKNOWN}):,}",
         "per person": f"{low:,}–{high:,}" if facts.people else "–",
-        "median": f"{middle:,g}" if facts.people else "–",
+        "median": f"{median:,g}" if facts.people else "–",
         "unlabeled": f"{facts.unlabeled:,}",
         "distractors": f"{facts.distractors:,}",
     }
 
 
-def _beside(found: int, published: int) -> str:
-    return f"{found:,}" if found == published else f"{found:,} [{published:,}]"
+def _with_published(count: int, published: int) -> str:
+    return f"{count:,}" if count == published else f"{count:,} [{published:,}]"
 
 
 def _print_list(title: str, items: Sequence[str]) -> None:

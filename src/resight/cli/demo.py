@@ -1,4 +1,4 @@
-"""`resight demo`: the whole job on drawn people, from unlabeled crops to a report and a first search."""
+"""`resight demo`: from unlabeled crops of synthetic people to a report and a first search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resight.data.image_store import load_images
 from resight.errors import DataError
 from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.records import Features, Report
-from resight.reports.ranked_lists import query_strips
+from resight.reports.ranked_lists import draw_query_lists
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
 from resight.retrieval.evaluation import evaluate
@@ -25,10 +25,10 @@ from resight.synthetic import SyntheticSettings, stripe_histogram, synthesize
 from resight.training.train import TrainSettings, read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
-"""The people of the demo, but for their seed."""
+"""The synthetic people of the demo; the demo's seed replaces theirs."""
 
-PARTS = ("people", "run", "search.png")
-"""What a demo leaves in its folder."""
+OUTPUTS = ("people", "run", "search.png")
+"""The entries of a demo's folder."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class DemoSettings:
     """What the demo does.
 
     Attributes:
-        folder: Where people, run and report go; an earlier demo there is replaced.
-        seed: Of the people and of the training.
-        epochs: How long to train.
+        folder: The folder for people, run and report. An earlier demo in it is replaced.
+        seed: The seed of the people and of the training.
+        epochs: The number of epochs to train for.
     """
 
     folder: str = "demo"
@@ -50,61 +50,67 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight demo`."""
     (demo,) = read_settings(arguments, [DemoSettings], program="resight demo")
     folder = expanded(demo.folder)
-    drawn = replace(PEOPLE, seed=demo.seed)
-    name = "ice"
+    people_settings = replace(PEOPLE, seed=demo.seed)
+    method = "ice"
     flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
-    settings, options = read_recipe(name, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
+    settings, options = read_recipe(method, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as handle:
         if handle is None:
             raise DataError(
                 f"another demo runs in {printable(folder)}: wait until it has ended, or name another folder"
             )
-        _clear(folder)  # the last thing before the work: a mistake above costs no earlier demo
-        _show(folder, drawn, name, settings, options)
+        _clear(folder)  # last, so that a wrong setting does not cost the earlier demo
+        _run_demo(folder, people_settings, method, settings, options)
     return 0
 
 
-def _show(folder: Path, drawn: SyntheticSettings, name: str, settings: Any, options: TrainSettings) -> None:
-    say("1 drawing people: nobody in this demo exists")
-    people = synthesize(folder / "people", settings=drawn)
-    dataset = replace(load_dataset("market1501", people.root), name="drawn people", notes=())
+def _run_demo(
+    folder: Path, people_settings: SyntheticSettings, method: str, settings: Any, options: TrainSettings
+) -> None:
+    say("1 drawing people: all people in this demo are synthetic")
+    people = synthesize(folder / "people", settings=people_settings)
+    dataset = replace(load_dataset("market1501", people.root), name="synthetic people", notes=())
     say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
-    colors = _histogram(dataset)
+    histogram_report = _score_histogram(dataset)
 
     say("2 training without labels (ICE, recipe `site`)")
-    trained = train_and_print(name, dataset, settings, options)
+    trained = train_and_print(method, dataset, settings, options)
 
-    say("3 before and after, beside a color histogram")
-    rows = {"color histogram": colors, "ImageNet weights": trained.reports["before"], "ICE": trained.reports["best"]}
-    show(scores_table_text(rows))
+    say("3 before and after, compared with a color histogram")
+    reports = {
+        "color histogram": histogram_report,
+        "ImageNet weights": trained.reports["before"],
+        "ICE": trained.reports["best"],
+    }
+    show(scores_table_text(reports))
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)
-    first = query_strips(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
-    write_png(folder / "search.png", first[0].image)
+    strips = draw_query_lists(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
+    write_png(folder / "search.png", strips[0].image)
     say(f"a first search: {(folder / 'search.png').resolve()}")
     say(f"the report:     {(trained.folder / 'report.html').resolve()}")
     say("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier demo, and nothing else; what a kill left half drawn is none of it."""
+    """Remove an earlier demo and drafts that a killed process left; refuse a folder with anything else in it."""
     tidy(folder)
-    found = {path.name for path in folder.iterdir()}
-    if found and not (found <= set(PARTS) and (folder / "people" / "dataset.json").is_file()):
+    names = {path.name for path in folder.iterdir()}
+    if names and not (names <= set(OUTPUTS) and (folder / "people" / "dataset.json").is_file()):
         raise DataError(
             f"{printable(folder)} exists and holds more than an earlier demo: name another folder with --folder"
         )
-    for part in (folder / name for name in reversed(PARTS)):  # the people, by which a demo is known, go last
-        if part.is_dir():
-            remove_folder(part)
+    for path in (folder / name for name in reversed(OUTPUTS)):  # the people, which mark a demo, go last
+        if path.is_dir():
+            remove_folder(path)
         else:
-            part.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def _histogram(dataset: Dataset) -> Report:
-    """Score what colors alone give."""
+def _score_histogram(dataset: Dataset) -> Report:
+    """Score a search by color histograms alone."""
     sides = []
     for table in (dataset.query, dataset.gallery):
         store = load_images(table, (PEOPLE.height, PEOPLE.width))

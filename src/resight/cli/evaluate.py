@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resight.cli.queries import split_words, tell_notes
+from resight.cli.queries import check_encoder_flags, log_notes, split_words
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
-from resight.data.catalog import folder_settings, open_dataset, parse_spec
+from resight.data.catalog import open_dataset, parse_spec
 from resight.data.dataset import Dataset
 from resight.data.label_columns import LABELS
+from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, DataError, check_least
@@ -28,34 +30,29 @@ from resight.retrieval.explain import part_similarities
 from resight.retrieval.protocol import distance_fn, embed, provenance_of
 from resight.retrieval.ranking import rank
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class EvaluateSettings:
-    """What is scored, and how.
+class EvaluateSettings(DataSettings):
+    """What to score, and how.
 
     Attributes:
-        data: The data set: `name=PATH` or a path.
-        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
-            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
-            Empty finds it out, and says what was found.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
-            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
-        validation_people: Score so many people held out of the training part instead of the test people; `all` scores
-            everybody of it who can be found again, of a labeled folder all whom two cameras or more saw.
-        flip: Add the features of the mirrored images; a run's own choice where a run is named.
-        tracklet: How a tracklet becomes a vector, on sets of tracklets; likewise.
+        validation_people: Score held-out people instead of the test people; this number of them is taken from the
+            training part. `all` scores everyone in it who can be found again: in a labeled folder, all people seen by
+            two or more cameras.
+        flip: Add the features of the mirrored images. For a run, the default is the run's own setting.
+        tracklet: How the frames of a tracklet become one vector, on sets of tracklets. For a run, the defaults are the
+            run's own settings.
         rerank: Re-rank by k-reciprocal neighbors first.
-        cache: A folder that keeps vectors, so that the same encoder on the same images is not run again. Where they
-            become more than 10 GB, those used longest ago go.
-        page: Where to write the HTML page; empty writes none.
+        cache: A folder that keeps embeddings for the next call. The same encoder then does not embed the same images
+            again. Beyond 10 GB, the least recently used ones are removed.
+        page: The file to write the HTML report to; empty writes none.
         json: Print JSON instead of a table.
-        encoder: What to score if no model is named: a backbone with its own weights.
-        device: Where it runs.
+        encoder: The encoder to score if you name no model: a backbone with its own weights.
+        device: The device to run on.
     """
 
-    data: str = ""
-    layout: str = ""
-    pattern: str = ""
     validation_people: int | Literal["all"] = 0
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
@@ -73,41 +70,42 @@ class EvaluateSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight evaluate`."""
-    words, given = split_words(arguments)
+    words, flags = split_words(arguments)
     if len(words) > 1:
         raise ConfigError(f"resight evaluate scores one encoder, found {len(words)}: {', '.join(words[:3])}")
     model = words[0] if words else ""
-    own = expanded(model) / "config.yaml" if model else None
-    scored = flags_of(own, "flip", "tracklet") if own is not None and own.is_file() else []
-    (settings,) = read_settings([*scored, *given], [EvaluateSettings], program="resight evaluate [MODEL]")
+    config = expanded(model) / "config.yaml" if model else None
+    run_flags = flags_of(config, "flip", "tracklet") if config is not None and config.is_file() else []
+    (settings,) = read_settings([*run_flags, *flags], [EvaluateSettings], program="resight evaluate [MODEL]")
     if not settings.data:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:
-        check_output(expanded(settings.page), suffix=".html")  # a mistake is said before anything is embedded
-    if model and settings.encoder != EncoderSettings():
-        raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
+        check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
+    check_encoder_flags(model, settings.encoder)
     encoder = load_encoder(model) if model else Encoder(settings.encoder).eval()
-    told = folder_settings(settings.layout, settings.pattern, settings.data)
-    cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
-    dataset = open_dataset(settings.data, told)
-    if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in given):
+    _, root = parse_spec(settings.data, settings.folder_settings())
+    cache = vectors_folder(settings.cache, root)
+    dataset = open_dataset(settings.data, settings.folder_settings())
+    if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and distance_fn(dataset, settings.tracklet) is not squared_distances:
         raise ConfigError(
-            "re-ranking stands on the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
+            "re-ranking needs the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
         )
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):
-        raise DataError(f"{dataset.name} has no queries: {_needed(dataset)}")
-    tell_notes(dataset)
+        raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
+    log_notes(dataset)
+    if not model:
+        logger.info("no MODEL is named: scoring %s", _describe_encoder(settings.encoder))
     devices = Devices(settings.device)
     devices.to_device(encoder)
     queries, gallery = (
         embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
         for side in (dataset.query, dataset.gallery)
     )
-    if devices.rank > 0:  # of several processes one speaks
+    if devices.rank > 0:  # of several processes only the first prints
         return 0
     distance = distance_fn(dataset, settings.tracklet)
     report = evaluate(
@@ -127,19 +125,27 @@ def run(arguments: Sequence[str]) -> int:
     if settings.page:
         ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
         title = f"{model or settings.encoder.backbone} on {dataset.name}"
-        why = []
-        if queries.embeddings.shape[1] == encoder.dim:  # parts of a tracklet's time are no encoder's parts
+        sections = []
+        if queries.embeddings.shape[1] == encoder.dim:  # the temporal parts of a tracklet are no parts of the encoder
             parts = part_similarities(queries, gallery, ranking, encoder)
-            why = parts_sections(report, queries, gallery, ranking, parts, dataset.names)
-        page = evaluation_page(report, queries, gallery, ranking, title=title, names=dataset.names, more_sections=why)
+            sections = parts_sections(report, queries, gallery, ranking, parts, dataset.names)
+        page = evaluation_page(
+            report, queries, gallery, ranking, title=title, names=dataset.names, more_sections=sections
+        )
         write_page(expanded(settings.page), page)
     return 0
 
 
-def _needed(dataset: Dataset) -> str:
-    """Say what a data set without queries needs to be scored."""
+def _describe_encoder(settings: EncoderSettings) -> str:
+    """Return the backbone and its weights in words."""
+    weights = {"imagenet": "ImageNet weights", "none": "random weights"}
+    return f"{settings.backbone} with {weights.get(settings.weights, f'the weights of {settings.weights}')}"
+
+
+def _advise(dataset: Dataset) -> str:
+    """Return how to score a data set that has no queries."""
     if dataset.train.has_people:
         return (
-            "--validation_people all scores everybody in it who can be found again, --validation_people N some of them"
+            "--validation_people all scores everyone in it who can be found again, --validation_people N some of them"
         )
-    return f"nobody in it is known; name people, for a folder of crops in its {LABELS} (path,person,camera a line)"
+    return f"it has no labels of people; for a folder of crops, write them in its {LABELS} (path,person,camera a line)"

@@ -1,4 +1,4 @@
-"""`resight explain MODEL`: where it looks, and why it takes two images for the same person."""
+"""`resight explain MODEL`: show where an encoder looks, and why it ranks two images as similar."""
 
 from __future__ import annotations
 
@@ -14,21 +14,14 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from resight.cli.queries import (
-    Images,
-    find_images,
-    load_searched,
-    split_words,
-    tell_fewer,
-    tell_frames,
-    tell_problems,
-)
+from resight.cli.queries import Images, find_images, load_gallery, log_problems, log_queries, split_words
 from resight.cli.terminal import say, say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import read_settings
-from resight.data.catalog import folder_settings, parse_spec
+from resight.data.catalog import parse_spec
 from resight.data.crops import Crops, load_crops
 from resight.data.images import read_image
+from resight.data.settings import DataSettings
 from resight.data.transforms import to_float
 from resight.errors import ConfigError, DataError
 from resight.files import check_output, expanded, json_text, printable, write_atomically
@@ -36,7 +29,7 @@ from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import encoder_file
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
-from resight.reports.ranked_lists import Strip, ranked_strip
+from resight.reports.ranked_lists import RankedList, draw_ranked_list
 from resight.reports.saliency import saliency_sheet
 from resight.reports.tiles import write_png
 from resight.retrieval.cache import vectors_folder
@@ -45,51 +38,42 @@ from resight.retrieval.extraction import extract
 from resight.retrieval.ranking import rank, rank_others
 
 LISTS = ("--images", "--parts")
-"""Flags that take several words."""
+"""The flags that take several words."""
 
 PICTURES = ("matches.png", "saliency.png")
-"""What is written beside `explain.json`; `matches.png` for a query only."""
+"""The pictures written next to `explain.json`; `matches.png` for a query only."""
 
 MOST = 64
-"""Images, or results, that one call explains: each is a row of a picture."""
+"""The most images, or results, that one call explains; each is a row of a picture."""
 
 _HEIGHT = 160
-_WHAT = (
+_USAGE = (
     "resight explain needs a model and what to explain: resight explain runs/mine --images a.jpg b.jpg, or "
     "--query a.jpg with --result b.jpg or --data folder=CROPS"
 )
 
 
 @dataclass(frozen=True)
-class ExplainSettings:
-    """What is explained.
+class ExplainSettings(DataSettings):
+    """What to explain.
 
     Attributes:
-        images: Images to show where the encoder looks in, or folders of them: `--images a.jpg b.jpg`.
-        query: An image to explain matches of: with `result` of that one, with `data` of what a search there finds.
-        result: The image that the query is compared with.
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
-        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
-            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
-            Empty finds it out, and says what was found.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
-            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
-        k: How many results of a search to explain.
-        parts: Names of the encoder's parts to show where they look, `--parts "p1 whole" "p2 stripe 1 of 2"`; all where
-            empty.
+        images: Images, or folders of images, in which to show where the encoder looks: `--images a.jpg b.jpg`.
+        query: An image whose matches to explain: the one that `result` names, or the results of a search in `data`.
+        result: The image to compare the query with.
+        k: The number of results of a search to explain.
+        parts: Names of the encoder's parts whose maps to show, `--parts "p1 whole" "p2 stripe 1 of 2"`; empty for all.
         out: The folder for the pictures and `explain.json`.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
-            become more than 10 GB, those used longest ago go.
+        cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
+            10 GB, the least recently used ones are removed.
         json: Print the JSON instead of a table.
-        device: Where it runs.
+        device: The device to run on.
     """
 
     images: tuple[str, ...] = ()
     query: str = ""
     result: str = ""
-    data: str = ""
-    layout: str = ""
-    pattern: str = ""
     k: int = 3
     parts: tuple[str, ...] = ()
     out: str = "explain"
@@ -106,204 +90,205 @@ class ExplainSettings:
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
-    lists, rest = take_lists(arguments)
-    words, flags = split_words(rest)
+    lists, remaining = take_lists(arguments)
+    words, flags = split_words(remaining)
     (settings,) = read_settings(flags, [ExplainSettings], program="resight explain MODEL")
     settings = dataclasses.replace(settings, **lists)
-    images = [*words[1:], *settings.images]
-    if not words or bool(images) == bool(settings.query):
-        raise ConfigError(_WHAT)
+    names = [*words[1:], *settings.images]
+    if not words or bool(names) == bool(settings.query):
+        raise ConfigError(_USAGE)
     if settings.query and bool(settings.result) == bool(settings.data):
-        raise ConfigError("--query needs what to compare it with: --result IMAGE, or --data to search in; one of them")
-    asked = find_images(images) if images else _one(settings.query, "query")
+        raise ConfigError("--query needs either --result IMAGE to compare it with, or --data to search in")
+    images = find_images(names) if names else _find_image(settings.query, "query")
     if settings.result:
-        settings = dataclasses.replace(settings, result=_one(settings.result, "result").paths[0])
-    if len(asked.paths) > MOST:
-        raise ConfigError(f"resight explain shows {MOST} images at most, found {len(asked.paths):,}: name fewer")
-    out, data = expanded(settings.out), None
+        settings = dataclasses.replace(settings, result=_find_image(settings.result, "result").paths[0])
+    if len(images.paths) > MOST:
+        raise ConfigError(f"resight explain shows {MOST} images at most, found {len(images.paths):,}: name fewer")
+    out, root = expanded(settings.out), None
     if settings.data:
-        _, data = parse_spec(settings.data, folder_settings(settings.layout, settings.pattern, settings.data))
+        _, root = parse_spec(settings.data, settings.folder_settings())
     for name in ("explain.json", *PICTURES):
-        check_output(out / name, data=data)  # a mistake is said before anything is embedded
+        check_output(out / name, data=root)  # fails before anything is embedded
     encoder_file(words[0])  # its error names the file
-    tell_problems(asked.problems)
-    tell_frames(asked.paths)
+    log_queries(images)
     encoder = load_encoder(words[0])
-    choose_parts(encoder, settings.parts)  # a mistake is said before anything is read
+    choose_parts(encoder, settings.parts)  # fails before anything is read
     devices = Devices(settings.device)
     devices.to_device(encoder)
-    crops = load_crops(ImageTable(np.array(asked.paths)), encoder.settings.size)
-    tell_problems(crops.problems[1:])  # the first has been said
-    about, pictures = (_looks if images else _matches)(encoder, crops, settings, devices)
-    if devices.rank > 0:  # of several processes one speaks
+    crops = load_crops(ImageTable(np.array(images.paths)), encoder.settings.size)
+    log_problems(crops.problems[1:])  # loading has logged the first
+    explain = _explain_images if names else _explain_matches
+    explanation, pictures = explain(encoder, crops, settings, devices)
+    if devices.rank > 0:  # of several processes only the first prints
         return 0
-    text = json_text(about, indent=1)
-    if (out / "explain.json").is_file():  # of an earlier call, whose pictures would say something else
+    text = json_text(explanation, indent=1)
+    if (out / "explain.json").is_file():  # of an earlier call: its pictures would not match the new file
         for name in PICTURES:
             (out / name).unlink(missing_ok=True)
     write_atomically(out / "explain.json", text + "\n")
     for name, picture in pictures.items():
         write_png(out / name, picture)
     if settings.json:
-        say_json(about, indent=1)
+        say_json(explanation, indent=1)
     else:
-        show(_table(about))
-        written = (str((out / name).resolve()) for name in (*pictures, "explain.json"))
-        say(f"written: {', '.join(written)}")
-    return 1 if asked.problems or crops.problems else 0
+        show(_table(explanation))
+        outputs = (str((out / name).resolve()) for name in (*pictures, "explain.json"))
+        say(f"written: {', '.join(outputs)}")
+    return 1 if images.problems or crops.problems else 0
 
 
-def _one(word: str, flag: str) -> Images:
-    """Find the one image that a flag names."""
-    found = find_images([word])
-    if len(found.paths) > 1:
-        raise ConfigError(f"--{flag} names one image, found {len(found.paths):,} below {word}")
-    return found
+def _find_image(path: str, flag: str) -> Images:
+    """Find the single image that a flag names."""
+    images = find_images([path])
+    if len(images.paths) > 1:
+        raise ConfigError(f"--{flag} names one image, found {len(images.paths):,} below {path}")
+    return images
 
 
 def take_lists(arguments: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Take the flags that have several words, with these words, out of a command line; the rest comes back too."""
+    """Return the words of the flags that take several, by flag, and the remaining arguments."""
     lists: dict[str, list[str]] = {}
-    taking: list[str] | None = None
-    rest: list[str] = []
-    for each in arguments:
-        name, equals, value = each.partition("=")
+    current: list[str] | None = None
+    remaining: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
         if name in LISTS and not value.startswith("["):
-            taking = lists.setdefault(name.removeprefix("--"), [])
-            taking += [value] if equals else []
-        elif taking is None or each.startswith("-"):
-            taking = None
-            rest.append(each)
+            current = lists.setdefault(name.removeprefix("--"), [])
+            current += [value] if equals else []
+        elif current is None or argument.startswith("-"):
+            current = None
+            remaining.append(argument)
         else:
-            taking.append(each)
-    return {name: tuple(words) for name, words in lists.items()}, rest
+            current.append(argument)
+    return {name: tuple(words) for name, words in lists.items()}, remaining
 
 
-def _looks(
+def _explain_images(
     encoder: Encoder, crops: Crops, settings: ExplainSettings, devices: Devices
 ) -> tuple[dict[str, Any], dict[str, Image.Image]]:
-    """Show where the encoder looks in images."""
+    """Return where the encoder looks in images, as JSON data and as pictures by file name."""
     paths = crops.table.paths.tolist()
-    maps = grad_cam(encoder, _floats(crops, devices), parts=settings.parts)
+    maps = grad_cam(encoder, _to_tensor(crops, devices), parts=settings.parts)
     features = extract(encoder, crops, devices=devices)
-    each = np.arange(len(paths))[:, None]
-    # With itself an image's similarity is 1; the shares say how much of the vector each part is.
-    own = part_similarities(features, features, Ranking(each, np.zeros(each.shape, np.float32)), encoder)
-    images = [{"path": path, "parts": _numbers(own, row, 0, maps, row)} for row, path in enumerate(paths)]
-    return {"images": images}, {"saliency.png": saliency_sheet(paths, _arrays(maps))}
+    rows = np.arange(len(paths))[:, None]
+    # An image's similarity to itself is 1, so the shares are each part's share of the embedding.
+    parts = part_similarities(features, features, Ranking(rows, np.zeros(rows.shape, np.float32)), encoder)
+    images = [{"path": path, "parts": _part_entries(parts, row, 0, maps, row)} for row, path in enumerate(paths)]
+    return {"images": images}, {"saliency.png": saliency_sheet(paths, _to_numpy(maps))}
 
 
-def _matches(
+def _explain_matches(
     encoder: Encoder, crops: Crops, settings: ExplainSettings, devices: Devices
 ) -> tuple[dict[str, Any], dict[str, Image.Image]]:
-    """Show why images match a query."""
+    """Return why images match a query, as JSON data and as pictures by file name."""
     (query,) = crops.table.paths.tolist()
-    pixels, queries = _floats(crops, devices), extract(encoder, crops, devices=devices)
-    found, ranking = _results(encoder, queries, settings, devices)
-    similar = part_similarities(queries, found, ranking, encoder)
-    results, totals = found.table.paths.tolist(), similar.totals[0].tolist()
-    others = _pixels(results, encoder, devices)
+    query_images, queries = _to_tensor(crops, devices), extract(encoder, crops, devices=devices)
+    gallery, ranking = _rank_results(encoder, queries, settings, devices)
+    parts = part_similarities(queries, gallery, ranking, encoder)
+    results, totals = gallery.table.paths.tolist(), parts.totals[0].tolist()
+    result_images = _read_images(results, encoder, devices)
     # Each pair in both directions, a row each.
-    pixels = pixels.expand_as(others)
-    first, second = (torch.stack(pair, 1).flatten(0, 1) for pair in ((pixels, others), (others, pixels)))
+    query_images = query_images.expand_as(result_images)
+    pairs = ((query_images, result_images), (result_images, query_images))
+    first, second = (torch.stack(pair, 1).flatten(0, 1) for pair in pairs)
     maps = grad_cam(encoder, first, target="match", others=second, parts=settings.parts)
-    about = {
+    explanation = {
         "query": query,
         "results": [
             {
                 "path": path,
                 "similarity": totals[row],
-                "agreement": agreement(similar, 0, row),
-                "parts": _numbers(similar, 0, row, maps, 2 * row + 1),
+                "agreement": agreement(parts, 0, row),
+                "parts": _part_entries(parts, 0, row, maps, 2 * row + 1),
             }
             for row, path in enumerate(results)
         ],
     }
     captions = [f"{total:.3f}" for total in totals]
-    strip = ranked_strip(query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT)
-    strip = with_parts(Strip(strip, "", ("unknown",) * len(results)), similar, 0, height=_HEIGHT).image
+    strip = draw_ranked_list(query, results, verdicts=["unknown"] * len(results), captions=captions, height=_HEIGHT)
+    strip = with_parts(RankedList(strip, "", ("unknown",) * len(results)), parts, 0, height=_HEIGHT).image
     names = [part.name for part in encoder.parts]
     sheet = saliency_sheet(
         [path for result in results for path in (query, result)],
-        _arrays(maps),
+        _to_numpy(maps),
         titles=[
             title for row in range(len(results)) for title in (f"query, to\nresult {row + 1}", f"result {row + 1}")
         ],
-        notes=[[f"{value:.2f}" for value in np.repeat(similar.cosines[0, :, names.index(name)], 2)] for name in maps],
+        notes=[[f"{value:.2f}" for value in np.repeat(parts.cosines[0, :, names.index(name)], 2)] for name in maps],
     )
-    return about, {"matches.png": strip, "saliency.png": sheet}
+    return explanation, {"matches.png": strip, "saliency.png": sheet}
 
 
-def _results(
+def _rank_results(
     encoder: Encoder, queries: Features, settings: ExplainSettings, devices: Devices
 ) -> tuple[Features, Ranking]:
-    """Give the images that are compared with the query, nearest first, and their ranking."""
+    """Return the images to compare with the query, nearest first, and their ranking."""
     if settings.result:
         gallery = extract(encoder, ImageTable(np.array([settings.result])), devices=devices)
         ranking = rank(queries, gallery, k=1, device=devices.device)
     else:
-        told = folder_settings(settings.layout, settings.pattern, settings.data)
-        cache = vectors_folder(settings.cache, parse_spec(settings.data, told)[1])
-        _, searched = load_searched(settings.data, told)
-        tell_fewer(len(searched), settings.k)
-        gallery = extract(encoder, searched, devices=devices, cache=cache)
+        _, root = parse_spec(settings.data, settings.folder_settings())
+        cache = vectors_folder(settings.cache, root)
+        _, table = load_gallery(settings, settings.k)
+        gallery = extract(encoder, table, devices=devices, cache=cache)
         ranking, _ = rank_others(queries, gallery, k=settings.k, device=devices.device)
         if not ranking.indices.size:
-            raise DataError(f"{settings.data} holds the query alone: there is nothing to compare it with")
+            raise DataError(f"{settings.data} holds only the query: there is nothing to compare it with")
     return gallery[ranking.indices[0]], Ranking(np.arange(len(ranking.indices[0]))[None], ranking.distances)
 
 
-def _floats(crops: Crops, devices: Devices) -> Tensor:
-    """Give decoded images, ``(B, 3, H, W)`` in 0..1."""
+def _to_tensor(crops: Crops, devices: Devices) -> Tensor:
+    """Return decoded images on the device, ``(B, 3, H, W)`` in 0..1."""
     return to_float(crops.pixels(slice(None)).to(devices.device))
 
 
-def _pixels(paths: Sequence[str], encoder: Encoder, devices: Devices) -> Tensor:
+def _read_images(paths: Sequence[str], encoder: Encoder, devices: Devices) -> Tensor:
     """Read images, ``(B, 3, H, W)`` in 0..1; an error names the file and the reason."""
     images = np.stack([read_image(path, encoder.settings.size) for path in paths])
     return to_float(torch.from_numpy(images).to(devices.device))
 
 
-def _arrays(maps: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {name: found.cpu().numpy() for name, found in maps.items()}
+def _to_numpy(maps: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: saliency.cpu().numpy() for name, saliency in maps.items()}
 
 
-def _numbers(
-    found: PartSimilarities, row: int, rank: int, maps: Mapping[str, Tensor], image: int
+def _part_entries(
+    parts: PartSimilarities, row: int, rank: int, maps: Mapping[str, Tensor], image: int
 ) -> list[dict[str, Any]]:
-    """Say of each part how similar it is, what it adds, and where its map is highest, as shares of height and width."""
-    numbers: list[dict[str, Any]] = []
-    for place, part in enumerate(found.parts):
+    """Return each part's similarity, its share, and where its map is highest, in shares of height and width."""
+    entries: list[dict[str, Any]] = []
+    for index, part in enumerate(parts.parts):
         entry = {
             "part": part.name,
-            "similarity": found.cosines[row, rank, place],
-            "share": found.shares[row, rank, place],
+            "similarity": parts.cosines[row, rank, index],
+            "share": parts.shares[row, rank, index],
         }
         if part.name in maps:
-            one = maps[part.name][image]
-            down, across = divmod(int(one.argmax()), one.shape[1])
-            entry["highest"] = [(down + 0.5) / one.shape[0], (across + 0.5) / one.shape[1]] if one.any() else None
-        numbers.append(entry)
-    return numbers
+            saliency = maps[part.name][image]
+            height, width = saliency.shape
+            down, across = divmod(int(saliency.argmax()), width)
+            entry["highest"] = [(down + 0.5) / height, (across + 0.5) / width] if saliency.any() else None
+        entries.append(entry)
+    return entries
 
 
-def _table(about: Mapping[str, Any]) -> Table:
-    """Lay the numbers of each part out, a column for each image."""
-    matches = "results" in about
-    shown = about["results"] if matches else about["images"]
+def _table(explanation: Mapping[str, Any]) -> Table:
+    """Build the table of each part's numbers, a column for each image."""
+    matches = "results" in explanation
+    images = explanation["results"] if matches else explanation["images"]
     title = (
-        f"How similar each part is to the query's: {printable(about['query'])}"
+        f"How similar each part is to the query's: {printable(explanation['query'])}"
         if matches
-        else "How much of each vector a part is"
+        else "Each part's share of the embedding"
     )
     table = Table(title=Text(title), title_justify="left")
     table.add_column("part")
-    for number in range(1, len(shown) + 1):
+    for number in range(1, len(images) + 1):
         table.add_column(f"{'result' if matches else 'image'} {number}", justify="right")
-    for place, part in enumerate(shown[0]["parts"]):
-        values = [entry["parts"][place]["similarity" if matches else "share"] for entry in shown]
+    for index, part in enumerate(images[0]["parts"]):
+        values = [image["parts"][index]["similarity" if matches else "share"] for image in images]
         table.add_row(part["part"], *(f"{value:.3f}" for value in values))
     if matches:
         table.add_section()
-        table.add_row("all together", *(f"{entry['similarity']:.3f}" for entry in shown))
+        table.add_row("all together", *(f"{image['similarity']:.3f}" for image in images))
     return table

@@ -1,34 +1,34 @@
-"""The command `resight`: find the command's file, run it, turn errors into one line."""
+"""The command `resight`: find the module of the command, run it, and turn errors into one line."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from resight.cli.signals import listen, said, told
+from resight.cli.signals import handle_signals, signal_of, signal_text
 
-TYPE_CHECKING = False  # what is imported above is all that an early interrupt meets
+TYPE_CHECKING = False  # `typing` takes long to import: an early interrupt must find its handlers in place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "demo": "train without labels on drawn people, measure, write a report: under 5 minutes",
+    "demo": "train without labels on synthetic people, evaluate, write a report: under 5 minutes",
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
-    "adapt": "a model to your own cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
+    "adapt": "adapt a model to your cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
-    "search": "find who looks like a person: resight search runs/mine QUERY.jpg --data folder=CROPS",
+    "search": "search for a person: resight search runs/mine QUERY.jpg --data folder=CROPS",
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
-    "thesis": "the thesis' tables and figures, and our values: resight thesis list|show|run",
-    "data": "look at data: resight data info|verify|synthesize",
-    "recipes": "settings that come along, and what they are for: resight recipes [METHOD or NAME]",
+    "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",
+    "data": "inspect a data set, or draw one: resight data info|verify|synthesize",
+    "recipes": "list the recipes of the installation: resight recipes [METHOD or NAME]",
 }
 
 
-def spin_shortly() -> None:
-    """Let idle threads give way sooner; to be called before torch and numpy are loaded.
+def limit_thread_spinning() -> None:
+    """Shorten how long idle threads spin; call this before torch and numpy are loaded.
 
-    Those of OpenMP spin for milliseconds by default; beside other load on the machine that made training several times
-    slower. Those of OpenBLAS spin on after each product, and whatever follows it has to share the processor. Shorter
+    OpenMP's threads spin for milliseconds by default, which made training several times slower next to other load on
+    the machine. OpenBLAS's threads spin after each product and share the processor with whatever follows it. Shorter
     spins cost little on a quiet machine.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -40,48 +40,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: The words after `resight`; those of the process where absent.
+        arguments: The words after `resight`; those of the process if None.
 
     Returns:
-        The exit status: 0, 1 where `data verify` found something, 2 for an error that one line explains, 70 for one
-        that is ours, 130 for an interrupt, 143 and 129 where it was terminated or its terminal has gone.
+        The exit status. 0 is success; 1 means that `data verify` found a problem, or that some images could not be
+        used; 2 is an error that one line explains; 70 is an internal error. 130 is an interrupt, 143 a termination,
+        129 a terminal that has gone.
     """
     if arguments is not None:
         return _guarded(arguments)
-    listen()  # before anything is loaded
+    handle_signals()  # before anything is loaded
     status = _guarded(sys.argv[1:])
-    if status > 128:  # nobody waits for threads that still work, or for other processes
+    if status > 128:  # do not wait for threads that still work, or for other processes
         os._exit(status)
     return status
 
 
 def _guarded(arguments: Sequence[str]) -> int:
-    """Run a command; whatever ends it becomes a line and a status."""
+    """Run a command; turn an interrupt or a signal into a line and a status."""
     words = [word for word in arguments if word != "--debug"]
     try:
         return _run(words, debug=len(words) < len(arguments))
     except BaseException as error:
-        number = told(error)
+        number = signal_of(error)
         if not number:
             raise
-        goes_on = words[:1] and words[0] in ("train", "adapt", "thesis")
+        resumes = words[:1] and words[0] in ("train", "adapt", "thesis")
         from resight.cli.terminal import complain
 
-        complain(said(number) + ("; the same command goes on after the last finished epoch" if goes_on else ""))
+        complain(
+            signal_text(number)
+            + ("; rerun the same command to resume after the last finished epoch" if resumes else "")
+        )
         return 128 + number
 
 
 def _run(words: Sequence[str], *, debug: bool) -> int:
-    # Loaded here, where an interrupt is answered by a line.
+    # Loaded here, because here an interrupt ends in one line and not in a traceback.
     import importlib
 
     from resight import __version__
-    from resight.cli.environment import check_environment, explained, open_streams
+    from resight.cli.environment import check_environment, explain_error, open_streams
     from resight.cli.terminal import complain, configure_output, flush, say
     from resight.errors import ResightError, nearest
 
     open_streams()
-    spin_shortly()
+    limit_thread_spinning()
     name, *rest = words or ["--help"]
     configure_output()
     try:
@@ -90,22 +94,22 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
             flush()
             return 0
         check_environment()
-        if strange := [word for word in words if "\0" in word]:
-            raise ResightError(f"'{strange[0]}' holds a NUL, as no name of a file may")
+        if invalid := [word for word in words if "\0" in word]:
+            raise ResightError(f"'{invalid[0]}' holds a NUL character, which no file name may hold")
         if name not in COMMANDS:
             raise ResightError(f"no command '{name}'{nearest(name, COMMANDS)} (known: {', '.join(COMMANDS)})")
         status: int = importlib.import_module(f"resight.cli.{name}").run(rest)
-        flush()  # a reader that has gone is noticed here, and not at the exit
+        flush()  # notices here, not at exit, that the reader of the output has gone
         return status
-    except SystemExit as asked:  # help or the settings were asked for, and are printed
-        return int(asked.code or 0)
+    except SystemExit as finished:  # the help or the settings were requested, and are printed
+        return int(finished.code or 0)
     except ResightError as error:
         if debug:
             raise
         complain(error)
         return 2
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
+        # The reader of our output has gone (`| head`), which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -115,29 +119,29 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         complain(f"{where}{error.strerror or error}")
         return 2
     except Exception as error:
-        if debug or told(error):
+        if debug or signal_of(error):
             raise
         from resight.compute.processes import LOST, is_lost
 
         if is_lost(error):
             complain(LOST)
-            os._exit(2)  # to take leave of the others would be to wait for them
-        text, status = explained(error)
+            os._exit(2)  # a normal exit would wait for the other processes
+        text, status = explain_error(error)
         complain(text)
         return status
 
 
 def _help() -> list[str]:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items()]
     return [
         "resight recognizes the same person across cameras, without labels.",
         "",
-        "usage: resight COMMAND ...        resight COMMAND --help says more",
+        "usage: resight COMMAND ...        resight COMMAND --help explains a command",
         "",
         *lines,
         "",
-        "  --debug shows where an error arose; --version says which resight this is.",
+        "  --debug prints the traceback of an error, --version the version of resight.",
     ]
 
 

@@ -1,6 +1,6 @@
-"""The images that a command is given, as words, folders or a list, and where it searches for them.
+"""The images that a command names by words, folders or a list, and the images that it searches in.
 
-Nothing here loads torch: a mistake is said before the seconds that this takes.
+Nothing here loads torch, which takes seconds: wrong arguments fail before that.
 """
 
 from __future__ import annotations
@@ -14,28 +14,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resight.config.types import SWITCHES
 from resight.data.catalog import open_dataset
 from resight.data.dataset import Dataset
-from resight.data.folder import FolderSettings
 from resight.data.images import image_size, open_image
+from resight.data.settings import DataSettings
 from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
+from resight.models.encoder_settings import EncoderSettings
 from resight.records import ImageTable
 
 LISTED = 10
-"""Things of one kind that are said one by one; the others are counted."""
+"""The most messages or tables of one kind that are printed; the others are counted."""
 
-ALONE = frozenset(
-    {"-h", "--help", "--print_config", "--print-config", "--json", "--flip", "--rerank", "--device.cuda_graphs"}
-)
+SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--device.cuda_graphs"})
+"""Flags that take true, false or no value."""
+
+LONE_FLAGS = SWITCH_FLAGS | {"-h", "--help", "--print_config", "--print-config"}
 """Flags that may stand without a value."""
 
 FRAME_WIDTH = 640
-"""Pixels from which on an image that is wider than high is taken for a whole frame of a camera, and not for a crop."""
+"""The least width in pixels of an image that counts as a whole frame of a camera if it is wider than high."""
 
-_LONGEST = 2**26
-_LOOKED_AT = 1000
+_MOST_BYTES = 2**26  # of a list of paths
+_SAMPLE = 1000  # paths that are checked of many
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class Images:
 
     Attributes:
         paths: The files, each once, in the order they were named.
-        problems: What was named and is no image, with the reason.
+        problems: The named paths that are no images, each with the reason.
     """
 
     paths: tuple[str, ...]
@@ -55,12 +58,12 @@ class Images:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search found for one query.
+    """The results of a search for one query.
 
     Attributes:
-        query: Its path.
-        results: Of each result its path, similarity, camera and person.
-        error: Why the query cannot be read; empty where it can.
+        query: The query's path.
+        results: The path, similarity, camera and person of each result, most similar first.
+        error: Why the query cannot be read; empty if it can.
     """
 
     query: str
@@ -69,153 +72,187 @@ class Answer:
 
 
 def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the words of a command line, wherever they stand, from its flags and their values; ``-k`` is ``--k``."""
-    words, flags, takes, switch = list[str](), list[str](), False, False
-    for each in arguments:
-        follows = takes and not each.startswith("--") and each not in ("-h", "-k")  # -/camera is a layout
-        if each.startswith("-") and each != "-" and not follows:
-            flag, equals, value = each.partition("=")
+    """Separate the words of a command line from its flags and their values; ``-k`` means ``--k``.
+
+    Raises:
+        ConfigError: A word after a switch is neither true or false nor a path.
+    """
+    words, flags, takes_value, switch = list[str](), list[str](), False, ""
+    for argument in arguments:
+        is_value = (
+            takes_value and not argument.startswith("--") and argument not in ("-h", "-k")
+        )  # -/camera is a layout
+        if argument.startswith("-") and argument != "-" and not is_value:
+            flag, equals, value = argument.partition("=")
             flags.append(("--k" if flag == "-k" else flag) + equals + value)
-            switch = flag in ALONE
-            takes = not equals and not switch
-        elif takes or (switch and each.lower() in ("true", "false")):
-            flags.append(each)
-            takes = switch = False
+            takes_value = not equals and flag not in LONE_FLAGS
+            switch = flag if flag in SWITCH_FLAGS and not equals else ""
+        elif takes_value or (switch and argument.lower() in SWITCHES):
+            flags.append(argument)
+            takes_value, switch = False, ""
         else:
-            words.append(each)
-            switch = False
+            if switch and not _names_file(argument):
+                raise ConfigError(
+                    f"{switch} takes true, false or no value, found '{printable(argument)}', which is no file either"
+                )
+            words.append(argument)
+            switch = ""
     return words, flags
 
 
-def find_images(words: Sequence[str], listed: str = "") -> Images:
+def _names_file(word: str) -> bool:
+    """Return whether a word looks like a path, or is one."""
+    return any(sign in word for sign in "./\\~-") or os.path.lexists(expanded(word))
+
+
+def check_encoder_flags(model: str, encoder: EncoderSettings) -> None:
+    """Check that a command does not set ``--encoder.*`` for a model that has its encoder already.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if model and encoder != EncoderSettings():
+        raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
+
+
+def find_images(words: Sequence[str], list_file: str = "") -> Images:
     """Find the images that words and a list name; a folder stands for all images below it.
 
     Args:
         words: Paths of files or folders.
-        listed: A file with one path a line, `-` for standard input; none where empty.
+        list_file: A file with one path a line, or `-` for standard input; empty for none.
 
     Returns:
-        The files that are there, none of them opened, and what is not.
+        The files that exist, none of them opened, and the reasons for those that do not.
 
     Raises:
-        DataError: There is none.
+        DataError: No file exists.
         ConfigError: The list cannot be read.
     """
     paths, problems, notes = list[str](), list[tuple[str, str]](), list[str]()
-    for name in [*words, *(_lines(listed) if listed else ())]:
-        place = expanded(name)
+    for name in [*words, *(_read_list(list_file) if list_file else ())]:
+        path = expanded(name)
         try:
-            paths += _below(place, notes) if os.path.isdir(place) else [_file(place)]  # noqa: PTH112
+            paths += _images_below(path, notes) if os.path.isdir(path) else [_check_file(path)]  # noqa: PTH112
         except DataError as error:
-            problems.append((name, str(error).removeprefix(f"{place}: ")))
-    once = dict[str, str]()
-    for path in paths:
-        once.setdefault(os.path.realpath(path), path)
-    if len(once) < len(paths):
-        notes.append(counted(len(paths) - len(once), "image was named twice", "images were named twice"))
-    if not once:
-        raise DataError(none_readable(problems))
+            problems.append((name, str(error).removeprefix(f"{path}: ")))
+    unique = dict[str, str]()
+    for file in paths:
+        unique.setdefault(os.path.realpath(file), file)
+    if len(unique) < len(paths):
+        notes.append(counted(len(paths) - len(unique), "image was named twice", "images were named twice"))
+    if not unique:
+        raise DataError(_unreadable(problems))
     for note in notes:
         logger.info(printable(note))
-    return Images(tuple(once.values()), tuple(problems))
+    return Images(tuple(unique.values()), tuple(problems))
 
 
-def none_readable(problems: Sequence[tuple[str, str]]) -> str:
-    """Say that no image can be read, and why."""
+def _unreadable(problems: Sequence[tuple[str, str]]) -> str:
+    """Return the message that no image can be read, with the first reason."""
     (path, reason), *others = problems
-    begin = f"none of the {len(problems):,} images can be read; the first is " if others else ""
-    return f"{begin}{path}: {reason}"
+    start = f"none of the {len(problems):,} images can be read; the first is " if others else ""
+    return f"{start}{path}: {reason}"
 
 
-def tell_problems(problems: Sequence[tuple[str, str]]) -> None:
-    """Say which images cannot be read, a line each, the others as a number."""
+def log_queries(images: Images) -> None:
+    """Log which of the named images cannot be read, and which look like whole frames."""
+    log_problems(images.problems)
+    _log_frames(images.paths)
+
+
+def log_problems(problems: Sequence[tuple[str, str]]) -> None:
+    """Log which images cannot be read, a line each; count those beyond `LISTED`."""
     for path, reason in problems[:LISTED]:
         logger.warning(printable(f"{path}: {reason}"))
     if len(problems) > LISTED:
         logger.warning("and %s more that cannot be read", f"{len(problems) - LISTED:,}")
 
 
-def tell_frames(paths: Iterable[str]) -> None:
-    """Say which images look like whole frames: an encoder sees them squeezed, with everybody on them."""
-    sizes = {path: image_size(path) or (0, 0) for path in list(paths)[:_LOOKED_AT]}
-    whole = [path for path, (width, height) in sizes.items() if width >= FRAME_WIDTH and width > height]
-    if whole:
-        first = f"{whole[0]} ({' x '.join(map(str, sizes[whole[0]]))} pixels)"
-        others = f" and {len(whole) - 1:,} more look like whole frames" if whole[1:] else " looks like a whole frame"
+def _log_frames(paths: Iterable[str]) -> None:
+    """Warn of images that look like whole frames, which an encoder sees squeezed and with several people."""
+    sizes = {path: image_size(path) or (0, 0) for path in list(paths)[:_SAMPLE]}
+    frames = [path for path, (width, height) in sizes.items() if width >= FRAME_WIDTH and width > height]
+    if frames:
+        first = f"{frames[0]} ({' x '.join(map(str, sizes[frames[0]]))} pixels)"
+        others = f" and {len(frames) - 1:,} more look like whole frames" if frames[1:] else " looks like a whole frame"
         logger.warning(printable(f"{first}{others}: cut the person out first, crops of one person are compared"))
 
 
-def tell_notes(dataset: Dataset) -> None:
-    """Say what a data set's user should know."""
+def log_notes(dataset: Dataset) -> None:
+    """Log what the user of a data set should know."""
     for note in filter(None, (dataset.unofficial, *dataset.notes)):
         logger.info(note)
 
 
-def load_searched(spec: str, told: FolderSettings | None) -> tuple[Dataset, ImageTable]:
-    """Read a data set, say its notes, and give the images to search in: its gallery, where it has one, or all.
+def load_gallery(settings: DataSettings, k: int) -> tuple[Dataset, ImageTable]:
+    """Load the data set that a search names; log its notes, and whether it has fewer images than results requested.
+
+    Args:
+        settings: What names the data set.
+        k: The number of results that the search returns.
+
+    Returns:
+        The data set, and the images to search in: its gallery, or all its images if it has none.
 
     Raises:
         DataError: There is no image.
     """
-    dataset = open_dataset(spec, told)
-    tell_notes(dataset)
-    searched = dataset.gallery if len(dataset.gallery) else dataset.train
-    if not len(searched):
+    dataset = open_dataset(settings.data, settings.folder_settings())
+    log_notes(dataset)
+    gallery = dataset.gallery if len(dataset.gallery) else dataset.train
+    if not len(gallery):
         raise DataError(f"{dataset.name}: {dataset.root} has no image to search in")
-    return dataset, searched
+    if len(gallery) < k:
+        logger.info("the gallery has %s, fewer than the requested k = %s", counted(len(gallery), "image"), f"{k:,}")
+    return dataset, gallery
 
 
-def tell_fewer(searched: int, k: int) -> None:
-    """Say that there are fewer images than results were asked for."""
-    if searched < k:
-        logger.info("%s to search in, fewer than the %s results that k asks for", counted(searched, "image"), f"{k:,}")
-
-
-def _lines(listed: str) -> list[str]:
-    """Read a list of paths, one a line; they start from the working folder, as words do."""
-    if listed == "-":
+def _read_list(list_file: str) -> list[str]:
+    """Read a list of paths, one a line; relative paths start at the working folder, as on the command line."""
+    if list_file == "-":
         if sys.stdin is None:
             raise ConfigError("--queries - reads paths from standard input, which is closed")
-        content = sys.stdin.buffer.read(_LONGEST + 1)
+        content = sys.stdin.buffer.read(_MOST_BYTES + 1)
     else:
-        file = expanded(listed)
-        if not os.path.isfile(file):  # noqa: PTH113
-            what = "is no file" if os.path.exists(file) else "is not there"  # noqa: PTH110
+        path = expanded(list_file)
+        if not os.path.isfile(path):  # noqa: PTH113
+            problem = "is no file" if os.path.exists(path) else "is not there"  # noqa: PTH110
             raise ConfigError(
-                f"--queries {listed} {what}: expected a list with one path a line, or - for standard input"
+                f"--queries {list_file} {problem}: expected a list with one path a line, or - for standard input"
             )
-        with file.open("rb") as opened:
-            content = opened.read(_LONGEST + 1)
-    if b"\0" in content or len(content) > _LONGEST:
-        raise ConfigError(f"--queries {listed} is no list of paths: expected text, one path a line")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    if b"\0" in content or len(content) > _MOST_BYTES:
+        raise ConfigError(f"--queries {list_file} is no list of paths: expected text, one path a line")
     lines = [line.strip("\r") for line in content.decode("utf-8-sig", errors="surrogateescape").split("\n")]
     lines = [line for line in lines if line.strip()]
     if not lines:
-        raise ConfigError(f"--queries {listed} is empty: expected one path a line")
-    found = [_as_meant(line) for line in lines]
-    if re.search(r"[,;\t]", lines[0]) and not any(os.path.exists(expanded(path)) for path in found[:_LOOKED_AT]):  # noqa: PTH110
+        raise ConfigError(f"--queries {list_file} is empty: expected one path a line")
+    paths = [_strip_line(line) for line in lines]
+    if re.search(r"[,;\t]", lines[0]) and not any(os.path.exists(expanded(path)) for path in paths[:_SAMPLE]):  # noqa: PTH110
         raise ConfigError(
-            f"--queries {listed} looks like a table ('{printable(lines[0])[:60]}'): expected paths alone, one a line"
+            f"--queries {list_file} looks like a table ('{printable(lines[0])[:60]}'): expected paths alone, one a line"
         )
-    return found
+    return paths
 
 
-def _as_meant(line: str) -> str:
-    """Give the path of a line, without spaces and quotes around it where only then it is there."""
-    ways = (line, line.strip(), line.strip().strip("\"'"))
-    return next((way for way in ways if os.path.exists(expanded(way))), line)  # noqa: PTH110
+def _strip_line(line: str) -> str:
+    """Return the path in a line; strip spaces and quotes if only the stripped path exists."""
+    candidates = (line, line.strip(), line.strip().strip("\"'"))
+    return next((path for path in candidates if os.path.exists(expanded(path))), line)  # noqa: PTH110
 
 
-def _below(place: Path, notes: list[str]) -> list[str]:
+def _images_below(folder: Path, notes: list[str]) -> list[str]:
     skipped = list[str]()
-    below = [path for path, _ in walk(place, skipped)]
-    if not below:
-        raise DataError(f"{place}: no image lies below this folder" + (f" ({'; '.join(skipped)})" if skipped else ""))
-    notes += [f"{place}: {note}" for note in skipped]
-    return below
+    paths = [path for path, _ in walk(folder, skipped)]
+    if not paths:
+        raise DataError(f"{folder}: no image lies below this folder" + (f" ({'; '.join(skipped)})" if skipped else ""))
+    notes += [f"{folder}: {note}" for note in skipped]
+    return paths
 
 
-def _file(place: Path) -> str:
-    if not os.path.isfile(place):  # noqa: PTH113
-        open_image(place)  # says why not
-    return str(place)
+def _check_file(path: Path) -> str:
+    if not os.path.isfile(path):  # noqa: PTH113
+        open_image(path)  # raises an error with the reason
+    return str(path)

@@ -1,4 +1,4 @@
-"""`resight recipes [METHOD or NAME]`: the recipes that come with the installation, and what each is for."""
+"""`resight recipes [METHOD or NAME]`: list the recipes of the installation, or print one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resight.errors import ConfigError, nearest
 
 @dataclass(frozen=True)
 class RecipesSettings:
-    """Which recipes are listed.
+    """Which recipes to list.
 
     Attributes:
         all: Also list the recipes of the folder `smoke`, which only show that everything runs.
@@ -34,24 +34,26 @@ def run(arguments: Sequence[str]) -> int:
     hidden = 0 if settings.all else sum(recipe.folder == "smoke" for recipe in selected)
     for folder in FOLDERS:
         members = [recipe for recipe in selected if recipe.folder == folder]
-        members.sort(key=lambda recipe: recipe.name != folder)  # `site` is where to start
+        members.sort(
+            key=lambda recipe: recipe.name != folder
+        )  # the recipe named as its folder, `site`, is the one to start with
         if members and (settings.all or folder != "smoke"):
             say(f"{folder}: {FOLDERS[folder]}", *_lines(members), "")
     if hidden:
         say(f"--all also lists {hidden} of the folder smoke: {FOLDERS['smoke']}")
-    say("resight train METHOD --config NAME --data SPEC uses a recipe; flags win over it")
+    say("resight train METHOD --config NAME --data SPEC uses a recipe; flags override it")
     say("resight recipes NAME prints it, resight recipes METHOD lists those of a method")
     return 0
 
 
-def _read_text(name: str, known: Sequence[str]) -> str:
-    """Return the text of a recipe that comes with the installation."""
+def _read_text(name: str, names: Sequence[str]) -> str:
+    """Return the text of a recipe of the installation."""
     try:
         path = find_recipe(name)
     except ConfigError:
-        raise ConfigError(f"no method or recipe '{name}'{nearest(name, known)} (resight recipes lists all)") from None
+        raise ConfigError(f"no method or recipe '{name}'{nearest(name, names)} (resight recipes lists all)") from None
     if path not in shipped_paths():
-        raise ConfigError(f"{path} is a file of yours: --config {name} uses it")
+        raise ConfigError(f"{path} is your own file: --config {name} uses it")
     note = f"# {name} is called {path.stem} now\n" if name in RENAMED else ""
     return note + path.read_text(encoding="utf-8")
 

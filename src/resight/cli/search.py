@@ -1,7 +1,7 @@
-"""`resight search MODEL QUERY.jpg --data FOLDER`: who looks like this person?
+"""`resight search MODEL QUERY.jpg --data FOLDER`: rank images by their similarity to a person.
 
-torch and what stands on it take seconds to load. That is done with `resight.cli.searching`, where the search begins:
-help and mistakes do not wait for it.
+torch takes seconds to load. It is loaded with `resight.cli.searching`, when the search begins, so that help and errors
+do not wait for it.
 """
 
 from __future__ import annotations
@@ -20,58 +20,50 @@ from resight.cli.queries import (
     LISTED,
     Answer,
     Images,
+    check_encoder_flags,
     find_images,
-    load_searched,
+    load_gallery,
+    log_queries,
     split_words,
-    tell_fewer,
-    tell_frames,
-    tell_problems,
 )
 from resight.cli.terminal import say, say_json, show
 from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
-from resight.data.catalog import folder_settings, parse_spec
+from resight.data.catalog import parse_spec
 from resight.data.dataset import Dataset
+from resight.data.settings import DataSettings
 from resight.errors import ConfigError, counted
-from resight.files import check_apart, check_output, expanded, printable
+from resight.files import check_output, check_outside, expanded, printable
 from resight.models.encoder_settings import EncoderSettings, encoder_file, names_encoder
 from resight.reports.tables import MISSING
 
-STRIPS = 20
-"""Queries that one picture shows."""
+MOST_QUERIES = 20
+"""The most queries that one picture shows."""
 
-RESULTS = 50
-"""Results that a picture shows of each."""
+MOST_RESULTS = 50
+"""The most results that a picture shows of each query."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """Where to search, with what, and what to show.
+class SearchSettings(DataSettings):
+    """Where to search, with which model, and what to print.
 
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
-        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
-            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
-            Empty finds it out, and says what was found.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
-            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
-        queries: A list of more images to search for, a file with one path a line; `-` reads it from standard input.
-        k: How many results for each image. Its own file is not among them.
-        ranked_list: Where to write the picture of the results, a PNG; empty writes none.
-        cache: A folder that keeps vectors, so that the next search does not embed the same images again. Where they
-            become more than 10 GB, those used longest ago go.
-        json: Print JSON instead of tables: for each image its path as `query` and its `results`, or the `error` where
-            it cannot be read. Of each result the path, the similarity, and the camera and the person as the data call
-            them, null where unknown, with their numbers as `camera_id` and `person_id`, -1 where unknown.
-        encoder: What to search with if no model is named: a backbone with its own weights.
-        device: Where it runs.
+        queries: A list of more images to search for: a file with one path a line, or `-` for standard input.
+        k: The number of results for each image. The image's own file is left out.
+        ranked_list: The PNG file to draw the results in; empty draws none.
+        cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
+            10 GB, the least recently used ones are removed.
+        json: Print JSON instead of tables: for each image its path as `query` and its `results`, or its `error` if it
+            cannot be read. A result has its path, its similarity, and the names of its camera and person, null if
+            unknown, with their ids as `camera_id` and `person_id`, -1 if unknown.
+        encoder: The encoder to search with if you name no model: a backbone with its own weights.
+        device: The device to run on.
     """
 
-    data: str = ""
-    layout: str = ""
-    pattern: str = ""
     queries: str = ""
     k: int = 10
     ranked_list: str = ""
@@ -101,86 +93,82 @@ def run(arguments: Sequence[str]) -> int:
             "resight search needs an image and where to search: resight search [MODEL] QUERY.jpg --data folder=CROPS; "
             "several images, a folder of them, or a list by --queries FILE"
         )
-    if model and settings.encoder != EncoderSettings():
-        raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
-    told = folder_settings(settings.layout, settings.pattern, settings.data)
-    _, place = parse_spec(settings.data, told)
-    asked = find_images(words, settings.queries)
+    check_encoder_flags(model, settings.encoder)
+    _, root = parse_spec(settings.data, settings.folder_settings())
+    images = find_images(words, settings.queries)
     if settings.ranked_list:
         folders = [word for word in map(expanded, words) if os.path.isdir(word)]  # noqa: PTH112
-        _check_picture(settings.ranked_list, asked, [place, *folders])
+        _check_picture(settings.ranked_list, images, [root, *folders])
     if settings.cache:
-        check_apart(expanded(settings.cache), place)
+        check_outside(expanded(settings.cache), root)
     if model:
         encoder_file(model)  # its error names the file
-    dataset, searched = load_searched(settings.data, told)
-    tell_problems(asked.problems)
-    tell_frames(asked.paths)
-    tell_fewer(len(searched), settings.k)
+    dataset, gallery = load_gallery(settings, settings.k)
+    log_queries(images)
     from resight.cli.searching import search
 
     answers = search(
-        asked,
+        images,
         dataset,
-        searched,
+        gallery,
         encoder=model or settings.encoder,
         k=settings.k,
         cache=expanded(settings.cache) if settings.cache else None,
         device=settings.device,
     )
-    if answers is None:  # of several processes one speaks
+    if answers is None:  # of several processes only the first prints
         return 0
     if settings.json:
-        say_json([_plain(answer) for answer in answers])
+        say_json([_answer_json(answer) for answer in answers])
     else:
-        _print_tables([answer for answer in answers if not answer.error], people=searched.has_people)
-    # The picture comes last: whatever becomes of its file, the answer has been given.
+        _print_tables([answer for answer in answers if not answer.error], people=gallery.has_people)
+    # The picture comes last, so that the answer is printed even if its file cannot be written.
     if settings.ranked_list:
         _write_picture(expanded(settings.ranked_list), [answer for answer in answers if not answer.error], dataset)
     return 1 if any(answer.error for answer in answers) else 0
 
 
-def _check_picture(picture: str, asked: Images, folders: Sequence[Path]) -> None:
-    """Make sure that the picture replaces no image and goes among none; nothing is embedded before."""
+def _check_picture(picture: str, images: Images, folders: Sequence[Path]) -> None:
+    """Check, before anything is embedded, that the picture replaces no image and lies in no folder of images."""
     path = expanded(picture)
-    if os.path.realpath(path) in map(os.path.realpath, asked.paths):
+    if os.path.realpath(path) in map(os.path.realpath, images.paths):
         raise ConfigError(f"--ranked_list {picture} is the query itself, and would replace it: name another file")
     for folder in folders:
         check_output(path, suffix=".png", data=folder)
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
+def _answer_json(answer: Answer) -> dict[str, Any]:
     if answer.error:
         return {"query": answer.query, "error": answer.error}
     return {"query": answer.query, "results": list(answer.results)}
 
 
 def _print_tables(answers: Sequence[Answer], *, people: bool) -> None:
-    """Print a table for each query, or, of many, one with the first result of each."""
+    """Print a table for each query or, for many queries, one table with the first result of each."""
     many = len(answers) > LISTED
     if many:
         rows = [[printable(answer.query), *row[1:]] for answer in answers for row in _rows(answer, people)[:1]]
         show(_table(f"The most similar to each of {len(answers):,} images", "query", rows, people))
-        say("--json lists the other results of each")
+        say("--json lists the other results")
     else:
         for answer in answers:
             title = f"Probable matches for {answer.query}, most similar first"
             show(_table(printable(title), "rank", _rows(answer, people), people))
             say()
-    say("Similarity (cosine, -1 to 1) ranks; it is no probability, and never proof of who somebody is.")
+    say("Similarity (cosine, -1 to 1) ranks results. It is no probability, and never proof of who somebody is.")
 
 
 def _rows(answer: Answer, people: bool) -> list[list[str]]:
-    """Give the cells of a query's results."""
+    """Return the cells of a query's results, a row each."""
     columns = ["person", "camera"] if people else ["camera"]
     return [
         [
-            str(place),
+            str(rank),
             f"{result['similarity']:.3f}",
             *(MISSING if result[column] is None else printable(result[column]) for column in columns),
             printable(result["path"]),
         ]
-        for place, result in enumerate(answer.results, 1)
+        for rank, result in enumerate(answer.results, 1)
     ]
 
 
@@ -197,27 +185,27 @@ def _table(title: str, first: str, rows: Sequence[Sequence[str]], people: bool) 
 
 
 def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> None:
-    """Draw the results of each query, a row each."""
-    from resight.reports.ranked_lists import ranked_strip, stacked
-    from resight.reports.tiles import called, write_png
+    """Draw the ranked list of each query, a row each."""
+    from resight.reports.ranked_lists import draw_ranked_list, stack
+    from resight.reports.tiles import display_name, write_png
 
-    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
-    drawn = []
-    for answer in answers[:STRIPS]:
-        results = answer.results[:RESULTS]
+    cameras, people = (dataset.names.get(kind, ()) for kind in ("cameras", "people"))
+    lists = []
+    for answer in answers[:MOST_QUERIES]:
+        results = answer.results[:MOST_RESULTS]
         captions = [
             "\n".join(
                 [
                     f"{result['similarity']:.3f}",
-                    called(result["camera_id"], cameras, "camera"),
-                    *([called(result["person_id"], people, "person")] if result["person"] is not None else []),
+                    display_name(result["camera_id"], cameras, "camera"),
+                    *([display_name(result["person_id"], people, "person")] if result["person"] is not None else []),
                 ]
             )
             for result in results
         ]
         paths = [result["path"] for result in results]
-        drawn.append(
-            ranked_strip(
+        lists.append(
+            draw_ranked_list(
                 answer.query,
                 paths,
                 verdicts=["unknown"] * len(paths),
@@ -225,7 +213,13 @@ def _write_picture(path: Path, answers: Sequence[Answer], dataset: Dataset) -> N
                 names=[*cameras, *people],
             )
         )
-    write_png(path, stacked(drawn))
-    if len(answers) > STRIPS or any(len(answer.results) > RESULTS for answer in answers):
-        shown = f"{counted(min(len(answers), STRIPS), 'image')} of {len(answers):,}, {RESULTS} results of each at most"
-        logger.info("%s shows %s", printable(path), shown)
+    write_png(path, stack(lists))
+    if len(answers) > MOST_QUERIES or any(len(answer.results) > MOST_RESULTS for answer in answers):
+        num_shown = counted(min(len(answers), MOST_QUERIES), "image")
+        logger.info(
+            "%s shows %s of %s, at most %d results of each",
+            printable(path),
+            num_shown,
+            f"{len(answers):,}",
+            MOST_RESULTS,
+        )

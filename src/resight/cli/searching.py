@@ -1,4 +1,4 @@
-"""A search: queries and gallery to vectors, vectors to results."""
+"""A search: embed the queries and the gallery, rank the gallery, and describe the results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.cli.queries import Answer, Images, tell_problems
+from resight.cli.queries import Answer, Images, log_problems
 from resight.compute.devices import Devices
 from resight.compute.settings import DeviceSettings
 from resight.data.crops import load_crops
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 def search(
-    asked: Images,
+    images: Images,
     dataset: Dataset,
-    searched: ImageTable,
+    gallery: ImageTable,
     *,
     encoder: str | EncoderSettings,
     k: int,
@@ -37,16 +37,16 @@ def search(
     """Search for each image.
 
     Args:
-        asked: The queries.
-        dataset: What is searched in, for its names.
-        searched: Its images that are searched.
-        encoder: A run folder or an encoder file, or a backbone.
-        k: How many results.
-        cache: A folder that keeps the vectors of what is searched.
-        device: Where it runs.
+        images: The queries.
+        dataset: The data set of the gallery, for its names.
+        gallery: The images to search in.
+        encoder: A run folder, an encoder file, or the settings of a backbone.
+        k: The number of results for each query.
+        cache: A folder that keeps the gallery's embeddings.
+        device: The device to run on.
 
     Returns:
-        An answer for each query, those that cannot be read last; None in all processes but the first.
+        An answer for each query, unreadable queries last; None in all processes but the first.
 
     Raises:
         DataError: No query can be read.
@@ -54,60 +54,62 @@ def search(
     network = load_encoder(encoder) if isinstance(encoder, str) else Encoder(encoder).eval()
     devices = Devices(device)
     devices.to_device(network)
-    crops = load_crops(ImageTable(np.array(asked.paths)), network.settings.size)
-    tell_problems(crops.problems[1:])  # the first has been said
-    gallery = extract(network, searched, devices=devices, cache=cache)
+    crops = load_crops(ImageTable(np.array(images.paths)), network.settings.size)
+    log_problems(crops.problems[1:])  # loading has logged the first
+    gallery_features = extract(network, gallery, devices=devices, cache=cache)
     queries = extract(network, crops, devices=devices)
     if devices.rank > 0:
         return None
-    found = _results(queries, gallery, dataset, k=k, devices=devices)
-    failed = [Answer(path, error=reason) for path, reason in (*asked.problems, *crops.problems)]
-    return [*(Answer(path, found[path]) for path in queries.table.paths.tolist()), *failed]
+    results = _rank_results(queries, gallery_features, dataset, k=k, devices=devices)
+    failed = [Answer(path, error=reason) for path, reason in (*images.problems, *crops.problems)]
+    return [*(Answer(path, results[path]) for path in queries.table.paths.tolist()), *failed]
 
 
-def _results(
+def _rank_results(
     queries: Features, gallery: Features, dataset: Dataset, *, k: int, devices: Devices
 ) -> dict[str, tuple[Mapping[str, Any], ...]]:
-    """Give the results of each query by its path."""
-    found, inside = dict[str, tuple[Mapping[str, Any], ...]](), 0
+    """Return the results of each query by its path."""
+    results, num_in_gallery = dict[str, tuple[Mapping[str, Any], ...]](), 0
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        ranking, own = rank_others(block, gallery, k=k, device=devices.device)
-        inside += int(own.sum())
+        ranking, in_gallery = rank_others(block, gallery, k=k, device=devices.device)
+        num_in_gallery += int(in_gallery.sum())
         for row, path in enumerate(block.table.paths.tolist()):
-            found[path] = _described(gallery.table, ranking, row, dataset)
-    if inside:
-        which = f"{inside:,} of the {len(queries):,} images {'was' if inside == 1 else 'were'}"
+            results[path] = _describe_results(gallery.table, ranking, row, dataset)
+    if num_in_gallery:
+        which = f"{num_in_gallery:,} of the {len(queries):,} images {'was' if num_in_gallery == 1 else 'were'}"
         which = "the image itself was" if len(queries) == 1 else which
-        whose = "its" if inside == 1 else "their"
+        whose = "its" if num_in_gallery == 1 else "their"
         logger.info("%s found in %s, and left out of %s own results", which, printable(dataset.root), whose)
-    return found
+    return results
 
 
-def _described(gallery: ImageTable, ranking: Ranking, row: int, dataset: Dataset) -> tuple[Mapping[str, Any], ...]:
-    """Say of each result of a query what is known of it."""
-    there = ranking.indices[row] >= 0
-    found = gallery[ranking.indices[row][there]]
-    cameras, people = (dataset.names.get(what, ()) for what in ("cameras", "people"))
+def _describe_results(
+    gallery: ImageTable, ranking: Ranking, row: int, dataset: Dataset
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the path, the similarity, the camera and the person of each result of a query."""
+    valid = ranking.indices[row] >= 0
+    table = gallery[ranking.indices[row][valid]]
+    cameras, people = (dataset.names.get(kind, ()) for kind in ("cameras", "people"))
     return tuple(
         {
             "path": path,
             "similarity": similarity,
-            "camera": _name(camera, cameras),
+            "camera": _name_of(camera, cameras),
             "camera_id": camera,
-            "person": None if person in dataset.non_person_ids else _name(person, people),
+            "person": None if person in dataset.non_person_ids else _name_of(person, people),
             "person_id": person,
         }
         for path, similarity, camera, person in zip(
-            found.paths.tolist(),
-            ranking.similarities[row][there].tolist(),
-            found.camera_ids.tolist(),
-            found.person_ids.tolist(),
+            table.paths.tolist(),
+            ranking.similarities[row][valid].tolist(),
+            table.camera_ids.tolist(),
+            table.person_ids.tolist(),
             strict=True,
         )
     )
 
 
-def _name(number: int, names: Sequence[str]) -> str | None:
-    """Say what the data call an id; None where it is unknown."""
+def _name_of(number: int, names: Sequence[str]) -> str | None:
+    """Return the data set's name of an id, or the id as text; None if it is unknown."""
     return None if number < 0 else names[number] if names else str(number)

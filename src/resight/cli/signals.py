@@ -1,4 +1,4 @@
-"""How a command ends where it is told to: it tidies up and says one line; told twice, it ends at once."""
+"""Signals: the first one ends a command with one line after it has cleaned up, the second one ends it at once."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminate
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to end."""
+    """The process received a signal to end."""
 
 
-_told: list[int] = []
-"""The number of the signal that told it, from the first one on."""
+_received: list[int] = []
+"""The number of the first signal that the process received; empty before."""
 
 
-def listen() -> None:
-    """Turn what would end the process into `Stopped`; what it was started to ignore (by nohup, say) it goes on to."""
+def handle_signals() -> None:
+    """Raise `Stopped` on signals that would end the process, except those that it was started to ignore (by nohup)."""
     for name in _WORDS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _stop)
-    sys.unraisablehook = _leave
+    sys.unraisablehook = _exit_on_unraisable
 
 
-def told(error: BaseException) -> int:
-    """Give the number of the signal that an error comes from, 0 where from none.
+def signal_of(error: BaseException) -> int:
+    """Return the number of the signal that caused an error; 0 if none did.
 
-    A library that was just being loaded may make any error of a `Stopped`.
+    A library that was being loaded may turn a `Stopped` into any other error.
     """
-    if _told:
-        return _told[0]
+    if _received:
+        return _received[0]
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 0
 
 
-def said(number: int) -> str:
-    """Say what a signal does to a process."""
+def signal_text(number: int) -> str:
+    """Return what a signal did to the process, in a few words."""
     return _WORDS[signal.Signals(number).name]
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if _told:
+    if _received:
         os._exit(128 + number)
-    _told.append(number)
+    _received.append(number)
     raise Stopped
 
 
-def _leave(lost: sys.UnraisableHookArgs) -> None:
-    """End a process whose `Stopped` was raised where nothing can be raised, as an object was let go of."""
-    if not isinstance(lost.exc_value, Stopped):
-        sys.__unraisablehook__(lost)
+def _exit_on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """End the process if `Stopped` was raised where Python cannot raise, such as in a finalizer."""
+    if not isinstance(unraisable.exc_value, Stopped):
+        sys.__unraisablehook__(unraisable)
         return
-    sys.stderr.write(f"resight: {said(_told[0])}\n")
-    os._exit(128 + _told[0])
+    sys.stderr.write(f"resight: {signal_text(_received[0])}\n")
+    os._exit(128 + _received[0])

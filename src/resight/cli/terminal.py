@@ -1,7 +1,7 @@
-"""The one way to a terminal and to a log: whatever is said passes here, and is made harmless.
+"""Output of the commands: text and tables for a terminal or a log, with control characters escaped.
 
-Names of files, folders, people, cameras and columns, values of flags and recipes, and what libraries say of them may
-hold escapes that act on a terminal, or line ends that forge a line.
+Names of files, people and cameras, values of flags and recipes, and messages of libraries may hold anything: escape
+sequences that act on a terminal, or line ends that forge a line.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from rich.table import Column, Table
 from resight.files import json_text, named, printable
 from resight.logs import OneLine, one_line
 
-LEAST = 20
-"""Letters that a column of paths keeps at least, however narrow the terminal."""
+MIN_PATH_WIDTH = 20
+"""The least width of a column of paths in characters, however narrow the terminal."""
 
 _UNFRAMED = Box("  ╷ \n  │ \n╶─┼╴\n  │ \n╶─┼╴\n╶─┼╴\n  │ \n  ╵ \n")
 
 
 def say(*lines: object) -> None:
-    """Print lines; a line end in one of them is shown as an escape."""
+    """Print lines; a line end within one is escaped."""
     _write("".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -40,19 +40,19 @@ def say_json(value: object, *, indent: int | None = None) -> None:
 
 
 def flush() -> None:
-    """Hand on what is printed; what cannot be written, or has no reader any more, is noticed here."""
-    with _told():
+    """Flush standard output; raises an error if it cannot be written or has no reader any more."""
+    with _named_errors():
         sys.stdout.flush()
 
 
 def _write(text: str) -> None:
-    with _told():
+    with _named_errors():
         sys.stdout.write(text)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Give an error of standard output its name; a reader that has gone is none."""
+def _named_errors() -> Iterator[None]:
+    """Name standard output in errors of writing to it, except for a reader that has gone."""
     try:
         yield
     except BrokenPipeError:
@@ -62,10 +62,10 @@ def _told() -> Iterator[None]:
 
 
 def complain(text: object) -> None:
-    """Print an error as one line that says who speaks, on standard error."""
+    """Print an error as one line on standard error, after the name of the program."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()  # what was printed before comes first
-    with suppress(OSError, ValueError):  # a terminal that has gone hears nothing
+    with suppress(OSError, ValueError):  # the terminal may have gone
         sys.stderr.write(f"resight: {one_line(text)}\n")
         sys.stderr.flush()
 
@@ -76,12 +76,12 @@ def show(table: Table) -> None:
 
 
 def configure_output() -> None:
-    """Let what is logged, and what Python warns of, be said on standard error, a line each.
+    """Print log records and Python's warnings on standard error, a line each.
 
-    Libraries report what they load and every process they start; resight says what matters itself.
+    Other libraries log only warnings, because they also report every file they load and every process they start.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may lack characters of a name
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -96,17 +96,17 @@ def _warning(
 
 
 def table_text(table: Table) -> str:
-    """Lay a table out for where standard output goes.
+    """Return the text of a table, laid out for the terminal or the file that standard output goes to.
 
-    On a terminal a column that folds (``overflow="fold"``, paths) is broken anywhere, others at their spaces and never
-    in a name; what is still too wide is the terminal's to wrap. Elsewhere each row is one line without a frame, however
-    long, so that it can be searched and its path copied.
+    On a terminal a column with ``overflow="fold"`` (paths) breaks anywhere, and other columns break at spaces, never
+    within a name; the terminal wraps what is still too wide. Elsewhere each row is one line without a frame, so that it
+    can be searched and its path copied.
 
     Args:
-        table: Its title, where it has one, is plain text.
+        table: The table; its title, if any, is plain text.
 
     Returns:
-        Its lines, the title first.
+        The lines, the title first.
     """
     table, console = copy.copy(table), Console()
     table.columns = [copy.copy(column) for column in table.columns]
@@ -114,7 +114,7 @@ def table_text(table: Table) -> str:
     sizes = [_size(console, column) for column in table.columns]
     widths = [most for _, most in sizes]
     if console.is_terminal:
-        widths = _fitted(widths, [least for least, _ in sizes], console.width - 3 * len(sizes) - 1)
+        widths = _fit_widths(widths, [least for least, _ in sizes], console.width - 3 * len(sizes) - 1)
     else:
         table.box, table.show_edge, table.pad_edge = _UNFRAMED, False, False
     for column, width in zip(table.columns, widths, strict=True):
@@ -127,21 +127,21 @@ def table_text(table: Table) -> str:
 
 
 def _size(console: Console, column: Column) -> tuple[int, int]:
-    """Give the letters that a column needs at least, and those that it would take."""
+    """Return the least width of a column in characters, and its full width."""
     options = console.options.update(width=10**6)
     sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
     least, most = (max(size[end] for size in sizes) for end in (0, 1))
     if column.overflow == "fold":
-        return min(most, LEAST), most
+        return min(most, MIN_PATH_WIDTH), most
     return (most if column.no_wrap else least), most
 
 
-def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Narrow the widest columns, none below its least, until all fit."""
+def _fit_widths(widths: Sequence[int], least: Sequence[int], total: int) -> list[int]:
+    """Narrow the widest columns, none below its least width, until all fit into the total."""
     fitted = list(widths)
-    while sum(fitted) > room:
-        able = [place for place, width in enumerate(fitted) if width > least[place]]
-        if not able:
+    while sum(fitted) > total:
+        shrinkable = [column for column, width in enumerate(fitted) if width > least[column]]
+        if not shrinkable:
             break
-        fitted[max(able, key=lambda place: fitted[place])] -= 1
+        fitted[max(shrinkable, key=lambda column: fitted[column])] -= 1
     return fitted

@@ -1,6 +1,6 @@
-"""`resight thesis list|show|run`: the tables and figures of the thesis, and our values for them.
+"""`resight thesis list|show|run`: the tables and figures of the thesis, next to the values of our runs.
 
-Only `run` loads torch: a list and a table must not wait for it.
+Only `run` loads torch, so that lists and tables do not wait for it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ USAGE = (
 
 @dataclass(frozen=True)
 class ListSettings:
-    """How the list is printed.
+    """How to print the list.
 
     Attributes:
         json: Print JSON instead of a table.
@@ -46,13 +46,13 @@ class ListSettings:
 
 @dataclass(frozen=True)
 class ShowSettings:
-    """How a table is printed.
+    """How to print a table.
 
     Attributes:
         json: Print JSON instead of a table.
         markdown: Print Markdown instead of a table.
-        out: The folder that `resight thesis run` wrote to: its results are shown below what is reported. Nothing is
-            written here; `resight thesis show table-6.6 --markdown > page.md` makes a file.
+        out: The folder that `resight thesis run` wrote to; its results are printed below the thesis' values. The
+            command writes no file: for one, use `resight thesis show table-6.6 --markdown > page.md`.
     """
 
     json: bool = False
@@ -69,9 +69,9 @@ class Availability:
         title: The title of the table or figure.
         kind: As `PaperItem.kind`.
         runs: How many runs it has, one for each row and data set.
-        able: For each scale how many of them can run with the methods and recipes at hand, given data.
+        able: For each scale, how many of them can run with the present methods and recipes if the data are given.
         data: The data sets that these need at the full scale.
-        missing: Why the others cannot run there, each reason once, the most frequent first.
+        missing: Why the others cannot run at the full scale, each reason once, the most frequent first.
     """
 
     id: str
@@ -90,8 +90,9 @@ def run(arguments: Sequence[str]) -> int:
         say(*USAGE.splitlines())
         return 0
     if action not in ACTIONS:
-        found = f"found '{action}'{nearest(action, ACTIONS)}"
-        raise ConfigError(f"resight thesis needs one of {', '.join(ACTIONS)}, {found}")
+        raise ConfigError(
+            f"resight thesis needs one of {', '.join(ACTIONS)}, found '{action}'{nearest(action, ACTIONS)}"
+        )
     if action == "list":
         (list_settings,) = read_settings(words, [ListSettings], program="resight thesis list")
         return _list(list_settings)
@@ -109,7 +110,7 @@ def _list(settings: ListSettings) -> int:
     if settings.json:
         say_json([dataclasses.asdict(item) for item in items], indent=1)
         return 0
-    table = Table(title=Text("The thesis, and how many of our runs can be made today"), title_justify="left")
+    table = Table(title=Text("The thesis, and how many runs of each item are possible"), title_justify="left")
     table.add_column("id", no_wrap=True)
     table.add_column("title")
     for scale in scales():
@@ -117,11 +118,11 @@ def _list(settings: ListSettings) -> int:
     table.add_column("data, or what is missing")
     for item in items:
         able = [f"{count}/{item.runs}" if item.runs else "–" for count in item.able.values()]
-        nothing = item.kind if item.kind != "table" else "nothing to run"
-        remarks = item.data or item.missing or [nothing]
+        no_runs = item.kind if item.kind != "table" else "nothing to run"
+        remarks = item.data or item.missing or [no_runs]
         table.add_row(item.id, Text(item.title), *able, Text(", ".join(remarks)))
     show(table)
-    say("full needs the weights of the recipe's backbone: from its hub, or --weights BACKBONE=FILE")
+    say("full needs the weights of the recipe's backbone: from its hub, or from --weights BACKBONE=FILE")
     return 0
 
 

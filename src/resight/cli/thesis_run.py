@@ -1,6 +1,6 @@
 """`resight thesis run`: reproduce the rows of a table, one after the other.
 
-The other actions of the command need nothing of what this module loads.
+The other actions of the command do without the modules that this one loads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAIRS = {
     "--weights": "BACKBONE=FILE, or BACKBONE=none for random ones",
     "--substitute": "THESIS=OURS, duke=cuhk03np-detected for example",
 }
-"""The flags that may be given several times, and the form of their values."""
+"""The flags that you may repeat, and the form of their values."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class RunSettings:
     """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
 
     Attributes:
-        scale: How much runs: `smoke`, `short` or `full`.
-        out: The folder of runs and results; the same command resumes there.
+        scale: The scale of the runs: `smoke`, `short` or `full`.
+        out: The folder of runs and results. Rerun the same command to resume.
         seed: The seed of every run.
-        epochs: Replaces the scale's; 0 keeps it.
-        iterations: Replaces the scale's; 0 keeps it.
+        epochs: The number of epochs; 0 keeps the scale's.
+        iterations: The number of steps an epoch; 0 keeps the scale's.
         rows: The rows to run, `[2,3]` for example, as `thesis show` counts them; empty for all.
-        device: Where it runs.
+        device: The device to run on.
     """
 
     scale: str = "short"
@@ -68,8 +68,8 @@ def run(name: str, flags: Sequence[str]) -> int:
     """Run `resight thesis run`.
 
     Args:
-        name: The id of a table or figure; empty if none was given.
-        flags: What follows it.
+        name: The id of a table or figure; empty if the user gave none.
+        flags: The remaining arguments.
 
     Returns:
         The exit status: 1 if a row failed, or none could run.
@@ -95,7 +95,7 @@ def run(name: str, flags: Sequence[str]) -> int:
 
 
 def _take_pairs(flags: Sequence[str], flag: str, name_of: Callable[[str], str]) -> tuple[dict[str, str], list[str]]:
-    """Take the ``NAME=VALUE`` words of a flag out of all flags; return them by name, and the other flags.
+    """Return the ``NAME=VALUE`` words of a flag by name, and the remaining flags.
 
     Raises:
         ConfigError: A word has another form, its name is unknown, or a name has two values.
@@ -117,7 +117,7 @@ def _take_pairs(flags: Sequence[str], flag: str, name_of: Callable[[str], str]) 
 
 
 def _find_weights(backbone: str, file: str) -> str:
-    """Return the whole path of weights, after making sure, before any row runs, that they can be read."""
+    """Return the absolute path of weights; check, before any row runs, that they can be read."""
     if file == "none":
         return file
     if not expanded(file).is_file():
@@ -130,22 +130,22 @@ def _check_substitutes(item: PaperItem, substitutes: dict[str, str]) -> dict[str
     names = {name for row in plan_rows(item, RunRequest(), resolve=False) for name in row.sets}
     for name in substitutes.keys() - names:
         raise ConfigError(f"{item.id} is not about {name}: it is about {', '.join(sorted(names))}")
-    return {name: data_name(used) for name, used in substitutes.items()}
+    return {name: data_name(substitute) for name, substitute in substitutes.items()}
 
 
 def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ...]) -> int:
     scale = load_scale(request.scale)  # before data are read
-    possible = plan_rows(item, request, resolve=False)
-    if not possible:
+    planned = plan_rows(item, request, resolve=False)
+    if not planned:
         kind = item.kind if item.kind == "curves" else f"a {item.kind}"
-        raise ConfigError(f"{item.id} has nothing to run: it is {kind} without rows of ours")
-    ours = {row.number for row in possible}
-    if unknown := set(numbers) - ours:
-        unknown_text, known_text = (", ".join(map(str, sorted(group))) for group in (unknown, ours))
-        raise ConfigError(f"--rows {unknown_text}: of {item.id} we can make {known_text}")
-    chosen = set(numbers) or ours
-    datasets = _load_data(item, request, {name for row in possible if not row.reason for name in row.sets})
-    # From here on a set lies in its root, whatever path led there.
+        raise ConfigError(f"{item.id} has nothing to run: it is {kind} without rows to reproduce")
+    plannable = {row.number for row in planned}
+    if unknown := set(numbers) - plannable:
+        unknown_text, known_text = (", ".join(map(str, sorted(group))) for group in (unknown, plannable))
+        raise ConfigError(f"--rows {unknown_text}: the rows of {item.id} that can run are {known_text}")
+    chosen = set(numbers) or plannable
+    datasets = _load_data(item, request, {name for row in planned if not row.reason for name in row.sets})
+    # From here on a data set has one root, whatever path led there.
     request = replace(
         request, data={**(request.data or {}), **{name: dataset.root for name, dataset in datasets.items()}}
     )
@@ -175,7 +175,7 @@ def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ..
     attempted = [row for row in rows if row.number in chosen]
     if all(row.status == "unavailable" for row in attempted):
         (reason, _), *further = Counter(row.reason for row in attempted).most_common()
-        say(f"nothing was made: {reason}{' (and others, above)' if further else ''}")
+        say(f"no row ran: {reason}{' (and other reasons, above)' if further else ''}")
         return 1
     return 1 if any(row.status == "failed" for row in rows) else 0
 
@@ -187,13 +187,15 @@ def _load_data(item: PaperItem, request: RunRequest, needed: set[str]) -> dict[s
         names = " ".join(f"--data {name}=PATH" for name in sorted(needed))
         raise ConfigError(f"{item.id} needs data: {names}, or one of them")
     if unused := sorted(folders.keys() - needed):
-        say(f"{item.id} is run without {', '.join(unused)}: no row of it that can be made is about that")
+        say(f"{item.id} runs without {', '.join(unused)}: no row that can run is about it")
     datasets = {name: load_dataset(name, root) for name, root in folders.items() if name in needed}
     names_of_roots: dict[str, str] = {}
     for name, dataset in datasets.items():
         other = names_of_roots.setdefault(os.path.realpath(dataset.root), name)
         if other != name:
-            raise ConfigError(f"{other} and {name} are both {dataset.root}: give each set the folder of its own images")
+            raise ConfigError(
+                f"{other} and {name} are both {dataset.root}: give each data set the folder of its own images"
+            )
     for name, dataset in datasets.items():
         say(f"{name}: {dataset.root.absolute()}")
         for note in filter(None, (dataset.unofficial, *dataset.notes)):
@@ -215,9 +217,9 @@ def _estimate_minutes(rows: Sequence[TableRow], scale: Scale, numbers: Collectio
     measured = [value for values in seconds.values() for value in values]
     minutes = 0.0
     for row in pending.values():
-        similar = seconds.get(row.data, measured)
-        complete = sum(similar) / len(similar) / 60 if similar else scale.minutes
-        minutes += complete * (1 - min(len(row.metrics) / row.settings.epochs, 1))
+        same_data = seconds.get(row.data, measured)
+        full_minutes = sum(same_data) / len(same_data) / 60 if same_data else scale.minutes
+        minutes += full_minutes * (1 - min(len(row.metrics) / row.settings.epochs, 1))
     starts = {start.key for row in pending.values() for start in row.starts if start.status == "pending"}
     minutes += scale.minutes * len(starts)
     if measured:

@@ -1,4 +1,4 @@
-"""`resight train METHOD`: train, score, write the report."""
+"""`resight train METHOD`: train, score, and write the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from resight.cli.terminal import say, show
 from resight.config.recipes import find_recipe, load_recipe, shipped_paths
 from resight.config.settings import recipes_of
-from resight.data.catalog import folder_settings, open_dataset
+from resight.data.catalog import open_dataset
 from resight.data.clusters_csv import CLUSTERS
 from resight.data.dataset import Dataset
 from resight.errors import ConfigError, nearest
@@ -18,11 +18,9 @@ from resight.methods import METHODS
 from resight.models.encoder_settings import DEFAULT_BACKBONE
 from resight.reports.tables import scores_table_text
 from resight.training.report import PAGE, train_and_report
-from resight.training.train import Trained, TrainSettings, read_recipe
+from resight.training.train import Trained, TrainSettings, read_flags
 
 logger = logging.getLogger(__name__)
-
-_MOST_WARNINGS = 200  # that a run remembers; log.txt has all
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
             "usage: resight train METHOD --data SPEC [--source SPEC] [--from MODEL] [--config RECIPE] [--run FOLDER] "
             "[settings]",
             f"METHOD is one of {', '.join(METHODS)}",
-            "resight train ice --help says what is set first, resight recipes which recipes there are",
+            "resight train ice --help lists the first settings, resight recipes the recipes",
         )
         return 0
     if name not in METHODS:
@@ -42,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
             f"then settings: resight train {next(iter(METHODS))} --print_config"
         )
     check_from(flags)
-    settings, options = read_recipe(name, "", *flags)
+    settings, options = read_flags(name, "", flags)
     if not options.data:
         raise ConfigError(
             "resight train needs images: --data folder=CROPS, or market1501=PATH (see resight data --help)"
@@ -55,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def check_from(flags: Sequence[str]) -> None:
-    """Make sure that the model to start from is named as it is now, and there.
+    """Check that ``--from`` names a model.
 
     Raises:
         ConfigError: ``--start`` is given, or ``--from`` without a model.
@@ -68,35 +66,35 @@ def check_from(flags: Sequence[str]) -> None:
 
 
 def open_data(options: TrainSettings) -> Dataset:
-    """Read what is trained on."""
-    return open_dataset(options.data, folder_settings(options.layout, options.pattern, options.data, options.source))
+    """Load the data set to train on."""
+    return open_dataset(options.data, options.folder_settings(options.source))
 
 
 def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequence[str]) -> list[str]:
-    """Say what a training without a recipe, or with another method's, is about to do."""
-    known = [load_recipe(find_recipe(recipe)) for recipe in recipes]
-    strange = [recipe for recipe in known if recipe.method in METHODS and METHODS[recipe.method][0] != METHODS[name][0]]
-    if known:
+    """Return warnings about a training without a recipe, or with a recipe of another method."""
+    loaded = [load_recipe(find_recipe(recipe)) for recipe in recipes]
+    if loaded:
         return [
             f"{recipe.name} is a recipe of {recipe.method} ({recipe.command}): {name} takes what it sets, and its own "
             "numbers for the rest"
-            for recipe in strange
+            for recipe in loaded
+            if recipe.method in METHODS and METHODS[recipe.method].build != METHODS[name].build
         ]
     encoder = settings.encoder
     steps = f"{settings.epochs * settings.iterations:,} steps" if settings.iterations else f"{settings.epochs} epochs"
     batch = settings.identities * settings.images
-    asked = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
-    download = ", weights to download" if asked else ""
+    downloads = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
+    download = ", weights to download" if downloads else ""
     sites = [recipe for recipe in map(load_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
-    instead = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
+    advice = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
     return [
         f"no --config, so {name} has the thesis' numbers: {encoder.backbone}{download}, {steps} of {batch} images of "
-        f"{encoder.height} x {encoder.width}, which asks for a GPU{instead} (resight recipes {name} lists all)"
+        f"{encoder.height} x {encoder.width}, which needs a GPU{advice} (resight recipes {name} lists all)"
     ]
 
 
 def train_and_print(name: str, dataset: Dataset, settings: Any, options: TrainSettings) -> Trained:
-    """Train, print the scores and where things are; with several processes only the first speaks."""
+    """Train; print the scores and the paths of the results. Of several processes only the first prints."""
     trained = train_and_report(name, dataset, settings, options)
     if not trained.writes:
         return trained

@@ -1,4 +1,4 @@
-"""What was meant by a name that is no setting: usual words for ours, the last part of a name, and what is near."""
+"""Hints for unknown settings: other programs' names, names with the same last part, and similar names."""
 
 from __future__ import annotations
 
@@ -56,11 +56,10 @@ _USUAL = {
     "seed": "random_seed manual_seed",
     "config": "cfg config_file recipe yaml config_path conf yml",
 }
-"""For settings, or several that say it together, the words by which other programs call them.
+"""For each setting, or for several that together replace one, its names in other programs.
 
-A word with a group is for names that end so, one without for any group that is not one of ours.
+A name with a group stands for names that end with both; a name without a group for names in any group but ours.
 """
-
 
 _VALUES = {
     "cuda": "gpu gpus nvidia",
@@ -72,67 +71,67 @@ _VALUES = {
     "none": "null false no",
     "stability": "best auto",
 }
-"""For choices, the words by which other programs call them."""
+"""For each choice, its names in other programs."""
 
-_SAID = {"resume": " (the same command goes on where a run was stopped)"}
-"""What is to be said beside the setting that was meant."""
+_ADVICE = {"resume": " (rerun the same command to resume an interrupted run)"}
+"""What to add to the hint for some names."""
 
 
-def hint(name: str, known: Iterable[str], *, dashes: str = "") -> str:
-    """Find what is meant by a name that is no setting.
+def hint(name: str, settings: Iterable[str], *, dashes: str = "") -> str:
+    """Return the settings that a user may mean by an unknown name.
 
     Args:
-        name: What was written, without dashes.
-        known: The dotted names that there are.
-        dashes: What stands before a name.
+        name: The unknown name, without dashes.
+        settings: The dotted names of all settings.
+        dashes: The prefix of a name in the hint.
 
     Returns:
-        Settings of the same last part, else what is usually called so, else the nearest; empty where nothing is near.
+        Settings with the same last part, else those that other programs call so, else the most similar ones; empty if
+        there are none.
     """
-    names, word = [*known, *(["config"] if dashes else [])], name.lower().replace("-", "_")
+    names, word = [*settings, *(["config"] if dashes else [])], name.lower().replace("-", "_")
     if (new := SETTINGS.get(word, "")) in names:
         return f"'{dashes}{new}', as it is called now"
     group, _, last = word.rpartition(".")
-    alike = [each for each in names if each.rpartition(".")[2] == last]
-    usual = _usual(group, last, names)
-    lasts = {each.rpartition(".")[2]: each for each in reversed(names)}
-    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    near = [each for each in near if difflib.get_close_matches(last, [each.rpartition(".")[2]], cutoff=0.5)]
-    close = [lasts[each] for each in difflib.get_close_matches(last, lasts, n=1, cutoff=0.75)]
-    meant = next(
-        (found for found in ([group] if group in names else [], alike[:3], usual[:1], near[:1], close) if found), []
-    )
+    same_last = [setting for setting in names if setting.rpartition(".")[2] == last]
+    synonyms = _find_synonyms(group, last, names)
+    by_last = {setting.rpartition(".")[2]: setting for setting in reversed(names)}
+    similar = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    similar = [name for name in similar if difflib.get_close_matches(last, [name.rpartition(".")[2]], cutoff=0.5)]
+    similar_last = [by_last[part] for part in difflib.get_close_matches(last, by_last, n=1, cutoff=0.75)]
+    candidates = ([group] if group in names else [], same_last[:3], synonyms[:1], similar[:1], similar_last)
+    meant = next(filter(None, candidates), [])
     flags = {setting: flag for flag, setting in FLAGS.items()} if dashes else {}
-    text = " or ".join(" and ".join(f"'{dashes}{flags.get(each, each)}'" for each in one.split()) for one in meant)
-    return text + _SAID.get(last, "") if text else ""
+    text = " or ".join(" and ".join(f"'{dashes}{flags.get(part, part)}'" for part in key.split()) for key in meant)
+    return text + _ADVICE.get(last, "") if text else ""
 
 
-def _usual(group: str, last: str, names: Sequence[str]) -> list[str]:
-    """Find what other programs call by the last part of a name, in its group where that is one of ours."""
-    known = {each: words.split() for each, words in _USUAL.items() if set(each.split()) <= set(names)}
+def _find_synonyms(group: str, last: str, names: Sequence[str]) -> list[str]:
+    """Return the settings that other programs call by the last part of a name, in its group if that is one of ours."""
+    words_of = {key: words.split() for key, words in _USUAL.items() if set(key.split()) <= set(names)}
     pair = f"{group.rpartition('.')[2]}.{last}"
-    if paired := [each for each, words in known.items() if pair in words]:
+    if paired := [key for key, words in words_of.items() if pair in words]:
         return paired
-    inside = f"{group}." if any(each.startswith(f"{group}.") for each in names) else ""
-    if group and last == "name":  # of whatever the group is, and not of a run
+    prefix = f"{group}." if any(name.startswith(f"{group}.") for name in names) else ""
+    if group and last == "name":  # the name of whatever the group is, not of a run
         return []
-    return [each for each, words in known.items() if last in words and each.startswith(inside)]
+    return [key for key, words in words_of.items() if last in words and key.startswith(prefix)]
 
 
-def choice(text: str, known: Sequence[str]) -> str:
-    """Say which of the choices of a setting is meant by another word; empty where none is near."""
+def choice(text: str, choices: Sequence[str]) -> str:
+    """Return a hint at the choice of a setting that a user may mean by another word; empty if none is similar."""
     word = text.lower()
-    usual = [each for each, words in _VALUES.items() if each in known and word in words.split()]
-    return f"; did you mean '{usual[0]}'?" if usual else nearest(word, known)
+    synonyms = [value for value, words in _VALUES.items() if value in choices and word in words.split()]
+    return f"; did you mean '{synonyms[0]}'?" if synonyms else nearest(word, choices)
 
 
-def unknown(names: Sequence[str], known: Iterable[str], *, dashes: str = "") -> str:
-    """Say of names that they are no settings, and what was meant."""
-    listed = list(known)
-    found = [(f"{dashes}{shortened(name, 60)}", hint(name, listed, dashes=dashes)) for name in names]
-    if len(found) == 1:
-        ((name, meant),) = found
+def unknown(names: Sequence[str], settings: Iterable[str], *, dashes: str = "") -> str:
+    """Return the error message for names that are no settings, with hints."""
+    setting_names = list(settings)
+    hints = [(f"{dashes}{shortened(name, 60)}", hint(name, setting_names, dashes=dashes)) for name in names]
+    if len(hints) == 1:
+        ((name, meant),) = hints
         return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
-    told = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in found[:10]]
-    more = f" and {len(found) - 10:,} more" if len(found) > 10 else ""
-    return f"{', '.join(told)}{more} are no settings"
+    texts = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in hints[:10]]
+    more = f" and {len(hints) - 10:,} more" if len(hints) > 10 else ""
+    return f"{', '.join(texts)}{more} are no settings"

@@ -1,4 +1,4 @@
-"""Recipes: YAML files of settings with a header, and the ones that come with the installation."""
+"""Recipes: YAML files of settings with a header, and the recipes of the installation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from resight.errors import ConfigError, nearest
 from resight.files import expanded
 
 RECIPES = importlib.resources.files("resight") / "recipes"
-"""The recipes that come with the installation, in folders."""
+"""The folder with the recipes of the installation."""
 
 FOLDERS = {
     "site": "for your own cameras",
     "thesis": "the experiments of the thesis",
     "smoke": "show in minutes that everything runs; their scores mean nothing",
 }
-"""The folders of recipes, and what each is for."""
+"""The folders of recipes, and the purpose of each."""
 
 _FORMER_NAMES = {
     "abmt-from-source": "abmt-dukemtmc-market1501 abmt-dukemtmc-msmt17 abmt-market1501-dukemtmc abmt-market1501-msmt17 "
@@ -40,7 +40,7 @@ _FORMER_NAMES = {
     "source-thesis": "source-dukemtmc source-market1501",
 }
 RENAMED = {former: name for name, formers in _FORMER_NAMES.items() for former in formers.split()}
-"""For each recipe that earlier versions had, the present one with the same settings."""
+"""For each recipe of earlier versions, the present recipe with the same settings."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Recipe:
 
     Attributes:
         name: The file's name without its ending.
-        folder: The folder it comes along in, a key of `FOLDERS`; the last part of its path for other files.
-        methods: The methods it is for; empty if the file does not say.
-        description: What it is for.
+        folder: The name of its folder: a key of `FOLDERS` for recipes of the installation.
+        methods: The methods it is for; empty if the file does not name any.
+        description: The purpose of the recipe.
         settings: Nested names and values as written, not yet typed.
     """
 
@@ -68,7 +68,7 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """The command that uses it, as far as it names the recipe; empty if the file names no method."""
+        """The start of a command that uses it; empty if the file names no method."""
         return f"resight train {self.method} --config {self.name}" if self.methods else ""
 
     @property
@@ -78,17 +78,17 @@ class Recipe:
 
 
 def find_recipe(name: str) -> Path:
-    """Find a recipe by its path or, if it comes with the installation, by its name.
+    """Find a recipe by its path or, for a recipe of the installation, by its name.
 
     Args:
         name: A YAML file, or ``site``, ``site.yaml``, ``recipes/site.yaml`` or ``site/site``. A name of an earlier
             version finds the recipe of the same settings.
 
     Raises:
-        ConfigError: There is no such recipe. The message names the nearest, unless a file was meant.
+        ConfigError: There is no such recipe. The message names the most similar one, unless the name is a path.
     """
     path = expanded(name)
-    # The functions of os.path return False for names that no disk would take, while those of a Path raise.
+    # For names that no disk would take, the functions of os.path return False, while those of Path raise.
     if os.path.isfile(path):  # noqa: PTH113
         return path
     shipped = {item.stem: item for item in shipped_paths()}
@@ -107,7 +107,7 @@ def find_recipe(name: str) -> Path:
 
 @cache
 def shipped_paths() -> tuple[Path, ...]:
-    """Return the files of the recipes that come with the installation, sorted by name."""
+    """Return the files of the recipes of the installation, sorted by name."""
     return tuple(sorted(Path(str(RECIPES)).rglob("*.yaml"), key=lambda path: path.name))
 
 
@@ -115,7 +115,7 @@ def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        ConfigError: The file does not hold names and values, or its header is not what it must be.
+        ConfigError: The file does not hold names and values, or its header has wrong types.
     """
     content = read_yaml(path, scalar=as_text)
     methods, description = content.pop("method", None) or [], content.pop("description", None) or ""

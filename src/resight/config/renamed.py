@@ -1,4 +1,4 @@
-"""Settings, values and parts of files that had other names in earlier versions."""
+"""Settings, values and parts of files with other names in earlier versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {
     "tracklet.frames": "tracklet.num_frames",
 }
 SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
-"""The new name of each setting that was renamed, both with their groups."""
+"""The present name of each renamed setting, both with their groups."""
 
 FLAGS = {"from": "start"}
 """Flags whose setting has another name: ``from`` is a word of Python."""
@@ -73,7 +73,7 @@ def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings, given by their dotted names, under their first names and values: an identity that stays."""
+    """Return settings, given by their dotted names, under their first names and values, which identities use."""
     values = {(name, current): first for (name, first), current in _VALUES.items()}
     names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
     first = {name: values.get((name, str(value)), value) for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""Values of settings: what a type takes, made of text, and checked wherever it comes from."""
+"""Values of settings: parsed from text, and checked against the types of the fields."""
 
 from __future__ import annotations
 
@@ -13,155 +13,150 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from resight.config.hints import choice
+from resight.config import hints
 from resight.config.yaml_files import as_text, parse_yaml
 from resight.errors import ConfigError, shown
 from resight.files import shortened
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
 _FLOAT = re.compile(r"[-+]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][-+]?[0-9]{1,9})?")
-_SWITCH = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
-
+SWITCHES = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
+"""The words for true and false, in lower case."""
 
 LARGEST_COUNT = 2**31 - 1
-"""What counts and sizes stay below, whatever they are of; seeds may be as long as they like."""
+"""The upper limit of whole numbers, except for seeds."""
 
 
 class UnfitError(ValueError):
-    """A value is not of the type that it is for."""
+    """A text does not describe a value of the type."""
 
 
-def value_of(given: Any, kind: Any, name: str) -> Any:
-    """Make a setting's value of what a flag or a recipe says.
+def value_of(raw: Any, kind: Any, name: str) -> Any:
+    """Parse the value of a setting from a flag or a recipe.
 
     Args:
-        given: Text, a list of texts, or None for a plain null of YAML.
+        raw: Text, a list of texts, or None for a plain null of YAML.
         kind: The setting's type.
-        name: What an error calls the setting.
+        name: The setting's name for the error.
 
     Raises:
-        ConfigError: It is not of the type.
+        ConfigError: The text does not describe a value of the type.
     """
-    if isinstance(given, str) and "\0" in given:
-        raise ConfigError(f"{name} holds a NUL, as no name of a file may: found '{shortened(given, 60)}'")
+    if isinstance(raw, str) and "\0" in raw:
+        raise ConfigError(f"{name} holds a NUL character, which no file name may hold: found '{shortened(raw, 60)}'")
     try:
-        return _made(given, kind)
+        return _parse(raw, kind)
     except UnfitError:
-        text = "null" if given is None else _shown(given)
-        raise ConfigError(f"{name} must be {meant(kind)}, found '{shortened(text, 60)}'{_near(text, kind)}") from None
+        text = "null" if raw is None else _raw_text(raw)
+        hint = _hint(text, kind)
+        raise ConfigError(f"{name} must be {describe_type(kind)}, found '{shortened(text, 60)}'{hint}") from None
 
 
 def check_types(settings: Any) -> None:
-    """Make sure that each field of a settings dataclass is of its type, and each number one to compute with.
+    """Check the type of each field of a settings dataclass, and that each number is finite.
 
-    For its `__post_init__`, whoever makes the settings. What says the same in another type becomes the declared one: a
-    whole number a float, a number of numpy one of Python, a list a tuple, a path its text.
+    Call it from `__post_init__`. A value of an equivalent type is converted: a whole number to a float, a number of
+    numpy to one of Python, a list to a tuple, a path to its text.
 
     Raises:
-        ConfigError: A field is not, with its name and what it must be.
+        ConfigError: A field has another type; the message names the field and what it must be.
     """
     for name, kind in kinds(settings.__class__).items():
         value = getattr(settings, name)
         try:
-            taken = _taken(value, kind)
+            converted = _convert(value, kind)
         except (TypeError, OverflowError):
-            raise ConfigError(f"{name} must be {meant(kind)}, found {shown(value)}{_near(value, kind)}") from None
-        if isinstance(taken, float) and not math.isfinite(taken):
-            raise ConfigError(f"{name} must be {meant(kind)} that is finite, found {taken}")
-        if isinstance(taken, int) and abs(taken) > LARGEST_COUNT and not name.endswith("seed"):
-            raise ConfigError(f"{name} must be {LARGEST_COUNT:,} or less, found {shortened(taken, 60)}")
-        if taken is not value:
-            object.__setattr__(settings, name, taken)
+            wanted, hint = describe_type(kind), _hint(value, kind)
+            raise ConfigError(f"{name} must be {wanted}, found {shown(value)}{hint}") from None
+        if isinstance(converted, float) and not math.isfinite(converted):
+            raise ConfigError(f"{name} must be {describe_type(kind)} that is finite, found {converted}")
+        if isinstance(converted, int) and abs(converted) > LARGEST_COUNT and not name.endswith("seed"):
+            raise ConfigError(f"{name} must be {LARGEST_COUNT:,} or less, found {shortened(converted, 60)}")
+        if converted is not value:
+            object.__setattr__(settings, name, converted)
 
 
 @functools.cache
 def kinds(settings: Any) -> Mapping[str, Any]:
-    """Give the type of each field of a settings dataclass."""
-    return _kinds(settings)
+    """Return the type of each field of a settings dataclass."""
+    annotations = typing.get_type_hints(settings)
+    return {field.name: annotations[field.name] for field in dataclasses.fields(settings)}
 
 
-@functools.cache
-def _kinds(settings: Any) -> Mapping[str, Any]:
-    hints = typing.get_type_hints(settings)
-    return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
-
-
-def meant(kind: Any) -> str:
-    """Give the words for the values of a type."""
+def describe_type(kind: Any) -> str:
+    """Return a type's values in words, such as "a whole number"."""
     words = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "null", str: "text"}
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return f"one of {', '.join(map(str, inner))}"
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return " or ".join(map(meant, inner))
+        return " or ".join(map(describe_type, inner))
     if typing.get_origin(kind) is tuple:
-        examples = [{int: "3", float: "0.5"}.get(each, "name") for each in inner if each is not Ellipsis]
+        examples = [{int: "3", float: "0.5"}.get(item, "name") for item in inner if item is not Ellipsis]
         return f"a list such as [{', '.join(examples)}]"
     return words.get(kind) or f"{kind.__name__}(...)"
 
 
-def _made(given: Any, kind: Any) -> Any:
+def _parse(raw: Any, kind: Any) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return _first(given, sorted(inner, key=lambda each: each is not types.NoneType))
+        return _parse_union(raw, sorted(inner, key=lambda member: member is not types.NoneType))
     if kind is types.NoneType:
-        return _chosen(given, {None: None, "null": None, "~": None})
+        return _look_up(raw, {None: None, "null": None, "~": None})
     if origin is tuple:
-        return _tuple(given, inner)
-    if not isinstance(given, str):
+        return _parse_tuple(raw, inner)
+    if not isinstance(raw, str):
         raise UnfitError
     if kind is bool:
-        return _chosen(given.lower(), _SWITCH)
+        return _look_up(raw.lower(), SWITCHES)
     if origin is typing.Literal:
-        return _chosen(given, {str(each): each for each in inner})
+        return _look_up(raw, {str(value): value for value in inner})
     if kind in (int, float):
-        if not (_INT if kind is int else _FLOAT).fullmatch(given):
-            return _chosen(given if kind is float else None, {".nan": math.nan, ".inf": math.inf, "-.inf": -math.inf})
-        return kind(given)
-    return given
+        if not (_INT if kind is int else _FLOAT).fullmatch(raw):
+            return _look_up(raw if kind is float else None, {".nan": math.nan, ".inf": math.inf, "-.inf": -math.inf})
+        return kind(raw)
+    return raw
 
 
-def _first(given: Any, kinds: list[Any]) -> Any:
-    for kind in kinds[:-1]:
-        try:
-            return _made(given, kind)
-        except UnfitError:
-            pass
-    return _made(given, kinds[-1])
+def _parse_union(raw: Any, members: list[Any]) -> Any:
+    for kind in members[:-1]:
+        with contextlib.suppress(UnfitError):
+            return _parse(raw, kind)
+    return _parse(raw, members[-1])
 
 
-def _chosen(given: Any, known: Mapping[Any, Any]) -> Any:
-    if given not in known:
+def _look_up(raw: Any, values: Mapping[Any, Any]) -> Any:
+    if raw not in values:
         raise UnfitError
-    return known[given]
+    return values[raw]
 
 
-def _tuple(given: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
-    if isinstance(given, str):
+def _parse_tuple(raw: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
+    if isinstance(raw, str):
         try:
-            given = parse_yaml(given, "the list", scalar=as_text)
+            raw = parse_yaml(raw, "the list", scalar=as_text)
         except ConfigError:
             raise UnfitError from None
-    if not isinstance(given, list):
+    if not isinstance(raw, list):
         raise UnfitError
-    wanted = [inner[0]] * len(given) if inner[-1] is Ellipsis else inner
-    if len(given) != len(wanted):
+    item_kinds = [inner[0]] * len(raw) if inner[-1] is Ellipsis else inner
+    if len(raw) != len(item_kinds):
         raise UnfitError
-    return tuple(_made(each, kind) for each, kind in zip(given, wanted, strict=True))
+    return tuple(_parse(item, kind) for item, kind in zip(raw, item_kinds, strict=True))
 
 
-def _shown(given: Any) -> str:
-    return (
-        f"[{', '.join(map(str, given[:20]))}{', ...' if len(given) > 20 else ''}]" if isinstance(given, list) else given
-    )
+def _raw_text(raw: Any) -> Any:
+    if not isinstance(raw, list):
+        return raw
+    return f"[{', '.join(map(str, raw[:20]))}{', ...' if len(raw) > 20 else ''}]"
 
 
-def _taken(value: Any, kind: Any) -> Any:
-    """Give a value as one of a type.
+def _convert(value: Any, kind: Any) -> Any:
+    """Return a value as one of a type.
 
     Raises:
-        TypeError: It is none.
-        OverflowError: It is a whole number that no float holds.
+        TypeError: It has no equivalent of the type.
+        OverflowError: It is a whole number beyond the range of floats.
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -169,16 +164,16 @@ def _taken(value: Any, kind: Any) -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         value = value.item()
     if origin is typing.Literal:
-        if any(type(value) is type(each) and value == each for each in inner):
+        if any(type(value) is type(choice) and value == choice for choice in inner):
             return value
     elif origin in (typing.Union, types.UnionType):
-        for each in inner:
+        for member in inner:
             with contextlib.suppress(TypeError):
-                return _taken(value, each)
+                return _convert(value, member)
     elif origin is tuple and isinstance(value, list | tuple):
-        kinds = inner[:1] * len(value) if Ellipsis in inner else inner
-        if len(kinds) == len(value):
-            return tuple(map(_taken, value, kinds))
+        item_kinds = inner[:1] * len(value) if Ellipsis in inner else inner
+        if len(item_kinds) == len(value):
+            return tuple(map(_convert, value, item_kinds))
     elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif kind is int and isinstance(value, int) and not isinstance(value, bool):
@@ -190,8 +185,8 @@ def _taken(value: Any, kind: Any) -> Any:
     raise TypeError
 
 
-def _near(value: Any, kind: Any) -> str:
-    """Say which choice of a setting is meant by a word that is none; empty where it has no choices."""
+def _hint(value: Any, kind: Any) -> str:
+    """Return a hint at the choice that a user may mean by another word; empty if the type has no choices."""
     if not isinstance(value, str) or typing.get_origin(kind) is not typing.Literal:
         return ""
-    return choice(value, list(map(str, typing.get_args(kind))))
+    return hints.choice(value, list(map(str, typing.get_args(kind))))

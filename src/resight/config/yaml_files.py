@@ -1,7 +1,7 @@
-"""YAML as resight reads it: names, values and lists, and nothing by which a short file becomes a large one.
+"""YAML with names, values and lists only, read with limits on its size and depth.
 
-Files come from other people, and YAML has more than settings need: aliases that multiply, tags that make objects,
-values inside each other without end. A file is read event by event and left at the first of these.
+Files come from other people, and YAML has more than settings need: aliases that multiply content, tags that construct
+objects, nesting without end. A file is read event by event, and rejected at the first of these.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import yaml
 from resight.errors import ConfigError
 
 LARGEST = 2**18
-"""Bytes of a file, and letters of a text."""
+"""The most bytes of a file, and characters of a text."""
 
 DEEPEST = 8
-"""Values inside each other."""
+"""The deepest nesting of values."""
 
 MOST = 2_000
-"""Names and values together."""
+"""The most names and values together."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)")
@@ -36,14 +36,14 @@ _WORDS = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
 }
 _LONGEST_NUMBER = 400
-"""Letters; Python itself gives up on whole numbers of some thousands."""
+"""The most digits of a number; Python refuses to convert whole numbers with thousands of digits."""
 
 Scalar = Callable[[str, bool], Any]
-"""Makes a value of its text, and of whether that stands there without quotes."""
+"""A function that converts a text, given whether it stands without quotes, to a value."""
 
 
 def resolved(text: str, plain: bool) -> Any:
-    """Give what a scalar means: text in quotes is text; null, a switch, a number and other text stand without."""
+    """Return the value of a scalar: text if in quotes; else null, a boolean, a number or text."""
     if not plain:
         return text
     if text in _WORDS:
@@ -54,7 +54,7 @@ def resolved(text: str, plain: bool) -> Any:
 
 
 def as_text(text: str, plain: bool) -> str | None:
-    """Give a scalar as it is written, and None for a plain null: whoever knows its type makes a value of it."""
+    """Return a scalar as written, and None for a plain null, for callers that know the type."""
     return None if plain and _WORDS.get(text, text) is None else text
 
 
@@ -62,11 +62,11 @@ def read_yaml(path: str | Path, *, scalar: Scalar = resolved) -> dict[str, Any]:
     """Read names and values, nested, from a file of at most `LARGEST` bytes.
 
     Args:
-        path: A file of UTF-8.
-        scalar: What becomes of a single value.
+        path: A file in UTF-8.
+        scalar: Converts single values.
 
     Returns:
-        By name a value, a list or names and values again; empty for a file of nothing.
+        For each name a value, a list or a nested mapping; empty for an empty file.
 
     Raises:
         ConfigError: It is no file, too large, no text, no YAML, or holds more than names, values and lists.
@@ -75,35 +75,35 @@ def read_yaml(path: str | Path, *, scalar: Scalar = resolved) -> dict[str, Any]:
     if content is None or content == "":
         return {}
     if not isinstance(content, dict):
-        found = "a list" if isinstance(content, list) else "a single value"
-        raise ConfigError(f"{path} must hold names and values, found {found}")
+        kind = "a list" if isinstance(content, list) else "a single value"
+        raise ConfigError(f"{path} must hold names and values, found {kind}")
     return content
 
 
 def parse_yaml(text: str, where: str, *, scalar: Scalar = resolved) -> Any:
-    """Read a value out of text.
+    """Parse a value from text.
 
     Args:
         text: YAML of one document.
-        where: What an error calls the text.
-        scalar: What becomes of a single value.
+        where: The name of the text for errors.
+        scalar: Converts single values.
 
     Raises:
         ConfigError: As for `read_yaml`.
     """
     if len(text) > LARGEST:
-        raise ConfigError(f"{where} is too large: {len(text):,} letters, at most {LARGEST:,} are read")
+        raise ConfigError(f"{where} is too large: {len(text):,} characters, at most {LARGEST:,} are read")
     try:
-        events = _sound(text, where)
+        events = _checked_events(text, where)
         value = _value(events, where, scalar)
-        next(events, None)  # to the end: what comes after is looked at too
+        next(events, None)  # also checks what follows the value
         return value
     except ConfigError:
         raise
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ConfigError(f"{where} is not YAML: {error.problem or error.context}{line}") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # of letters that are none, and of its own mistakes
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # invalid characters, and errors within PyYAML
         raise ConfigError(f"{where} is not YAML: {getattr(error, 'reason', error)}") from error
 
 
@@ -122,8 +122,8 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path} is no text of UTF-8 (byte {error.start}): save it as UTF-8") from error
 
 
-def _sound(text: str, where: str) -> Iterator[yaml.Event]:
-    """Go through the events of one document that holds no more than settings need."""
+def _checked_events(text: str, where: str) -> Iterator[yaml.Event]:
+    """Yield the events of one document; reject what settings do not need."""
     depth = count = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.NodeEvent):
@@ -131,31 +131,31 @@ def _sound(text: str, where: str) -> Iterator[yaml.Event]:
             _check_plain(event, where)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
-        place = _place(event, where)
+        location = _location(event, where)
         if depth > DEEPEST:
-            raise ConfigError(f"{place}: more than {DEEPEST} values inside each other are no settings")
+            raise ConfigError(f"{location}: more than {DEEPEST} levels of nesting are no settings")
         if count > MOST:
-            raise ConfigError(f"{place}: more than {MOST:,} names and values are no settings")
+            raise ConfigError(f"{location}: more than {MOST:,} names and values are no settings")
         if documents > 1:
-            raise ConfigError(f"{place}: a second document starts here: keep one")
+            raise ConfigError(f"{location}: a second document starts here: keep one")
         if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             yield event
 
 
-def _place(event: yaml.Event, where: str) -> str:
+def _location(event: yaml.Event, where: str) -> str:
     return f"{where}, line {event.start_mark.line + 1}" if event.start_mark else where
 
 
 def _check_plain(event: yaml.NodeEvent, where: str) -> None:
-    place = _place(event, where)
+    location = _location(event, where)
     if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
         raise ConfigError(
-            f"{place}: names for values (&{event.anchor} and *{event.anchor}) are not read: repeat the value"
+            f"{location}: names for values (&{event.anchor} and *{event.anchor}) are not read: repeat the value"
         )
     tag = getattr(event, "tag", None)
     if tag is not None:
         short = tag.replace("tag:yaml.org,2002:", "!!")
-        raise ConfigError(f"{place}: tags ({short}) are not read: write the value alone")
+        raise ConfigError(f"{location}: tags ({short}) are not read: write the value alone")
 
 
 def _value(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> Any:
@@ -172,7 +172,7 @@ def _value(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> Any:
 
 
 _END = object()
-"""Stands for the end of a list or of names and values."""
+"""Marks the end of a list or a mapping."""
 
 
 def _list(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> list[Any]:
@@ -185,6 +185,6 @@ def _names(events: Iterator[yaml.Event], where: str, scalar: Scalar) -> dict[str
         if not isinstance(name, str):
             raise ConfigError(f"{where}: a name must be one word, found a list or names and values")
         if name in content:
-            raise ConfigError(f"{where}: {name} stands there twice: keep one")
+            raise ConfigError(f"{where}: {name} appears twice: keep one")
         content[name] = _value(events, where, scalar)
     return content

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from resight.config.hints import choice
 from resight.errors import WeightsError, counted
 from resight.files import printable
 from resight.models.packaged import DEFAULT_BACKBONE
@@ -56,7 +57,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         raise WeightsError(f"'{name}' is a folder: name the file of weights in it")
     if not path.is_file():
-        raise WeightsError(f"no weights at '{name}'; the default backbone '{DEFAULT_BACKBONE}' needs no file")
+        hint = choice(str(path), ["imagenet", "none"]) or f"; the default backbone '{DEFAULT_BACKBONE}' needs no file"
+        raise WeightsError(f"no weights at '{name}'{hint}")
     try:
         content = load_file(path) if _is_safetensors(path) else _load_torch(path)
     except WeightsError:

@@ -1,1 +1,1 @@
-"""Figures, ranked strips and pages, as pure functions of records."""
+"""Figures, ranked lists and pages, as pure functions of records."""

@@ -1,6 +1,6 @@
-"""Contact sheets: what the images of a data set look like, in one picture.
+"""Contact sheets: many images of a data set in one picture.
 
-An image that cannot be read becomes a gray tile that says so.
+An image that cannot be read becomes a gray tile with a note.
 """
 
 from __future__ import annotations
@@ -15,52 +15,53 @@ from PIL import Image, ImageDraw
 from resight.errors import DataError, counted
 from resight.records import ImageTable, Ints
 from resight.reports.letters import Letters
-from resight.reports.tiles import INK, PAPER, Names, called, draw_tile, read_picture, tile_width
+from resight.reports.tiles import INK, PAPER, Names, display_name, draw_tile, read_picture, tile_width
 
 ROWS, COLUMNS = 12, 12
-"""The most people, or cameras, and images of each on the sheet of a data set."""
+"""The most people, or cameras, on the sheet of a data set, and the most images of each."""
 
 
 def dataset_sheet(table: ImageTable, *, names: Names | None = None, height: int = 128) -> Image.Image:
-    """Show a sample of people, a row each, ordered by camera; of cameras where nobody is known; else of all images.
+    """Draw a sample of people, a row each, ordered by camera.
 
-    Rows, and the images of each, are spread evenly over all there are.
+    If no person is known, the rows are cameras; if no camera is known either, they are a sample of all images. Rows,
+    and the images of each, are spread evenly over all.
 
     Args:
         table: The images.
-        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
+        names: The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any.
         height: Height of each picture in pixels.
 
     Returns:
         The sheet.
     """
-    people, places = ((names or {}).get(what, ()) for what in ("people", "cameras"))
-    known = np.flatnonzero(table.person_ids >= 0)
-    if len(known):
+    people, camera_names = ((names or {}).get(kind, ()) for kind in ("people", "cameras"))
+    labeled_rows = np.flatnonzero(table.person_ids >= 0)
+    if len(labeled_rows):
         titles = {
-            person: f"{called(person, people, 'person')}\n"
+            person: f"{display_name(person, people, 'person')}\n"
             + counted(len(set(table.camera_ids[table.person_ids == person].tolist())), "camera")
-            for person in spread(np.unique(table.person_ids[known]), ROWS).tolist()
+            for person in spread(np.unique(table.person_ids[labeled_rows]), ROWS).tolist()
         }
-        groups = [known[table.person_ids[known] == person] for person in titles]
+        groups = [labeled_rows[table.person_ids[labeled_rows] == person] for person in titles]
         groups = [rows[np.argsort(table.camera_ids[rows], kind="stable")] for rows in groups]
         row_titles = list(titles.values())
     elif table.has_cameras:
         cameras = spread(np.unique(table.camera_ids), ROWS).tolist()
         groups = [np.flatnonzero(table.camera_ids == camera) for camera in cameras]
         row_titles = [
-            f"{called(camera, places, 'camera')}\n{counted(len(rows), 'image')}"
+            f"{display_name(camera, camera_names, 'camera')}\n{counted(len(rows), 'image')}"
             for camera, rows in zip(cameras, groups, strict=True)
         ]
     else:
         chosen = spread(np.arange(len(table)), ROWS * COLUMNS)
-        groups, row_titles = [chosen[at : at + COLUMNS] for at in range(0, len(chosen), COLUMNS)], []
+        groups, row_titles = [chosen[start : start + COLUMNS] for start in range(0, len(chosen), COLUMNS)], []
     rows = [table.paths[spread(group, COLUMNS)].tolist() for group in groups]
     return contact_sheet(rows, row_titles=row_titles, height=height)
 
 
 def spread(values: Ints, most: int) -> Ints:
-    """Choose values evenly from the first to the last."""
+    """Return values spread evenly from the first to the last."""
     chosen: Ints = values[np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(np.int64)]
     return chosen
 
@@ -72,17 +73,17 @@ def contact_sheet(
     column_titles: Sequence[str] = (),
     height: int = 128,
 ) -> Image.Image:
-    """Lay images out in rows, such as one cluster or one person a row.
+    """Draw images in rows, such as a row for each cluster or person.
 
     Args:
         rows: The image files of each row; rows may differ in length.
-        row_titles: A title left of each row, lines parted by a newline; none where empty.
-        column_titles: A title above each column; none where empty. Titles that are too long are cut so that those that
-            differ still do.
+        row_titles: A title to the left of each row, with newlines between its lines; empty for none.
+        column_titles: A title above each column; empty for none. Long titles are shortened so that different titles
+            stay different.
         height: Height of each picture in pixels.
 
     Returns:
-        The sheet, in mode RGB; a small blank one where there are no rows.
+        The sheet, in mode RGB; a small blank one if there are no rows.
 
     Raises:
         DataError: There are row titles, but not one for each row.
@@ -100,17 +101,17 @@ def contact_sheet(
     top = round(letters.size * 1.4) if column_titles else 0
     sheet = Image.new("RGB", (gap + side + columns * (width + gap), gap + top + len(rows) * (height + gap)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    heads = letters.apart(column_titles, width)
+    heads = letters.shorten(column_titles, width)
     for column, title in enumerate(column_titles):
         middle = gap + side + column * (width + gap) + width // 2
         letters.write(draw, (middle, gap // 2), heads[title], INK, "ma")
-    sides = letters.apart(chain.from_iterable(lines), side - gap)
+    sides = letters.shorten(chain.from_iterable(lines), side - gap)
     for index, row in enumerate(pictures):
         upper = gap + top + index * (height + gap)
         for number, text in enumerate(lines[index] if lines else ()):
             middle = upper + height // 2 + round((number + 0.5 - len(lines[index]) / 2) * line)
             letters.write(draw, (gap, middle), sides[text], INK, "lm")
         for column, picture in enumerate(row):
-            place = (gap + side + column * (width + gap), upper)
-            draw_tile(sheet, picture, place, (width, height), 0, INK)
+            corner = (gap + side + column * (width + gap), upper)
+            draw_tile(sheet, picture, corner, (width, height), 0, INK)
     return sheet

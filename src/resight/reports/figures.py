@@ -1,7 +1,7 @@
 """Figures of curves and scores, as matplotlib figures that share no global state.
 
-The training figures read these names from the rows of a run's metrics, and leave out what is not there:
-``epoch`` (else the row's number), ``clusters``, ``true_people`` (their number, where known), ``outlier_share``,
+The training figure reads these names from the lines of a run's metrics, and leaves out missing ones:
+``epoch`` (else the line's number), ``clusters``, ``true_people`` (their number, if known), ``outlier_share``,
 ``stability``, every ``loss/*``, ``accuracy``, ``mAP``, ``rank-1``, ``kl``, ``kl_reverse``, ``squared_divergence``,
 ``student_teacher_distance``, ``teacher_distance`` and ``images_per_second``.
 """
@@ -29,24 +29,24 @@ INK = "#1f2530"
 MUTED = "#646c78"
 GRID = "#e1e4e9"
 PAPER = "#fcfcfd"
-"""The neutral colors of every figure. A page swaps them for its own, and so follows a dark theme."""
+"""The neutral colors of every figure. A page replaces them by its own, so that figures follow a dark theme."""
 
 PALETTE = ("#1a86c7", "#d9731a", "#009e73", "#b865a0", "#3fa7dd", "#a58a00")
-"""The colors of series, in order: told apart by color-blind readers, readable on light and on dark."""
+"""The colors of series, in order: distinct for color-blind readers, readable on light and dark backgrounds."""
 
 _MAX_SERIES = len(PALETTE)
 _PERCENT = 100.0
 
 
 def match_curve(report: Report) -> Doubles:
-    """Give the cumulative match curve of an evaluation, as `cumulative_matches` does.
+    """Return the cumulative match curve of an evaluation, as `cumulative_matches` does.
 
     Args:
         report: The evaluation.
 
     Returns:
-        ``(50,)`` shares of the scored queries with a right match among the first k, for k from 1; empty where no
-        query could be scored.
+        ``(50,)`` shares of the scored queries with a right match among the first k, for k from 1; empty if no query
+        could be scored.
     """
     first = np.asarray(report.per_query.get("first_rank", ()), dtype=np.int64)
     return cumulative_matches(first) if (first >= 0).any() else np.empty(0)
@@ -61,7 +61,7 @@ def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
     Returns:
         The figure.
     """
-    figure, axes = _canvas("Rank (results looked at)", "Queries with a right match (%)", size=(5.4, 3.5))
+    figure, axes = _canvas("Rank (number of results)", "Queries with a right match (%)", size=(5.4, 3.5))
     depth = 1
     for index, (name, curve) in enumerate(curves.items()):
         shares = _PERCENT * np.asarray(curve, dtype=np.float64)
@@ -69,13 +69,13 @@ def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
             continue
         depth = max(depth, len(shares))
         ranks = np.arange(1, len(shares) + 1)
-        shown = [rank - 1 for rank in (1, 5, 10, 20, 50) if rank <= len(shares)]
+        marked = [rank - 1 for rank in (1, 5, 10, 20, 50) if rank <= len(shares)]
         axes.plot(
             ranks,
             shares,
             color=PALETTE[index % _MAX_SERIES],
             marker="o",
-            markevery=shown,
+            markevery=marked,
             label=_plain(f"{name}: rank-1 {shares[0]:.1f} %"),
         )
     axes.set(xlim=(0.5, max(depth, 2) + 0.5), ylim=(0, 102))
@@ -84,12 +84,12 @@ def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
         # Above the axes: a curve may run anywhere within them.
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK, fontsize=10)
     else:
-        _say_empty(axes, "No query has a possible match")
+        _write_note(axes, "No query has a possible match")
     return figure
 
 
 def ap_histogram(average_precision: npt.ArrayLike) -> Figure:
-    """Draw how average precision is spread over the queries.
+    """Draw the distribution of average precision over the queries.
 
     Args:
         average_precision: ``(Q,)`` shares in 0..1; nan (a query with no possible match) is left out.
@@ -102,7 +102,7 @@ def ap_histogram(average_precision: npt.ArrayLike) -> Figure:
     figure, axes = _canvas("Average precision of a query (%)", "Queries", size=(5.4, 3.5))
     axes.set_xlim(0, 100)
     if not len(values):
-        _say_empty(axes, "No query has a possible match")
+        _write_note(axes, "No query has a possible match")
         return figure
     counts, _, _ = axes.hist(values, bins=np.linspace(0, 100, 21).tolist(), color=PALETTE[0], rwidth=0.88)
     tallest = float(np.max(counts))
@@ -120,12 +120,12 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
     """Draw a training run: a panel for each kind of number that the metrics hold.
 
     Args:
-        metrics: A row of named numbers for each epoch (names: see the module); a value may be missing or nan.
+        metrics: A line of named numbers for each epoch (for the names see the module); a value may be missing or nan.
 
     Returns:
-        The figure, its epochs counted from 1 and the same in all panels: clusters (with a dashed line at
-        ``true_people`` where it is there), outliers, agreement, losses, accuracy, scores, KL divergence, distances of
-        teachers and speed, as far as they are there.
+        The figure, with the same epochs, counted from 1, in all panels: clusters (with a dashed line at
+        ``true_people`` if present), outliers, agreement, losses, accuracy, scores, KL divergence, distances of teachers
+        and speed, as far as the metrics hold them.
     """
     names = list(dict.fromkeys(name for row in metrics for name in row))
     losses = [name for name in names if name.startswith("loss/")]
@@ -135,29 +135,29 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         _Panel("Images outside every cluster", "Share (%)", ["outlier_share"], _PERCENT, percent_limits),
         _Panel("Agreement of clusters with the epoch before", "Adjusted Rand index", ["stability"]),
         _Panel("Losses", "Loss", losses),
-        _Panel("Training images whose person is named", "Share (%)", ["accuracy"], _PERCENT, percent_limits),
+        _Panel("Training images classified as the right person", "Share (%)", ["accuracy"], _PERCENT, percent_limits),
         _Panel("Scores", "Score (%)", ["mAP", "rank-1"], _PERCENT, percent_limits),
         _Panel("KL divergence", "KL (nats)", ["kl", "kl_reverse"]),
         _Panel("Squared difference of similarities", "Mean squared difference", ["squared_divergence"]),
-        _Panel("How far student and teacher are apart", "Mean distance", ["student_teacher_distance"]),
-        _Panel("How far teachers are apart", "Mean distance", ["teacher_distance"]),
+        _Panel("Distance of student and teacher", "Mean distance", ["student_teacher_distance"]),
+        _Panel("Distance of teachers", "Mean distance", ["teacher_distance"]),
         _Panel("Training speed", "Images per second", ["images_per_second"]),
     ]
     panels = [panel for panel in panels if any(len(_series(metrics, name)[0]) for name in panel.names)]
     if not panels:
         figure, axes = _canvas("Epoch", "", size=(5.4, 3.0))
-        _say_empty(axes, "No epoch has been measured yet")
+        _write_note(axes, "No epoch has been measured yet")
         return figure
     epochs = [_epoch(row, index) for index, row in enumerate(metrics)]
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
-    roomy = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
-    figure = Figure(figsize=(4.9 * columns + 0.2, 2.9 * rows), facecolor=PAPER, layout=roomy)
+    layout = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
+    figure = Figure(figsize=(4.9 * columns + 0.2, 2.9 * rows), facecolor=PAPER, layout=layout)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, index + 1)
         _style(axes, "Epoch", panel.unit)
-        more = len(panel.names) - _MAX_SERIES
-        title = f"{panel.title} (and {more} not shown)" if more > 0 else panel.title
+        num_hidden = len(panel.names) - _MAX_SERIES
+        title = f"{panel.title} (and {num_hidden} not shown)" if num_hidden > 0 else panel.title
         axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=8)
         show_epochs(axes, epochs)
         if panel.title == "Clusters":
@@ -174,27 +174,27 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def show_epochs(axes: Axes, epochs: Sequence[float]) -> None:
-    """Make an axis one of epochs: of whole numbers, with room beside a single one.
+    """Set up the horizontal axis for epochs: whole numbers, with a margin around a single one.
 
     Args:
-        axes: Whose axis.
+        axes: The axes to set up.
         epochs: The epochs to show, at least one.
     """
     first, last = min(epochs), max(epochs)
-    room = 0.03 * (last - first) or 0.5
-    axes.set_xlim(first - room, last + room)
-    # One tick may be all: where the locator must give two, it divides a single epoch.
+    margin = 0.03 * (last - first) or 0.5
+    axes.set_xlim(first - margin, last + margin)
+    # Without min_n_ticks=1, the locator would divide a single epoch to place two ticks.
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
 def to_svg(figure: Figure) -> str:
-    """Write a figure as SVG; the same figure gives the same text, always.
+    """Return a figure as SVG; equal figures give equal texts.
 
     Args:
         figure: The figure.
 
     Returns:
-        An SVG document. Text stays text: it can be searched, and takes the reader's font.
+        An SVG document. Text stays text, so that readers can search it and see it in their own font.
     """
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "resight", "svg.fonttype": "none"}):
@@ -203,10 +203,10 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_inline_svg(figure: Figure) -> str:
-    """Write a figure as an SVG element for a page, in the page's colors.
+    """Return a figure as an SVG element in the colors of the page around it.
 
     Args:
-        figure: A figure of this module, or one in its neutral colors.
+        figure: A figure of this module, or another one in its neutral colors.
 
     Returns:
         The element, without namespaces and metadata. The neutral colors are CSS variables: ``--ink``,
@@ -251,7 +251,7 @@ def _style(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def _series(metrics: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
-    """Give the epochs, from 1, and the values of one metric, where it is there and finite."""
+    """Return the epochs, from 1, and the values of one metric, without missing and infinite values."""
     pairs = [
         (_epoch(row, index), float(row[name]))
         for index, row in enumerate(metrics)
@@ -267,11 +267,11 @@ def _epoch(row: Mapping[str, float], index: int) -> float:
 def _draw_series(
     axes: Axes, metrics: Sequence[Mapping[str, float]], names: Sequence[str], *, scale: float = 1.0
 ) -> None:
-    """Draw one line for each metric that is there."""
+    """Draw a line for each metric that the run has."""
     for name in names:
         epochs, values = _series(metrics, name)
         if epochs:
-            # Few points are shown as points: a single one would leave a line nothing to draw.
+            # A few points get markers, because a line through a single point is invisible.
             axes.plot(
                 epochs,
                 [scale * value for value in values],
@@ -282,25 +282,25 @@ def _draw_series(
 
 
 def _name_lines(axes: Axes) -> None:
-    """Write each line's name right of its end, moved apart where the ends are close."""
+    """Write each line's name right of its end, shifted if ends are close."""
     low, high = axes.get_ylim()
     spacing = 0.1
     ends = sorted(
         ((float(np.asarray(line.get_ydata())[-1]) - low) / (high - low), i) for i, line in enumerate(axes.lines)
     )
-    places: list[float] = []
+    heights: list[float] = []
     for end, _ in ends:
-        places.append(max(end, places[-1] + spacing) if places else end)
-    # What was pushed over the top goes back down, and takes along what is under it.
+        heights.append(max(end, heights[-1] + spacing) if heights else end)
+    # Names that were pushed over the top move back down, together with those below them.
     ceiling = 1.0
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], ceiling)
-        ceiling = places[index] - spacing
-    for (_, i), place in zip(ends, places, strict=True):
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], ceiling)
+        ceiling = heights[index] - spacing
+    for (_, i), height in zip(ends, heights, strict=True):
         line = axes.lines[i]
         axes.text(
             1.01,
-            place,
+            height,
             str(line.get_label()),
             transform=axes.transAxes,
             color=line.get_color(),
@@ -317,11 +317,11 @@ def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
     if people:
         truth = people[-1]
         axes.axhline(truth, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.3)
-        # The words stand at the end where the curve is farther off, on the side where it is not.
+        # The label is at the end where the curve is farther from the line, and on the side without the curve.
         left = abs(clusters[0] - truth) > abs(clusters[-1] - truth)
         above = clusters[0 if left else -1] <= truth
         axes.annotate(
-            f"{truth:,.0f} people in truth",
+            f"{truth:,.0f} true people",
             (0.0 if left else 1.0, truth),
             xycoords=axes.get_yaxis_transform(),
             xytext=(0, 4 if above else -4),
@@ -334,10 +334,10 @@ def _draw_clusters(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
 
 
 def _plain(text: str) -> str:
-    """Keep dollar signs from being read as mathematics."""
+    """Escape dollar signs, which matplotlib reads as mathematics."""
     return text.replace("$", r"\$")
 
 
-def _say_empty(axes: Axes, text: str) -> None:
+def _write_note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=11)
     axes.set_yticks([])

@@ -1,8 +1,9 @@
-r"""Words in pictures: of every script that a font here has, and cut so that names that differ still do.
+r"""Text in pictures: in the scripts of several fonts, and shortened so that different names stay different.
 
-Pillow draws a text in one font. Here a text is in the first that has all of it: Pillow's own for plain English, DejaVu
-Sans for Latin, Greek, Cyrillic, Hebrew and Arabic, Noto Sans CJK for Chinese, Japanese and Korean. A text that none has
-as a whole is drawn in several; a character that none has, or that nobody could see, as its escape (``\u0e01``).
+Pillow draws a text in one font. This module draws a text in the first font that has all its characters: Pillow's own
+for plain English, DejaVu Sans for Latin, Greek, Cyrillic, Hebrew and Arabic, Noto Sans CJK for Chinese, Japanese and
+Korean. If no font has them all, the text is drawn in several fonts. A character that no font has, or that is invisible,
+is drawn as its escape (``\u0e01``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import cast
 from PIL import ImageDraw, ImageFont
 
 _BUILT_IN = frozenset((*range(0x20, 0x7F), ord("…"), ord("·")))
-"""Of the characters of Pillow's own font those that it is used for."""
+"""The characters for which Pillow's own font is used."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class _Face:
 
 @dataclass(frozen=True)
 class Letters:
-    """Letters of one size.
+    """Text of one size.
 
     Attributes:
-        size: Their size in pixels.
+        size: The font size in pixels.
     """
 
     size: float
@@ -49,42 +50,43 @@ class Letters:
 
     @functools.cached_property
     def _faces(self) -> tuple[_Face, ...]:
-        """All fonts, the first to be tried first; most texts need the built-in one alone."""
+        """All fonts, in the order in which they are tried; most texts need only the built-in one."""
         return self._built_in, *(
             _Face(ImageFont.truetype(str(path), self.size), characters) for path, characters in _fonts()
         )
 
     def _runs(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
-        """Give the pieces of a text that are drawn in one font each."""
+        """Split a text into pieces of one font each."""
         if self._built_in.draws(text):
             return [(self._built_in.font, text)]
         text = "".join(map(_visible, text))
-        whole = next((face for face in self._faces if face.draws(text)), None)
-        if whole is not None:
-            return [(whole.font, text)]
-        groups = groupby(text, lambda one: next(face for face in self._faces if face.draws(one)))
+        single = next((face for face in self._faces if face.draws(text)), None)
+        if single is not None:
+            return [(single.font, text)]
+        groups = groupby(text, lambda character: next(face for face in self._faces if face.draws(character)))
         return [(face.font, "".join(run)) for face, run in groups]
 
     def length(self, text: str) -> float:
-        """Give how wide a line of text is, in pixels."""
+        """Return the width of a line of text in pixels."""
         return sum(font.getlength(run) for font, run in self._runs(text))
 
-    def write(self, draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, color: str, anchor: str) -> None:
-        """Write a line of text.
+    def write(self, draw: ImageDraw.ImageDraw, point: tuple[float, float], text: str, color: str, anchor: str) -> None:
+        """Draw a line of text.
 
         Args:
-            draw: What draws.
-            place: Where, in pixels.
+            draw: The drawing context.
+            point: The position of the anchor, x and y in pixels.
             text: The text.
-            color: Its color.
-            anchor: What of the line lies at ``place``: ``l``, ``m`` or ``r`` for its left end, middle or right end,
-                then ``a``, ``m`` or ``d`` for the top of high letters, their middle or the bottom of low ones.
+            color: The color of the text.
+            anchor: Two letters. The first is ``l``, ``m`` or ``r`` for the left end, the middle or the right end of the
+                line; the second is ``a``, ``m`` or ``d`` for the top of high letters, their middle or the bottom of low
+                ones.
         """
         above, below = self._built_in.font.getmetrics()
-        left = place[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * self.length(text)
-        line = place[1] + {"a": float(above), "m": (above - below) / 2, "d": -float(below)}[anchor[1]]
+        left = point[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * self.length(text)
+        baseline = point[1] + {"a": float(above), "m": (above - below) / 2, "d": -float(below)}[anchor[1]]
         for font, run in self._runs(text):
-            draw.text((left, line), run, fill=color, font=font, anchor="ls")
+            draw.text((left, baseline), run, fill=color, font=font, anchor="ls")
             left += font.getlength(run)
 
     def fit(self, text: str, width: float) -> str:
@@ -92,7 +94,7 @@ class Letters:
         return self.cut(text.replace("\n", " "), width, _head)
 
     def wrap(self, text: str, width: float) -> list[str]:
-        """Break a text at its spaces and hyphens into lines of a width; what is longer is cut. Newlines stay."""
+        """Break a text at spaces, hyphens and newlines into lines of a width; cut longer words."""
         lines = []
         for paragraph in text.split("\n"):
             line = ""
@@ -105,87 +107,88 @@ class Letters:
             lines.append(line)
         return [self.fit(line, width) for line in lines]
 
-    def apart(self, names: Iterable[str], width: float) -> Mapping[str, str]:
-        """Cut names to a width so that names that differ still do.
+    def shorten(self, names: Iterable[str], width: float) -> Mapping[str, str]:
+        """Shorten names to a width so that different names stay different.
 
-        A name that is too long loses its middle; where that makes two alike, its end or its start, or all but where it
-        departs from the most similar name; and where that helps no more it begins with its number among the names.
+        A long name loses its middle. If two names then look the same, they lose their end or their start instead, or
+        all but the characters around their first difference from the most similar name. If that does not help either,
+        the name starts with its number among the names.
 
         Args:
             names: The names; each counts once.
             width: The width in pixels.
 
         Returns:
-            What to write for each name.
+            The text to draw for each name.
         """
-        return _apart(self, tuple(sorted(set(names))), width)
+        return _shorten(self, tuple(sorted(set(names))), width)
 
     def cut(self, text: str, width: float, cut: _Cut) -> str:
-        """Keep as many characters of a text as a width has room for."""
+        """Cut a text to the most characters that fit into a width."""
         if self.length(text) <= width:
             return text
-        kept = bisect.bisect_right(range(1, len(text)), width, key=lambda kept: self.length(cut(text, kept)))
-        return cut(text, kept)
+        count = bisect.bisect_right(range(1, len(text)), width, key=lambda count: self.length(cut(text, count)))
+        return cut(text, count)
 
 
 _Cut = Callable[[str, int], str]
-"""Gives so many characters of a text, and an ellipsis where others were."""
+"""A function that returns some number of a text's characters, with an ellipsis in the place of the others."""
 
 
-def _head(text: str, kept: int) -> str:
-    return f"{text[:kept]}…"
+def _head(text: str, count: int) -> str:
+    return f"{text[:count]}…"
 
 
-def _tail(text: str, kept: int) -> str:
-    return f"…{text[len(text) - kept :]}"
+def _tail(text: str, count: int) -> str:
+    return f"…{text[len(text) - count :]}"
 
 
-def _middle(text: str, kept: int) -> str:
-    return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+def _ends(text: str, count: int) -> str:
+    return f"{text[: count - count // 2]}…{text[len(text) - count // 2 :]}"
 
 
-def _around(text: str, kept: int, at: int) -> str:
-    start = max(0, at - kept // 3)
-    return f"…{text[start : start + kept]}…"
+def _around(text: str, count: int, index: int) -> str:
+    start = max(0, index - count // 3)
+    return f"…{text[start : start + count]}…"
 
 
-@functools.lru_cache(maxsize=16)  # a page has many strips, of the same cameras
-def _apart(letters: Letters, names: tuple[str, ...], width: float) -> Mapping[str, str]:
-    departs = dict(zip(names, _departures(names), strict=True))
+@functools.lru_cache(maxsize=16)  # a page has many ranked lists with the same cameras
+def _shorten(letters: Letters, names: tuple[str, ...], width: float) -> Mapping[str, str]:
+    first_difference = dict(zip(names, _first_differences(names), strict=True))
     cuts: Sequence[Callable[[str], _Cut]] = (
-        lambda name: _middle,
+        lambda name: _ends,
         lambda name: _tail,
         lambda name: _head,
-        lambda name: functools.partial(_around, at=departs[name]),
+        lambda name: functools.partial(_around, index=first_difference[name]),
     )
-    found: dict[str, str] = {}
+    shortened: dict[str, str] = {}
     for cut in cuts:
-        tried = {name: letters.cut(name, width, cut(name)) for name in names if name not in found}
-        seen = Counter(map(_look, [*tried.values(), *found.values()]))
-        found |= {name: short for name, short in tried.items() if seen[_look(short)] == 1}
-    return {name: letters.fit(f"{number} {name}", width) for number, name in enumerate(names, 1)} | found
+        candidates = {name: letters.cut(name, width, cut(name)) for name in names if name not in shortened}
+        counts = Counter(map(_normalize, [*candidates.values(), *shortened.values()]))
+        shortened |= {name: text for name, text in candidates.items() if counts[_normalize(text)] == 1}
+    return {name: letters.fit(f"{number} {name}", width) for number, name in enumerate(names, 1)} | shortened
 
 
-def _departures(names: Sequence[str]) -> list[int]:
-    """Give for each of some sorted names where it departs from the one that begins most like it."""
-    shared = [0, *(_shared(*pair) for pair in pairwise(names)), 0]
-    return [max(pair) for pair in pairwise(shared)][: len(names)]
+def _first_differences(names: Sequence[str]) -> list[int]:
+    """Return for each of some sorted names the index of its first difference from the most similar name."""
+    prefix_lengths = [0, *(_prefix_length(*pair) for pair in pairwise(names)), 0]
+    return [max(pair) for pair in pairwise(prefix_lengths)][: len(names)]
 
 
-def _shared(first: str, second: str) -> int:
-    """Count the characters that two texts begin with alike."""
+def _prefix_length(first: str, second: str) -> int:
+    """Return the length of the common prefix of two texts."""
     pairs = enumerate(zip(first, second, strict=False))
-    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
+    return next((index for index, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
-def _look(text: str) -> str:
-    """Give what is the same for texts that look the same: a letter may be one character, or two."""
+def _normalize(text: str) -> str:
+    """Return one form of texts that look the same: a letter may be one character, or two."""
     return unicodedata.normalize("NFC", text)
 
 
 @functools.cache
 def _fonts() -> list[tuple[Path, Collection[int]]]:
-    """Give the files of fonts after the built-in one, and the characters of each."""
+    """Return the font files besides the built-in font, and the characters of each."""
     import matplotlib as mpl  # slow to load, and most texts need none of these
     from matplotlib.ft2font import FT2Font
     from noto_cjk_sans_jp_regular import FONT_PATH
@@ -196,7 +199,7 @@ def _fonts() -> list[tuple[Path, Collection[int]]]:
 
 @functools.cache
 def _visible(character: str) -> str:
-    """Escape a character that no font has, and those that would act on the line or leave no trace."""
+    """Return a character, or its escape if no font has it, it is invisible, or it acts on the line."""
     acts = unicodedata.category(character)[0] in "CZ" and character != " "
     missing = not any(ord(character) in characters for _, characters in _fonts())
     return character.encode("unicode_escape").decode() if acts or missing else character

@@ -1,7 +1,6 @@
-"""One self-contained HTML page: scores, curves, ranked strips and what to make of them.
+"""A self-contained HTML page: scores, curves, ranked lists and how to read them.
 
-The page loads nothing from elsewhere, and a content security policy in it forbids that it ever does. Every
-text that comes from data is escaped.
+The page loads nothing from elsewhere, which its content security policy enforces. Every text from data is escaped.
 """
 
 from __future__ import annotations
@@ -18,22 +17,21 @@ from matplotlib.figure import Figure
 from resight.errors import counted
 from resight.files import printable, write_atomically
 from resight.records import Doubles, Features, Ranking, Report
-from resight.reports import figures, tables
-from resight.reports import ranked_lists as strips
-from resight.reports.ranked_lists import Strip
+from resight.reports import figures, ranked_lists, tables
+from resight.reports.ranked_lists import RankedList
 from resight.reports.style import STYLE
 from resight.reports.tiles import Names
 
-_SAMPLE = 12  # strips of the sample
-_HARDEST = 8  # strips of the hardest queries
-_STRIP_HEIGHT = 160
-_HALF_INCHES = 7.0
+_SAMPLE = 12  # queries of the sample
+_HARDEST = 8  # hardest queries
+_LIST_HEIGHT = 160
+_HALF_WIDTH = 7.0  # inches: narrower figures take half the page
 
 _VERDICTS = (
     ("right", "✓", "right: the same person"),
     ("wrong", "✕", "wrong: another person"),
-    ("junk", "–", "not counted: the same person by the query's own camera, or nobody known"),
-    ("unknown", "○", "not known: the query has no label"),
+    ("junk", "–", "not counted: the same person by the query's own camera, or an unknown person"),
+    ("unknown", "○", "unknown: the query has no label"),
 )
 
 
@@ -43,7 +41,7 @@ class Section:
 
     Attributes:
         title: Its heading, plain text.
-        body_html: Its body, HTML that is shown as it is: whoever builds it escapes what comes from data.
+        body_html: Its body, HTML that is not escaped again: the builder of the section escapes texts from data.
         intro: A sentence or two under the heading, plain text.
     """
 
@@ -56,7 +54,7 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
     """Build the table of scores, in percent.
 
     Args:
-        reports: A report for each row name, such as ``"before"``, ``"last"``, ``"best"``.
+        reports: A report for each name of a row, such as ``"before"``, ``"last"``, ``"best"``.
         title: The section's heading.
 
     Returns:
@@ -64,29 +62,30 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
     """
     body = tables.html_table(("", *tables.score_columns(reports)), tables.score_rows(reports), style="scores")
     intro = (
-        "In percent; larger is better. mAP says how high all right matches rank, rank-1 how often the first is right."
+        "In percent; larger is better. mAP measures how high all right matches rank, rank-1 how often the first result "
+        "is right."
     )
     return Section(title, body, intro)
 
 
 def changes_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
-    """Build the table of what became of a run's clusters, which needs no labels.
+    """Build the table that compares a run's clusters at its start and its end, which needs no labels.
 
     Args:
-        metrics: One line an epoch.
+        metrics: A line for each epoch.
 
     Returns:
         The section.
     """
     body = tables.html_table(("", "at the start", "at the end"), tables.change_rows(metrics), style="scores")
-    return Section("Clusters", body, "Known without labels. Steady clusters can still be wrong ones.")
+    return Section("Clusters", body, "Measured without labels. Stable clusters can still be wrong.")
 
 
 def figure_section(title: str, figure: Figure, intro: str = "") -> Section:
-    """Put a figure on the page, in the page's own colors and font.
+    """Build the section of a figure, in the page's colors and font.
 
     Args:
-        title: The section's heading, and what a screen reader says of the figure.
+        title: The section's heading, and the figure's text for screen readers.
         figure: A figure of `resight.reports.figures`, or one in its neutral colors.
         intro: A sentence under the heading.
 
@@ -94,64 +93,67 @@ def figure_section(title: str, figure: Figure, intro: str = "") -> Section:
         The section.
     """
     svg = figures.to_inline_svg(figure)
-    # A narrow figure takes half the page where there is room, so that two stand side by side.
-    style = "figure half" if figure.get_figwidth() < _HALF_INCHES else "figure"
+    # On wide screens two narrow figures are side by side.
+    style = "figure half" if figure.get_figwidth() < _HALF_WIDTH else "figure"
     return Section(title, f'<div class="{style}" role="img" aria-label="{escape(title)}">{svg}</div>', intro)
 
 
-def strips_section(title: str, drawn: Sequence[Strip], intro: str = "") -> Section:
-    """Show ranked strips, under a key of their marks.
+def ranked_lists_section(title: str, lists: Sequence[RankedList], intro: str = "") -> Section:
+    """Build the section of some ranked lists, under a key of their marks.
 
     Args:
         title: The section's heading.
-        drawn: The strips, from `resight.reports.ranked_lists.query_strips`.
+        lists: Ranked lists from `resight.reports.ranked_lists.draw_query_lists`.
         intro: A sentence under the heading.
 
     Returns:
         The section.
     """
-    if not drawn:
+    if not lists:
         return Section(title, _empty("There is nothing to show."), intro)
     key = "".join(
-        f'<li><b style="background:{strips.VERDICT_COLORS[verdict]}">{mark}</b>{words}</li>'
+        f'<li><b style="background:{ranked_lists.VERDICT_COLORS[verdict]}">{mark}</b>{words}</li>'
         for verdict, mark, words in _VERDICTS
-        if any(verdict in strip.verdicts for strip in drawn)
+        if any(verdict in ranked.verdicts for ranked in lists)
     )
-    shown = "".join(
-        f'<figure class="strip"><figcaption>{escape(strip.heading)}</figcaption><div class="scroll">'
-        f'<img src="{strip.data_uri()}" width="{strip.image.width}" height="{strip.image.height}" '
-        f'alt="Results in rank order: {", ".join(strip.verdicts) or "none"}" loading="lazy"></div></figure>'
-        for strip in drawn
+    list_html = "".join(
+        f'<figure class="strip"><figcaption>{escape(ranked.heading)}</figcaption><div class="scroll">'
+        f'<img src="{ranked.data_uri()}" width="{ranked.image.width}" height="{ranked.image.height}" '
+        f'alt="Results in rank order: {", ".join(ranked.verdicts) or "none"}" loading="lazy"></div></figure>'
+        for ranked in lists
     )
-    return Section(title, f'<ul class="key">{key}</ul>{shown}', intro)
+    return Section(title, f'<ul class="key">{key}</ul>{list_html}', intro)
 
 
-def strips_sections(
+def query_sections(
     report: Report, queries: Features, gallery: Features, ranking: Ranking, names: Names | None = None
 ) -> list[Section]:
-    """Show ranked strips of queries from the best found to the worst, and the hardest where there are more.
+    """Build the sections of ranked lists: a sample from the best to the worst, and the hardest if there are more.
 
     Args:
-        report: The evaluation; without scores, any queries are shown.
+        report: The evaluation; without scores, the queries are spread over the ranking.
         queries: The queries.
-        gallery: What they were ranked against.
-        ranking: The ranking, one row a query.
-        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
+        gallery: The ranked gallery.
+        ranking: The ranking, a row for each query.
+        names: The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any.
 
     Returns:
         The sections.
     """
-    rows = strips.sample_queries(report, ranking, _SAMPLE)
-    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
-    shown = strips_section(
-        "Ranked strips",
-        drawn,
-        "A sample of queries, spread evenly from the best found to the worst. Under each result: its similarity to the "
-        "query (cosine, -1 to 1; larger is more alike) and its camera."
-        + (" Re-ranking put them in order, by neighbors in common too." if report.provenance.get("re_ranking") else ""),
+    rows = ranked_lists.sample_queries(report, ranking, _SAMPLE)
+    lists = ranked_lists.draw_query_lists(
+        queries, gallery, ranking, rows=rows, report=report, names=names, height=_LIST_HEIGHT
     )
-    more = len(strips.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
-    return [shown, hardest_section(report, queries, gallery, ranking, names)] if more else [shown]
+    reranked = report.provenance.get("re_ranking")
+    sample = ranked_lists_section(
+        "Ranked lists",
+        lists,
+        "A sample of queries, spread evenly from the best to the worst score. Under each result: its similarity to the "
+        "query (cosine, -1 to 1; larger is more similar) and its camera."
+        + (" The order is that of re-ranking, which also compares neighbors." if reranked else ""),
+    )
+    has_more = len(ranked_lists.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
+    return [sample, hardest_section(report, queries, gallery, ranking, names)] if has_more else [sample]
 
 
 def hardest_section(
@@ -163,48 +165,50 @@ def hardest_section(
     *,
     count: int = _HARDEST,
 ) -> Section:
-    """Show the queries with the lowest average precision.
+    """Build the section of the queries with the lowest average precision.
 
     Args:
         report: The evaluation.
         queries: The queries.
-        gallery: What they were ranked against.
-        ranking: The ranking, one row a query.
-        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
-        count: How many queries to show at most.
+        gallery: The ranked gallery.
+        ranking: The ranking, a row for each query.
+        names: The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any.
+        count: The most queries to show.
 
     Returns:
         The section.
     """
-    rows = strips.by_precision(report)[:count]
-    drawn = strips.query_strips(queries, gallery, ranking, rows=rows, report=report, names=names, height=_STRIP_HEIGHT)
-    return strips_section(
+    rows = ranked_lists.sort_by_precision(report)[:count]
+    lists = ranked_lists.draw_query_lists(
+        queries, gallery, ranking, rows=rows, report=report, names=names, height=_LIST_HEIGHT
+    )
+    return ranked_lists_section(
         "Hardest queries",
-        drawn,
-        "The lowest average precision first. Look for causes that a camera or the data can mend: people cut "
-        "off or hidden, blur, clothes alike, wrong labels.",
+        lists,
+        "The lowest average precision first. Look for causes that you can fix at the camera or in the data: cropped or "
+        "hidden people, blur, similar clothes, wrong labels.",
     )
 
 
 def settings_section(settings: Mapping[str, object]) -> Section:
-    """List settings and where things come from.
+    """Build the section of settings and provenance.
 
     Args:
-        settings: Values by name; a mapping within it is listed under dotted names.
+        settings: Values by name; a nested mapping is listed under dotted names.
 
     Returns:
         The section.
     """
     rows = tables.setting_rows(settings)
-    body = tables.html_table((), rows, style="settings") if rows else _empty("Not told.")
+    body = tables.html_table((), rows, style="settings") if rows else _empty("Not recorded.")
     return Section("How this was made", body)
 
 
 def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:
-    """List files that could not be used.
+    """Build the section of files that could not be used.
 
     Args:
-        problems: Path and reason of each.
+        problems: The path and the reason of each.
 
     Returns:
         The section.
@@ -216,10 +220,10 @@ def problems_section(problems: Iterable[tuple[str | Path, str]]) -> Section:
 
 
 def warnings_section(warnings: Sequence[str]) -> Section:
-    """List warnings.
+    """Build the section of warnings.
 
     Args:
-        warnings: Their texts.
+        warnings: The texts of the warnings.
 
     Returns:
         The section.
@@ -230,12 +234,12 @@ def warnings_section(warnings: Sequence[str]) -> Section:
 
 
 def unlabeled_section() -> Section:
-    """Say in plain words what a page without labels shows, and what nobody can know without them."""
+    """Build the section that explains a page without scores, and why it has none."""
     return Section("What is on this page", _UNLABELED)
 
 
 def limits_section() -> Section:
-    """Say in plain words what the numbers mean, and what they must not be used for."""
+    """Build the section that explains the numbers, and what they must not be used for."""
     return Section("What this means, and what it does not", _LIMITS)
 
 
@@ -249,24 +253,24 @@ def evaluation_page(
     names: Names | None = None,
     more_sections: Sequence[Section] = (),
 ) -> str:
-    """Build the whole page of an evaluation.
+    """Build the page of an evaluation.
 
     Args:
         report: The evaluation.
         queries: The queries.
-        gallery: What they were ranked against.
-        ranking: The ranking that was scored, one row a query.
+        gallery: The ranked gallery.
+        ranking: The scored ranking, a row for each query.
         title: The page's title.
-        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
-        more_sections: Sections to put after the strips: a training figure, problems, warnings.
+        names: The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any.
+        more_sections: Sections to put after the ranked lists: a training figure, problems, warnings.
 
     Returns:
-        The page: scores, curves, ranked strips from the best to the worst query, the hardest queries,
-        provenance and limits.
+        The page: scores, curves, ranked lists from the best to the worst query, the hardest queries, provenance and
+        limits.
     """
     precision = _precision(report)
     unscored = int(np.isnan(precision).sum())
-    left_out = f" Left out: {counted(unscored, 'query', 'queries')} without a possible match." if unscored else ""
+    unscored_note = f" Left out: {counted(unscored, 'query', 'queries')} without a possible match." if unscored else ""
     scores = scores_table({"this evaluation": report})
     sections = [replace(scores, body_html=tables.headline_html(report, images=len(gallery)) + scores.body_html)]
     if len(precision):
@@ -274,16 +278,16 @@ def evaluation_page(
             figure_section(
                 "Cumulative match curve",
                 figures.cmc_figure({"this evaluation": figures.match_curve(report)}),
-                "How often a right match is among the first results." + left_out,
+                "How often a right match is among the first results." + unscored_note,
             ),
             figure_section(
                 "Spread over the queries",
                 figures.ap_histogram(precision),
-                "The mean hides who is found and who is not: queries at the left fail." + left_out,
+                "The mean hides differences between queries: those on the left fail." + unscored_note,
             ),
         ]
-    sections += strips_sections(report, queries, gallery, ranking, names)
-    # The curve is drawn above.
+    sections += query_sections(report, queries, gallery, ranking, names)
+    # The page has the curve as a figure.
     provenance = {name: value for name, value in report.provenance.items() if name != "cmc"}
     sections += [*more_sections, settings_section(provenance), limits_section()]
     subtitle = f"{len(queries):,} queries against {len(gallery):,} gallery images"
@@ -291,7 +295,7 @@ def evaluation_page(
 
 
 def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
-    """Put sections together as one HTML page that needs nothing else.
+    """Return sections as one self-contained HTML page.
 
     Args:
         title: The page's title, plain text.
@@ -324,17 +328,17 @@ def render_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
 <header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>
 <main>
 {body}</main>
-<footer>Made with resight. This file holds all that it shows; it loads nothing from elsewhere.</footer>
+<footer>Made with resight. This file is self-contained; it loads nothing from elsewhere.</footer>
 </body>
 </html>
 """
 
 
 def write_page(path: str | Path, html: str) -> None:
-    """Write a page so that a reader finds the old file or the whole new one, never a part.
+    """Write a page atomically, so that a reader finds the old or the new file, never a part.
 
     Args:
-        path: Where to write; its folder is made where it is missing.
+        path: The file to write; its folder is created if absent.
         html: The page.
     """
     write_atomically(Path(path), html)
@@ -350,34 +354,36 @@ def _precision(report: Report) -> Doubles:
 
 _UNLABELED = """<dl class="limits">
 <dt>Is the model good now?</dt>
-<dd>This page cannot say. How often a search finds the right person (<b>mAP</b>, rank-1) can only be counted where it
-is known who is who, and these images have no labels. Some fifty people with their names in a table are enough to
-measure it: <b>resight evaluate</b>.</dd>
+<dd>This page cannot tell. How often a search finds the right person (<b>mAP</b>, rank-1) can only be measured with
+labels, and these images have none. A table with the names of about fifty people is enough to measure it:
+<b>resight evaluate</b>.</dd>
 <dt>Clusters</dt>
-<dd>Groups of images that the model takes for one person each; training learned from them in place of names. They should
-become about as many as there are people. The sheets below show some: look whether each shows one person.</dd>
+<dd>Groups of images that the model takes for one person each; the training learned from them instead of names. Their
+number should approach the number of people. The sheets below show some clusters: check whether each shows one
+person.</dd>
 <dt>Images in no cluster (outliers)</dt>
-<dd>Images too unlike all others. They should become few; where most stay, there is little to learn from.</dd>
+<dd>Images too different from all others. Their number should fall; if most images stay outliers, there is little to
+learn from.</dd>
 <dt>Agreement (stability)</dt>
-<dd>How much the clusters are those of the epoch before: 100 % the same, 0 % no more than by chance. It should rise.
-High agreement says that training has settled, not that it is right.</dd>
+<dd>How similar the clusters are to those of the previous epoch: 100 % is identical, 0 % is chance. It should rise. High
+agreement shows that the training has converged, not that it is right.</dd>
 </dl>"""
 
 _LIMITS = """<dl class="limits">
 <dt>What the numbers say</dt>
 <dd><b>Rank-k</b> is the share of queries with a right match among the first k results. <b>mAP</b>, mean
-average precision, asks that all right matches rank high, not only the first. <b>mINP</b> looks at the last:
-how far down one must read to find every right match. Pictures of the same person by the query's own camera
-do not count, unless the rule of the evaluation is "none". Queries without a possible match are not scored.</dd>
+average precision, is high if all right matches rank high, not only the first. <b>mINP</b> depends on the last
+right match: how far down you must read to find them all. Pictures of the same person by the query's own camera
+do not count, unless the evaluation excludes "none". Queries without a possible match are not scored.</dd>
 <dt>What they do not say</dt>
 <dd>They hold for these cameras, these days and these people. Other cameras, seasons or clothes give other
-numbers; measure again there. A mean hides groups of people for whom it works less well.</dd>
+numbers, so measure again there. A mean hides groups of people for whom the model works less well.</dd>
 <dt>A result is a probable match</dt>
-<dd>It says that two pictures look alike to a model, mostly in clothes and build. It is never proof of
-identity: the first result always exists, also when the person was never seen. A person has to look, and to
+<dd>It says that two pictures look similar to a model, mostly in clothes and build. It is never proof of
+identity: there is always a first result, even if no camera saw the person. A human has to check it, and to
 look for reasons against it.</dd>
 <dt>What it must not be used for</dt>
 <dd>No decision about a person (arrest, refusal, accusation, pay, entry) may rest on it. It must not be used
-to watch people without a legal basis, nor to infer who somebody is, where they come from or what they
-believe. This page may hold pictures of people: share it as carefully as the pictures themselves.</dd>
+to watch people without a legal basis, nor to infer a person's identity, origin or beliefs. This page may hold
+pictures of people: share it as carefully as the pictures themselves.</dd>
 </dl>"""

@@ -1,4 +1,4 @@
-"""How a page looks: its style sheet, for light and dark screens, small ones and paper."""
+"""The style sheet of a page, for light, dark and small screens and for paper."""
 
 STYLE = """
 :root{--bg:#f3f4f6;--card:#fff;--ink:#1b1f27;--muted:#5f6773;--line:#e2e5ea;--accent:#0a6aa6;--warn:#b4540a}

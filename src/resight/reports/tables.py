@@ -1,4 +1,4 @@
-"""Tables: the scores in one shared form, for the terminal and for a page."""
+"""Tables of scores, clusters and settings, for the terminal and for HTML pages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from resight.files import printable
 from resight.records import Report
 
 SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
-"""The scores that every score table shows, in percent."""
+"""The scores of every score table, in percent."""
 
 COUNTS = ("queries", "queries_without_match")
-"""What a report's scores hold next to shares."""
+"""The counts among a report's scores."""
 
 MISSING = "–"
 
 
 def percent(share: float | None) -> str:
-    """Give a share in 0..1 in percent with one decimal; a dash where it is None or nan."""
+    """Return a share in 0..1 as text in percent with one decimal; a dash for None and nan."""
     return MISSING if share is None or not np.isfinite(share) else f"{100 * share:.1f}"
 
 
@@ -76,31 +76,35 @@ CHANGES = (
     ("single_camera_share", "clusters of one camera", 100, " %"),
     ("stability", "agreement with the epoch before", 100, " %"),
 )
-"""Of clusters what can be known without labels: the metric, its name, what it is multiplied by, and its unit."""
+"""The metrics of clusters that need no labels: key, name, factor and unit."""
 
 
 def change_rows(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Give the cells of a table of what clusters were at the start and are at the end.
+    """Return the cells of a table that compares clusters in the first and the last epoch.
 
     Args:
-        metrics: One line an epoch.
+        metrics: A line for each epoch.
 
     Returns:
-        A row for each of `CHANGES` that was measured: its name, its first value and its last. Agreement, the adjusted
-        Rand index in percent, is first measured in the second epoch.
+        A row for each of `CHANGES` that was measured: its name, its value in the first epoch and its last value. The
+        agreement, the adjusted Rand index in percent, has no value in the first epoch: a dash.
     """
     rows = []
-    for name, text, factor, unit in CHANGES:
-        values = [float(line[name]) for line in metrics if name in line]
-        if values:
-            first, last = (f"{factor * value:,.0f}{unit}" for value in (values[0], values[-1]))
-            rows.append((text, first, last))
+    for key, name, factor, unit in CHANGES:
+        values = [line.get(key) for line in metrics]
+        measured = [value for value in values if value is not None]
+        if measured:
+            first, last = (
+                MISSING if value is None else f"{factor * float(value):,.0f}{unit}"
+                for value in (values[0], measured[-1])
+            )
+            rows.append((name, first, last))
     return rows
 
 
 def changes_table_text(metrics: Sequence[Mapping[str, Any]]) -> Table:
-    """Build the table of what became of the clusters for the terminal."""
-    table = Table(title="Clusters, without looking at any label", title_justify="left")
+    """Build the table of `change_rows` for the terminal."""
+    table = Table(title="Clusters, measured without labels", title_justify="left")
     for column in ("", "at the start", "at the end"):
         table.add_column(column, justify="right" if column else "left")
     for row in change_rows(metrics):
@@ -119,31 +123,31 @@ def text_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str) -> str:
-    """Write an HTML table; every text is escaped.
+    """Return an HTML table; every text is escaped.
 
     Args:
-        head: The column titles; no head where empty.
+        head: The column titles; empty for no head.
         rows: The texts of each row; the first is the row's own title.
         style: The table's class.
 
     Returns:
-        The table, in a box that scrolls sideways where the screen is narrow.
+        The table, in a box that scrolls sideways on narrow screens.
     """
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
         for name, *cells in rows
     )
-    top = f"<thead><tr>{titles}</tr></thead>" if titles else ""
-    return f'<div class="scroll"><table class="{escape(style)}">{top}<tbody>{body}</tbody></table></div>'
+    thead = f"<thead><tr>{titles}</tr></thead>" if titles else ""
+    return f'<div class="scroll"><table class="{escape(style)}">{thead}<tbody>{body}</tbody></table></div>'
 
 
 def headline_html(report: Report, *, images: int) -> str:
-    """Write the few numbers to read first, in large type.
+    """Return the few numbers to read first, in large type.
 
     Args:
         report: The evaluation.
-        images: How many images the gallery has.
+        images: The number of images in the gallery.
 
     Returns:
         A row of tiles.
@@ -152,7 +156,7 @@ def headline_html(report: Report, *, images: int) -> str:
         ("mAP", percent(report.scores.get("mAP")), "%", "how high all right matches rank"),
         ("rank-1", percent(report.scores.get("rank-1")), "%", "first result is right"),
         ("rank-10", percent(report.scores.get("rank-10")), "%", "a right one in the first ten"),
-        ("gallery", f"{images:,}", "", "images that were searched in"),
+        ("gallery", f"{images:,}", "", "images searched"),
     ]
     body = "".join(
         f'<div><span>{name}</span><div class="value">{value}<small>{unit}</small></div><span>{note}</span></div>'
@@ -162,11 +166,11 @@ def headline_html(report: Report, *, images: int) -> str:
 
 
 def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Give settings as names and texts.
+    """Return settings as pairs of name and text.
 
     Args:
-        settings: Values by name; a mapping within it is listed under dotted names.
-        prefix: What stands before each name.
+        settings: Values by name; a nested mapping is listed under dotted names.
+        prefix: The prefix of each name.
 
     Returns:
         A pair for each setting, in order.
@@ -181,5 +185,5 @@ def setting_rows(settings: Mapping[str, object], prefix: str = "") -> list[tuple
 
 
 def markdown_cell(text: str) -> str:
-    """Keep a name from ending its cell or its row."""
+    """Return a text escaped so that it cannot end its cell or its row."""
     return " ".join(printable(text, lines=True).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

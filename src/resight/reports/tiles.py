@@ -1,4 +1,4 @@
-"""Tiles: pictures in frames with words under them, which strips and sheets are laid out of."""
+"""Tiles: framed pictures, from which ranked lists and contact sheets are built."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from resight.records import UNKNOWN
 from resight.reports.letters import Letters
 
 Names = Mapping[str, Sequence[str]]
-"""What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names."""
+"""The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any."""
 
 PAPER = "#f4f5f7"
 INK = "#1b1f27"
 MUTED = "#545b66"
 UNREADABLE = "#c9cdd3"
 
-# Tile shapes, width over height. Snapping to a few of them makes the strips of one data set line up.
+# Tile shapes, width over height. Rounding to a few of them aligns the ranked lists of a data set.
 _SHAPES = (0.5, 0.75, 1.0, 1.5)
 
 
-def called(number: int, names: Sequence[str], what: str) -> str:
-    """Give what the data call a person or a camera.
+def display_name(number: int, names: Sequence[str], kind: str) -> str:
+    """Return the name of a person or a camera.
 
     Args:
-        number: Its id, ``-1`` where it is unknown.
-        names: The name of each id; empty where ids are all there is.
-        what: ``"person"`` or ``"camera"``.
+        number: The id, ``-1`` if unknown.
+        names: The name of each id; empty if the data set has only ids.
+        kind: ``"person"`` or ``"camera"``.
 
     Returns:
-        The name, else such as "camera 2"; empty where it is unknown.
+        The name, or for example "camera 2" without names; empty if the id is unknown.
     """
     if number == UNKNOWN:
         return ""
-    return printable(names[number]) if names else f"{what} {number}"
+    return printable(names[number]) if names else f"{kind} {number}"
 
 
 def read_picture(path: str | Path, height: int) -> Image.Image | None:
-    """Read an image as training sees it, at the height it is shown at; None where it cannot be read."""
+    """Read an image as for training and scale it to a height; return None if it cannot be read."""
     try:
         picture = open_image(path)
-    except DataError:  # a broken file must not cost the page
+    except DataError:  # a broken file must not stop the page
         return None
     width = round(picture.width * height / picture.height)
     return picture.resize((min(max(width, 1), 4 * height), height), Image.Resampling.LANCZOS)
 
 
 def tile_width(pictures: Sequence[Image.Image | None], height: int) -> int:
-    """Choose one width for all tiles: the usual shape of the pictures, snapped to a few shapes."""
+    """Return one width for all tiles: that of the pictures' median shape, rounded to one of a few shapes."""
     shapes = [picture.width / picture.height for picture in pictures if picture is not None]
-    usual = statistics.median(shapes) if shapes else _SHAPES[0]
-    return round(height * min(_SHAPES, key=lambda shape: abs(shape - usual)))
+    median = statistics.median(shapes) if shapes else _SHAPES[0]
+    return round(height * min(_SHAPES, key=lambda shape: abs(shape - median)))
 
 
 def draw_tile(
@@ -69,7 +69,7 @@ def draw_tile(
     frame: int,
     color: str,
 ) -> None:
-    """Put a picture, whole and centered, in a tile with a frame; ``corner`` is the frame's upper left."""
+    """Draw a picture, uncut and centered, in a tile with a frame; ``corner`` is the frame's upper left."""
     draw = ImageDraw.Draw(sheet)
     (left, top), (width, height) = corner, size
     draw.rectangle((left, top, left + width + 2 * frame - 1, top + height + 2 * frame - 1), fill=color)
@@ -87,7 +87,7 @@ def draw_tile(
 
 
 def data_uri(picture: Image.Image) -> str:
-    """Give a picture as a JPEG in a data URI."""
+    """Return a picture as a JPEG in a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The page of a training run: did it help, what did its clusters do, and what does a search now find."""
+"""The report of a training run: scores before and after, clusters, curves and ranked lists."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from resight.reports.page import (
     figure_section,
     limits_section,
     problems_section,
+    query_sections,
     render_page,
     scores_table,
     settings_section,
-    strips_sections,
     unlabeled_section,
     warnings_section,
 )
@@ -33,7 +33,7 @@ def training_page(
     metrics: Sequence[Mapping[str, Any]],
     *,
     title: str,
-    found: tuple[Features, Features, Ranking] | None = None,
+    ranked: tuple[Features, Features, Ranking] | None = None,
     names: Names | None = None,
     clusters: Clusters | None = None,
     parts: PartSimilarities | None = None,
@@ -44,16 +44,16 @@ def training_page(
     """Build the page of a training run.
 
     Args:
-        reports: Scores ``before``, ``last`` and ``best``; empty where there are no labels.
-        metrics: One line an epoch.
+        reports: The scores ``before``, ``last`` and ``best``; empty if the data set has no queries.
+        metrics: A line for each epoch.
         title: The page's title.
-        found: Queries, gallery and the ranking of the best encoder, for the strips.
-        names: What the data call their ``people`` and ``cameras``, in the order of the ids, where they have names.
-        clusters: The clusters that the best encoder learned from, to look at.
+        ranked: Queries, gallery and ranking of the best encoder, for the ranked lists.
+        names: The data set's names of ``people`` and ``cameras``, in the order of the ids, if it has any.
+        clusters: The clusters that the best encoder learned from.
         parts: The similarities of the parts in that ranking.
-        problems: Images that could not be read, with the reason.
-        settings: What the run was made with.
-        warnings: What went wrong on the way.
+        problems: The images that could not be read, with the reason.
+        settings: The settings of the run.
+        warnings: The warnings of the run.
 
     Returns:
         The HTML text.
@@ -71,15 +71,19 @@ def training_page(
         )
     if metrics:
         clustered = any("clusters" in line for line in metrics)
-        caption = _CLUSTERED if clustered else "Means of each epoch; what they say of new people are the scores alone."
+        caption = (
+            _CLUSTERED
+            if clustered
+            else "Means of each epoch. Only the scores tell how well the model works for new people."
+        )
         if clustered:
             sections.append(changes_section(metrics))
         sections.append(figure_section("Training", figures.training_figure(metrics), caption))
     if clusters is not None:
         sections.append(clusters_section(clusters, names))
-    if found is not None and "best" in reports:
-        queries, gallery, ranking = found
-        sections += strips_sections(reports["best"], queries, gallery, ranking, names)
+    if ranked is not None and "best" in reports:
+        queries, gallery, ranking = ranked
+        sections += query_sections(reports["best"], queries, gallery, ranking, names)
         if parts is not None:
             sections += parts_sections(reports["best"], queries, gallery, ranking, parts, names)
     if problems:

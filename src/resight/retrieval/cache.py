@@ -20,7 +20,7 @@ import torch
 
 from resight import __version__
 from resight.checksums import DamagedError, seal, unseal
-from resight.files import check_apart, expanded, printable, write_atomically
+from resight.files import check_outside, expanded, printable, write_atomically
 from resight.records import Floats, ImageTable, Ints
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def vectors_folder(name: str, data: Path) -> Path | None:
     """
     if not name:
         return None
-    check_apart(expanded(name), data)
+    check_outside(expanded(name), data)
     return expanded(name)
 
 

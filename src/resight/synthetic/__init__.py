@@ -1,4 +1,4 @@
-"""Synthetic people: a labeled multi-camera set that is drawn, not downloaded."""
+"""Synthetic people: a labeled multi-camera data set that is rendered, not downloaded."""
 
 from resight.synthetic.dataset import SyntheticSet, synthesize
 from resight.synthetic.histogram import stripe_histogram

@@ -1,7 +1,7 @@
-"""What synthetic people look like: build, skin, hair, clothes, bags, and the wardrobe they dress from.
+"""The appearance of synthetic people: build, skin, hair, clothes, bags, and the wardrobe that clothes come from.
 
-Colors come from one small palette in which black, grays, navy and white dominate, as they do in a street, so that
-many people share colors and only the combination with patterns, cuts, bags and build tells them apart.
+Colors come from one small palette in which black, grays, navy and white dominate, as in a street. Many people share
+colors, and only the combination with patterns, cuts, bags and build distinguishes them.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ BAGS = ("none", "backpack", "shoulder", "hand")
 
 @dataclass(frozen=True)
 class Wardrobe:
-    """The clothes of a place and season: what people sampled together draw from.
+    """The clothes of a place and season, as probabilities.
 
     Attributes:
-        upper: Chances of the palette's colors for upper garments; sums to 1.
+        upper: Probabilities of the palette's colors for upper garments; sum to 1.
         lower: The same for lower garments.
-        patterns: Chances of `PATTERNS`.
-        bags: Chances of `BAGS`.
+        patterns: Probabilities of `PATTERNS`.
+        bags: Probabilities of `BAGS`.
         warmth: Summer (0) to winter (1): sleeves, shorts, coats, hats, scarves.
     """
 
@@ -73,7 +73,7 @@ class Wardrobe:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that makes one synthetic person.
+    """The appearance of one synthetic person.
 
     Attributes:
         build: The body's shape.
@@ -102,7 +102,7 @@ class Person:
         boot: Height of the shoes, meters.
         bag: One of `BAGS`.
         bag_color: Its color.
-        bag_size: Relative to the usual, about 0.75..1.3.
+        bag_size: Size relative to the usual, about 0.75..1.3.
         bag_left: Whether a shoulder or hand bag is on the left.
     """
 
@@ -137,33 +137,33 @@ class Person:
 
 
 def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
-    """Draw the clothes of a place and season.
+    """Sample the clothes of a place and season.
 
     Args:
-        rng: The source of chance.
+        rng: The random number generator.
 
     Returns:
-        Chances that lean away from the palette's own by some half of their size.
+        Probabilities that differ from the palette's by about half of their size.
     """
 
-    def lean(weights: npt.ArrayLike) -> tuple[float, ...]:
-        chances = np.asarray(weights, np.float64) * rng.gamma(4.0, 0.25, len(np.asarray(weights)))
-        return tuple((chances / chances.sum()).tolist())
+    def vary(weights: npt.ArrayLike) -> tuple[float, ...]:
+        probabilities = np.asarray(weights, np.float64) * rng.gamma(4.0, 0.25, len(np.asarray(weights)))
+        return tuple((probabilities / probabilities.sum()).tolist())
 
     return Wardrobe(
-        upper=lean([upper for _, upper, _ in PALETTE.values()]),
-        lower=lean([lower for _, _, lower in PALETTE.values()]),
-        patterns=lean([40, 9, 4, 6, 13, 6, 5, 13, 5]),
-        bags=lean([50, 22, 16, 12]),
+        upper=vary([upper for _, upper, _ in PALETTE.values()]),
+        lower=vary([lower for _, _, lower in PALETTE.values()]),
+        patterns=vary([40, 9, 4, 6, 13, 6, 5, 13, 5]),
+        bags=vary([50, 22, 16, 12]),
         warmth=float(rng.uniform(0.15, 0.85)),
     )
 
 
 def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
-    """Draw a person.
+    """Sample a person.
 
     Args:
-        rng: The source of chance; the same state gives the same person.
+        rng: The random number generator; the same state gives the same person.
         wardrobe: The clothes to choose from.
 
     Returns:
@@ -171,19 +171,19 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
     """
     palette = [color for color, _, _ in PALETTE.values()]
 
-    def chance(share: float) -> bool:
-        return bool(rng.random() < share)
+    def chance(probability: float) -> bool:
+        return bool(rng.random() < probability)
 
     def jitter(color: Color, size: float = 0.025) -> Color:
         red, green, blue = np.clip(np.array(color) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95)
         return float(red), float(green), float(blue)
 
     def pick(names: tuple[str, ...], weights: npt.ArrayLike) -> str:
-        chances = np.asarray(weights, np.float64)
-        return names[int(rng.choice(len(names), p=chances / chances.sum()))]
+        probabilities = np.asarray(weights, np.float64)
+        return names[int(rng.choice(len(names), p=probabilities / probabilities.sum()))]
 
-    def color(chances: tuple[float, ...]) -> Color:
-        return jitter(palette[int(rng.choice(len(palette), p=chances))])
+    def color(probabilities: tuple[float, ...]) -> Color:
+        return jitter(palette[int(rng.choice(len(palette), p=probabilities))])
 
     male = chance(0.5)
     warm = wardrobe.warmth
@@ -191,7 +191,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
     coat = chance(0.3 * warm)
     upper = color(wardrobe.upper)
     second = color(wardrobe.upper)
-    while np.abs(np.subtract(upper, second)).max() < 0.22:  # a pattern has to be seen
+    while np.abs(np.subtract(upper, second)).max() < 0.22:  # the pattern must be visible
         second = jitter(palette[int(rng.integers(len(palette)))])
     lower = pick(LOWERS, [70, 14 * (1 - warm) + 2, 0 if male else 16, 0 if male else 9])
     lower_color = color(wardrobe.lower)

@@ -1,7 +1,7 @@
-"""The body that synthetic people are drawn from: load it, shape it, pose it.
+"""The body of synthetic people: load it, shape it, pose it.
 
-Lengths are meters; z points up, the body faces -y and its left is +x. The arrays were baked once by
-``scripts/bake_body.py`` from MakeHuman's CC0 body.
+Lengths are meters; z points up, the body faces -y and its left is +x. ``scripts/bake_body.py`` made the arrays from
+MakeHuman's CC0 body.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from resight.records import Doubles, Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """The average body, how it varies, and its skeleton.
+    """The average body, its variation, and its skeleton.
 
     Attributes:
         vertices: ``(V, 3)`` rest positions, soles at z = 0.
@@ -53,7 +53,7 @@ class Body:
     part_names: tuple[str, ...]
 
     def joint(self, name: str) -> int:
-        """Give the row of a joint."""
+        """Return the index of a joint."""
         return self.joint_names.index(name)
 
 
@@ -80,43 +80,43 @@ class Build:
 
 @cache
 def load_body() -> Body:
-    """Load the body that comes with the package.
+    """Load the body of the installation.
 
     Returns:
         The body, with read-only arrays.
     """
     source = resources.files("resight.synthetic") / "body.npz"
     with resources.as_file(source) as path, np.load(path) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
+        content = {name: arrays[name] for name in arrays.files}
 
     def numbers(name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
-        column = np.ascontiguousarray(found[name], kind)
-        column.setflags(write=False)
-        return column
+        array = np.ascontiguousarray(content[name], kind)
+        array.setflags(write=False)
+        return array
 
-    found["weights"] = found["weights"] / np.float32(255)
+    content["weights"] = content["weights"] / np.float32(255)
     return Body(
         vertices=numbers("vertices", np.float32),
         triangles=numbers("triangles", np.int64),
         joints=numbers("joints", np.float32),
         parents=numbers("parents", np.int64),
-        joint_names=tuple(found["joint_names"].tolist()),
+        joint_names=tuple(content["joint_names"].tolist()),
         bones=numbers("bones", np.int64),
         weights=numbers("weights", np.float32),
-        terms=tuple(found["terms"].tolist()),
+        terms=tuple(content["terms"].tolist()),
         vertex_directions=numbers("vertex_directions", np.float32),
         joint_directions=numbers("joint_directions", np.float32),
         triangle_parts=numbers("triangle_parts", np.int64),
-        part_names=tuple(found["part_names"].tolist()),
+        part_names=tuple(content["part_names"].tolist()),
     )
 
 
 def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
-    """Give a body its build.
+    """Return the vertices and joints of a body with a build.
 
     Args:
         body: The average body.
-        build: How this one differs.
+        build: The differences from it.
 
     Returns:
         Vertices ``(V, 3)`` and joints ``(J, 3)`` at rest, float32 meters.
@@ -131,27 +131,28 @@ def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
 
 
 def joint_transforms(joints: Floats, parents: Ints, rotations: Doubles) -> Doubles:
-    """Move a skeleton.
+    """Compute the transforms of the joints in a pose.
 
     Args:
         joints: ``(J, 3)`` rest positions.
         parents: ``(J,)`` rows, ``-1`` for the root, parents before children.
-        rotations: ``(J, 3, 3)`` the turn of each joint relative to its parent, about the axes of the rest pose.
+        rotations: ``(J, 3, 3)`` the rotation of each joint relative to its parent, about the axes of the rest pose.
 
     Returns:
-        ``(J, 3, 4)`` float64; row ``j`` takes a rest position (with a 1 behind it) to where joint ``j`` takes it.
+        ``(J, 3, 4)`` float64; row ``j`` maps a rest position (with a 1 appended) to its position after joint ``j``
+        has moved it.
     """
-    moved = np.empty((len(joints), 3, 4))
+    transforms = np.empty((len(joints), 3, 4))
     rest = joints.astype(np.float64)
     for row, parent in enumerate(parents.tolist()):
         if parent < 0:
-            turn, place = rotations[row], rest[row]
+            rotation, position = rotations[row], rest[row]
         else:
-            turn = moved[parent, :, :3] @ rotations[row]
-            place = moved[parent, :, :3] @ rest[row] + moved[parent, :, 3]
-        moved[row, :, :3] = turn
-        moved[row, :, 3] = place - turn @ rest[row]
-    return moved
+            rotation = transforms[parent, :, :3] @ rotations[row]
+            position = transforms[parent, :, :3] @ rest[row] + transforms[parent, :, 3]
+        transforms[row, :, :3] = rotation
+        transforms[row, :, 3] = position - rotation @ rest[row]
+    return transforms
 
 
 @njit(cache=True)
@@ -162,7 +163,7 @@ def skin(vertices: Floats, bones: Ints, weights: Floats, transforms: Doubles) ->
         vertices: ``(V, 3)`` rest positions.
         bones: ``(V, 4)`` transform rows.
         weights: ``(V, 4)`` shares, each row sums to 1.
-        transforms: ``(J, 3, 4)`` of `joint_transforms`.
+        transforms: ``(J, 3, 4)`` from `joint_transforms`.
 
     Returns:
         ``(V, 3)`` float32 positions.
@@ -211,7 +212,7 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> Floats:
 
 
 def turn(axis: Iterable[float], angle: float) -> Doubles:
-    """Give the matrix of a turn.
+    """Return the matrix of a rotation.
 
     Args:
         axis: ``(3,)`` direction of any length but zero.

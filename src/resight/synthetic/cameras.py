@@ -1,6 +1,6 @@
-"""Synthetic cameras: where each looks from, in which light, how it turns light into pixels, and what is behind.
+"""Synthetic cameras: the viewpoint, the light, the conversion of light to pixels, and the background.
 
-Colors are linear light until `develop` makes an sRGB image of them.
+Colors are linear light until `develop` converts them to an sRGB image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resight.records import Floats
 Pixels = npt.NDArray[np.uint8]
 
 SCENE_HEIGHT, SCENE_WIDTH = 320, 560
-"""Size of what a camera sees, in its own pixels."""
+"""The size of a camera's view in its own pixels."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Camera:
     """One camera of a site.
 
     Attributes:
-        pitch: Angle it looks down at people, radians, 0 is level.
-        distance: Metres to people in the middle of its view.
+        pitch: Angle at which it looks down at people, radians; 0 is level.
+        distance: Distance to people in the middle of its view, meters.
         person_pixels: Height of an average person there, in the camera's pixels; below 128 crops are enlarged.
-        heading: Direction that most people walk in, radians, 0 towards the camera; half of them walk the other way.
+        heading: Direction in which most people walk, radians, 0 towards the camera; half of them walk the other way.
         scatter: Standard deviation around that direction, radians.
         light: Unit direction towards the light; x right, y away from the camera, z up.
         sun: Strength of the light from there.
@@ -43,8 +43,8 @@ class Camera:
         noise: Standard deviation of its noise, share of full scale.
         quality: JPEG quality.
         horizon: Row of the scene where ground and wall meet, share of its height.
-        site_seed: What the colors that all cameras of a site share are drawn from.
-        scene_seed: What its background is drawn from.
+        site_seed: The seed of the colors that all cameras of a site share.
+        scene_seed: The seed of its background.
     """
 
     pitch: float
@@ -69,12 +69,12 @@ class Camera:
 
 
 def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: float = 1.0) -> Camera:
-    """Draw a camera.
+    """Sample a camera.
 
     Args:
-        rng: The source of chance; the same state gives the same camera.
-        site_seed: The same for all cameras of a site.
-        variation: How far light and colors stray from the average, 0 (not at all) to 3.
+        rng: The random number generator; the same state gives the same camera.
+        site_seed: The same number for all cameras of a site.
+        variation: How far light and colors differ from the average, 0 (not at all) to 3.
 
     Returns:
         The camera.
@@ -107,25 +107,25 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
 
 
 def draw_scene(camera: Camera) -> Floats:
-    """Draw what stands behind the people of a camera.
+    """Draw the background of a camera.
 
     Args:
-        camera: Whose view.
+        camera: The camera.
 
     Returns:
         ``(SCENE_HEIGHT, SCENE_WIDTH, 3)`` float32 linear RGB.
     """
     site, rng = np.random.default_rng(camera.site_seed), np.random.default_rng(camera.scene_seed)
-    # One site has one kind of pavement and a few kinds of wall: backgrounds resemble each other across its cameras.
+    # A site has one kind of pavement and a few kinds of wall, so that the backgrounds of its cameras are similar.
     shared = np.clip(site.uniform(55, 185, (7, 1)) + site.normal(0, 10, (7, 3)), 8, 247)
     pavement = site.uniform(95, 135) + site.normal(0, 5, 3)
 
     def dull() -> tuple[int, int, int]:
         color = shared[rng.integers(len(shared))] + rng.normal(0, 12) + rng.normal(0, 4, 3)
-        return _whole(color)
+        return _to_rgb(color)
 
     def ground(spread: float) -> tuple[int, int, int]:
-        return _whole(pavement + rng.normal(0, spread) + rng.normal(0, 3, 3))
+        return _to_rgb(pavement + rng.normal(0, spread) + rng.normal(0, 3, 3))
 
     horizon = int(camera.horizon * SCENE_HEIGHT)
     image = Image.new("RGB", (SCENE_WIDTH, SCENE_HEIGHT), dull())
@@ -136,7 +136,7 @@ def draw_scene(camera: Camera) -> Floats:
     for _ in range(int(rng.integers(8, 20))):  # signs, posters, panes
         width, height = rng.uniform(6, 40), rng.uniform(8, 40)
         left, top = rng.uniform(0, SCENE_WIDTH), rng.uniform(0, horizon)
-        bright = _whole(rng.uniform(10, 245, 3))
+        bright = _to_rgb(rng.uniform(10, 245, 3))
         pen.rectangle([left, top, left + width, min(top + height, horizon)], fill=bright)
     pen.rectangle([0, horizon, SCENE_WIDTH, SCENE_HEIGHT], fill=ground(8))
     for _ in range(30):  # mended and worn patches
@@ -159,10 +159,10 @@ def draw_scene(camera: Camera) -> Floats:
         pen.rectangle([left, foot - height / 3, left + width, foot], fill=dull())
     for _ in range(int(rng.integers(0, 4))):  # hedges
         left, green = rng.uniform(-60, SCENE_WIDTH), rng.uniform(50, 110)
-        leaves = _whole(green * np.array([0.75, 1, 0.45]))
+        leaves = _to_rgb(green * np.array([0.75, 1, 0.45]))
         pen.ellipse([left, horizon - 35, left + rng.uniform(60, 200), horizon + 15], fill=leaves)
     values = np.asarray(image.filter(ImageFilter.GaussianBlur(0.9)), np.float32) / 255
-    # Dirt at every scale, then light and shade: a slope over the view, and soft shadows of trees and roofs.
+    # Dirt at every scale, then light: a gradient over the view, and soft shadows of trees and roofs.
     dirt = sum(size * _clouds(rng, cells) for cells, size in ((8, 0.16), (32, 0.14), (110, 0.14)))
     shade = 1 - 0.5 / (1 + np.exp(-6 * (_clouds(rng, 6) + 0.5 * _clouds(rng, 25) - rng.uniform(0.2, 1.2))))
     slope = np.linspace(-0.5, 0.5, SCENE_WIDTH) * rng.normal(0, 0.3)
@@ -171,13 +171,14 @@ def draw_scene(camera: Camera) -> Floats:
     return scene
 
 
-def _whole(color: npt.ArrayLike) -> tuple[int, int, int]:
+def _to_rgb(color: npt.ArrayLike) -> tuple[int, int, int]:
+    """Return a color as whole numbers in 4..250."""
     red, green, blue = np.clip(np.asarray(color), 4, 250).astype(int).tolist()
     return red, green, blue
 
 
 def _clouds(rng: np.random.Generator, cells: int) -> Floats:
-    """Draw smooth noise of unit size with about ``cells`` lumps across, over the whole scene."""
+    """Return smooth noise of unit variance over the scene, with about ``cells`` lumps across."""
     grain = rng.normal(0, 1, (max(2, cells * SCENE_HEIGHT // SCENE_WIDTH), cells)).astype(np.float32)
     size = (SCENE_WIDTH, SCENE_HEIGHT)
     clouds: Floats = np.asarray(Image.fromarray(grain).resize(size, Image.Resampling.BICUBIC))
@@ -186,11 +187,11 @@ def _clouds(rng: np.random.Generator, cells: int) -> Floats:
 
 @njit(cache=True)
 def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
-    """Cut a window out of a scene.
+    """Return a window of a scene.
 
     Args:
         scene: ``(H, W, 3)`` float32.
-        window: ``(4,)`` float32: left, top, right and bottom in scene pixels; what lies outside repeats the edge.
+        window: ``(4,)`` float32: left, top, right and bottom in scene pixels; the edge repeats outside.
         height: Rows of the result.
         width: Columns of the result.
 
@@ -248,11 +249,11 @@ def soften(image: Floats, sigma: float) -> Floats:
 
 
 def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np.random.Generator) -> Pixels:
-    """Turn light into the image that a camera gives.
+    """Convert light to the image of a camera.
 
     Args:
         light: ``(H, W, 3)`` float32 linear RGB, 1 is white in an average light.
-        camera: Whose colors, tone and noise.
+        camera: The camera, for its colors, tone and noise.
         exposure: Factor of this moment, 1 is the camera's own.
         blur: Standard deviation of the blur, pixels.
         rng: The source of the noise.
@@ -260,13 +261,14 @@ def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np
     Returns:
         ``(H, W, 3)`` uint8 sRGB.
     """
-    seen = soften(light, max(blur, 0.2)) * np.array(camera.gains, np.float32) * np.float32(camera.exposure * exposure)
-    gray = seen @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    seen = gray[..., None] + np.float32(camera.saturation) * (seen - gray[..., None])
-    seen = seen * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
-    seen = np.maximum(seen, 0)
-    seen = seen * (1 + seen / 6) / (1 + seen) * np.float32(1.55)  # a soft shoulder instead of hard clipping
-    image = np.power(seen, np.float32(camera.gamma / 2.2))
+    exposed = soften(light, max(blur, 0.2)) * np.array(camera.gains, np.float32)
+    exposed = exposed * np.float32(camera.exposure * exposure)
+    gray = exposed @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    exposed = gray[..., None] + np.float32(camera.saturation) * (exposed - gray[..., None])
+    exposed = exposed * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
+    exposed = np.maximum(exposed, 0)
+    exposed = exposed * (1 + exposed / 6) / (1 + exposed) * np.float32(1.55)  # compress highlights instead of clipping
+    image = np.power(exposed, np.float32(camera.gamma / 2.2))
     image += np.float32(camera.noise) * rng.standard_normal(image.shape, np.float32)
     pixels: Pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels

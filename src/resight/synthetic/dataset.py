@@ -1,8 +1,8 @@
-"""Draw a labeled multi-camera set of synthetic people, in Market-1501's layout.
+"""Draw a labeled multi-camera data set of synthetic people, in Market-1501's layout.
 
-Beside the three image folders lie ``silhouettes/`` (the same names, as PNG), ``annotations.csv`` (one row an image),
-``people.json``, ``cameras.json`` and ``dataset.json``. The same settings give the same bytes: each image draws its
-chance from a key of its own, whatever else is drawn, and in which order.
+Next to the three image folders are ``silhouettes/`` (PNG files of the same names), ``annotations.csv`` (a row for each
+image), ``people.json``, ``cameras.json`` and ``dataset.json``. Equal settings give equal bytes: the random numbers of
+an image depend on a key of its own, and not on other images or their order.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSett
 from resight.synthetic.studio import Studio
 
 VERSION = 2
-"""Raised when the same settings begin to give other images."""
+"""The version of the drawing; increased when the same settings give other images."""
 
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """What was written.
+    """The folder and the counts of a written data set.
 
     Attributes:
         root: The folder.
-        train: Images for training.
-        query: Query images.
-        gallery: Gallery images, distractors and junk among them.
+        train: The number of training images.
+        query: The number of query images.
+        gallery: The number of gallery images, with distractors and junk.
     """
 
     root: Path
@@ -44,22 +44,22 @@ class SyntheticSet:
 
 
 def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
-    """Draw a set of synthetic people into a folder.
+    """Draw a data set of synthetic people into a folder.
 
-    Everything is first written beside the folder and then renamed: an interrupted call leaves no half set, and what a
-    kill leaves the next call removes.
+    All files are first written next to the folder, which is then renamed. An interrupted call leaves no partial data
+    set; the next call removes what a kill leaves.
 
     Args:
-        root: The folder to make; may exist if it is empty and is not the one the process works in.
-        settings: What to draw.
+        root: The folder to create; it may exist if it is empty and not the current folder.
+        settings: The settings of the data set.
 
     Returns:
         The counts.
 
     Raises:
-        DataError: The folder is not empty or is the current one, or a file is in its place.
+        DataError: The path is a file, the current folder, or a folder that is not empty.
     """
-    check_given("root", root, (str, os.PathLike), "the folder to make")
+    check_given("root", root, (str, os.PathLike), "the folder to create")
     check_given("settings", settings, SyntheticSettings, "SyntheticSettings(...)")
     root = expanded(root).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

@@ -1,7 +1,7 @@
-"""How synthetic people walk: joint turns as a function of the phase of the step.
+"""The gait of synthetic people: rotations of the joints as a function of the phase of the step.
 
-The curves are rounded from clinical gait tables (hip, knee and ankle flexion over one cycle); a style scales
-them, so that people also differ in how they move.
+The curves approximate clinical gait tables (hip, knee and ankle flexion over one cycle). Each person scales them, so
+that people also differ in their movement.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Gait:
         spread: Angle of the upper arms away from the body, degrees.
         bend: Angle of the elbows, degrees.
         lean: Forward lean of the trunk, degrees.
-        phone: Whether one forearm is held up, as with a telephone.
+        phone: Whether one forearm is raised, as with a telephone.
     """
 
     stride: float = 1.0
@@ -39,10 +39,10 @@ class Gait:
 
 
 def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
-    """Give the joint turns of one moment of a walk.
+    """Return the rotations of the joints in one moment of a walk.
 
     Args:
-        body: Names the joints.
+        body: The body, for the names of its joints.
         joints: ``(J, 3)`` rest positions of this person's joints.
         gait: The way of walking.
         phase: Share of the cycle, 0..1; at 0 the left heel touches the ground.
@@ -51,7 +51,7 @@ def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
         ``(J, 3, 3)`` float64 rotations for `joint_transforms`.
     """
     turns = np.tile(np.eye(3), (len(joints), 1, 1))
-    place = {name: joints[row].astype(np.float64) for row, name in enumerate(body.joint_names)}
+    position = {name: joints[row].astype(np.float64) for row, name in enumerate(body.joint_names)}
     wave = math.cos(2 * math.pi * phase)
 
     turns[body.joint("pelvis")] = turn(_Z, math.radians(-5 * wave * gait.stride))
@@ -60,11 +60,11 @@ def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
     turns[body.joint("spine_mid")] = turn(_X, math.radians(gait.lean / 2)) @ counter
     turns[body.joint("head")] = turn(_X, -math.radians(gait.lean)) @ turn(_Z, -math.radians(4 * wave * gait.stride))
     for side, sign, delay in (("left", 1.0, 0.0), ("right", -1.0, 0.5)):
-        hip, ankle = place[f"hip_{side}"], place[f"ankle_{side}"]
+        hip, ankle = position[f"hip_{side}"], position[f"ankle_{side}"]
         turns[[body.joint(f"{name}_{side}") for name in ("hip", "knee", "ankle")]] = _leg(
             hip, ankle - hip, sign, gait, phase + delay
         )
-        shoulder, elbow, wrist = (place[f"{name}_{side}"] for name in ("shoulder", "elbow", "wrist"))
+        shoulder, elbow, wrist = (position[f"{name}_{side}"] for name in ("shoulder", "elbow", "wrist"))
         turns[[body.joint(f"{name}_{side}") for name in ("shoulder", "elbow")]] = _arm(
             elbow - shoulder, wrist - elbow, sign, gait, phase + delay
         )
@@ -72,9 +72,9 @@ def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
 
 
 def _leg(hip: Doubles, leg: Doubles, sign: float, gait: Gait, phase: float) -> Doubles:
-    # At rest the legs stand apart; walking feet land a hand's breadth from the middle.
-    wanted = 0.07 + 0.03 * (1 - gait.stride)
-    close = math.asin(max(-0.3, min(0.3, (sign * (hip[0] + leg[0]) - wanted) / -leg[2])))
+    # At rest the feet are far apart; walking feet land a hand's breadth from the middle.
+    offset = 0.07 + 0.03 * (1 - gait.stride)
+    close = math.asin(max(-0.3, min(0.3, (sign * (hip[0] + leg[0]) - offset) / -leg[2])))
     hip_bend = gait.stride * (6 + 23 * math.cos(2 * math.pi * phase))
     knee_bend = 3 + gait.stride * (13 * _bump(phase, 0.14, 0.07) + 54 * _bump(phase, 0.72, 0.10))
     toe_down = gait.stride * (16 * _bump(phase, 0.63, 0.07) - 7 * _bump(phase, 0.42, 0.12))

@@ -1,4 +1,4 @@
-"""The baseline that synthetic people must not give in to: a color histogram."""
+"""A color histogram: the baseline that must not solve the search for synthetic people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from resight.records import Floats, Ints
 from resight.synthetic.cameras import Pixels
 
 STRIPES = 6
-"""How many horizontal stripes an image is cut into."""
+"""The number of horizontal stripes of an image."""
 
 BINS = (8, 8, 4)
-"""How finely hue, saturation and value are cut."""
+"""The numbers of bins of hue, saturation and value."""
 
 
 def stripe_histogram(pixels: Pixels) -> Floats:
@@ -33,20 +33,20 @@ def stripe_histogram(pixels: Pixels) -> Floats:
     count, height = pixels.shape[:2]
     if height < STRIPES:
         raise DataError(f"{STRIPES} stripes need images of {STRIPES} rows or more, found {height}")
-    cells = math.prod(BINS)
-    vectors = np.zeros((count, STRIPES * cells), np.float32)
+    num_bins = math.prod(BINS)
+    vectors = np.zeros((count, STRIPES * num_bins), np.float32)
     edges = np.linspace(0, height, STRIPES + 1).round().astype(int)
     for row, image in enumerate(pixels):
-        cell = _hsv_cells(image)
+        bins = _hsv_bins(image)
         for stripe in range(STRIPES):
-            part = cell[edges[stripe] : edges[stripe + 1]]
-            counts = np.bincount(part.ravel(), minlength=cells)
-            vectors[row, stripe * cells : (stripe + 1) * cells] = np.sqrt(counts / (part.size * STRIPES))
+            stripe_bins = bins[edges[stripe] : edges[stripe + 1]]
+            counts = np.bincount(stripe_bins.ravel(), minlength=num_bins)
+            vectors[row, stripe * num_bins : (stripe + 1) * num_bins] = np.sqrt(counts / (stripe_bins.size * STRIPES))
     return vectors
 
 
-def _hsv_cells(image: Pixels) -> Ints:
-    """Give each pixel of an ``(H, W, 3)`` image its cell of the HSV histogram, ``(H, W)``."""
+def _hsv_bins(image: Pixels) -> Ints:
+    """Return for each pixel of an ``(H, W, 3)`` image its bin of the HSV histogram, ``(H, W)``."""
     red, green, blue = np.moveaxis(image.astype(np.float32) / 255, -1, 0)
     value = np.maximum(np.maximum(red, green), blue)
     spread = value - np.minimum(np.minimum(red, green), blue)
@@ -57,7 +57,7 @@ def _hsv_cells(image: Pixels) -> Ints:
         (red - green) / safe + 4,
     ) / 6  # fmt: skip
     saturation = np.where(value > 0, spread / np.where(value > 0, value, 1), 0)
-    cell = np.zeros(image.shape[:2], np.int64)
+    bins = np.zeros(image.shape[:2], np.int64)
     for channel, count in zip((hue, saturation, value), BINS, strict=True):
-        cell = cell * count + np.minimum((channel * count).astype(np.int64), count - 1)
-    return cell
+        bins = bins * count + np.minimum((channel * count).astype(np.int64), count - 1)
+    return bins

@@ -1,7 +1,7 @@
-"""From a person to a mesh: the shaped body, its clothes and hair as thickness, and what is worn on top.
+"""The mesh of a person: the shaped body, the thickness of clothes and hair, and separate pieces such as bags.
 
-Everything becomes one skinned mesh, so that one call poses a whole figure. Each triangle belongs to a surface, and
-each vertex carries its place on the average body: patterns are painted there and so stay on the cloth.
+Everything is one skinned mesh, so that one call poses a complete figure. Each triangle belongs to a surface. Each
+vertex has its position on the average body, where patterns are painted, so that they stay on the cloth.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Figure:
         vertices: ``(V, 3)`` float32 rest positions, meters.
         triangles: ``(T, 3)`` int64 vertex rows.
         surfaces: ``(T,)`` int64 `Surface` of each triangle.
-        coordinates: ``(V, 4)`` float32: place on the average body (x, y, z), meters, and
-            along the arm (0 shoulder, 0.5 elbow, 1 wrist).
-        bones: ``(V, 4)`` int64 transform rows; rows behind the body's joints are hands that things hang from.
+        coordinates: ``(V, 4)`` float32: position on the average body (x, y, z), meters, and along the arm (0 shoulder,
+            0.5 elbow, 1 wrist).
+        bones: ``(V, 4)`` int64 transform rows; rows after the body's joints are hands that hold things.
         weights: ``(V, 4)`` float32 shares.
         joints: ``(J, 3)`` float32 rest joints of this body.
         paint: The colors and cuts.
-        person: Who it is.
+        person: The person.
     """
 
     vertices: Floats
@@ -62,11 +62,11 @@ class _Piece:
 
 
 def dress(body: Body, person: Person) -> Figure:
-    """Make the figure of a person.
+    """Build the figure of a person.
 
     Args:
         body: The average body.
-        person: Who to make.
+        person: The person.
 
     Returns:
         The figure at rest.
@@ -80,7 +80,7 @@ def dress(body: Body, person: Person) -> Figure:
     puffed = vertices + thickness[:, None] * vertex_normals(vertices, body.triangles)
     if bald:
         surfaces = np.where(surfaces == Surface.HAIR, Surface.FACE, surfaces)
-    pieces = _worn(body, person, puffed.astype(np.float64), joints.astype(np.float64))
+    pieces = _build_pieces(body, person, puffed.astype(np.float64), joints.astype(np.float64))
     offsets = np.cumsum([len(puffed), *(len(piece.vertices) for piece in pieces)])
     return Figure(
         vertices=np.concatenate([puffed, *(p.vertices for p in pieces)]).astype(np.float32),
@@ -96,11 +96,11 @@ def dress(body: Body, person: Person) -> Figure:
 
 
 def pose(body: Body, figure: Figure, phase: float) -> Floats:
-    """Put a figure in one moment of its walk.
+    """Return the vertices of a figure in one moment of its walk.
 
     Args:
         body: The average body.
-        figure: Who walks.
+        figure: The figure that walks.
         phase: Share of the walking cycle, 0..1.
 
     Returns:
@@ -109,11 +109,11 @@ def pose(body: Body, figure: Figure, phase: float) -> Floats:
     turns = walk(body, figure.joints, figure.person.gait, phase)
     moved = joint_transforms(figure.joints, body.parents, turns)
     hanging = []
-    for side in ("left", "right"):  # what a hand holds hangs straight down
+    for side in ("left", "right"):  # things in a hand hang straight down
         wrist = body.joint(f"wrist_{side}")
-        held = figure.joints[wrist].astype(np.float64)
-        place = moved[wrist, :, :3] @ held + moved[wrist, :, 3]
-        hanging.append(np.concatenate([np.eye(3), (place - held)[:, None]], axis=1))
+        rest = figure.joints[wrist].astype(np.float64)
+        position = moved[wrist, :, :3] @ rest + moved[wrist, :, 3]
+        hanging.append(np.concatenate([np.eye(3), (position - rest)[:, None]], axis=1))
     transforms = np.concatenate([moved, np.stack(hanging)])
     vertices = skin(figure.vertices, figure.bones, figure.weights, transforms)
     root = body.joint("pelvis")
@@ -123,23 +123,23 @@ def pose(body: Body, figure: Figure, phase: float) -> Floats:
 
 
 def _coordinates(body: Body) -> Doubles:
-    """Give each vertex its place on the average body, and along the arm."""
+    """Return for each vertex its position on the average body, and along the arm."""
     coordinates = np.zeros((len(body.vertices), 4))
     coordinates[:, :3] = body.vertices
     for side in ("left", "right"):
         shoulder, elbow, wrist = (body.joints[body.joint(f"{name}_{side}")] for name in ("shoulder", "elbow", "wrist"))
         upper, lower = elbow - shoulder, wrist - elbow
         sign = 1 if side == "left" else -1
-        mine = body.vertices[:, 0] * sign > 0.12
+        on_side = body.vertices[:, 0] * sign > 0.12
         along_upper = (body.vertices - shoulder) @ upper / (upper @ upper)
         along_lower = (body.vertices - elbow) @ lower / (lower @ lower)
         along = np.where(along_lower > 0, 0.5 + 0.5 * along_lower, 0.5 * np.minimum(along_upper, 1))
-        coordinates[mine, 3] = along[mine]
+        coordinates[on_side, 3] = along[on_side]
     return coordinates
 
 
 def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles) -> Floats:
-    """Give each vertex the thickness of what covers it, meters."""
+    """Return for each vertex the thickness of its clothes or hair, meters."""
     covered = np.zeros((len(Surface), len(coordinates)), bool)
     for surface in Surface:
         covered[surface, body.triangles[surfaces == surface].ravel()] = True
@@ -158,9 +158,9 @@ def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles)
     return thickness.astype(np.float32)
 
 
-def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> list[_Piece]:
-    """Make what is worn on top of the body: skirts, coats, long hair, brims and bags."""
-    place = {name: joints[row] for row, name in enumerate(body.joint_names)}
+def _build_pieces(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> list[_Piece]:
+    """Build the pieces on top of the body: skirts, coats, long hair, brims and bags."""
+    position = {name: joints[row] for row, name in enumerate(body.joint_names)}
     torso = vertices[np.abs(vertices[:, 0]) < 0.16]
     stature = vertices[:, 2].max() / body.vertices[:, 2].max()
     pieces = []
@@ -169,7 +169,7 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
         pieces.append(_tube(body, vertices, joints, 1.02, low, 0.10 if low > 0.4 else 0.07))
     if person.hem < 0.8:
         pieces.append(_tube(body, vertices, joints, 1.0, person.hem, 0.055 + person.looseness))
-    head = vertices[(vertices[:, 2] > place["head"][2]) & (np.abs(vertices[:, 0]) < 0.15)]
+    head = vertices[(vertices[:, 2] > position["head"][2]) & (np.abs(vertices[:, 0]) < 0.15)]
     back, top = head[:, 1].max(), head[:, 2].max()
     on_head, on_chest = body.joint("head"), body.joint("chest")
     if person.hat != "hood":
@@ -191,16 +191,16 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
     sign = 1 if person.bag_left else -1
     if person.bag == "backpack":
         half = np.array([0.15, 0.085, 0.22]) * scale
-        behind = torso[np.abs(torso[:, 2] - place["chest"][2] - 0.1) < 0.2, 1].max()
-        center = np.array([0, behind + half[1] * 0.8, place["chest"][2] + 0.06])
+        behind = torso[np.abs(torso[:, 2] - position["chest"][2] - 0.1) < 0.2, 1].max()
+        center = np.array([0, behind + half[1] * 0.8, position["chest"][2] + 0.06])
         pieces.append(_blob(center, half, 0.45, Surface.BAG, on_chest))
     elif person.bag == "shoulder":
         half = np.array([0.06, 0.15, 0.11]) * scale
-        wide = np.abs(torso[np.abs(torso[:, 2] - place["pelvis"][2]) < 0.1, 0]).max()
-        center = np.array([sign * (wide + half[0] + 0.02), 0.03, place["pelvis"][2] + 0.02])
+        wide = np.abs(torso[np.abs(torso[:, 2] - position["pelvis"][2]) < 0.1, 0]).max()
+        center = np.array([sign * (wide + half[0] + 0.02), 0.03, position["pelvis"][2] + 0.02])
         pieces.append(_blob(center, half, 0.4, Surface.BAG, body.joint("pelvis")))
     elif person.bag == "hand":
-        wrist = place["wrist_left" if sign > 0 else "wrist_right"]
+        wrist = position["wrist_left" if sign > 0 else "wrist_right"]
         half = np.array([0.05, 0.16, 0.14]) * scale
         center = wrist + np.array([0, 0, -0.12 - half[2]])
         grip = len(joints) + (0 if sign > 0 else 1)
@@ -209,52 +209,45 @@ def _worn(body: Body, person: Person, vertices: Doubles, joints: Doubles) -> lis
 
 
 def _tube(body: Body, vertices: Doubles, joints: Doubles, top: float, low: float, flare: float) -> _Piece:
-    """Make the skirt of a garment: rings around the legs that follow hips and thighs.
+    """Build the skirt of a garment: rings around the legs that follow hips and thighs.
 
-    ``top`` and ``low`` are heights on the average body, ``flare`` how much wider the last ring is than the hips.
+    ``top`` and ``low`` are heights on the average body; ``flare`` is the additional width of the last ring.
     """
     around, rings = 20, 7
     ratio = joints[body.joint("hip_left"), 2] / body.joints[body.joint("hip_left"), 2]
     angles = np.arange(around) / around * 2 * np.pi
-    places, coordinates, weights = [], [], []
-    part = np.zeros(len(vertices), bool)
-    covered = [body.part_names.index(name) for name in ("torso_lower", "torso_upper", "upper_leg", "lower_leg")]
-    part[body.triangles[np.isin(body.triangle_parts, covered)].ravel()] = True
-    inside, level = vertices[part], body.vertices[part, 2]
-    hips = inside[np.abs(level - 0.92) < 0.08]
+    positions, coordinates, weights = [], [], []
+    is_covered = np.zeros(len(vertices), bool)
+    part_rows = [body.part_names.index(name) for name in ("torso_lower", "torso_upper", "upper_leg", "lower_leg")]
+    is_covered[body.triangles[np.isin(body.triangle_parts, part_rows)].ravel()] = True
+    covered_vertices, level = vertices[is_covered], body.vertices[is_covered, 2]
+    hips = covered_vertices[np.abs(level - 0.92) < 0.08]
     wide = np.abs(hips[:, 0]).max()
     center = (hips[:, 1].max() + hips[:, 1].min()) / 2
     for ring in range(rings):
         share = ring / (rings - 1)
         height = top + (low - top) * share
-        slice_ = inside[np.abs(level - height) < 0.07]
-        # An ellipse around a figure of eight needs some room at the corners.
+        slice_ = covered_vertices[np.abs(level - height) < 0.07]
+        # The cross-section of two legs is a figure of eight; an ellipse around it needs some margin.
         width = 1.04 * np.abs(slice_[:, 0]).max() + 0.012 + flare * share
         depth = 1.1 * np.abs(slice_[:, 1] - center).max() + 0.012 + 1.3 * flare * share
         x, y = np.cos(angles) * width, center + np.sin(angles) * depth
-        places.append(np.stack([x, y, np.full(around, height * ratio)], axis=1))
+        positions.append(np.stack([x, y, np.full(around, height * ratio)], axis=1))
         coordinates.append(np.stack([x, y, np.full(around, height), np.zeros(around)], axis=1))
         swing = 0.75 * min(1.0, max(0.0, (0.98 - height) / 0.25))
         left = 0.5 + 0.5 * np.sin(np.clip(x / (0.6 * wide), -1, 1) * np.pi / 2)
         weights.append(
             np.stack([np.full(around, 1 - swing), swing * left, swing * (1 - left), np.zeros(around)], axis=1)
         )
-    rows = np.arange(around)
-    after = (rows + 1) % around
-    triangles = []
-    for ring in range(rings - 1):
-        a, b = rows + ring * around, after + ring * around
-        c, d = a + around, b + around
-        triangles += [np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)]
     bones = [body.joint("pelvis"), body.joint("hip_left"), body.joint("hip_right"), 0]
     return _Piece(
-        np.concatenate(places), np.concatenate(triangles), np.concatenate(coordinates),
+        np.concatenate(positions), _ring_triangles(rings, around), np.concatenate(coordinates),
         np.tile(np.array(bones), (rings * around, 1)), np.concatenate(weights), Surface.SKIRT,
     )  # fmt: skip
 
 
 def _blob(center: Doubles, half: Doubles, roundness: float, surface: Surface, bone: int) -> _Piece:
-    """Make a superellipsoid: a box for a small ``roundness``, an ellipsoid for 1."""
+    """Build a superellipsoid: a box for a small ``roundness``, an ellipsoid for 1."""
     around, rings = 12, 7
     longitude = np.arange(around) / around * 2 * np.pi
     latitude = np.linspace(-np.pi / 2, np.pi / 2, rings)
@@ -268,15 +261,21 @@ def _blob(center: Doubles, half: Doubles, roundness: float, surface: Surface, bo
         power(np.cos(latitude))[:, None] * power(np.sin(longitude)),
         np.repeat(power(np.sin(latitude))[:, None], around, axis=1),
     ], axis=-1).reshape(-1, 3)  # fmt: skip
-    rows = np.arange(around)
-    after = (rows + 1) % around
-    triangles = []
-    for ring in range(rings - 1):
-        a, b = rows + ring * around, after + ring * around
-        c, d = a + around, b + around
-        triangles += [np.stack([a, b, c], axis=1), np.stack([b, d, c], axis=1)]
     coordinates = np.concatenate([unit, np.zeros((len(unit), 1))], axis=1)
     bones = np.zeros((len(unit), 4), np.int64)
     bones[:, 0] = bone
     weights = np.tile(np.array([1.0, 0, 0, 0]), (len(unit), 1))
-    return _Piece(center + unit * half, np.concatenate(triangles), coordinates, bones, weights, surface)
+    triangles = _ring_triangles(rings, around)[:, [0, 2, 1]]  # its rings rise, while those of a tube fall
+    return _Piece(center + unit * half, triangles, coordinates, bones, weights, surface)
+
+
+def _ring_triangles(rings: int, around: int) -> Ints:
+    """Return the triangles between rings of vertices, counter-clockwise from outside if later rings are lower."""
+    first = np.arange(around)
+    second = (first + 1) % around
+    triangles = []
+    for ring in range(rings - 1):
+        a, b = first + ring * around, second + ring * around
+        c, d = a + around, b + around
+        triangles += [np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)]
+    return np.concatenate(triangles)

@@ -1,7 +1,7 @@
-"""How a figure's surfaces are colored: patterns as functions of the place on the body.
+"""The colors of a figure's surfaces: patterns as functions of the position on the body.
 
-Colors are linear light from here on; the camera turns them into sRGB. All compiled code that calls each other stands
-in this one file: numba's cache knows only the file of the function that is called.
+Colors are linear light; the camera converts them to sRGB. All compiled functions that call each other are in this file,
+because numba's cache only checks the file of the called function.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resight.synthetic.appearance import BAGS, HATS, LOWERS, PATTERNS, Color, Pe
 
 
 class Surface(IntEnum):
-    """What a triangle is painted as."""
+    """The surface that a triangle belongs to."""
 
     TORSO = 0
     ARM = 1
@@ -39,7 +39,7 @@ SKIN, HAIR, UPPER, SECOND, LOWER, SHOES, SOLES, BAG, HAT, SCARF = range(10)
 (PATTERN, SCALE, FRONT, BACK, SLEEVE, HEM, NECKLINE, LOWER_KIND, LEG_END, LOWER_PATTERN, BOOT, BAG_KIND, BAG_SIDE,
  FOLDS, SCARFED, HEADWEAR) = range(16)  # fmt: skip
 _PLAIN, _STRIPES, _PINSTRIPES, _CHECKS, _PRINT, _TWO_TONE, _RAGLAN, _OPEN, _BAND = range(len(PATTERNS))
-# Under a skirt the legs have its color, so that a knee which pushes through does not show.
+# Under a skirt the legs have its color, so that a knee that pushes through it is invisible.
 _LEG_ENDS = {"trousers": 0.07, "shorts": 0.56, "skirt": 0.5, "long_skirt": 0.24}
 
 
@@ -57,16 +57,16 @@ class Paint:
 
 
 def linear(color: Color) -> tuple[float, float, float]:
-    """Turn an sRGB color (0..1) into linear light (0..1)."""
+    """Convert an sRGB color (0..1) to linear light (0..1)."""
     red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in color)
     return red, green, blue
 
 
 def mix_paint(person: Person) -> Paint:
-    """Turn a person's looks into arrays.
+    """Return the appearance of a person as arrays.
 
     Args:
-        person: Who is painted.
+        person: The person.
 
     Returns:
         The arrays.
@@ -85,32 +85,32 @@ def mix_paint(person: Person) -> Paint:
 
 @njit(cache=True)
 def _printed(bits: int, across: float, down: float) -> bool:
-    """Say whether a 5 x 5 print is set at a place, both coordinates 0..1; it is mirrored to look designed."""
+    """Return whether a 5 x 5 print, mirrored left to right, is set at a position; both coordinates are 0..1."""
     column, row = int(across * 5), int(down * 5)
     return (bits >> (row * 5 + min(column, 4 - column))) & 1 == 1
 
 
 @njit(cache=True)
 def _around(x: float, y: float, arm: bool) -> float:
-    """Give the meters around the cloth, from the middle of the front."""
+    """Return the distance around the body from the middle of the front, meters."""
     return x if arm else math.atan2(x, -y) * 0.15
 
 
 @njit(cache=True)
 def _around_leg(x: float, y: float, z: float) -> float:
-    """Give the angle around a leg: 0 in front, pi / 2 at its outside, pi behind; negative at its inside."""
-    return math.atan2(abs(x) - (0.2 - 0.09 * z), -0.02 - y)  # at rest the legs lean outwards
+    """Return the angle around a leg: 0 in front, pi / 2 at its outside, pi behind; negative at its inside."""
+    return math.atan2(abs(x) - (0.2 - 0.09 * z), -0.02 - y)  # at rest the legs lean outward
 
 
 @njit(cache=True)
 def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
-    """Give the light and shade of wrinkles in the cloth, a factor near 1."""
+    """Return the brightness of wrinkles in the cloth, a factor near 1."""
     return 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
 
 
 @njit(cache=True)
 def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray[np.float64]) -> int:
-    """Give the color row of the upper garment at a place."""
+    """Return the color row of the upper garment at a position."""
     pattern, scale = int(n[PATTERN]), n[SCALE]
     run = 0.62 * along if arm else z  # meters along the cloth
     if pattern == _STRIPES:
@@ -143,7 +143,7 @@ def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray
 
 @njit(cache=True)
 def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
-    """Say whether a bag's strap crosses the torso here."""
+    """Return whether a bag's strap crosses the torso at a position."""
     if n[BAG_KIND] == 1:
         return z > 1.12 and y < 0.03 and abs(abs(x) - 0.105) < 0.022
     if n[BAG_KIND] == 2:  # from the far shoulder to the bag's hip
@@ -155,13 +155,13 @@ def _strap(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
 def surface_color(
     surface: int, x: float, y: float, z: float, along: float, n: npt.NDArray[np.float64]
 ) -> tuple[int, float]:
-    """Give the color of one place on a figure.
+    """Return the color at a position on a figure.
 
     Args:
         surface: A value of `Surface`.
-        x: Place on the average body, left, meters.
-        y: Backwards.
-        z: Upwards.
+        x: Position on the average body, to the left, meters.
+        y: Position to the back.
+        z: Position upward.
         along: Along the arm: 0 shoulder, 0.5 elbow, 1 wrist.
         n: The figure's ``Paint.numbers``.
 
@@ -225,7 +225,7 @@ def shade(
     light: Floats,
     factor: int,
 ) -> Floats:
-    """Color what `raster.rasterise` found and average it down to pixels.
+    """Color the samples of `raster.rasterise` and average them to pixels.
 
     Args:
         samples: Triangle rows ``(H, W)`` and corner shares ``(H, W, 3)``.

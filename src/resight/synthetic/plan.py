@@ -1,4 +1,4 @@
-"""Decide which images a synthetic set has, before any is drawn."""
+"""The list of images of a synthetic data set, decided before any is drawn."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ TRAIN, QUERY, GALLERY = (MARKET_FOLDERS[split] for split in ("train", "query", "
 """The image folders."""
 
 DISTRACTOR, JUNK = 0, -1
-"""Person ids of the gallery's images of nobody, and of boxes too far off to count."""
+"""Person ids of distractors, which show no person of the data set, and of junk: boxes too inaccurate to count."""
 
 STRANGERS, STRANGER = 40, 100_000
-"""People without a label, who pass by or are distractors: how many, and where their ids begin."""
-
+"""People without a label, who pass by or are distractors: their number, and their first id."""
 
 STEP_FRAMES = 8
-"""Frames of a step: about a third of a second, and on average what lies between two images of a visit."""
+"""Frames of a step: about a third of a second, the average time between two images of a visit."""
 
 
 class Key(IntEnum):
-    """What a stream of chance decides; the number is part of its key."""
+    """The purpose of a random number generator; the number is part of its key."""
 
     WARDROBE = 0
     CAMERA = 1
@@ -46,30 +45,31 @@ class SyntheticSettings:
     """What to draw.
 
     Attributes:
-        people_train: People in the training part.
-        people_test: People in query and gallery; nobody is in both parts.
-        cameras: How many cameras, 2 to 9; each person is seen by two to all of them.
-        visits: How often a person comes by a camera that sees them; each visit is a tracklet.
-        crops: Images of each visit, or the fewest.
-        crops_most: The most images of a visit, whose number is then drawn; ``None`` gives each ``crops``.
-        gap: Frames from one image of a visit to the next, at 25 a second; 0 draws 4 to 12 anew each time. 1 is a video.
-        tracklets: Whether a query is a whole visit, and distractors and junk come as whole visits too; else each is one
-            image.
-        seed: Decides everything; the same settings give the same bytes.
-        cameras_seed: Decides the cameras alone; ``None`` takes ``seed``. Another one is another site.
-        clothes_seed: Decides what people tend to wear; ``None`` takes ``seed``.
+        people_train: The number of people in the training part.
+        people_test: The number of people in query and gallery; no person is in both parts.
+        cameras: The number of cameras, 2 to 9; two or more of them see each person.
+        visits: The number of visits of a person to each camera that sees them; each visit is a tracklet.
+        crops: The number of images of each visit, or the least number.
+        crops_most: The most images of a visit, whose number is then random; ``None`` gives each visit ``crops``.
+        gap: Frames from one image of a visit to the next, at 25 a second; 0 draws 4 to 12 each time. 1 is a video.
+        tracklets: Whether queries, distractors and junk are complete visits; else each is one image.
+        seed: The seed of everything; equal settings give equal bytes.
+        cameras_seed: The seed of the cameras; ``None`` takes ``seed``. Another seed is another site.
+        clothes_seed: The seed of the clothes that people tend to wear; ``None`` takes ``seed``.
         variation: How far the cameras' light and colors differ, 0 (not at all) to 3; 1 is an ordinary site.
         first_person: The first person id; the others follow.
-        height: Of an image, pixels.
-        width: Of an image, pixels.
-        occluders: Share of the images in which something stands or passes in front, 0..1; it stays for a few images
-            of a visit.
-        distractors: Images (or visits) of nobody (person 0) in the gallery, a share of those of people.
-        junk: Images (or visits) of boxes too far off to count (person -1) in the gallery, a share of those of people.
-        silhouettes: Whether silhouettes are written.
+        height: The height of an image, pixels.
+        width: The width of an image, pixels.
+        occluders: Share of the images in which something is in front of the person, 0..1; it stays for a few images of
+            a visit.
+        distractors: Images (or visits) of no person of the data set (person 0) in the gallery, as a share of those of
+            people.
+        junk: Images (or visits) of boxes too inaccurate to count (person -1) in the gallery, as a share of those of
+            people.
+        silhouettes: Whether to write silhouettes.
 
     Raises:
-        ConfigError: A number is out of its range, nobody is to be drawn, or queries would leave no gallery.
+        ConfigError: A number is out of its range, there are no people to draw, or queries would leave no gallery.
     """
 
     people_train: int = 60
@@ -106,15 +106,15 @@ class SyntheticSettings:
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"{name} must lie in {low}..{high}, found {value}")
         if self.people_train + self.people_test == 0:
-            raise ConfigError("people_train and people_test are both 0: there is nobody to draw")
+            raise ConfigError("people_train and people_test are both 0: there are no people to draw")
         if self.people_test and self.tracklets and self.visits < 2:
             raise ConfigError(
-                "tracklets needs visits of 2 or more: of each person and camera one visit is the query, which leaves "
+                "tracklets needs visits of 2 or more: one visit of each person and camera is the query, which leaves "
                 "none for the gallery; raise visits, or set people_test to 0"
             )
         if self.people_test and self.visits * self.crops < 2:
             raise ConfigError(
-                "crops and visits are both 1: of each person and camera one image is the query, which leaves none for "
+                "crops and visits are both 1: one image of each person and camera is the query, which leaves none for "
                 "the gallery; raise one of them, or set people_test to 0"
             )
         last = self.first_person + self.people_train + self.people_test - 1
@@ -124,16 +124,16 @@ class SyntheticSettings:
 
 @dataclass(frozen=True)
 class Planned:
-    """An image to be drawn.
+    """An image to draw.
 
     Attributes:
-        path: Relative to the root.
+        path: The path relative to the root.
         label: Person id in the name; 0 distractor, -1 junk.
-        person: Who is drawn.
+        person: Id of the person in the image.
         camera: Camera id, from 1.
-        visit: Which visit to this camera, from 0.
-        tracklet: Id of the visit, unique in the set; -1 for distractors and junk that are one image.
-        index: Place in the visit, from 0.
+        visit: Number of the visit to this camera, from 0.
+        tracklet: Id of the visit, unique in the data set; -1 for distractors and junk of one image.
+        index: Index in the visit, from 0.
         steps: Steps walked since the visit began.
         frame: Frame number.
         box: Last number of the name: 0 for a query, 1 for the other images of people, from 2 for distractors and junk.
@@ -152,10 +152,10 @@ class Planned:
 
 
 def plan(settings: SyntheticSettings) -> list[Planned]:
-    """List the images of a set, without drawing them.
+    """Return the images of a data set, without drawing them.
 
     Args:
-        settings: What to draw.
+        settings: The settings of the data set.
 
     Returns:
         The images, person by person; distractors and junk last.
@@ -169,15 +169,15 @@ def plan(settings: SyntheticSettings) -> list[Planned]:
         for camera in sorted((rng.permutation(settings.cameras)[:count] + 1).tolist()):
             sizes = [_visit_size(settings, person, camera, visit) for visit in range(settings.visits)]
             choices = settings.visits if settings.tracklets else sum(sizes)
-            asked = chance(settings.seed, Key.QUERY, person, camera).integers(choices)
+            query_index = chance(settings.seed, Key.QUERY, person, camera).integers(choices)
             for visit, size in enumerate(sizes):
                 steps = chance(settings.seed, Key.VISIT, person, camera, visit, 1)
                 frame = int(steps.integers(1, 90_000))
                 for index in range(size):
-                    place = visit if settings.tracklets else sum(sizes[:visit]) + index
-                    query = not training and place == asked
-                    folder = TRAIN if training else QUERY if query else GALLERY
-                    box = 0 if query else 1
+                    choice = visit if settings.tracklets else sum(sizes[:visit]) + index
+                    is_query = not training and choice == query_index
+                    folder = TRAIN if training else QUERY if is_query else GALLERY
+                    box = 0 if is_query else 1
                     walked = index * settings.gap / STEP_FRAMES if settings.gap else float(index)
                     path = f"{folder}/{_name(person, camera, visit, frame, box)}"
                     images.append(Planned(path, person, person, camera, visit, tracklet, index, walked, frame, box))
@@ -195,33 +195,33 @@ def _visit_size(settings: SyntheticSettings, person: int, camera: int, visit: in
 
 
 def _rejects(settings: SyntheticSettings, tested: Sequence[Planned], tracklet: int) -> list[Planned]:
-    """Plan distractors and junk: each where and when somebody was seen, for one image or for a whole visit."""
+    """Return distractors and junk: each at the camera and time of a person, for one image or a complete visit."""
     images: list[Planned] = []
     if settings.tracklets:
-        seen = [list(visit) for _, visit in groupby(tested, key=lambda image: image.tracklet)]
+        visits = [list(visit) for _, visit in groupby(tested, key=lambda image: image.tracklet)]
     else:
-        seen = [[image] for image in tested]
+        visits = [[image] for image in tested]
     for label, share in ((DISTRACTOR, settings.distractors), (JUNK, settings.junk)):
-        for row in range(round(share * len(seen))):
+        for row in range(round(share * len(visits))):
             rng = chance(settings.seed, Key.REJECT, label - JUNK, row)
-            like = seen[int(rng.integers(len(seen)))]
-            person = like[0].person if label == JUNK else STRANGER + int(rng.integers(STRANGERS))
-            for image in like:
+            model = visits[int(rng.integers(len(visits)))]
+            person = model[0].person if label == JUNK else STRANGER + int(rng.integers(STRANGERS))
+            for image in model:
                 path = f"{GALLERY}/{_name(label, image.camera, image.visit, image.frame, row + 2)}"
-                own = replace(image, path=path, label=label, person=person, tracklet=-1, box=row + 2)
-                images.append(replace(own, tracklet=tracklet) if settings.tracklets else own)
+                reject = replace(image, path=path, label=label, person=person, tracklet=-1, box=row + 2)
+                images.append(replace(reject, tracklet=tracklet) if settings.tracklets else reject)
             tracklet += 1
     return images
 
 
 def chance(*key: int) -> np.random.Generator:
-    """Open a stream of chance.
+    """Return a random number generator.
 
     Args:
-        key: Non-negative numbers: the seed, a `Key`, and what it is about.
+        key: Non-negative numbers: the seed, a `Key`, and the ids of its subject.
 
     Returns:
-        A generator that depends on the key alone, so that nothing depends on the order of drawing.
+        A generator that depends only on the key, so that images do not depend on the order of drawing.
     """
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 

@@ -1,7 +1,7 @@
-"""A small software renderer's z-buffer.
+"""The z-buffer of a small software renderer.
 
-It keeps for each sample which triangle is nearest and where in it the sample lies; colors are worked
-out once, for the samples that are seen.
+It holds for each sample the nearest triangle and the sample's position in it, so that colors are computed once for each
+visible sample.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One crop: a figure in a camera's view, what passes in front, and the box a detector might have cut."""
+"""One crop: a figure in a camera's view, the occluders in front of it, and the box of a simulated detector."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from resight.synthetic.paint import Surface, shade
 from resight.synthetic.raster import rasterise
 
 SAMPLES = 2
-"""Samples along a pixel's side."""
+"""The number of samples along a pixel's side."""
 
 
 @dataclass(frozen=True)
 class Stance:
-    """Where and how somebody stands.
+    """The position and the pose of a figure.
 
     Attributes:
         phase: Share of the walking cycle, 0..1.
         yaw: Radians, 0 faces the camera, a quarter turn walks to the image's right.
-        right: Metres to the right of the middle.
-        away: Metres behind the middle; negative is nearer to the camera.
+        right: Meters to the right of the middle.
+        away: Meters behind the middle; negative is closer to the camera.
     """
 
     phase: float
@@ -37,11 +37,11 @@ class Stance:
 
 @dataclass(frozen=True)
 class Passer:
-    """Somebody else in the picture.
+    """Another person in the picture.
 
     Attributes:
-        figure: Who.
-        stance: Where; in front where ``away`` is negative.
+        figure: The figure of the person.
+        stance: The position; in front if ``away`` is negative.
     """
 
     figure: Figure
@@ -53,7 +53,7 @@ class Barrier:
     """A pole, a bin or a wall in front, in shares of the crop's width and height.
 
     Attributes:
-        left: Left edge, may lie outside 0..1.
+        left: Left edge, may be outside 0..1.
         top: Upper edge.
         right: Right edge.
         bottom: Lower edge.
@@ -69,16 +69,16 @@ class Barrier:
 
 @dataclass(frozen=True)
 class Shot:
-    """Everything that decides one crop, chance included.
+    """Everything that determines one crop, with its random choices.
 
     Attributes:
-        figure: Whom the crop is of.
-        stance: How it stands; ``right`` and ``away`` are 0.
-        passers: Who else is near.
-        barriers: What stands in front.
+        figure: The figure of the person.
+        stance: Its pose; ``right`` and ``away`` are 0.
+        passers: Other people nearby.
+        barriers: Barriers in front.
         shift: Error of the box: right and down, shares of the person's height.
         scale: Error of the box: factors on its width and height.
-        spot: Where in the scene the person is seen: column and row of the feet, shares.
+        spot: Position of the feet in the scene: column and row, shares.
         exposure: Factor of this moment.
     """
 
@@ -98,8 +98,8 @@ class Crop:
 
     Attributes:
         pixels: ``(H, W, 3)`` uint8 sRGB.
-        silhouette: ``(H, W)`` uint8, 255 where the person is seen, 0 elsewhere, between at its edge.
-        occluded: Share of the person within the box that something hides, 0..1.
+        silhouette: ``(H, W)`` uint8, 255 for visible pixels of the person, 0 elsewhere, in between at its edge.
+        occluded: Hidden share of the person within the box, 0..1.
     """
 
     pixels: Pixels
@@ -114,11 +114,11 @@ def shoot(
 
     Args:
         body: The average body.
-        camera: Who looks.
+        camera: The camera.
         scene: The camera's `draw_scene`.
-        shot: What is seen.
+        shot: The contents of the crop.
         size: Height and width of the crop, pixels.
-        rng: The source of the camera's noise.
+        rng: The random number generator of the camera's noise.
 
     Returns:
         The crop.
@@ -126,7 +126,7 @@ def shoot(
     height, width = size
     points, normals = _project(body, camera, shot.figure, shot.stance)
     box = _box(points, shot, width / height)
-    # The camera's resolution follows from the pixels that an average person gets at the usual distance.
+    # The camera's resolution follows from the height in pixels of an average person at the usual distance.
     resolution = camera.person_pixels / 1.7 * camera.distance
     feet = np.array([points[:, 0].mean(), points[:, 1].max()])
     spot = np.array([shot.spot[0] * SCENE_WIDTH, shot.spot[1] * SCENE_HEIGHT])
@@ -138,36 +138,36 @@ def shoot(
     layers.append((0.0, person))
     layers.sort(key=lambda layer: -layer[0])
     layers += [(-camera.distance, _barrier(camera, barrier, size)) for barrier in shot.barriers]
-    seen = np.zeros(size, np.float32)
+    visible = np.zeros(size, np.float32)
     for _, layer in layers:
-        through = 1 - layer[..., 3]
-        picture = picture * through[..., None] + layer[..., :3]
-        seen = layer[..., 3] if layer is person else seen * through
-    whole = float(person[..., 3].sum())
-    enlarged = height / ((box[3] - box[1]) * resolution)
-    blur = camera.blur + 0.4 * max(0.0, enlarged - 1)
+        transparency = 1 - layer[..., 3]
+        picture = picture * transparency[..., None] + layer[..., :3]
+        visible = layer[..., 3] if layer is person else visible * transparency
+    area = float(person[..., 3].sum())
+    magnification = height / ((box[3] - box[1]) * resolution)
+    blur = camera.blur + 0.4 * max(0.0, magnification - 1)
     return Crop(
         pixels=develop(picture, camera, shot.exposure, blur, rng),
-        silhouette=np.rint(seen * 255).astype(np.uint8),
-        occluded=1 - float(seen.sum()) / whole if whole > 0 else 1.0,
+        silhouette=np.rint(visible * 255).astype(np.uint8),
+        occluded=1 - float(visible.sum()) / area if area > 0 else 1.0,
     )
 
 
 def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tuple[Floats, Floats]:
-    """Give a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
+    """Return a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
     vertices = pose(body, figure, stance.phase)
     normals = vertex_normals(vertices, figure.triangles)
     heading = turn((0, 0, 1), stance.yaw).astype(np.float32).T
-    places = vertices @ heading + np.array([stance.right, stance.away, -0.9], np.float32)
+    positions = vertices @ heading + np.array([stance.right, stance.away, -0.9], np.float32)
     sine, cosine = math.sin(camera.pitch), math.cos(camera.pitch)
-    depth = places[:, 1] * cosine - places[:, 2] * sine + camera.distance
-    up = places[:, 1] * sine + places[:, 2] * cosine
-    points = np.stack([places[:, 0] / depth, -up / depth, 1 / depth], axis=1)
+    depth = positions[:, 1] * cosine - positions[:, 2] * sine + camera.distance
+    up = positions[:, 1] * sine + positions[:, 2] * cosine
+    points = np.stack([positions[:, 0] / depth, -up / depth, 1 / depth], axis=1)
     return points.astype(np.float32), normals @ heading
 
 
 def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
-    """Give the detector's box on the image plane: left, top, right, bottom."""
+    """Return the box of the simulated detector on the image plane: left, top, right, bottom."""
     low, high = points[:, :2].min(0).astype(np.float64), points[:, :2].max(0).astype(np.float64)
     tall = (high[1] - low[1]) * 1.06
     wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
@@ -179,21 +179,21 @@ def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
 def _paint(
     camera: Camera, figure: Figure, points: Floats, normals: Floats, box: Doubles, size: tuple[int, int]
 ) -> Floats:
-    """Draw a figure alone: ``(H, W, 4)`` linear RGB times coverage, and coverage."""
+    """Draw a figure: ``(H, W, 4)`` linear RGB times coverage, and coverage."""
     height, width = size
     samples = points.copy()
     samples[:, 0] = (points[:, 0] - box[0]) / (box[2] - box[0]) * width * SAMPLES
     samples[:, 1] = (points[:, 1] - box[1]) / (box[3] - box[1]) * height * SAMPLES
-    # Closed surfaces show their outside only; the open tubes of skirts are seen from both sides.
+    # Closed surfaces show only their outside; the open tubes of skirts are visible from both sides.
     corners = samples[figure.triangles, :2]
     ahead, aside = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     outside = ahead[:, 0] * aside[:, 1] < ahead[:, 1] * aside[:, 0]
-    seen = outside | (figure.surfaces == Surface.SKIRT)
-    triangles = figure.triangles[seen]
-    found = rasterise(samples, triangles, height * SAMPLES, width * SAMPLES)
+    is_drawn = outside | (figure.surfaces == Surface.SKIRT)
+    triangles = figure.triangles[is_drawn]
+    fragments = rasterise(samples, triangles, height * SAMPLES, width * SAMPLES)
     light = np.array([*camera.light, camera.sun, camera.sky], np.float32)
-    mesh = (triangles, figure.surfaces[seen], figure.coordinates, normals)
-    painted: Floats = shade(found, mesh, (figure.paint.colors, figure.paint.numbers), light, SAMPLES)
+    mesh = (triangles, figure.surfaces[is_drawn], figure.coordinates, normals)
+    painted: Floats = shade(fragments, mesh, (figure.paint.colors, figure.paint.numbers), light, SAMPLES)
     return painted
 
 
@@ -203,7 +203,7 @@ def _paint_passer(body: Body, camera: Camera, passer: Passer, box: Doubles, size
 
 
 def _shadow(camera: Camera, feet: Doubles, box: Doubles, size: tuple[int, int]) -> Floats:
-    """Give the ground's brightness ``(H, W)``: a soft dark patch under the feet."""
+    """Return the ground's brightness ``(H, W)``: a soft dark patch under the feet."""
     height, width = size
     across = np.linspace(box[0], box[2], width, dtype=np.float32) - np.float32(feet[0])
     down = np.linspace(box[1], box[3], height, dtype=np.float32) - np.float32(feet[1])
@@ -220,8 +220,8 @@ def _barrier(camera: Camera, barrier: Barrier, size: tuple[int, int]) -> Floats:
     height, width = size
     columns, rows = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
     inside = [
-        np.clip(np.minimum(places - low * count, high * count - places) + 0.5, 0, 1)
-        for places, count, low, high in (
+        np.clip(np.minimum(centers - low * count, high * count - centers) + 0.5, 0, 1)
+        for centers, count, low, high in (
             (rows, height, barrier.top, barrier.bottom),
             (columns, width, barrier.left, barrier.right),
         )

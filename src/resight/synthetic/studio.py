@@ -1,4 +1,4 @@
-"""Draw the planned images: the people and cameras of a set, and what happens in each shot."""
+"""Draw the planned images: the people and cameras of a data set, and the contents of each shot."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from resight.synthetic.outfit import Figure, dress
 from resight.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, Key, Planned, SyntheticSettings, chance
 from resight.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
 
-_FIGURES_KEPT = 128
-_PASSAGE = 3
-"""Steps in a row for which those who pass, and what is passed, stay in view."""
-_STEP = 0.35
-"""Metres that somebody walks in a step: from one image of a visit to the next, unless they are close."""
+_MOST_FIGURES = 128  # in memory
+_PASSAGE = 3  # steps for which other people and barriers stay in view
+_STEP = 0.35  # meters of a step, from one image of a visit to the next, unless they are close
 
 
 class Studio:
-    """The people and cameras of a set, drawn when they are first needed.
+    """The people and cameras of a data set; figures are built when they are first needed.
 
     Args:
-        settings: What to draw.
+        settings: The settings of the data set.
     """
 
     def __init__(self, settings: SyntheticSettings) -> None:
@@ -46,14 +44,14 @@ class Studio:
         self._figures: OrderedDict[int, Figure] = OrderedDict()
 
     def person(self, person: int) -> Person:
-        """Give a person by id."""
+        """Return a person by id."""
         return sample_person(chance(self.settings.seed, Key.PERSON, person), self.wardrobe)
 
     def figure(self, person: int) -> Figure:
-        """Give a person's mesh by id; the last ones are kept."""
+        """Return a person's figure by id, from a cache of the last ones used."""
         if person not in self._figures:
             self._figures[person] = dress(self.body, self.person(person))
-            if len(self._figures) > _FIGURES_KEPT:
+            if len(self._figures) > _MOST_FIGURES:
                 self._figures.popitem(last=False)
         self._figures.move_to_end(person)
         return self._figures[person]
@@ -62,10 +60,10 @@ class Studio:
         """Draw a planned image.
 
         Args:
-            image: Which one.
+            image: The planned image.
 
         Returns:
-            The crop, and what decided it.
+            The crop, and the shot that determines it.
         """
         rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
         shot = self._shot(image, rng)
@@ -102,15 +100,15 @@ class Studio:
         )
 
     def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
-        """Give who else is in view and what stands in front: for some images of a visit the same, farther along.
+        """Return the other people and the barriers of an image; consecutive images share them, at later positions.
 
-        ``course`` is the direction the person walks in, as in `Stance.yaw`.
+        ``course`` is the direction in which the person walks, as in `Stance.yaw`.
         """
         key = (self.settings.seed, Key.PASSAGE, image.person, image.camera, image.visit)
-        # A visit may begin in the middle of a passage: occluders come and go at any of its images.
-        passage, place = divmod(image.steps + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
+        # A visit may start in the middle of a passage, so that occluders come and go at any of its images.
+        passage, passage_step = divmod(image.steps + int(chance(*key).integers(_PASSAGE)), _PASSAGE)
         rng = chance(*key, int(passage))
-        steps = place - (_PASSAGE - 1) / 2
+        steps = passage_step - (_PASSAGE - 1) / 2
         passers: list[Passer] = []
         barriers: list[Barrier] = []
 
@@ -126,8 +124,8 @@ class Studio:
         if rng.random() < self.settings.occluders:
             kind, gray = rng.random(), rng.uniform(0.02, 0.4)
             red, green, blue = np.clip(gray * (1 + rng.normal(0, 0.25, 3)), 0.01, 0.9).tolist()
-            drift = -_STEP * steps * math.sin(course)  # what stands still falls behind; a crop is about a meter wide
-            if kind < 0.45:  # somebody walks along: who crossed would hide the person, and be the person of the box
+            drift = -_STEP * steps * math.sin(course)  # fixed things fall behind; a crop is about a meter wide
+            if kind < 0.45:  # someone walks along; someone who crosses would hide the person of the box
                 yaw = course + rng.normal(0, 0.15)
                 passers.append(stranger(-side * rng.uniform(0.32, 0.48), -rng.uniform(0.5, 1.2), yaw))
             elif kind < 0.7:
@@ -140,7 +138,7 @@ class Studio:
 
 
 def _box_error(rng: np.random.Generator, label: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Draw how far off a box is: its shift and its scale."""
+    """Sample the error of a box: its shift and its scale."""
     shift = rng.normal(0, 0.018, 2)
     scale = np.exp(rng.normal(0, 0.05, 2))
     kind = rng.random()
@@ -153,7 +151,7 @@ def _box_error(rng: np.random.Generator, label: int) -> tuple[tuple[float, float
     if label == JUNK:
         shift += rng.choice([-1, 1], 2) * rng.uniform(0.15, 0.4, 2)
         scale *= rng.uniform(0.5, 1.5)
-    elif label == DISTRACTOR:  # beside the person: background, or a shoulder
+    elif label == DISTRACTOR:  # next to the person: background, or a shoulder
         shift[0] += rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
         scale *= rng.uniform(0.6, 1.4)
     return (float(shift[0]), float(shift[1])), (float(scale[0]), float(scale[1]))

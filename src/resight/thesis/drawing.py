@@ -1,4 +1,4 @@
-"""The pictures of a table or figure, drawn from its finished runs; the thesis' values and ours never share an axis."""
+"""Pictures of a table or figure from its finished runs; the thesis' values and ours never share an axis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from resight.data.dataset import Dataset
 from resight.data.transforms import to_float
 from resight.models.encoder import load_encoder
 from resight.reports.figures import GRID, INK, MUTED, PALETTE, PAPER, show_epochs
-from resight.reports.ranked_lists import first_judged, ranked_strip, stacked
+from resight.reports.ranked_lists import draw_ranked_list, judge_first_results, stack
 from resight.reports.saliency import saliency_sheet
 from resight.retrieval.explain import grad_cam
 from resight.retrieval.extraction import extract
@@ -27,14 +27,14 @@ from resight.thesis.planning import TableRow
 from resight.thesis.running import run_folder
 from resight.thesis.tables import our_scores, reported_scores
 
-QUERIES = 3
-"""How many queries a picture shows, each of another person."""
+NUM_QUERIES = 3
+"""The number of queries in a picture, each of another person."""
 
-RESULTS = 5
-"""How many results of each query a picture shows."""
+NUM_RESULTS = 5
+"""The number of results of each query in a picture."""
 
 DEPTH = 50
-"""How many results are ranked: the first ones may all be of the query's own camera, which do not count."""
+"""The number of ranked results; the first ones may be of the query's own camera and not count."""
 
 
 def draw_figure(item: PaperItem, rows: Sequence[TableRow]) -> Figure | None:
@@ -108,7 +108,7 @@ def draw_saliency(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Imag
         if no run is done.
     """
     _, first = np.unique(dataset.query.person_ids, return_index=True)
-    images = dataset.query[first[:QUERIES]]
+    images = dataset.query[first[:NUM_QUERIES]]
     columns: dict[str, npt.NDArray[np.float32]] = {}
     for row in rows:
         if row.status == "done":
@@ -142,12 +142,12 @@ def draw_mistakes(rows: Sequence[TableRow], dataset: Dataset, out: Path) -> Imag
     for name, right in after.items():
         if right and before.get(name) is False:
             corrected.setdefault(people[name], name)
-    pairs = [(name, index) for name in list(corrected.values())[:QUERIES] for index in range(len(done))]
+    pairs = [(name, index) for name in list(corrected.values())[:NUM_QUERIES] for index in range(len(done))]
     lists = []
     for name, index in pairs:
         paths, judgements = zip(*results[index][name], strict=True)
-        lists.append(ranked_strip(name, list(paths), verdicts=list(judgements)))
-    return stacked(lists, [done[index].printed.name for _, index in pairs]) if lists else None
+        lists.append(draw_ranked_list(name, list(paths), verdicts=list(judgements)))
+    return stack(lists, [done[index].printed.name for _, index in pairs]) if lists else None
 
 
 def _first_results(row: TableRow, dataset: Dataset, out: Path) -> dict[str, list[tuple[str, str]]]:
@@ -158,7 +158,7 @@ def _first_results(row: TableRow, dataset: Dataset, out: Path) -> dict[str, list
         for table in (dataset.query, dataset.gallery)
     )
     ranking = rank(queries, gallery, k=DEPTH, device=devices.device)
-    judged = first_judged(queries, gallery, ranking, exclude=dataset.exclude, count=RESULTS)
+    judged = judge_first_results(queries, gallery, ranking, exclude=dataset.exclude, count=NUM_RESULTS)
     return dict(zip(queries.table.paths.tolist(), judged, strict=True))
 
 
@@ -166,4 +166,4 @@ PICTURES: dict[str, Callable[[Sequence[TableRow], Dataset, Path], Image.Image | 
     "saliency": draw_saliency,
     "strips": draw_mistakes,
 }
-"""The function that draws the picture of a figure, by the figure's kind."""
+"""For each kind of figure with a picture, the function that draws it."""

@@ -1,7 +1,7 @@
 """The tables and figures of the thesis, read from the YAML files next to this one.
 
-A printed value stays text: ``0.350`` is not ``0.35``. A row of the thesis' own says which method, recipe and settings
-reproduce it; its method and recipe may still be missing.
+A printed value stays text: ``0.350`` is not ``0.35``. A row of the thesis' own results names the method, recipe and
+settings that reproduce it. The method and the recipe may still be missing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ColumnGroup:
 
     Attributes:
         name: The printed heading; may be empty.
-        data: The data set of the scores, a key of `data_sets`; empty if the columns are no scores of one.
+        data: The data set of the scores, a key of `data_sets`; empty if the columns hold no scores.
         source: The data set that training starts from, if all rows have the same.
         scores: The printed names of the columns.
     """
@@ -107,10 +107,10 @@ class PaperItem:
         kind: ``table``, or the kind of the figure: ``diagram``, ``picture``, ``curves``, ``strips``, ...
         groups: Its groups of columns.
         rows: Its rows.
-        notes: What its reader should know.
+        notes: Remarks for its reader.
         doubtful: Cells that are damaged in the text at hand, or that the thesis contradicts elsewhere.
-        shows: What a figure shows.
-        redraw: The diagnostics that would redraw a figure.
+        shows: The content of a figure.
+        redraw: The diagnostics that redraw a figure.
         drawable: Whether these diagnostics exist.
         metrics: The metrics of a run that a figure draws by epoch, a panel each; empty if it draws none.
     """
@@ -259,10 +259,10 @@ def data_name(name: str) -> str:
     Raises:
         ConfigError: There is no such set; the message names the nearest.
     """
-    names = {alias: known for known, aliases in data_sets().items() for alias in (known, *aliases)}
+    names = {alias: canonical for canonical, aliases in data_sets().items() for alias in (canonical, *aliases)}
     if name.lower() not in names:
-        known = ", ".join(data_sets())
-        raise ConfigError(f"no table has data called '{name}'{nearest(name.lower(), names)} (known: {known})")
+        canonical = ", ".join(data_sets())
+        raise ConfigError(f"no table has data called '{name}'{nearest(name.lower(), names)} (known: {canonical})")
     return names[name.lower()]
 
 

@@ -38,16 +38,16 @@ BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is to run, and on which data.
+    """The runs that a user requests, and their data.
 
     Attributes:
         scale: The name of a scale.
-        data: The folder of each data set; None asks only what could run if all data were there.
+        data: The folder of each data set; None asks only which rows could run if all data were given.
         weights: For each backbone a file of its weights, or ``none`` for random ones.
         seed: The seed of every run.
-        epochs: Replaces the scale's; 0 keeps it.
-        iterations: Replaces the scale's; 0 keeps it.
-        device: Where it runs.
+        epochs: The number of epochs; 0 keeps the scale's.
+        iterations: The number of steps an epoch; 0 keeps the scale's.
+        device: The device to run on.
         substitutes: For a data set of the thesis, the one that replaces it in the runs.
     """
 
@@ -84,7 +84,7 @@ class TableRow:
         printed: The row as printed.
         group: Its group of columns as printed.
         status: ``done``, ``pending`` (it can run), ``failed`` or ``unavailable``; ``quoted`` for a row of another
-            paper, ``not run`` for one whose runs were not looked for.
+            paper, ``not run`` if its runs were not looked up.
         reason: Why it failed or is unavailable.
         data: The data set that the run is scored on; empty if there is none.
         source: The labeled data set that it starts from; empty for none.
@@ -92,11 +92,11 @@ class TableRow:
         reproduction: What reproduces it; None for a quoted row.
         recipe: The name of the recipe.
         settings: The method's settings; None until they are resolved.
-        options: What surrounds the method, likewise; the run folder is still open.
+        options: The settings of the training, likewise; the run folder is not set yet.
         reference: The dotted settings of recipe and row without a scale: those of the thesis.
         starts: The runs that it starts from, one for each of its networks; empty if it starts from the weights of the
             backbone.
-        roots: For each data set that was given its folder, with links resolved.
+        roots: The folder of each given data set, with links resolved.
         result: The content of its result file; empty unless it is done.
         metrics: A line for each finished epoch.
     """

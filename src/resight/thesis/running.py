@@ -1,4 +1,4 @@
-"""Reproducing rows: one run after the other, each kept, none done twice."""
+"""Reproduce rows: one run after the other; finished runs are not repeated."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def read_row(row: TableRow, out: Path) -> TableRow:
         result = json.loads(path.read_text(encoding="utf-8"))
         roots = {name: facts["root"] for name, facts in result["data"]["sets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: remove it, and the row is made again") from error
-    for name, root in row.roots.items():  # a set that the request does not name is the one that was read before
+        raise RunError(f"{path} is damaged: remove it, and the row runs again") from error
+    for name, root in row.roots.items():  # a set that the request does not name stays the one that was read before
         if roots.get(name, root) != root:
             raise RunError(
-                f"{folder} was made on {name}={roots[name]}, asked for is {name}={root}: give another folder with "
-                "--out, or the same data"
+                f"{folder} was made on {name}={roots[name]}, but the request names {name}={root}: give another folder "
+                "with --out, or the same data"
             )
     return dataclasses.replace(row, status="done", reason="", result=result)
 

@@ -1,4 +1,4 @@
-"""A table with the values of the thesis and of our runs, in columns that never mix."""
+"""Tables with the values of the thesis and of our runs, in separate columns."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest |
     if request is not None:
         parts.append(
             f"Scale {request.scale}, seed {request.seed}. The columns *thesis* are printed in the thesis; the columns "
-            "*ours* are our runs. The lists below the table name what differs. If anything differs, the two do not "
-            "compare.\n"
+            "*ours* are our runs. The lists below the table name the differences. With any difference, the two are not "
+            "comparable.\n"
         )
     rows = complete_rows(item, rows)
     if rows:
@@ -84,7 +84,7 @@ def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest |
     lists = {
         "What was read": data_lines(rows),
         "What differs from the thesis": difference_lines(rows),
-        "What is not made": reason_lines(rows),
+        "What did not run": reason_lines(rows),
         "Notes": [*item.notes, *(f"doubtful: {text}" for text in item.doubtful)],
     }
     for heading, texts in lists.items():

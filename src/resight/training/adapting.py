@@ -1,4 +1,4 @@
-"""What adapting a model needs to know of it."""
+"""Which method adapts a model, and which settings of the model stay."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from resight.errors import ConfigError
 from resight.models.encoder_settings import EncoderSettings
 from resight.models.heads.head import parse_head
-from resight.training.train import BUILD
+from resight.training.starts import BUILD
 
-KEPT = ("height", "width", *BUILD)
-"""Settings of the encoder that stay the model's."""
+FIXED = ("height", "width", *BUILD)
+"""The encoder settings that an adapted model keeps."""
 
 
 def adapt_recipe(head: str) -> tuple[str, str]:
@@ -23,10 +23,10 @@ def adapt_recipe(head: str) -> tuple[str, str]:
         return ("mean_teacher", "mean-teacher-adapt") if head == "global" else ("abmt", "adapt")
     raise ConfigError(
         f"a model of parts (head {head}) cannot be adapted: give one of a single vector or of asymmetric branches, as "
-        "resight train ice, abmt or source makes them"
+        "trained by resight train ice, abmt or source"
     )
 
 
-def kept_settings(model: EncoderSettings) -> dict[str, Any]:
-    """Return the settings of a model that stay as they are when it is adapted."""
-    return {name: getattr(model, name) for name in KEPT}
+def fixed_settings(model: EncoderSettings) -> dict[str, Any]:
+    """Return the settings of a model that stay when it is adapted."""
+    return {name: getattr(model, name) for name in FIXED}

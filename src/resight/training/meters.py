@@ -1,4 +1,4 @@
-"""The meters of an epoch: mean losses, and how fast it goes."""
+"""The meter of an epoch: mean losses and speed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from torch import Tensor
 from resight.errors import RunError
 
 LOWER = "lower the learning rate, or train in float32 (--device.training float32)"
-"""What to do where numbers are not finite."""
+"""The advice for numbers that are not finite."""
 
 
 class Meter:
-    """What has been measured since the epoch began."""
+    """Mean losses and speed since the epoch began."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
         self._unread: Mapping[str, Tensor] | None = None  # of the last step
-        self._first: tuple[float, int] | None = None  # when the epoch's first step was done, and its images
+        self._first: tuple[float, int] | None = (
+            None  # the time at which the epoch's first step ended, and its number of images
+        )
         self._last = 0.0
         self._steps = 0
         self._images = 0
@@ -29,10 +31,11 @@ class Meter:
     def add(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
 
-        They are read when the next step's come, so that nobody waits for a GPU that still computes them.
+        They are read when those of the next step arrive, so that the CPU does not wait for a GPU that still computes
+        them.
 
         Raises:
-            RunError: A value of the step before is nan or infinite.
+            RunError: A loss of the previous step is nan or infinite.
         """
         self._read()
         self._unread = values
@@ -41,7 +44,7 @@ class Meter:
         self._first = self._first or (self._last, images)
 
     def close(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Give the epoch's mean losses and how long it took, and begin the next one.
+        """Return the epoch's mean losses and its speed, and begin the next epoch.
 
         Raises:
             RunError: A loss of the last step is nan or infinite.
@@ -60,14 +63,14 @@ class Meter:
             number = float(value)
             if not math.isfinite(number):
                 raise RunError(
-                    f"{name} became {number} at step {self._steps} of the epoch: {LOWER}; the last checkpoint is whole"
+                    f"{name} became {number} at step {self._steps} of the epoch: {LOWER}; the last checkpoint is intact"
                 )
             self._sums[name] = self._sums.get(name, 0.0) + number
         self._unread = None
         self._steps += 1
 
     def _speed(self) -> dict[str, float]:
-        """Give the images a second of training; the first step, which warms up, does not count."""
+        """Return the images per second of training, without the first step, which warms up."""
         if self._first is None or self._steps < 2:
             return {}
         start, size = self._first

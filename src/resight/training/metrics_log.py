@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one line an epoch, the first one's first."""
+"""`metrics.jsonl`: one line for each epoch, in order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from resight.files import printable, read_regular
 
 MOST = 2**27
-"""The most bytes that are read: lines of some hundred bytes, for 100,000 epochs."""
+"""The most bytes of a file: lines of some hundred bytes, for 100,000 epochs."""
 
 LONGEST = 2**16
-"""The most bytes a line may have."""
+"""The most bytes of a line."""
 
 TIMING = ("seconds", "images_per_second")
-"""What is not the same in two runs that are the same."""
+"""The names of values that differ between equal runs."""
 
 Line = dict[str, Any]
 
@@ -38,18 +38,18 @@ def read_history(path: Path) -> list[Line]:
 
 
 def write_history(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Give the text that `read_history` reads."""
+    """Return the text that `read_history` reads back."""
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def history_digest(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Give the identity of what was measured in some epochs, but for how long they took."""
-    kept = [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    """Return a digest of the values of some epochs, without their `TIMING`."""
+    values = [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _read_line(text: bytes) -> Line | None:
-    """Give a line whose names are printable and whose values are numbers, or None."""
+    """Return a line if its names are printable and its values are numbers, else None."""
     if len(text) > LONGEST:
         return None
     try:
@@ -58,10 +58,10 @@ def _read_line(text: bytes) -> Line | None:
         return None
     if not isinstance(line, dict) or not {"epoch", "seconds"} <= line.keys() or type(line["epoch"]) is not int:
         return None
-    sound = all(printable(name) == name and _is_number(value) for name, value in line.items())
-    return line if sound else None
+    valid = all(printable(name) == name and _is_number(value) for name, value in line.items())
+    return line if valid else None
 
 
 def _is_number(value: Any) -> bool:
-    """Say whether a value is a number that a float can hold, or a measure that could not be taken."""
+    """Return whether a value is a number that a float holds, None or nan, which stand for a missing measurement."""
     return value is None or (type(value) in (int, float) and abs(value) < 1e300) or value != value

@@ -1,4 +1,4 @@
-"""A training as commands do it: with its log, its warnings and its page."""
+"""A training as a command runs it: with a log, warnings and the HTML report."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from resight.training.train import Trained, TrainSettings, train
 logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
-"""The page's name in a run folder."""
+"""The name of the report in a run folder."""
 
-_MOST_WARNINGS = 200  # that a run remembers; log.txt has all
+_MOST_WARNINGS = 200  # in a run's report; log.txt has all
 
 
 def train_and_report(
     name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Dataset | None = None
 ) -> Trained:
-    """Train, log to the run folder and write the page there.
+    """Train, log to the run folder and write the report there.
 
     Args:
-        name: The method.
-        dataset: What it trains on.
+        name: The name of the method.
+        dataset: The data set to train on.
         settings: The method's settings.
-        options: What surrounds it.
-        source: The data set that it adapts from.
+        options: The settings of the training.
+        source: The data set to adapt from.
 
     Returns:
-        As `train`. With several processes only the first writes.
+        As `train`. Of several processes only the first writes.
 
     Raises:
-        RunError: As `train`, or the run folder is gone before the page is written.
+        RunError: As `train`, or the run folder is gone before the report is written.
     """
     log = RunLog()
     library = logging.getLogger("resight")
@@ -74,13 +74,15 @@ def _write_page(
         distance = distance_fn(dataset, options.tracklet)
         ranking = rank(trained.queries, trained.gallery, k=10, distance_fn=distance)
         ranked = (trained.queries, trained.gallery, ranking)
-        if trained.queries.embeddings.shape[1] == trained.encoder.dim:  # parts of a tracklet's time are no encoder's
+        if (
+            trained.queries.embeddings.shape[1] == trained.encoder.dim
+        ):  # the temporal parts of a tracklet are no parts of the encoder
             parts = part_similarities(*ranked, trained.encoder)
     page = training_page(
         trained.reports,
         trained.metrics,
         title=f"{name.upper()} on {dataset.name}",
-        found=ranked,
+        ranked=ranked,
         names=dataset.names,
         clusters=trained.clusters,
         parts=parts,
@@ -89,19 +91,21 @@ def _write_page(
         warnings=warnings,
     )
     if not trained.folder.is_dir():
-        raise RunError(f"{printable(trained.folder)} was removed or renamed as its report was made: nothing is written")
+        raise RunError(
+            f"{printable(trained.folder)} was removed or renamed before its report was written: there is no report"
+        )
     write_page(trained.folder / PAGE, page)
 
 
 class RunLog(logging.Handler):
-    """Writes `log.txt`, once the folder is the run's own, and keeps the warnings of all its sessions for the report."""
+    """Writes `log.txt` once the run has claimed its folder; collects the warnings of all sessions for the report."""
 
     def __init__(self) -> None:
         super().__init__()
         self._warnings: dict[str, None] = {}  # each once, in order
-        self._before: list[logging.LogRecord] = []
+        self._early_records: list[logging.LogRecord] = []  # from before the folder was claimed
         self._file: logging.Handler | None = None
-        self._kept: Path | None = None
+        self._warnings_path: Path | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -109,31 +113,31 @@ class RunLog(logging.Handler):
         return list(self._warnings)
 
     def open(self, folder: Path) -> None:
-        """Write to a folder from now on, and what was said before."""
-        check_output(folder / "log.txt")  # a pipe would wait for its reader
+        """Write to a folder from now on; also write the earlier records."""
+        check_output(folder / "log.txt")  # opening a pipe would wait for its reader
         self._file = _LogFile(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
         self._file.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
-        for record in self._before:
+        for record in self._early_records:
             self._file.handle(record)
-        self._kept = folder / WARNINGS
-        self._warnings = dict.fromkeys(_earlier(self._kept)) | self._warnings
-        self._keep()
+        self._warnings_path = folder / WARNINGS
+        self._warnings = dict.fromkeys(_read_warnings(self._warnings_path)) | self._warnings
+        self._write_warnings()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a record, and keep it if it is a warning."""
+        """Log a record, and collect it if it is a warning."""
         message = one_line(record.getMessage())
         if record.levelno >= logging.WARNING and message not in self._warnings:
             self._warnings[message] = None
-            self._keep()
+            self._write_warnings()
         if self._file is None:
-            self._before.append(record)
+            self._early_records.append(record)
         else:
             self._file.handle(record)
 
-    def _keep(self) -> None:
-        if self._kept is not None and self._warnings:
-            with suppress(OSError):  # of a full disk; the checkpoint, which it stops too, says what to do
-                write_atomically(self._kept, json.dumps(self.warnings[:_MOST_WARNINGS], indent=1) + "\n")
+    def _write_warnings(self) -> None:
+        if self._warnings_path is not None and self._warnings:
+            with suppress(OSError):  # a full disk also stops the checkpoint, whose error says what to do
+                write_atomically(self._warnings_path, json.dumps(self.warnings[:_MOST_WARNINGS], indent=1) + "\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -142,17 +146,17 @@ class RunLog(logging.Handler):
         super().close()
 
 
-def _earlier(path: Path) -> list[str]:
-    """Read the warnings of earlier sessions; of a damaged file, none."""
+def _read_warnings(path: Path) -> list[str]:
+    """Read the warnings of earlier sessions; return none for a damaged file."""
     try:
-        found = json.loads(path.read_bytes())
+        warnings = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return []
-    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+    return [text for text in warnings if isinstance(text, str)] if isinstance(warnings, list) else []
 
 
 class _LogFile(logging.FileHandler):
-    """A log that a full disk cuts short; the checkpoint, which it stops too, says what to do."""
+    """A log file that ignores a full disk, because the checkpoint's error says what to do."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name is logging's)
         pass

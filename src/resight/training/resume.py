@@ -1,4 +1,4 @@
-"""Whether a run may go on with other settings than it began with."""
+"""Which changes of settings a resumed run allows."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import Any
 from resight.files import expanded, printable, shortened
 
 ADDED = {"layout": "", "pattern": ""}
-"""Settings that runs of earlier versions do not name, and what they were."""
+"""The settings that runs of earlier versions lack, and their values then."""
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Say which settings, by their dotted names, make another run.
+    """Return the changes of settings that would make it another run.
 
-    More epochs only make a run longer, if the learning rate is not spread over them, and its folder may be moved.
+    A run may get more epochs, unless the learning rate's schedule depends on their number, and its folder may move.
 
     Args:
-        old: The run's settings.
-        new: What is asked for now, by the same names.
+        old: The run's settings by their dotted names.
+        new: The requested settings by the same names.
 
     Returns:
-        What is said of each that does, and of each of which it cannot be told: data of the same kind in another place.
+        A text for each change that makes another run, and a text for each change that may not: data of the same kind
+        in another folder.
     """
     free = {"run", "device.threads"} | (set() if new.get("schedule") == "cosine" else {"epochs"})
     changed: dict[bool, list[str]] = {False: [], True: []}
     for name, value in new.items():
-        if name not in free and old[name] != value and not _same_place(name, old[name], value):
-            may_move = _may_move(name, str(old[name]), str(value))
-            changed[may_move].append(f"{name} was {_told(old[name])}, now {_told(value)}")
+        if name not in free and old[name] != value and not _same_paths(name, old[name], value):
+            moved = _may_be_moved(name, str(old[name]), str(value))
+            changed[moved].append(f"{name} was {_shorten(old[name])}, now {_shorten(value)}")
     return changed[False], changed[True]
 
 
-def _same_place(name: str, old: Any, new: Any) -> bool:
-    """Say whether a setting of paths names the same ones in another way."""
+def _same_paths(name: str, old: Any, new: Any) -> bool:
+    """Return whether the two values of a setting are spellings of the same paths."""
     if name not in ("data", "source", "start"):
         return False
     separator = "," if name == "start" else "="
@@ -43,11 +44,11 @@ def _same_place(name: str, old: Any, new: Any) -> bool:
     return first == second
 
 
-def _may_move(name: str, old: str, new: str) -> bool:
-    """Say whether a setting names data of one kind in two places."""
+def _may_be_moved(name: str, old: str, new: str) -> bool:
+    """Return whether the two values of a setting name data of one kind, which may have moved."""
     kinds = [text.partition("=")[0] if "=" in text else "" for text in (old, new)]
     return name in ("data", "source") and bool(old and new) and kinds[0] == kinds[1]
 
 
-def _told(value: Any) -> str:
+def _shorten(value: Any) -> str:
     return shortened(printable(value), 150)

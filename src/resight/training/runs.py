@@ -1,19 +1,19 @@
-"""A run folder: what was asked for, what happened, and how to go on after a kill.
+"""A run folder: the settings of a run, its results, and the checkpoint from which it resumes.
 
 ```
 config.yaml        every setting, resolved
 environment.json   versions, machine, provenance of the weights
-metrics.jsonl      one line an epoch
-log.txt            what the run said
-last.safetensors   all that is needed to go on: replaced after each epoch, atomically
-encoder-last.safetensors, encoder-best.safetensors   what is evaluated, exported and served
-clusters.csv       which image was in which cluster in the epoch of encoder-best, where a method clusters
+metrics.jsonl      a line for each epoch
+log.txt            the log of all sessions
+last.safetensors   the checkpoint: all that a run needs to resume; replaced after each epoch, atomically
+encoder-last.safetensors, encoder-best.safetensors   the encoders, to evaluate, export and serve
+clusters.csv       the cluster of each image in the epoch of encoder-best, if the method clusters
 report.json, report.html
-warnings.json      the warnings of all its sessions
+warnings.json      the warnings of all sessions
 ```
 
-The checkpoint is what counts. It is written before the encoders, and holds the digests of both, of the lines of metrics
-and of the images: a run goes on only where all of these are as they were.
+The checkpoint decides. It is written before the encoders, and holds the digests of both encoders, of the lines of
+metrics and of the images. A run resumes only if all of these are unchanged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from resight.training.resume import ADDED, differences
 logger = logging.getLogger(__name__)
 
 WARNINGS = "warnings.json"
-"""Where a run folder keeps what its sessions warned of."""
+"""The file with the warnings of all sessions of a run."""
 
 FILES = (
     "config.yaml",
@@ -65,24 +65,24 @@ FILES = (
     CLUSTERS,
     WARNINGS,
 )
-"""What a run folder holds, as said above."""
+"""The files of a run folder, as listed above."""
 
-ELSEWHERE = "put a copy back, or start in another folder with --run"
-NOT_SAVED = f"which is not saved: {LOWER}; an earlier checkpoint is whole"
+ELSEWHERE = "restore a copy, or start in another folder with --run"
+NOT_SAVED = f"which is not saved: {LOWER}; an earlier checkpoint is intact"
 
 
 class Run:
-    """A run folder and the meters of the epoch in hand.
+    """A run folder and the meter of the current epoch.
 
     Args:
-        folder: Where it lies; made if absent.
+        folder: The folder; created if absent.
         seed: The seed of the run.
-        writes: Whether this process writes (of several, only the first does).
+        writes: Whether this process writes files; of several processes only the first does.
 
     Attributes:
-        name: The folder, as it is printed.
-        images: The identity of the images that it learns from and is scored on (`resight.data.fingerprint`); empty if
-            unknown.
+        name: The folder as printed.
+        images: The digest of the images that the run learns from and is scored on (`resight.data.fingerprint`); empty
+            if unknown.
     """
 
     def __init__(self, folder: Path, *, seed: int = 1, writes: bool = True) -> None:
@@ -90,15 +90,17 @@ class Run:
         self._meter = Meter()
         self.name = printable(self.folder)
         self.images = ""
-        self._handle = -1  # the open folder, while it is ours alone
-        self._lines: list[Line] | None = None  # what is known of the epochs, once it has been read
-        self._encoders: dict[str, str] = {}  # the digests of the files of encoders
-        self._moved = ""  # what is said where the data lie elsewhere, and may be other ones
+        self._handle = -1  # the open folder, while this process has it locked
+        self._lines: list[Line] | None = None  # the metrics of the epochs, once they are read
+        self._encoders: dict[str, str] = {}  # the digests of the encoders' files
+        self._moved = ""  # the refusal if the data have moved and turn out to be others
         self._settings = ""
         try:
             str(self.folder).encode()
-        except UnicodeEncodeError as error:  # files of weights are read by libraries that take no other names
-            raise RunError(f"the name of the run folder {printable(folder)} is not UTF-8: give another one") from error
+        except UnicodeEncodeError as error:  # the libraries that read weights take no other names
+            raise RunError(
+                f"the name of the run folder {printable(folder)} is not UTF-8: choose another one"
+            ) from error
         if writes:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,8 +110,8 @@ class Run:
                 raise named(self.folder, error) from error
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes out of the folder while this one trains, and tidy up after one that was killed.
+    def lock(self) -> Iterator[None]:
+        """Lock the folder while this process trains, and remove what a killed process left.
 
         Raises:
             RunError: Another process trains in it.
@@ -120,7 +122,7 @@ class Run:
         with locked(self.folder) as handle:
             if handle is None:
                 raise RunError(
-                    f"another process is training in {self.name}: wait until it has ended, or give another folder"
+                    f"another process is training in {self.name}: wait until it ends, or give another folder"
                 )
             tidy(self.folder)
             self._handle = handle
@@ -130,55 +132,58 @@ class Run:
                 self._handle = -1
 
     def claim(self, settings: str) -> None:
-        """Write the settings into the folder, or make sure that they are those of the run that lies there.
+        """Write the settings into the folder, or check that they are those of the run in it.
 
         Args:
-            settings: YAML, as `write_settings` gives it.
+            settings: YAML, as written by `write_settings`.
 
         Raises:
-            RunError: What lies there is of something else, of other settings, or has nothing to go on from.
+            RunError: The folder holds something else, a run with other settings, or no checkpoint to resume from.
         """
         path, new = self.folder / "config.yaml", dict(dotted(parse_yaml(settings, "the settings")))
-        there = self._found()
-        begun, models = self.checkpoint_path.name in there, [name for name in there if name.startswith("encoder-")]
-        if path.name in there:
+        existing = self._existing_files()
+        has_checkpoint = self.checkpoint_path.name in existing
+        encoders = [name for name in existing if name.startswith("encoder-")]
+        if path.name in existing:
             try:
                 old = current_settings(dict(dotted(read_yaml(path))))
             except (ConfigError, OSError) as error:
                 raise RunError(f"{printable(path)} is damaged ({printable(error)}): {ELSEWHERE}") from error
             if not {"run", "seed", "variant"} <= set(old):
-                raise RunError(f"{printable(path)} is no run's, and would be replaced: give another folder with --run")
-            if begun or models:
+                raise RunError(
+                    f"{printable(path)} belongs to no run, and would be replaced: give another folder with --run"
+                )
+            if has_checkpoint or encoders:
                 self._compare(old, new)
-        elif there:
+        elif existing:
             raise RunError(
-                f"{self.name} holds {there[0]} but no config.yaml of a run that could go on: give another "
+                f"{self.name} holds {existing[0]} but no config.yaml of a run that could resume: give another "
                 "folder with --run"
             )
-        # A kill as the first epoch was saved once left its encoder too; that is made again.
-        if models and not begun and (len(self.metrics()) != 1 or "report.json" in there):
+        # In earlier versions a kill while the first epoch was saved left its encoder too; that epoch is repeated.
+        if encoders and not has_checkpoint and (len(self.metrics()) != 1 or "report.json" in existing):
             raise RunError(
-                f"{self.name} holds a trained model, and no {self.checkpoint_path.name} to go on from: give another "
+                f"{self.name} holds a trained model, and no {self.checkpoint_path.name} to resume from: give another "
                 "folder with --run"
             )
         self._settings = settings
         if not self._moved:
             self.write(path.name, settings)
 
-    def _found(self) -> list[str]:
-        """Name the files of a run that are there.
+    def _existing_files(self) -> list[str]:
+        """Return the names of the run's files that exist.
 
         Raises:
-            RunError: One of them is a folder, a pipe, or a link to nothing.
+            RunError: One of them is a folder, a pipe, or a broken link.
         """
-        there = [name for name in FILES if os.path.lexists(self.folder / name)]
-        for name in there:
+        existing = [name for name in FILES if os.path.lexists(self.folder / name)]
+        for name in existing:
             if not (self.folder / name).is_file():
-                raise RunError(f"{printable(self.folder / name)} is no file, as a run's is: {ELSEWHERE}")
-        return there
+                raise RunError(f"{printable(self.folder / name)} must be a file: {ELSEWHERE}")
+        return existing
 
     def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        """Make sure that a run of the old settings may go on with the new ones."""
+        """Check that a run with the old settings may resume with the new ones."""
         old = {**{name: value for name, value in ADDED.items() if name in new}, **old}
         if set(old) != set(new):
             raise RunError(f"{self.name} holds a run of another method or version: give another folder with --run")
@@ -191,33 +196,34 @@ class Run:
             raise RunError(refusal)
         self._moved = refusal if moved else ""
         if old["device.threads"] != new["device.threads"]:
-            logger.warning("the number of threads has changed: from here on numbers may differ in their last digits")
+            logger.warning("the number of threads has changed: from now on numbers may differ in their last digits")
         done = len(self.metrics())
         if new["epochs"] < done:
             raise RunError(
-                f"{self.name} has {done} epochs already: ask for so many or more, or give another folder with --run"
+                f"{self.name} has {done} epochs already: set epochs to {done} or more, or give another folder with "
+                "--run"
             )
 
     @property
     def checkpoint_path(self) -> Path:
-        """The file that a killed run continues from."""
+        """The file that an interrupted run resumes from."""
         return self.folder / "last.safetensors"
 
     def metrics(self) -> list[Line]:
-        """Give the epochs so far, as they were logged here, or as the file holds them up to a damaged line."""
+        """Return the lines of the epochs so far: as logged, or as in the file up to a damaged line."""
         return read_history(self.folder / "metrics.jsonl") if self._lines is None else list(self._lines)
 
     def resume(self, method: Method) -> int:
-        """Put the last checkpoint back, if there is one.
+        """Load the last checkpoint, if there is one.
 
         Returns:
-            The epoch to go on with; 0 for a new run.
+            The epoch to continue with; 0 for a new run.
 
         Raises:
             RunError: The checkpoint or what goes with it is damaged, or of another method or other images.
         """
         if not self.checkpoint_path.is_file():
-            if self.writes:  # what lies there is of a run that cannot go on, and would mix with this one
+            if self.writes:  # left by a run that cannot resume, they would mix with this run
                 for name in ("metrics.jsonl", "encoder-best.safetensors", "encoder-last.safetensors", CLUSTERS):
                     (self.folder / name).unlink(missing_ok=True)
             self._lines = []
@@ -230,46 +236,45 @@ class Run:
                 f"({printable(', '.join(map(str, missing)))[:200]} differ): start in a new folder"
             )
         epoch = _epoch_of(state, self.checkpoint_path) + 1
-        kept = state.get("run", {})
-        lines = self._history(epoch, kept.get("history", ""))
+        digests = state.get("run", {})
+        lines = self._read_history(epoch, digests.get("history", ""))
         for name, part in method.parts.items():
-            self._put_back(name, part, state[name])
-        self._check_images(kept.get("images", ""))
+            self._restore_part(name, part, state[name])
+        self._check_images(digests.get("images", ""))
         if self.writes:
-            # An epoch that was logged but not saved is done again, so its line goes.
+            # An epoch that was logged but not saved is repeated, so its line is removed.
             self._write("metrics.jsonl", write_history(lines))
             if self._moved:
                 self.write("config.yaml", self._settings)
         self._lines = lines
-        self._check_encoders(method, kept.get("encoders", {}))
-        logger.info("%s goes on after epoch %d", self.name, epoch)
+        self._check_encoders(method, digests.get("encoders", {}))
+        logger.info("%s resumes after epoch %d", self.name, epoch)
         return epoch
 
-    def _put_back(self, name: str, part: Stateful, state: Any) -> None:
+    def _restore_part(self, name: str, part: Stateful, state: Any) -> None:
         try:
             put_back(part, state)
         except ValueError as error:
             raise RunError(
-                f"'{name}' of the checkpoint in {self.name} does not fit ({printable(error)}): it is of other settings "
-                "or images; start in a new folder"
+                f"'{name}' of the checkpoint in {self.name} does not fit ({printable(error)}): it belongs to other "
+                "settings or images; start in a new folder"
             ) from error
 
-    def _check_images(self, before: str) -> None:
-        """Make sure that the run goes on with the images that it began with."""
-        if self._moved and not before:
+    def _check_images(self, expected: str) -> None:
+        """Check that the images have the digest of those that the run began with."""
+        if self._moved and not expected:
             raise RunError(self._moved)
-        if before and self.images and before != self.images:
+        if expected and self.images and expected != self.images:
             raise RunError(
-                f"the images are not those that the run in {self.name} began with, or what is known of them "
-                "has changed (cameras, people): a run does not go on with other images; put them back, or start in "
-                "another folder with --run"
+                f"the images are not those that the run in {self.name} began with, or their cameras or people have "
+                "changed: a run does not resume with other images; restore them, or start in another folder with --run"
             )
 
-    def _history(self, epochs: int, digest: str) -> list[Line]:
-        """Read the lines of the epochs that are saved.
+    def _read_history(self, epochs: int, digest: str) -> list[Line]:
+        """Read the lines of the saved epochs.
 
         Raises:
-            RunError: One is missing, or they are not those that were written.
+            RunError: A line is missing, or the lines are not those that were written.
         """
         path, lines = self.folder / "metrics.jsonl", read_history(self.folder / "metrics.jsonl")[:epochs]
         if len(lines) < epochs:
@@ -282,7 +287,7 @@ class Run:
         return [current_metrics(line) for line in lines]
 
     def _check_encoders(self, method: Method, digests: Mapping[str, str]) -> None:
-        """Make sure that the encoders are those that were saved; what the checkpoint holds is written again."""
+        """Check that the encoders are those that were saved; write an encoder again if the checkpoint holds it."""
         content = method.encoder.dump() if digests else b""
         for which, digest in digests.items():
             path = self.folder / f"encoder-{which}.safetensors"
@@ -291,19 +296,19 @@ class Run:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise RunError(f"{printable(path)} is missing or damaged: {ELSEWHERE}")
             self._write(path.name, content)
-        found = {which: _digest_of(self.folder / f"encoder-{which}.safetensors") for which in ("last", "best")}
-        self._encoders = dict(digests) or {which: digest for which, digest in found.items() if digest}
+        present = {which: _digest_of(self.folder / f"encoder-{which}.safetensors") for which in ("last", "best")}
+        self._encoders = dict(digests) or {which: digest for which, digest in present.items() if digest}
 
     def meter(self, values: Mapping[str, Tensor], *, images: int) -> None:
         """Add a step's losses to the epoch's means.
 
         Raises:
-            RunError: A value of the step before is nan or infinite.
+            RunError: A loss of the previous step is nan or infinite.
         """
         self._meter.add(values, images=images)
 
     def log(self, epoch: int, values: Mapping[str, float]) -> Line:
-        """Close the epoch: its mean losses, its speed and the given values become a line of metrics.
+        """Close the epoch and write its line of metrics: its mean losses, its speed and the given values.
 
         Raises:
             RunError: A loss of the last step is nan or infinite.
@@ -315,14 +320,14 @@ class Run:
         return line
 
     def check(self, method: Method) -> None:
-        """Make sure that an epoch left nothing broken.
+        """Check that all numbers are finite after an epoch.
 
         Raises:
-            RunError: A weight, a statistic or an average became nan or infinite, or the encoder's vectors did.
+            RunError: A weight, a statistic or an average became nan or infinite, or the encoder's embeddings did.
         """
         self._check_finite(method)
         if isinstance(method.encoder, Encoder) and not embeds(method.encoder):
-            raise RunError(f"the encoder gives vectors that are not finite after the epoch, {NOT_SAVED}")
+            raise RunError(f"the encoder returns vectors that are not finite after the epoch, {NOT_SAVED}")
 
     def _check_finite(self, method: Method) -> None:
         for name, part in method.parts.items():
@@ -330,10 +335,10 @@ class Run:
                 raise RunError(f"numbers of '{name}' became nan or infinite in the epoch, {NOT_SAVED}")
 
     def checkpoint(self, epoch: int, method: Method, *, best: bool) -> None:
-        """Save all that is needed to go on after this epoch, and the encoder.
+        """Save the checkpoint of this epoch, and the encoder.
 
         Raises:
-            RunError: It is not finite; what was saved before stays.
+            RunError: A number is not finite; the earlier checkpoint stays.
         """
         self._check_finite(method)
         if not self.writes:
@@ -342,21 +347,21 @@ class Run:
         names = ["last", "best"] if best else ["last"]
         self._encoders |= dict.fromkeys(names, hashlib.sha256(content).hexdigest())
         state = {name: part.state_dict() for name, part in method.parts.items()}
-        kept = {"encoders": self._encoders, "history": history_digest(self.metrics()), "images": self.images}
-        self._write(self.checkpoint_path.name, dump_state({**state, "epoch": epoch, "run": kept}))
+        digests = {"encoders": self._encoders, "history": history_digest(self.metrics()), "images": self.images}
+        self._write(self.checkpoint_path.name, dump_state({**state, "epoch": epoch, "run": digests}))
         for which in names:
             self._write(f"encoder-{which}.safetensors", content)
 
     def write(self, name: str, content: Mapping[str, Any] | str) -> None:
-        """Write a file of the folder, atomically; a mapping becomes JSON."""
+        """Write a file into the folder, atomically; a mapping becomes JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str) + "\n"
         self._write(name, text)
 
     def _write(self, name: str, content: bytes | str) -> None:
         if not self.writes:
             return
-        gone = not is_open(self._handle, self.folder)
-        if gone or (self._settings and not (self.folder / "config.yaml").is_file() and name != "config.yaml"):
+        is_gone = not is_open(self._handle, self.folder)
+        if is_gone or (self._settings and not (self.folder / "config.yaml").is_file() and name != "config.yaml"):
             raise RunError(
                 f"{self.name} was removed, renamed or emptied while this run was writing to it: nothing more "
                 "is written; start again, with --run if it has another name now"
@@ -367,7 +372,7 @@ class Run:
 def _epoch_of(state: Mapping[str, Any], path: Path) -> int:
     epoch = state.get("epoch")
     if type(epoch) is not int or not 0 <= epoch < 10**9 or not isinstance(state.get("run", {}), dict):
-        raise RunError(f"{printable(path)} is damaged: its epoch is no whole number from 0: {ELSEWHERE}")
+        raise RunError(f"{printable(path)} is damaged: its epoch must be a whole number of 0 or more: {ELSEWHERE}")
     return epoch
 
 
@@ -379,17 +384,8 @@ def _digest_of(path: Path) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Say what the run was made with: versions and machine."""
-    packages = (
-        "resight",
-        "torch",
-        "torchvision",
-        "timm",
-        "numpy",
-        "numba",
-        "lightning-fabric",
-        "scikit-learn",
-    )
+    """Return the versions and the machine that the run uses."""
+    packages = ("resight", "torch", "torchvision", "timm", "numpy", "numba", "lightning-fabric", "scikit-learn")
     return {
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",

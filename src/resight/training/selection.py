@@ -1,4 +1,4 @@
-"""Which epoch of a run is the best."""
+"""Selection of the best epoch of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Select:
     """Rule for selecting the best epoch.
 
     Attributes:
-        number: Gives an epoch's number from its line of metrics; None where it has none.
-        enough: The best is the last epoch with at least this share of the highest number.
+        number: Returns an epoch's number, given its line of metrics; None if the epoch has none.
+        enough: The best epoch is the last one whose number is at least this share of the highest.
     """
 
     number: Callable[[Mapping[str, Any]], float | None]
@@ -21,7 +21,7 @@ class Select:
 
 
 def _stability(line: Mapping[str, Any]) -> float | None:
-    """Give how far an epoch's clusters can be trusted, without labels; None in an epoch without a predecessor."""
+    """Return the stability times the coverage of an epoch's clusters; None for an epoch without a predecessor."""
     stability, outliers = line.get("stability"), line.get("outlier_share")
     return None if stability is None or outliers is None else float(stability) * (1 - float(outliers))
 
@@ -31,7 +31,7 @@ def _score(line: Mapping[str, Any]) -> float | None:
 
 
 SELECT: dict[str, Select | None] = {
-    # Epochs of a sound run differ by a few per cent, by chance; one that falls apart loses a third and more.
+    # Epochs of a healthy run differ by a few per cent by chance; a run that collapses loses a third or more.
     "stability": Select(_stability, enough=0.9),
     "last": None,
     "validation": Select(_score),
@@ -40,12 +40,12 @@ SELECT: dict[str, Select | None] = {
 
 
 def is_best(lines: list[dict[str, Any]], line: Mapping[str, Any], select: Select | None) -> bool:
-    """Return whether an epoch is the best so far; every epoch is without a rule.
+    """Return whether an epoch is the best so far.
 
     Args:
         lines: The metrics of the run.
-        line: Those of the epoch.
-        select: The rule.
+        line: The metrics of the epoch.
+        select: The rule; without one, every epoch is the best so far.
     """
     if select is None:
         return True

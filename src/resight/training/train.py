@@ -1,4 +1,4 @@
-"""Training: the only loop, and the verb that sets it up from settings."""
+"""Training: the loop over epochs, and its setup from settings."""
 
 from __future__ import annotations
 
@@ -15,32 +15,29 @@ import numpy as np
 import torch
 
 from resight.compute.devices import Devices, DeviceSettings
-from resight.config.settings import read_settings, write_settings
+from resight.config.settings import read_settings, requests_of, write_settings
 from resight.config.types import check_types
-from resight.data.catalog import folder_settings, open_dataset
+from resight.data.catalog import open_dataset
 from resight.data.clusters_csv import CLUSTERS, Clusters, clusters_csv, read_clusters
 from resight.data.crops import fits_memory, load_crops, open_crops
 from resight.data.dataset import DATASET, Dataset
 from resight.data.fingerprint import content_digest
+from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, check_given, check_least, nearest
-from resight.files import check_apart, expanded
+from resight.files import check_outside, expanded
 from resight.methods import METHODS, MethodSpec
 from resight.methods.protocol import Method
-from resight.models.backbones import build_backbone
-from resight.models.encoder import Encoder, EncoderSettings, load_encoder
+from resight.models.encoder import Encoder, load_encoder
 from resight.progress import progress
 from resight.records import Features, ImageTable, Report
 from resight.retrieval.protocol import make_evaluator
 from resight.training.runs import Run, environment
 from resight.training.selection import SELECT, Select, is_best
+from resight.training.starts import load_starts, split_starts
 
 logger = logging.getLogger(__name__)
-
-BUILD = ("backbone", "last_stride", "pooling", "head", "head_width", "neck")
-"""What an encoder is built by: these settings of one that a run starts from stay as they are."""
-
 
 FIRST = (
     "data",
@@ -57,41 +54,35 @@ FIRST = (
     "validation_people",
     "device.accelerator",
 )
-"""The settings that whoever trains needs first, as far as the method has them."""
+"""The settings that the help lists, as far as the method has them."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """What surrounds a method: data, run folder, selection, device.
+class TrainSettings(DataSettings):
+    """The settings of a training besides the method's: data, run folder, selection, device.
 
     Attributes:
         data: The data set: `name=PATH` or a path; see `resight data info`.
-        source: A second, labeled data set that methods which adapt from one to the other start from; empty for none.
-        layout: What the sub-folders of a folder of crops are, from the root down: `camera`, `person`, `tracklet`,
-            `split`, `-` for a level that means nothing, with `/` between them, such as `person/camera`; or `none`.
-            Empty finds it out, and says what was found.
-        pattern: A regular expression for the paths in a folder of crops, with groups such as `(?P<camera>cam[0-9]+)`;
-            groups are `person`, `camera`, `tracklet`, `frame` and `split`.
-        run: The run folder; the same command continues a run that was killed.
-        seed: Of everything that is drawn.
-        variant: `code` is the reading of the released code, `thesis` the text to the letter. It decides the method's
-            defaults; settings that are given are what they are.
-        start: A run folder or an encoder file to start from; empty starts from the backbone's weights. Two with a comma
-            between them for the two networks of `mmt`.
-        validation_people: How many people to hold out of the training part and to score instead of the test people.
-        eval_every: Score every so many epochs, and after the last; 0 scores only before and after.
-        select: How the best epoch is chosen: `stability` (without labels: the last epoch in which clusters agree with
-            the epoch before, and hold images, nearly as well as they ever did), `last`, `validation` (mAP of the
-            held-out people) or `test` (the thesis' habit: best mAP on the test people).
+        source: A second, labeled data set to adapt from, for methods that take one; empty for none.
+        run: The run folder. Rerun the same command to resume an interrupted run.
+        seed: The seed of all random numbers.
+        variant: The method's defaults: `code` as in the authors' code, or `thesis` as printed. Settings that you give
+            override them.
+        start: A run folder or an encoder file to start from; empty starts from the backbone's weights. For the two
+            networks of `mmt`, two with a comma between them.
+        validation_people: The number of people to hold out of the training part and to score instead of the test
+            people.
+        eval_every: Score after every this many epochs; 0 scores only before and after the training.
+        select: The rule for selecting the best epoch. `stability` needs no labels: the last epoch whose stability x
+            coverage of the clusters is at least 90 % of the run's best. `last`, `validation` (best mAP on the held-out
+            people) or `test` (best mAP on the test people, as in the thesis).
         flip: Whether scores add the features of the mirrored images.
-        tracklet: How scores make a vector of a tracklet, on sets of tracklets; training takes single frames.
-        device: Where it runs.
+        tracklet: How the frames of a tracklet become one vector for the scores, on sets of tracklets; training takes
+            single frames.
+        device: The device to run on.
     """
 
-    data: str = ""
     source: str = ""
-    layout: str = ""
-    pattern: str = ""
     run: str = "runs/last"
     seed: int = 1
     variant: Literal["code", "thesis"] = "code"
@@ -116,18 +107,18 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run leaves.
+    """The results of a finished run.
 
     Attributes:
         folder: The run folder.
         encoder: The encoder of the best epoch.
-        reports: Scores `before`, `last` and `best`, where the data set can be scored.
-        metrics: One line an epoch.
-        problems: Images that could not be read, with the reason.
-        queries: The queries' vectors by the best encoder, where the data set can be scored.
-        gallery: The gallery's vectors by the best encoder, likewise.
-        clusters: The clusters that the best epoch learned from; None where people were known by name.
-        writes: Whether this process is the one that writes; of several, only the first.
+        reports: The scores `before`, `last` and `best`; empty if the data set has no queries.
+        metrics: A line for each epoch.
+        problems: The images that could not be read, with the reason.
+        queries: The queries' embeddings by the best encoder; None if the data set has no queries.
+        gallery: The gallery's embeddings by the best encoder, likewise.
+        clusters: The clusters that the best epoch learned from; None if the method learned from labels.
+        writes: Whether this process writes files; of several processes only the first does.
     """
 
     folder: Path
@@ -150,21 +141,21 @@ def train(
     source: Dataset | None = None,
     claimed: Callable[[Path], None] | None = None,
 ) -> Trained:
-    """Train a method on a data set, or go on with a run that was killed.
+    """Train a method on a data set, or resume an interrupted run.
 
     Args:
         name: The method, a key of `METHODS`.
-        dataset: What it trains on; scored where it has queries and a gallery.
-        settings: The method's settings; the defaults of `options.variant` where absent.
-        options: What surrounds it.
-        source: The data set that it is adapted from; loaded by `options.source` where it is not given.
-        claimed: Called with the run folder as soon as it is this run's; before that nothing is written there.
+        dataset: The data set to train on; scored if it has queries and a gallery.
+        settings: The method's settings; if None, the defaults of `options.variant`.
+        options: The settings of the training.
+        source: The data set to adapt from; if None, `options.source` is loaded.
+        claimed: Called with the run folder once this run has claimed it; nothing is written there before.
 
     Returns:
         The encoder, the scores and the run folder.
 
     Raises:
-        ConfigError: The method or a setting is not known, or it takes no source or no second start and has one.
+        ConfigError: The method or a setting is unknown, or a source or a second start is given that it does not take.
         RunError: The run folder holds something else, or another process trains in it.
     """
     spec = _find_method(name)
@@ -176,37 +167,38 @@ def train(
     if not options.run:
         raise ConfigError("run must name a folder, runs/mine for example")
     settings = settings or read_recipe(name, "", f"--variant={options.variant}")[0]
-    starts = _starts(options.start)
-    _check_taken(name, spec, {"source": bool(source or options.source), "peer": len(starts) > 1})
+    starts = split_starts(options.start)
+    _check_arguments(name, spec, {"source": bool(source or options.source), "peer": len(starts) > 1})
     if source is None and options.source:
-        told = folder_settings(options.layout, options.pattern, options.data, options.source)
-        source = open_dataset(options.source, told)
+        source = open_dataset(options.source, options.folder_settings(options.source))
     devices = Devices(options.device)
     if options.validation_people:
         dataset = split_validation(dataset, options.validation_people)
     for data in (dataset, source):
         if data is not None:
-            check_apart(expanded(options.run), data.root)
+            check_outside(expanded(options.run), data.root)
     run = Run(Path(options.run), seed=options.seed, writes=devices.rank == 0)
-    with run.alone():
-        given: dict[str, Any] = {}
+    with run.lock():
+        arguments: dict[str, Any] = {}
         if starts:
-            loaded = [load_encoder(path) for path in starts]
-            settings = dataclasses.replace(settings, encoder=_continued(settings.encoder, loaded[0].settings))
-            given = dict(zip(("encoder", "peer"), (_rebuilt(each, settings.encoder) for each in loaded), strict=False))
+            encoders = load_starts(starts, settings.encoder)
+            settings = dataclasses.replace(settings, encoder=encoders[0].settings)
+            arguments = dict(zip(("encoder", "peer"), encoders, strict=False))
         run.claim(write_settings([options, settings]))
         if claimed is not None and run.writes:
             claimed(run.folder)
         devices.warn_if_cpu_busy()
-        # The frames of many videos would not fit, and an epoch looks at few of them.
-        keep = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
-        images = (load_crops if keep else open_crops)(dataset.train, settings.encoder.size)
+        # The frames of many videos do not fit into memory, and an epoch needs few of them.
+        in_memory = dataset.unit == "images" or fits_memory(len(dataset.train), settings.encoder.size)
+        images = (load_crops if in_memory else open_crops)(dataset.train, settings.encoder.size)
         if source is not None:
-            given["source"] = load_crops(source.train, settings.encoder.size)
+            arguments["source"] = load_crops(source.train, settings.encoder.size)
         tables = [images.table, dataset.query, dataset.gallery, *([] if source is None else [source.train])]
         run.images = devices.broadcast(content_digest(*tables) if devices.rank == 0 else "")
         seed_epoch(options.seed, 0)
-        method: Method = spec.build(settings, images, devices=devices, seed=options.seed, **given)
+        method: Method = spec.build(settings, images, devices=devices, seed=options.seed, **arguments)
+        if source is None and getattr(getattr(settings, "cluster", None), "source_weight", 0.0) > 0:
+            logger.warning("cluster.source_weight has no effect: this training has no source")
         run.write(
             "environment.json",
             {**environment(), **devices.describe(), "weights": dataclasses.asdict(method.encoder.provenance)},
@@ -224,46 +216,66 @@ def train(
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
-            kept=lambda trained: _keep_clusters(run, trained, images.table, dataset.names),
+            on_best=lambda trained: _write_clusters(run, trained, images.table, dataset.names),
         )
         devices.barrier()
-        chosen, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
+        best, last = load_encoder(run.folder), load_encoder(run.folder, which="last")
         queries = gallery = None
         if score is not None:
-            best, queries, gallery = score(chosen)
-            reports["last"] = best if chosen.digest() == last.digest() else score(last)[0]
-            reports["best"] = best
+            best_report, queries, gallery = score(best)
+            reports["last"] = best_report if best.digest() == last.digest() else score(last)[0]
+            reports["best"] = best_report
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
-        problems = images.problems + (given["source"].problems if source is not None else ())
+        problems = images.problems + (arguments["source"].problems if source is not None else ())
         clusters = None if method.clusters is None else read_clusters(run.folder / CLUSTERS, images.table)
         metrics = tuple(run.metrics())
-        return Trained(run.folder, chosen, reports, metrics, problems, queries, gallery, clusters, run.writes)
+        return Trained(run.folder, best, reports, metrics, problems, queries, gallery, clusters, run.writes)
 
 
-def _keep_clusters(run: Run, method: Method, table: ImageTable, names: Mapping[str, Sequence[str]]) -> None:
-    """Write down the clusters that an epoch learned from."""
-    found = method.clusters
-    if found is not None:
-        run.write(CLUSTERS, clusters_csv(Clusters(table, found.labels, found.margins), names))
+def _write_clusters(run: Run, method: Method, table: ImageTable, names: Mapping[str, Sequence[str]]) -> None:
+    """Write the clusters that an epoch learned from, if the method clusters."""
+    labels = method.clusters
+    if labels is not None:
+        run.write(CLUSTERS, clusters_csv(Clusters(table, labels.labels, labels.margins), names))
 
 
 def read_recipe(method: str, recipe: str = "", *flags: str) -> tuple[Any, TrainSettings]:
-    """Read what `train` needs from a recipe.
+    """Read the settings that `train` takes from a recipe.
 
     Args:
         method: A key of `METHODS`.
-        recipe: A YAML file or the name of a recipe that comes with the installation, ``"site"`` for example.
-        flags: What to change, as on the command line: ``"--epochs=5"``.
+        recipe: A YAML file or the name of a recipe of the installation, ``"site"`` for example.
+        flags: Changes to the recipe, as on the command line: ``"--epochs=5"``.
 
     Returns:
-        The method's settings and what surrounds it.
+        The method's settings, and the settings of the training.
+
+    Raises:
+        ConfigError: Something is unknown or out of range, or a flag requests help.
+    """
+    for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
+        check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
+    if printing := requests_of(flags):
+        raise ConfigError(f"{printing[0]} is for the command line: read_recipe returns settings and prints none")
+    return read_flags(method, recipe, flags)
+
+
+def read_flags(method: str, recipe: str, flags: Sequence[str]) -> tuple[Any, TrainSettings]:
+    """Read the settings that `train` takes from a recipe and the flags of a command.
+
+    Args:
+        method: A key of `METHODS`.
+        recipe: As for `read_recipe`.
+        flags: Words of the command line; ``--help`` and ``--print_config`` print.
+
+    Returns:
+        As `read_recipe`.
 
     Raises:
         ConfigError: Something is unknown or out of range.
+        SystemExit: The help or the settings were requested, and are printed.
     """
     spec = _find_method(method)
-    for name, text in (("recipe", recipe), *(("flags", flag) for flag in flags)):
-        check_given(name, text, (str, os.PathLike), "text: read_recipe('ice', 'site', '--epochs=5')")
     arguments = [f"--config={recipe}", *flags] if recipe else list(flags)
     program, classes = f"resight train {method}", [TrainSettings, spec.settings]
     options, settings = read_settings(arguments, classes, program=program, variants=spec.variants, first=FIRST)
@@ -286,57 +298,47 @@ def fit(
     evaluate: Callable[[Method], Report] | None = None,
     eval_every: int = 0,
     select: Select | None = None,
-    kept: Callable[[Method], None] | None = None,
+    on_best: Callable[[Method], None] | None = None,
 ) -> None:
-    """Train a method for some epochs, going on where the run folder stopped.
+    """Train a method for some epochs, from the epoch at which the run folder stopped.
 
     Args:
-        method: What trains.
-        run: Where it is written down.
-        epochs: How many epochs in all.
-        iterations: How many steps an epoch has, where that is known before, for the estimate of what is left of it.
+        method: The method to train.
+        run: The run folder to write to.
+        epochs: The total number of epochs.
+        iterations: The number of steps of an epoch, if known, for the progress bar's estimate.
         evaluate: Scores the method every ``eval_every`` epochs.
-        eval_every: How often; 0 never.
-        select: How the best epoch is told; an epoch without a number is the best only until one has a number. Without
-            it the last epoch is the best.
-        kept: Called after an epoch that is the best so far, before it is saved.
+        eval_every: The number of epochs between two scores; 0 never scores.
+        select: The rule for selecting the best epoch. An epoch without a number is the best only until another has
+            one. Without a rule the last epoch is the best.
+        on_best: Called after an epoch that is the best so far, before it is saved.
     """
     for epoch in range(run.resume(method), epochs):
         seed_epoch(run.seed, epoch)
         for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}", total=iterations):
             run.meter(method.step(batch), images=len(batch))
         values = method.end_epoch()
-        run.check(method)  # before it is scored, which says less
+        run.check(method)  # first, because its errors say more than those of the evaluation
         if evaluate is not None and eval_every and (epoch + 1) % eval_every == 0:
             values |= evaluate(method).scores
         line = run.log(epoch, values)
-        logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _left(line, epochs - epoch - 1))
+        logger.info("epoch %d of %d: %s%s", epoch + 1, epochs, _summary(line), _remaining(line, epochs - epoch - 1))
         best = is_best(run.metrics(), line, select)
-        if best and kept is not None:
-            kept(method)
+        if best and on_best is not None:
+            on_best(method)
         run.checkpoint(epoch, method, best=best)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
-    """Seed every generator from the run's seed and the epoch, so that no state of theirs needs saving."""
+    """Seed every generator from the run's seed and the epoch, so that their states need no saving."""
     number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     random.seed(number)
-    np.random.seed(number)  # noqa: NPY002 - libraries draw from it
+    np.random.seed(number)  # noqa: NPY002 - libraries use it
     torch.manual_seed(number)
 
 
-def _starts(text: str) -> list[str]:
-    """Give the paths to start from: none, one, or two with a comma between them."""
-    if not text or expanded(text).exists():  # a path may hold a comma itself
-        return [text] if text else []
-    paths = [path.strip() for path in text.split(",")]
-    if len(paths) > 2 or not all(paths):
-        raise ConfigError(f"start names one encoder, or two with a comma between them; found '{text}'")
-    return paths
-
-
-def _check_taken(name: str, spec: MethodSpec, given: Mapping[str, bool]) -> None:
-    """Make sure that a method takes what it was given."""
+def _check_arguments(name: str, spec: MethodSpec, given: Mapping[str, bool]) -> None:
+    """Check that a method takes the arguments that are given."""
     words = {
         "source": "images of a source: leave --source out",
         "peer": "second encoder to start from: give one --from",
@@ -346,45 +348,14 @@ def _check_taken(name: str, spec: MethodSpec, given: Mapping[str, bool]) -> None
             raise ConfigError(f"{name} takes no {words[argument]}")
 
 
-def _continued(asked: Any, start: Any) -> Any:
-    """Give the encoder settings of a run that starts from an encoder: its build, the recipe's way to train it."""
-    if asked.size != start.size:
-        (height, width), (own_height, own_width) = asked.size, start.size
-        logger.warning(
-            f"the encoder to start from was trained on images of {own_height} x {own_width}, this run shows it "
-            f"{height} x {width}: unless that is meant, add --encoder.height {own_height} --encoder.width {own_width}"
-        )
-    own = {name: getattr(start, name) for name in BUILD}
-    other = [
-        f"{name} {value} (asked: {getattr(asked, name)})"
-        for name, value in own.items()
-        if value != getattr(asked, name)
-    ]
-    if other:
-        logger.warning(f"the encoder to start from stays as it is built, whatever this run asks: {', '.join(other)}")
-    return dataclasses.replace(asked, **own)
-
-
-def _rebuilt(start: Encoder, settings: EncoderSettings) -> Encoder:
-    """Give an encoder of the start's weights that freezes what these settings say, and not what the start's said."""
-    own = start.settings
-    backbone, _ = build_backbone(own.backbone, weights="none", last_stride=own.last_stride, size=own.size)
-    encoder = Encoder(settings, backbone, start.provenance)
-    try:
-        encoder.load_state_dict(start.state_dict())
-    except RuntimeError as error:
-        raise ConfigError("the two encoders to start from are not built alike: train them with one recipe") from error
-    return encoder
-
-
-def _left(line: Mapping[str, Any], epochs: int) -> str:
-    """Say how long so many more epochs will take, if they take as long as this one."""
+def _remaining(line: Mapping[str, Any], epochs: int) -> str:
+    """Return how long the remaining epochs will take at the speed of this one."""
     minutes = epochs * float(line["seconds"]) / 60
     return f", about {minutes:.0f} min left" if minutes >= 1 else ""
 
 
 def _summary(line: Mapping[str, Any]) -> str:
-    """Say in a line what happened in an epoch; the whole of it is in metrics.jsonl."""
+    """Return the summary of an epoch in one line; metrics.jsonl has all its numbers."""
     losses = {name.removeprefix("loss/"): f"{value:.2f}" for name, value in line.items() if name.startswith("loss/")}
     parts = [f"{name} {value}" for name, value in losses.items()]
     if "clusters" in line:
