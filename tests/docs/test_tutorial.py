@@ -24,7 +24,7 @@ def test_the_tutorial_does_what_it_says(
         assert (tmp_path / name).stat().st_size, name
     ranking, people = names["ranking"], names["people"]
     assert ranking.indices.shape == (2, 5)
-    assert (ranking.distances[:, :-1] <= ranking.distances[:, 1:]).all()
+    assert (ranking.similarities[:, :-1] >= ranking.similarities[:, 1:]).all()
     assert 0 < names["scores"]["mAP"] <= 1
     assert len(people.query) > 6
     printed = capsys.readouterr().out

@@ -87,8 +87,8 @@ def _run_demo(
     assert trained.queries is not None
     assert trained.gallery is not None
     ranking = rank(trained.queries, trained.gallery, k=10)
-    strips = draw_query_lists(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
-    write_png(folder / "search.png", strips[0].image)
+    lists = draw_query_lists(trained.queries, trained.gallery, ranking, rows=[0], report=trained.reports["best"])
+    write_png(folder / "search.png", lists[0].image)
     say(f"a first search: {(folder / 'search.png').resolve()}")
     say(f"the report:     {(trained.folder / 'report.html').resolve()}")
     say("Now yours: resight train ice --config site --data folder=CROPS --run runs/mine")
