@@ -7,6 +7,8 @@ import reference
 from resight.errors import DataError
 from resight.numerics.distances import as_vectors, normalize, squared_distances
 from resight.numerics.neighbors import (
+    BLOCK,
+    FEW_QUERIES,
     farthest_distances,
     k_nearest,
     k_nearest_and_farthest,
@@ -56,8 +58,9 @@ def test_more_equals_than_there_is_room_for(rng, coarse):
     assert not distances[50:350].any()
 
 
-def test_queries_are_searched_without_a_row_of_their_own(rng):
-    vectors, queries = unit(rng, 90), unit(rng, 40)
+@pytest.mark.parametrize("count", [4, FEW_QUERIES, FEW_QUERIES + 1, 40])
+def test_queries_are_searched_without_a_row_of_their_own(rng, count):
+    vectors, queries = unit(rng, 90), unit(rng, count)
     queries[3] = vectors[5]
     distances, ids = k_nearest(vectors, 90, queries=queries, block=16)
     expected = reference.k_nearest(vectors, 90, queries)
@@ -66,13 +69,35 @@ def test_queries_are_searched_without_a_row_of_their_own(rng):
     assert distances[3, 0] == 0
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.floats(0, 30), st.sampled_from([1, 5, FEW_QUERIES + 1]))
+def test_few_queries_are_answered_exactly_too(seed, k, offset, count):
+    rng = np.random.default_rng(seed)
+    crowds = rng.normal(size=(3, 8)) + offset
+    spread = 10.0 ** rng.uniform(-5, 0)
+    vectors = (crowds[rng.integers(0, 3, 150)] + spread * rng.normal(size=(150, 8))).astype(np.float32)
+    queries = np.concatenate([vectors[:1], vectors[rng.integers(0, 150, count)]])[:count]
+    distances, ids = k_nearest(vectors, k, queries=queries)
+    expected = reference.k_nearest(vectors, k, queries)
+    np.testing.assert_array_equal(ids, expected[1])
+    np.testing.assert_allclose(distances, expected[0], rtol=1e-6)
+    assert (distances[:, 0] == 0).all()
+
+
+def test_few_queries_among_many_equals(rng):
+    vectors = np.broadcast_to(rng.normal(size=8).astype(np.float32), (3 * BLOCK + 5, 8))
+    distances, ids = k_nearest(vectors, 4, queries=vectors[:2])
+    assert ids.tolist() == [[0, 1, 2, 3]] * 2
+    assert not distances.any()
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.booleans())
-def test_ties_ascend_by_id_and_the_own_row_is_first(seed, k, own):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.sampled_from([0, 9, FEW_QUERIES + 1]))
+def test_ties_ascend_by_id_and_the_own_row_is_first(seed, k, count):
     # Few points of a small integer grid: many duplicates, and many equal distances at the k-th place.
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-1, 2, size=(30, 2)).astype(np.float32)
-    queries = None if own else rng.integers(-1, 2, size=(9, 2)).astype(np.float32)
+    queries = rng.integers(-1, 2, size=(count, 2)).astype(np.float32) if count else None
     distances, ids = k_nearest(vectors, k, queries=queries, block=8)
     expected = reference.k_nearest(vectors, k, queries)
     np.testing.assert_array_equal(ids, expected[1])

@@ -28,6 +28,9 @@ BLOCK = 1000
 """Rows to handle at once. It is no power of two: the numbers of a column of such a tile would all compete for the same
 few places of the processor's cache."""
 
+FEW_QUERIES = 16
+"""Up to this many queries are answered by numpy: loading the compiled loops would take longer than the search."""
+
 ROOM = 128
 """Room for candidates of each vector, at least; four times k if that is more."""
 
@@ -44,9 +47,10 @@ def k_nearest(
 
     A blockwise product proposes candidates. Their distances are computed from the vectors in float64 and rounded once.
     So the result is the same for every block size, number of threads, precision of the product and linear algebra
-    library. Equal vectors are at distance exactly 0. Ties ascend by id. When vectors search themselves, only half
-    of the product is computed, in bfloat16 if the processor multiplies in it. Memory is ``block * N`` numbers, never
-    ``N * N``.
+    library. Only a search for a few queries adds in another order, which changes the last bit of one distance in some
+    hundred million. Equal vectors are at distance exactly 0. Ties ascend by id. When vectors search themselves, only
+    half of the product is computed, in bfloat16 if the processor multiplies in it. Memory is ``block * N`` numbers,
+    never ``N * N``.
 
     Args:
         vectors: ``(N, D)``, the rows to search in.
@@ -206,13 +210,34 @@ def search_for(
     distances, ids = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
     lengths = squared_lengths(rows)
     slack = _slack(squared_lengths(queries), lengths.max(), rows.shape[1])
+    few = own_rows is None and len(queries) <= FEW_QUERIES
     own_rows = np.full(len(queries), -1) if own_rows is None else own_rows
     step = max(1, min(block, BLOCK_ENTRIES // len(rows)))
     for low in range(0, len(queries), step):
         part = slice(low, low + step)
         approximate = block_distances(queries[part], rows, lengths)
-        select_nearest(approximate, slack[part], queries[part], rows, own_rows[part], distances[part], ids[part])
+        if few:
+            _select_few(approximate, slack[part], queries[part], rows, distances[part], ids[part])
+        else:
+            select_nearest(approximate, slack[part], queries[part], rows, own_rows[part], distances[part], ids[part])
     return distances, ids
+
+
+def _select_few(
+    approximate: Floats, slack: Floats, queries: Floats, vectors: Floats, distances: Floats, ids: Ints
+) -> None:
+    """Fill what `kernels.select_nearest` fills, for queries that are not among the vectors."""
+    k = ids.shape[1]
+    for r, row in enumerate(approximate):
+        limit = np.float64(np.partition(row, k - 1)[k - 1]) + 2.0 * np.float64(slack[r])
+        candidates = np.flatnonzero(row <= limit)
+        exact = np.empty(len(candidates), np.float32)
+        for low in range(0, len(candidates), BLOCK):
+            differences = vectors[candidates[low : low + BLOCK]].astype(np.float64) - queries[r]
+            exact[low : low + BLOCK] = np.square(differences).sum(1)
+        # Candidates ascend by id, so a stable sort by distance leaves ties in that order.
+        order = np.argsort(exact, kind="stable")[:k]
+        ids[r], distances[r] = candidates[order], exact[order]
 
 
 def _slack(lengths: Floats, longest: float, dim: int) -> Floats:
