@@ -46,8 +46,9 @@ class MethodSettings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
         sections: list[nodes.Node] = []
-        for name, (method, settings, variants) in METHODS.items():
-            lines = [_first_line(method), "", *_table(settings), "", *_variant(variants.get("thesis", {}), settings)]
+        for name, method in METHODS.items():
+            thesis = _variant(method.variants.get("thesis", {}), method.settings)
+            lines = [_first_line(method.build), "", *_table(method.settings), "", *thesis]
             sections.append(_section(self, name, lines))
         return sections
 

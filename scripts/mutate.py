@@ -5,7 +5,7 @@
 
 Files are below src/resight and tests below the working directory, which is written to: never run it in the tree that
 you work in. Give several tests with commas between them; words after a colon deselect some of a file, as in
-tests/methods/test_ice.py:kill:processes. Torch and the like are imported once and each change is tried in a fork;
+tests/methods/test_contract.py:kill:processes. Torch and the like are imported once and each change is tried in a fork;
 NUMBA_DISABLE_JIT=1 saves the compilation of loops. Changes of messages, types and logs are not made.
 """
 

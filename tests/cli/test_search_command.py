@@ -56,6 +56,40 @@ def found(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 0)
     return answers
 
 
+def test_search_finds_a_copy_of_the_image_first(
+    run: tuple[Path, list[str]], people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = run
+    image = sorted((people / "bounding_box_test").glob("0*.jpg"))[-1]
+    copy = shutil.copy(image, tmp_path / "copy.jpg")
+    strip = tmp_path / "strip.png"
+    words = ["search", str(copy), f"--data=folder={people / 'bounding_box_test'}", str(folder)]
+    capsys.readouterr()
+    assert main([*words, "-k", "3", "--json", f"--ranked_list={strip}"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["query"] == str(copy)
+    results = answer["results"]
+    assert len(results) == 3
+    assert Path(results[0]["path"]).name == image.name
+    assert results[0]["similarity"] == pytest.approx(1, abs=1e-3)
+    assert Image.open(strip).width > 100
+    assert main([*words]) == 0
+    assert "never proof" in capsys.readouterr().out
+
+
+def test_cameras_may_be_called_anything(
+    run: tuple[Path, list[str]], people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crops = tmp_path / "crops"
+    for name, image in zip(("[red]hall", "[bold]ein gang"), sorted((people / "query").iterdir()), strict=False):
+        (crops / name).mkdir(parents=True)
+        shutil.copy(image, crops / name)
+    assert main(["search", str(image), f"--data=folder={crops}", str(run[0])]) == 0
+    shown = capsys.readouterr().out
+    assert "│ [bold]ein gang │" in shown
+    assert "│      [red]hall │" in shown
+
+
 def test_many_queries_are_answered_each_and_the_gallery_is_embedded_once(
     encoder: str, crops: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

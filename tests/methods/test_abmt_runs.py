@@ -33,15 +33,6 @@ def splits_cleanly() -> dict[str, Any]:
     return {"encoder": encoder, "ghost_batches": 1}
 
 
-@pytest.fixture(scope="module")
-def images(tiny_market: Path) -> Crops:
-    return tiny.crops(tiny_market)
-
-
-def with_columns(images: Crops, **columns: Any) -> Crops:
-    return dataclasses.replace(images, table=dataclasses.replace(images.table, **columns))
-
-
 # -- the readings --------------------------------------------------------------------------------------------------
 
 
@@ -127,7 +118,7 @@ def test_more_clusters_than_images_are_refused(images: Crops) -> None:
 
 @pytest.mark.parametrize("cameras", [0, -1])
 def test_one_camera_or_none_that_is_known(images: Crops, cameras: int) -> None:
-    same = with_columns(images, camera_ids=np.full(len(images), cameras))
+    same = tiny.with_columns(images, camera_ids=np.full(len(images), cameras))
     for losses in steps(tiny.abmt(same)):
         assert np.isfinite(list(losses.values())).all()
 

@@ -32,11 +32,6 @@ CURVES = [(name, variant) for name, spec in METHODS.items() for variant in spec.
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
-@pytest.fixture(scope="module")
-def images(tiny_market: Path) -> Crops:
-    return tiny.crops(tiny_market)
-
-
 def build(name: str, images: Crops, variant: str = "code", /, **changes: Any) -> Any:
     return tiny.build_on_inputs(name, images, variant, **changes)
 

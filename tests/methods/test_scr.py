@@ -36,11 +36,6 @@ SPLITS_CLEANLY: dict[str, Any] = {
 """Changes with which an image's features do not depend on its batch."""
 
 
-@pytest.fixture(scope="module")
-def images(tiny_market: Path) -> Crops:
-    return tiny.crops(tiny_market)
-
-
 def with_people(images: Crops, people: np.ndarray) -> Crops:
     return dataclasses.replace(images, table=dataclasses.replace(images.table, person_ids=people))
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import reference
-from resight.errors import ConfigError, DataError, ResightError
+from messages import one_line
+from resight.errors import ConfigError, DataError
 from resight.numerics.metrics import METRICS
 from resight.records import Features, ImageTable
 from resight.reports.tables import score_columns, score_rows
@@ -38,11 +39,6 @@ QUERIES = features((0, 1, 0), (12, 2, 0), (52, 2, 1), (0, 9, 0))
 2: 60, 40 hit (10 is its own camera's)              hits at rank 1
 3: nobody is person 9
 """
-
-
-def one_line(error: pytest.ExceptionInfo[ResightError]) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_scores_are_those_of_the_hand_table() -> None:

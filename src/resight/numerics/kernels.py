@@ -1,6 +1,6 @@
 """The compiled loops of the numerics: numba kernels over plain arrays.
 
-Each kernel states in its docstring the plain numpy expression that it equals. ``tests/reference.py`` has that
+Each kernel states in its docstring the plain numpy expression that it equals. ``tests/reference`` has that
 expression, and the tests compare the two. Results never depend on the number of threads: a parallel loop runs over
 rows (or over fixed chunks of rows), and no row reads what another one writes.
 
