@@ -52,7 +52,7 @@ def test_a_hint_names_only_what_the_command_has() -> None:
     assert "'--encoder.backbone'" in refused([SearchSettings], "--model", "x")
     assert "'--encoder.height'" in refused([SearchSettings], "--height", "256")
     assert "'--page'" in refused([EvaluateSettings], "--output", "x")
-    assert refused(TRAIN, "--zzzzqqq", "1") == "--zzzzqqq is not a setting"
+    assert refused(TRAIN, "--zzzzqqq", "1") == "--zzzzqqq is not a setting; --help_all lists all"
     assert hint("anything", []) == ""
     assert "did you mean" not in refused(TRAIN, "--optimizer.name", "x"), "the name of something else is no run"
     assert hint("epochs.a", ["encoder.backbone", "epochs"]) == "'epochs'", "a single value holds no others"

@@ -382,3 +382,18 @@ def test_settings_of_a_file_are_flags_for_another_command(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="is not YAML") as error:
         flags_of(path, "flip")
     assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_of_ones_own_is_no_recipe_of_the_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no recipe './site.yaml': there is no such file" in refused("--config", "./site.yaml")
+    assert not caplog.messages
+    read("--config", "site.yaml")
+    assert "there is no file site.yaml here: the recipe site of the installation is used" in caplog.messages
+    caplog.clear()
+    read("--config", "site")
+    recipe(tmp_path, "epochs: 3\n", "site.yaml")
+    read("--config", "site.yaml")
+    assert not caplog.messages

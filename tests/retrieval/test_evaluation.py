@@ -160,3 +160,19 @@ def test_a_metric_is_added_by_an_entry(monkeypatch):
     assert report.scores["rank-5"] == 1
     assert score_columns({"best": report})[5] == "recall-2"
     assert score_rows({"best": report})[0][6] == "50.0"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (lambda count: 0.5, r"one number for each query, shape \(1,\); found float64 \(\)"),
+        (lambda count: np.zeros(count + 1), r"shape \(1,\); found float64 \(2,\)"),
+        (lambda count: ["high"] * count, "one number for each query"),
+        (lambda count: np.full(count, np.nan), "nan or inf for a query that has a positive"),
+    ],
+)
+def test_an_added_metric_that_returns_something_else_is_an_error(monkeypatch, values, words):
+    """Numpy would average any of these without a word."""
+    monkeypatch.setitem(METRICS, "mine", lambda ranks, offsets: values(len(offsets) - 1))
+    with pytest.raises(ConfigError, match=f"metric 'mine' .*{words}"):
+        evaluate(features((0, 1, 0)), features((5, 2, 1), (10, 1, 1)))

@@ -77,7 +77,7 @@ def test_labeled_and_detected_boxes_are_two_runs(
     text = " ".join(capsys.readouterr().out.split())
     page = (tmp_path / "out" / "table-3.7-smoke-seed1.md").read_text()
     for boxes, folder in (("labeled", "labeled"), ("detected", "detected")):
-        said = f"cuhk03np-{boxes}: {both / folder}; the {boxes} boxes are read, as the folder {folder} says"
+        said = f"cuhk03np-{boxes}: {both / folder}; the {boxes} boxes are read, by the name of the folder {folder}"
         assert said in text
         assert f"- {said}" in page.partition("## What was read")[2]
         assert lines[f"CUHK03 {boxes}"]["data"]["sets"][f"cuhk03np-{boxes}"]["root"] == str(both / folder)

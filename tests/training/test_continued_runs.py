@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from pathlib import Path
 
@@ -58,10 +59,15 @@ def test_a_run_does_not_go_on_with_other_images(tiny_market: Path, tmp_path: Pat
         train("ice", load_dataset("market1501", folder), dataclasses.replace(once, epochs=2), where)
 
 
-def test_a_run_is_not_made_shorter_than_it_is(tiny_market: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_made_shorter(
+    tiny_market: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     where = TrainSettings(run=str(tmp_path / "run"))
     dataset = load_dataset("market1501", tiny_market)
     train("ice", dataset, SETTINGS, where)
+    with caplog.at_level(logging.INFO, "resight"):
+        train("ice", dataset, SETTINGS, where)
+    assert "run has all 2 epochs" in caplog.messages
     with pytest.raises(RunError, match="has 2 epochs already"):
         train("ice", dataset, dataclasses.replace(SETTINGS, epochs=1), where)
     assert "epochs: 2 " in (tmp_path / "run" / "config.yaml").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -18,13 +19,15 @@ from resight.data.catalog import DATASETS, folder_settings, open_dataset, parse_
 from resight.data.dataset import Unit
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
-from resight.files import check_output, expanded
+from resight.files import check_output, expanded, printable
 from resight.records import UNKNOWN
 
 ACTIONS = ("info", "verify", "synthesize")
 
 _LISTED = 10
 """The most entries of a list that are printed; the others are counted."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
         splits = (dataset.train, dataset.gallery, dataset.query)
         table = next((split for split in splits if len(split)), dataset.train)
         write_png(expanded(settings.sheet), dataset_sheet(table, names=dataset.names))
+        logger.info("sheet: %s", printable(expanded(settings.sheet)))
     return 0 if isinstance(report, Description) or report.sound else 1
 
 

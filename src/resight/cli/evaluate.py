@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resight.cli.queries import check_encoder_flags, log_notes, split_words
+from resight.cli.queries import check_encoder_flags, describe_encoder, log_notes, split_words
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
@@ -18,7 +18,7 @@ from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, DataError, check_least
-from resight.files import check_output, expanded
+from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
 from resight.reports.page import evaluation_page, write_page
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
     log_notes(dataset)
     if not model:
-        logger.info("no MODEL is named: scoring %s", _describe_encoder(settings.encoder))
+        logger.info("no MODEL is named: scoring %s", describe_encoder(settings.encoder))
     devices = Devices(settings.device)
     devices.to_device(encoder)
     queries, gallery = (
@@ -133,13 +133,8 @@ def run(arguments: Sequence[str]) -> int:
             report, queries, gallery, ranking, title=title, names=dataset.names, more_sections=sections
         )
         write_page(expanded(settings.page), page)
+        logger.info("page: %s", printable(expanded(settings.page)))
     return 0
-
-
-def _describe_encoder(settings: EncoderSettings) -> str:
-    """Return the backbone and its weights in words."""
-    weights = {"imagenet": "ImageNet weights", "none": "random weights"}
-    return f"{settings.backbone} with {weights.get(settings.weights, f'the weights of {settings.weights}')}"
 
 
 def _advise(dataset: Dataset) -> str:

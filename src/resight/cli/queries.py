@@ -208,6 +208,12 @@ def load_gallery(settings: DataSettings, k: int) -> tuple[Dataset, ImageTable]:
     return dataset, gallery
 
 
+def describe_encoder(settings: EncoderSettings) -> str:
+    """Return the backbone and its weights in words."""
+    weights = {"imagenet": "ImageNet weights", "none": "random weights"}
+    return f"{settings.backbone} with {weights.get(settings.weights, f'the weights of {settings.weights}')}"
+
+
 def _read_list(list_file: str) -> list[str]:
     """Read a list of paths, one a line; relative paths start at the working folder, as on the command line."""
     if list_file == "-":

@@ -21,6 +21,7 @@ from resight.cli.queries import (
     Answer,
     Images,
     check_encoder_flags,
+    describe_encoder,
     find_images,
     load_gallery,
     log_queries,
@@ -31,6 +32,7 @@ from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
 from resight.data.catalog import parse_spec
 from resight.data.dataset import Dataset
+from resight.data.image_formats import is_image_name
 from resight.data.settings import DataSettings
 from resight.errors import ConfigError, counted
 from resight.files import check_output, check_outside, expanded, printable
@@ -93,6 +95,11 @@ def run(arguments: Sequence[str]) -> int:
             "resight search needs an image and where to search: resight search [MODEL] QUERY.jpg --data folder=CROPS; "
             "several images, a folder of them, or a list by --queries FILE"
         )
+    for word in words:
+        if not os.path.lexists(expanded(word)) and not is_image_name(word):
+            raise ConfigError(
+                f"'{printable(word)[:200]}' is neither a model nor an image: there is no such file or folder"
+            )
     check_encoder_flags(model, settings.encoder)
     _, root = parse_spec(settings.data, settings.folder_settings())
     images = find_images(words, settings.queries)
@@ -105,6 +112,8 @@ def run(arguments: Sequence[str]) -> int:
         encoder_file(model)  # its error names the file
     dataset, gallery = load_gallery(settings, settings.k)
     log_queries(images)
+    if not model:
+        logger.info("no MODEL is named: searching with %s", describe_encoder(settings.encoder))
     from resight.cli.searching import search
 
     answers = search(
@@ -125,6 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     # The picture comes last, so that the answer is printed even if its file cannot be written.
     if settings.ranked_list:
         _write_picture(expanded(settings.ranked_list), [answer for answer in answers if not answer.error], dataset)
+        logger.info("picture: %s", printable(expanded(settings.ranked_list)))
     return 1 if any(answer.error for answer in answers) else 0
 
 

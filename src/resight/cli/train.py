@@ -22,6 +22,9 @@ from resight.training.train import Trained, TrainSettings, read_flags
 
 logger = logging.getLogger(__name__)
 
+SMALL = 2**14
+"""The most pixels of an image with which a training of the default length is possible without a GPU."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight train`."""
@@ -87,9 +90,11 @@ def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequenc
     download = ", weights to download" if downloads else ""
     sites = [recipe for recipe in map(load_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
     advice = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
+    known = any(name in load_recipe(path).methods for path in shipped_paths())
     return [
-        f"no --config, so {name} has the thesis' numbers: {encoder.backbone}{download}, {steps} of {batch} images of "
-        f"{encoder.height} x {encoder.width}, which needs a GPU{advice} (resight recipes {name} lists all)"
+        f"no --config: {name} has its default settings, {encoder.backbone}{download}, {steps} of {batch} images of "
+        f"{encoder.height} x {encoder.width}{', which needs a GPU' if encoder.height * encoder.width > SMALL else ''}"
+        f"{advice}{f' (resight recipes {name} lists all)' if known else ''}"
     ]
 
 
@@ -100,6 +105,10 @@ def train_and_print(name: str, dataset: Dataset, settings: Any, options: TrainSe
         return trained
     if trained.reports:
         show(scores_table_text(trained.reports))
+        say(f"best: the epoch selected by {options.select}")
+        before, best = (trained.reports[which].scores["mAP"] for which in ("before", "best"))
+        if best < before:
+            logger.warning("the training made the scores worse: mAP %.1f before, %.1f after", 100 * before, 100 * best)
     say(f"report: {(trained.folder / PAGE).resolve()}")
     if trained.clusters is not None:
         say(f"clusters: {(trained.folder / CLUSTERS).resolve()}")

@@ -131,7 +131,8 @@ def unknown(names: Sequence[str], settings: Iterable[str], *, dashes: str = "") 
     hints = [(f"{dashes}{shortened(name, 60)}", hint(name, setting_names, dashes=dashes)) for name in names]
     if len(hints) == 1:
         ((name, meant),) = hints
-        return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
+        elsewhere = "; --help_all lists all" if dashes else ""
+        return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else elsewhere)
     texts = [f"{name} (did you mean {meant}?)" if meant else name for name, meant in hints[:10]]
     more = f" and {len(hints) - 10:,} more" if len(hints) > 10 else ""
     return f"{', '.join(texts)}{more} are no settings"

@@ -94,7 +94,7 @@ def find_recipe(name: str) -> Path:
     shipped = {item.stem: item for item in shipped_paths()}
     item = shipped.get(RENAMED.get(path.stem, path.stem))
     # A missing file of another folder must not become a recipe of the installation that has the same name.
-    if item is not None and path.suffix in ("", ".yaml"):
+    if item is not None and path.suffix in ("", ".yaml") and not name.startswith("."):
         folder = Path(item.parent.name)
         if path.parent in (Path(), Path("recipes"), folder, "recipes" / folder):
             return item

@@ -20,11 +20,11 @@ import yaml
 from resight.config import renamed
 from resight.config.help import meanings, usage
 from resight.config.hints import unknown
-from resight.config.recipes import find_recipe, load_recipe
+from resight.config.recipes import RECIPES, find_recipe, load_recipe
 from resight.config.types import kinds, value_of
 from resight.config.yaml_files import as_text, read_yaml
 from resight.errors import ConfigError
-from resight.files import expanded, shortened
+from resight.files import expanded, printable, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -242,7 +242,9 @@ def _split_flag(word: str) -> tuple[str, str, str]:
         return word, "", ""
     name, equals, value = word.partition("=")
     if not word.startswith("-") or not name.strip("-"):
-        raise ConfigError(f"'{shortened(word, 60)}' belongs to no flag: settings are given as --name VALUE")
+        raise ConfigError(
+            f"'{shortened(word, 60)}' belongs to no flag: write --name VALUE, and a value with spaces in quotes"
+        )
     return _setting_name(name), equals, value
 
 
@@ -277,6 +279,10 @@ def _recipe_values(names: Sequence[str], kind_of: Mapping[str, Any], program: st
 def _read_recipe(name: str, kind_of: Mapping[str, Any], program: str) -> tuple[Path, dict[str, Any]]:
     """Return a recipe's path and the texts of its settings by their dotted names."""
     path = find_recipe(name)
+    if Path(name).suffix and RECIPES in path.parents and not os.path.isfile(expanded(name)):  # noqa: PTH113
+        logger.warning(
+            "there is no file %s here: the recipe %s of the installation is used", printable(name), path.stem
+        )
     if path.stem != Path(name).stem:
         logger.warning("recipe %s is called %s now", Path(name).stem, path.stem)
     recipe, texts = load_recipe(path), dict[str, Any]()

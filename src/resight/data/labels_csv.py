@@ -117,7 +117,9 @@ def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     try:
         content = path.read_bytes()
         if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-            raise DataError(f"folder: {path} is a spreadsheet's own file and no CSV: save it as CSV in UTF-8")
+            raise DataError(
+                f"folder: {path} is a spreadsheet's own file: save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
+            )
         text = _decode(content)
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
             notes.append("the file is read as UTF-16")
@@ -132,7 +134,9 @@ def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise DataError(f"folder: there is no table {path}: check the path") from None
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"folder: cannot read {path} as CSV in UTF-8 ({error}): save it as CSV in UTF-8") from None
+        raise DataError(
+            f"folder: cannot read {path} as CSV in UTF-8 ({error}): save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
+        ) from None
     width = max((index + 1 for _, cells in lines for index, cell in enumerate(cells) if cell.strip()), default=0)
     return [(number, cells[:width] if len(cells) > width else cells) for number, cells in lines]
 

@@ -281,7 +281,7 @@ def _backbone(settings: EncoderSettings) -> Backbone:
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split())[:200] or type(error).__name__
+    return " ".join(text.split())[:400] or type(error).__name__
 
 
 def load_encoder(path: str | os.PathLike[str], *, which: Literal["best", "last"] = "best") -> Encoder:

@@ -13,8 +13,8 @@ from resight.errors import ConfigError, DataError, check_given, shown, whole_num
 from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, measure_distances, squared_distances
 from resight.numerics.jaccard import rerank
-from resight.numerics.metrics import METRICS, cumulative_matches, first_ranks, join_ranks, positive_ranks
-from resight.records import EXCLUSIONS, UNKNOWN, Exclude, Features, Floats, Report, check_features
+from resight.numerics.metrics import METRICS, Metric, cumulative_matches, first_ranks, join_ranks, positive_ranks
+from resight.records import EXCLUSIONS, UNKNOWN, Doubles, Exclude, Features, Floats, Ints, Report, check_features
 
 BLOCK = 512
 """Queries whose distances are in memory at once."""
@@ -92,7 +92,7 @@ def evaluate(
             f"none of the {len(queries)} queries has a possible match: "
             + ("each person was seen by one camera only" if shared else "the gallery holds none of their people")
         )
-    values = {name: metric(ranks, offsets) for name, metric in METRICS.items()}
+    values = {name: _apply(name, metric, ranks, offsets) for name, metric in METRICS.items()}
     scores = {
         **{name: float(np.nanmean(per_query)) for name, per_query in values.items()},
         "queries": float(len(queries)),
@@ -109,6 +109,23 @@ def evaluate(
     curve = cumulative_matches(first)
     settings = {"encoder": queries.encoder, "exclude": exclude, "rerank": rerank, "gallery": len(gallery)}
     return Report(scores, per_query, {**settings, "cmc": curve.tolist(), **(provenance or {})})
+
+
+def _apply(name: str, metric: Metric, ranks: Ints, offsets: Ints) -> Doubles:
+    """Return a metric's value for each query, ``(Q,)``.
+
+    Raises:
+        ConfigError: An added metric returns something else, or has no number for a query with a positive.
+    """
+    values = np.asarray(metric(ranks, offsets))
+    shape = (len(offsets) - 1,)
+    if values.shape != shape or values.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"metric '{name}' must return one number for each query, shape {shape}; found {values.dtype} {values.shape}"
+        )
+    if not np.isfinite(values[np.diff(offsets) > 0]).all():
+        raise ConfigError(f"metric '{name}' is nan or inf for a query that has a positive: return a number for each")
+    return values.astype(np.float64)
 
 
 def _make_distances(

@@ -200,8 +200,7 @@ class Run:
         done = len(self.metrics())
         if new["epochs"] < done:
             raise RunError(
-                f"{self.name} has {done} epochs already: set epochs to {done} or more, or give another folder with "
-                "--run"
+                f"{self.name} has {done} epochs already: set epochs to {done} or more, or train in another run folder"
             )
 
     @property
@@ -248,7 +247,6 @@ class Run:
                 self.write("config.yaml", self._settings)
         self._lines = lines
         self._check_encoders(method, digests.get("encoders", {}))
-        logger.info("%s resumes after epoch %d", self.name, epoch)
         return epoch
 
     def _restore_part(self, name: str, part: Stateful, state: Any) -> None:

@@ -313,7 +313,11 @@ def fit(
             one. Without a rule the last epoch is the best.
         on_best: Called after an epoch that is the best so far, before it is saved.
     """
-    for epoch in range(run.resume(method), epochs):
+    start = run.resume(method)
+    if start:
+        done = f"has all {epochs} epochs" if start >= epochs else f"resumes after epoch {start}"
+        logger.info("%s %s", run.name, done)
+    for epoch in range(start, epochs):
         seed_epoch(run.seed, epoch)
         for batch in progress(method.begin_epoch(epoch), f"epoch {epoch + 1} of {epochs}", total=iterations):
             run.meter(method.step(batch), images=len(batch))
@@ -357,7 +361,7 @@ def _remaining(line: Mapping[str, Any], epochs: int) -> str:
 def _summary(line: Mapping[str, Any]) -> str:
     """Return the summary of an epoch in one line; metrics.jsonl has all its numbers."""
     losses = {name.removeprefix("loss/"): f"{value:.2f}" for name, value in line.items() if name.startswith("loss/")}
-    parts = [f"{name} {value}" for name, value in losses.items()]
+    parts = [f"losses {', '.join(f'{name} {value}' for name, value in losses.items())}"] if losses else []
     if "clusters" in line:
         parts.insert(0, f"{line['clusters']:.0f} clusters, {100 * line.get('outlier_share', 0):.0f} % in none")
     parts += [f"{name} {100 * line[name]:.1f}" for name in ("mAP", "rank-1") if name in line]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resight.errors import ConfigError
-from resight.models.encoder import EncoderSettings
+from resight.errors import ConfigError, WeightsError
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.models.heads.grammar import ABMT, SCR, AsymmetricBranch, Branch, parse_arrangement, parse_branches
 from resight.models.heads.head import PartitionHead, parse_head
 
@@ -86,6 +88,16 @@ def test_a_wrong_text_is_told_what_is_wrong(text: str, words: str) -> None:
     assert words in str(error.value)
     assert f"'{text}'" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_head_of_another_file_is_named_as_such(tmp_path: Path) -> None:
+    """An encoder with an added head, loaded where nothing adds it, is not damaged."""
+    path = tmp_path / "encoder.safetensors"
+    encoder = Encoder(EncoderSettings("test_efficientnet", "none", 64, 32))
+    object.__setattr__(encoder.settings, "head", "bands4")
+    encoder.save(path)
+    with pytest.raises(WeightsError, match=r"head 'bands4'.* needs that file's import first"):
+        load_encoder(path)
 
 
 @pytest.mark.parametrize(

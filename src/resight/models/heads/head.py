@@ -230,4 +230,7 @@ def parse_head(text: str) -> Head:
         ConfigError: No parser reads it.
     """
     heads = (parse(text) for parse in reversed(HEADS.values()))
-    return next(head for head in heads if head is not None)
+    try:
+        return next(head for head in heads if head is not None)
+    except ConfigError as error:
+        raise ConfigError(f"{error}. A head that another file adds needs that file's import first") from None
