@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "demo": "train without labels on synthetic people, evaluate, write a report: under 5 minutes",
+    "demo": "train without labels on synthetic people, evaluate, write a report: some minutes",
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
     "adapt": "adapt a model to your cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
