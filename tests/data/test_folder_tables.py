@@ -60,7 +60,7 @@ def test_a_table_is_read(tmp_path: Path, draw: Draw) -> None:
         ("path,person\nC:\\x\\a.jpg,1\n", "paths start from there, write 'a.jpg'"),
         ("path,person\nA.JPG,1\n", "there is no image 'A.JPG' in .*: paths start from there, write 'a.jpg'"),
         ("path,person\na,1\n", "write 'a.jpg', with its ending"),
-        (b"PK\x03\x04..", "is a spreadsheet's own file and no CSV"),
+        (b"PK\x03\x04..", "is a spreadsheet's own file: save it as CSV"),
         ("path,person\na.jpg,1\ngone.jpg,2\n", r"line 3: there is no image 'gone.jpg'"),
         ("path,person\n,1\n", "line 2: there is no image ''"),
         ("path,person\n" + "x" * 5000 + ",1\n", "line 2: there is no image 'xxx"),
