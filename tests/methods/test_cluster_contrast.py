@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ import torch.nn.functional as F
 import reference
 import tiny
 from resight.data.transforms import to_float
+from resight.errors import ConfigError
+from resight.methods.cluster_contrast import ClusterContrastSettings
 
 
 @pytest.mark.parametrize("by", ["each", "mean", "hard"])
@@ -36,3 +38,19 @@ def test_the_losses_of_two_steps_are_the_equations(tiny_market: Path, by: Litera
             members = features[labels[batch] == label]
             centers[label] = reference.updated_center(centers[label], members, 0.7, by)
         np.testing.assert_allclose(method.memory.centers.numpy(), centers, atol=1e-5)
+
+
+def test_the_defaults_are_the_papers_numbers() -> None:
+    s = ClusterContrastSettings()
+    assert (s.epochs, s.iterations, s.identities, s.images) == (50, 200, 16, 16)
+    assert (s.learning_rate, s.weight_decay, s.milestones, s.decay) == (3.5e-4, 5e-4, (20, 40), 0.1)
+    assert (s.temperature, s.memory_momentum, s.memory_update) == (0.05, 0.1, "each")
+    assert (s.augment.blur, s.augment.erase) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"temperature": 0.0}, {"memory_momentum": 1.5}, {"decay": -1.0}, {"identities": 1}]
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        ClusterContrastSettings(**changes)
