@@ -15,6 +15,8 @@ import tiny
 from resight.data.transforms import to_float
 from resight.errors import ConfigError
 from resight.methods.cluster_contrast import ClusterContrastSettings
+from resight.methods.labeling import pool_and_embed
+from resight.numerics.distances import normalize
 
 
 @pytest.mark.parametrize("by", ["each", "mean", "hard"])
@@ -54,3 +56,28 @@ def test_the_defaults_are_the_papers_numbers() -> None:
 def test_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(changes))):
         ClusterContrastSettings(**changes)
+
+
+@pytest.mark.parametrize("feature", ["pooled", "neck"])
+def test_settings_reach_what_they_set(tiny_market: Path, monkeypatch: pytest.MonkeyPatch, feature: str) -> None:
+    images = tiny.crops(tiny_market)
+    changes = {"milestones": (1,), "decay": 0.5, "whiten": 0.3, "clip": 0.01, "ghost_batches": 2}
+    method = tiny.build("cluster_contrast", images, cluster_feature=feature, **changes)
+    assert method.encoder.ghost_batches == 2
+    assert method.labeling.whiten == 0.3
+    clustered = []
+    update = method.labeling.update
+    monkeypatch.setattr(
+        method.labeling, "update", lambda vectors, *rest: clustered.append(vectors) or update(vectors, *rest)
+    )
+    batch = next(iter(method.begin_epoch(0)))
+    pooled, embeddings = pool_and_embed(method.encoder, images, devices=method.devices)
+    np.testing.assert_allclose(clustered[0], normalize(pooled) if feature == "pooled" else embeddings, atol=1e-6)
+    method.encoder.train()
+    method.step(batch)
+    gradients = [parameter.grad.norm() for parameter in method.encoder.parameters() if parameter.grad is not None]
+    assert float(torch.stack(gradients).norm()) == pytest.approx(0.01, rel=1e-3)
+    rates = [method.end_epoch()["learning_rate"]]
+    method.begin_epoch(1)
+    rates.append(method.end_epoch()["learning_rate"])
+    assert rates[1] == pytest.approx(0.5 * rates[0])
