@@ -65,6 +65,7 @@ def test_settings_reach_what_they_set(tiny_market: Path, monkeypatch: pytest.Mon
     method = tiny.build("cluster_contrast", images, cluster_feature=feature, **changes)
     assert method.encoder.ghost_batches == 2
     assert method.labeling.whiten == 0.3
+    next(buffer for name, buffer in method.encoder.named_buffers() if name.endswith("neck.running_mean")).add_(0.1)
     clustered = []
     update = method.labeling.update
     monkeypatch.setattr(
@@ -72,6 +73,7 @@ def test_settings_reach_what_they_set(tiny_market: Path, monkeypatch: pytest.Mon
     )
     batch = next(iter(method.begin_epoch(0)))
     pooled, embeddings = pool_and_embed(method.encoder, images, devices=method.devices)
+    assert np.abs(normalize(pooled) - embeddings).max() > 1e-3
     np.testing.assert_allclose(clustered[0], normalize(pooled) if feature == "pooled" else embeddings, atol=1e-6)
     method.encoder.train()
     method.step(batch)
