@@ -88,13 +88,13 @@ def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequenc
     batch = settings.identities * settings.images
     downloads = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
     download = ", weights to download" if downloads else ""
-    sites = [recipe for recipe in map(load_recipe, shipped_paths()) if recipe.method == name and "site" in recipe.name]
+    own_recipes = [recipe for recipe in map(load_recipe, shipped_paths()) if name in recipe.methods]
+    sites = [recipe for recipe in own_recipes if recipe.method == name and "site" in recipe.name]
     advice = f"; --config {sites[-1].name}: {sites[-1].purpose}" if sites else ""
-    known = any(name in load_recipe(path).methods for path in shipped_paths())
     return [
         f"no --config: {name} has its default settings, {encoder.backbone}{download}, {steps} of {batch} images of "
         f"{encoder.height} x {encoder.width}{', which needs a GPU' if encoder.height * encoder.width > SMALL else ''}"
-        f"{advice}{f' (resight recipes {name} lists all)' if known else ''}"
+        f"{advice}{f' (resight recipes {name} lists all)' if own_recipes else ''}"
     ]
 
 
