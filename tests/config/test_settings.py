@@ -287,11 +287,13 @@ def test_a_recipe_that_is_not_known_is_answered_shortly() -> None:
 
 
 def test_a_recipe_of_another_method_says_whose_it_is(tmp_path: Path) -> None:
-    _, kind, variants = METHODS["mmt"]
+    spec = METHODS["mmt"]
 
     def refused_by_mmt(name: str) -> str:
         with pytest.raises(ConfigError) as error:
-            read_settings(["--config", name], [TrainSettings, kind], program="resight train mmt", variants=variants)
+            read_settings(
+                ["--config", name], [TrainSettings, spec.settings], program="resight train mmt", variants=spec.variants
+            )
         return str(error.value)
 
     message = refused_by_mmt("site")
@@ -340,7 +342,7 @@ def test_every_written_line_says_what_it_means() -> None:
 
 
 def settings_classes() -> list[type]:
-    waiting: list[type] = [TrainSettings, *(kind for _, kind, _ in METHODS.values())]
+    waiting: list[type] = [TrainSettings, *(spec.settings for spec in METHODS.values())]
     found: list[type] = []
     while waiting:
         kind = waiting.pop()
@@ -362,9 +364,9 @@ def test_every_field_is_documented_and_nothing_else_is(kind: type) -> None:
 @pytest.mark.parametrize("path", shipped_paths(), ids=lambda path: path.stem)
 def test_every_recipe_that_comes_along_can_be_read(path: Path) -> None:
     for method in load_recipe(path).methods:
-        _, kind, variants = METHODS[method]
+        spec = METHODS[method]
         by_name, by_path = (
-            read_settings(["--config", name], [TrainSettings, kind], variants=variants)
+            read_settings(["--config", name], [TrainSettings, spec.settings], variants=spec.variants)
             for name in (path.stem, str(path))
         )
         assert by_name == by_path

@@ -21,7 +21,7 @@ from resight.training.train import TrainSettings
 
 
 def classes() -> list[type]:
-    waiting: list[type] = [TrainSettings, SyntheticSettings, *(kind for _, kind, _ in METHODS.values())]
+    waiting: list[type] = [TrainSettings, SyntheticSettings, *(spec.settings for spec in METHODS.values())]
     found: list[type] = []
     while waiting:
         kind = waiting.pop()
@@ -79,8 +79,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
         (EncoderSettings, "head", "+".join(["a1"] * 200)),
         (ClusterSettings, "k1", 10**9),
         (ClusterSettings, "pairs_per_image", 1e300),
-        *((kind, "images", 100_000) for _, kind, _ in METHODS.values()),
-        *((kind, "learning_rate", 1e30) for _, kind, _ in METHODS.values()),
+        *((spec.settings, "images", 100_000) for spec in METHODS.values()),
+        *((spec.settings, "learning_rate", 1e30) for spec in METHODS.values()),
     ],
 )
 def test_what_no_machine_could_hold_is_refused_by_a_bound_that_is_said(kind: Any, name: str, value: Any) -> None:
