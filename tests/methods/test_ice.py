@@ -174,6 +174,13 @@ def test_each_part_can_be_left_out_or_read_otherwise(images: Crops, changes: dic
         assert np.isfinite(list(losses.values())).all()
 
 
+def test_the_hardest_negative_alone_weighs_less_than_all(images: Crops) -> None:
+    """Table 6.2: with the hardest negative only, the denominator of eq. 6.9 has one term where it had all."""
+    every, hardest = (next(iter(steps(tiny.ice(images, hard_negatives=n)))) for n in ("all", "hardest"))
+    assert hardest["loss/hard"] < every["loss/hard"] - 0.1
+    assert hardest["loss/agnostic"] == every["loss/agnostic"]
+
+
 def test_proxies_that_move_stay_unit_vectors_and_follow_the_batch(images: Crops) -> None:
     method = tiny.ice(images, proxy_momentum=0.5, agnostic_similarity="cosine")
     batch = next(iter(method.begin_epoch(0)))
