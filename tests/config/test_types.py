@@ -14,6 +14,8 @@ from resight.config.types import LARGEST_COUNT, kinds, value_of
 from resight.errors import ConfigError
 from resight.methods import METHODS
 from resight.methods.ice_settings import ICESettings
+from resight.methods.scr import SCRSettings
+from resight.methods.source import SourceSettings
 from resight.models.encoder import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.synthetic import SyntheticSettings
@@ -72,6 +74,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
         (ICESettings, "learning_rate", 1e30),
         (ICESettings, "soft_weight", 1e38),
         (ICESettings, "hard_weight", 1e38),
+        (ICESettings, "agnostic_weight", 1e38),
+        (ICESettings, "cross_weight", 1e38),
+        (SCRSettings, "pair_weight", 1e38),
+        (SCRSettings, "center_weight", 1e38),
+        (SCRSettings, "circle_scale", 1e38),
+        (SCRSettings, "classification_weight", 1e38),
+        (SourceSettings, "triplet_weight", 1e38),
         (EncoderSettings, "height", 10**9),
         (EncoderSettings, "width", 10**9),
         (EncoderSettings, "head_width", 10**9),

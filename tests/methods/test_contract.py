@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -52,6 +53,19 @@ def flat(tensors: list[Tensor]) -> np.ndarray:
 
 def test_every_method_is_tested() -> None:
     assert set(tiny.TINY) == set(METHODS)
+
+
+@every_method
+def test_without_devices_and_encoder_it_builds_its_own(name: str, images: Crops) -> None:
+    tiny_method, spec = tiny.TINY[name], METHODS[name]
+    own_images, arguments = tiny_method.inputs(images)
+    settings = tiny_method.settings
+    encoder = dataclasses.replace(settings.encoder, backbone="resnet18", weights="none")
+    settings = dataclasses.replace(settings, encoder=encoder)
+    method = spec.build(settings, own_images, **arguments)
+    assert method.seed == 1
+    assert method.devices.world == 1
+    assert method.encoder.settings.backbone == "resnet18"
 
 
 # -- learning ------------------------------------------------------------------------------------------------------

@@ -69,8 +69,8 @@ def test_classifiers_begin_with_the_spread_that_keeps_gradients_and_reductions_w
 @pytest.mark.parametrize("variant", ["code", "thesis"])
 @pytest.mark.parametrize("pair_loss", ["triplet", "soft-triplet", "quadruplet", "circle"])
 def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, pair_loss: str) -> None:
-    method = tiny.scr(images, variant, augment=PLAIN, pair_loss=pair_loss, label_smoothing=0.1)
-    s = method.settings
+    margins = {"margin": 1.1, "second_margin": 0.5, "circle_margin": 0.3, "circle_scale": 60.0}  # no default
+    method = tiny.scr(images, variant, augment=PLAIN, pair_loss=pair_loss, label_smoothing=0.1, **margins)
     batch = next(iter(method.begin_epoch(0)))
     assert len(batch) == 4 * (4 if variant == "code" else 8)
     with torch.no_grad():  # batch norm in training mode: the statistics are the batch's, in the step as here
@@ -80,10 +80,10 @@ def test_the_losses_of_a_step_are_the_equations(images: Crops, variant: str, pai
     heads = [reference.cross_entropy(head.double(), labels, 0.1) for head in logits]
     assert len(heads) == 1 + 5
     pairs = {
-        "triplet": lambda f: reference.batch_hard_triplet(f, labels, 1.2),
+        "triplet": lambda f: reference.batch_hard_triplet(f, labels, 1.1),
         "soft-triplet": lambda f: reference.batch_hard_triplet(f, labels, None),
-        "quadruplet": lambda f: reference.quadruplet(f, labels, (1.2, 0.6)),
-        "circle": lambda f: reference.circle(f, labels, s.circle_margin, s.circle_scale),
+        "quadruplet": lambda f: reference.quadruplet(f, labels, (1.1, 0.5)),
+        "circle": lambda f: reference.circle(f, labels, 0.3, 60.0),
     }[pair_loss]
     wholes = [pairs(features[:, :8].double()), pairs(features[:, 8:16].double())]
     over_batch = np.mean if variant == "code" else np.sum
@@ -202,6 +202,7 @@ def test_the_learning_rate_falls_at_its_milestones(images: Crops) -> None:
         rates.append(method.end_epoch()["learning_rate"])
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4])
     assert SCRSettings().milestones == (300, 400)
+    assert SCRSettings().amsgrad
 
 
 def test_adam_is_the_amsgrad_kind_with_weight_decay_in_the_gradient(images: Crops) -> None:
