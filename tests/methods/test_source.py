@@ -168,7 +168,11 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     assert s.encoder == EncoderSettings("resnet50_linear_stem", head="a+m1")
     assert METHODS["source"] == (Source, SourceSettings, VARIANTS)
     assert read_recipe("source")[0] == s
-    assert read_recipe("source", "", "--variant=thesis")[0] == dataclasses.replace(s, **VARIANTS["thesis"])
+    thesis = read_recipe("source", "", "--variant=thesis")[0]
+    assert thesis == dataclasses.replace(s, **VARIANTS["thesis"])
+    assert thesis.encoder == EncoderSettings("resnet50", head="a+m1")
+    assert (thesis.label_smoothing, thesis.warmup_epochs, thesis.ghost_batches) == (0, 0, 1)
+    assert not thesis.target_statistics
 
 
 def test_every_epoch_learns_at_its_own_rate(target: Crops, people: Crops) -> None:
@@ -205,6 +209,9 @@ def test_every_person_of_the_source_must_be_known_and_there_must_be_two(target: 
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"identities": 1}, "identities must be 2 or more"),
         ({"identities": 4}, "set ghost_batches to 2 or fewer"),
+        ({"iterations": 0}, "iterations must be 1 or more"),
+        ({"ghost_batches": 0}, "ghost_batches must be 1 or more"),
+        ({"triplet_weight": -0.1}, "triplet_weight 0 or more"),
         ({"warmup_epochs": -1}, "warmup_epochs must be 0 or more"),
         ({"label_smoothing": 1.5}, "label_smoothing must be in 0..1"),
         ({"classification_weight": 0.0}, "classification_weight must be above 0"),
@@ -215,3 +222,8 @@ def test_every_person_of_the_source_must_be_known_and_there_must_be_two(target: 
 def test_settings_are_checked(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         SourceSettings(**changes)
+
+
+def test_either_loss_may_weigh_little() -> None:
+    settings = SourceSettings(classification_weight=0.5, triplet_weight=0.0)
+    assert (settings.classification_weight, settings.triplet_weight) == (0.5, 0)
