@@ -61,7 +61,7 @@ class _Painter:
         self.horizon, self.meter = int(horizon * self.height), meter * self.height
         # A site has one kind of pavement and a few kinds of wall, so that the backgrounds of its cameras are similar.
         self.shared = np.clip(site.uniform(20, 215, (8, 1)) + site.normal(0, 14, (8, 3)), 4, 247)
-        self.pavement = np.clip(site.uniform(75, 175) + site.normal(0, 4, 3), 20, 235)
+        self.pavement = np.clip(site.uniform(60, 160) + site.normal(0, 4, 3), 20, 235)
         self.paving = site.choice(["asphalt", "slabs", "tiles", "planks", "grass"], p=[0.28, 0.3, 0.27, 0.1, 0.05])
         self.slab = float(site.uniform(0.05, 0.16))
         self.green = np.clip(np.array([0.72, 1.0, 0.42]) + site.normal(0, 0.07, 3), 0.2, 1.2)
