@@ -98,7 +98,9 @@ def open_dataset(spec: str, settings: FolderSettings | None = None) -> Dataset:
     if name == "folder" or _split_spec(spec) is not None:
         return dataset
     path = printable(root)
-    note = f"{path} has the layout of {name} and is read as it; {name}={path} compares its counts with the published"
+    note = f"{path} has the layout of {name} and is read as it"
+    if dataset.published:
+        note += f"; {name}={path} compares its counts with the published"
     return replace(dataset, notes=(note, *dataset.notes), published=dataset.published if dataset.official else {})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +16,6 @@ from resight.data.tracklets import TrackletSettings, pool_tracklets, sample_trac
 from resight.data.transforms import to_float
 from resight.errors import check_given, counted, yes_or_no
 from resight.files import printable
-from resight.models.batchnorm import batch_norms, momenta
 from resight.models.encoder import ENCODER, Encoder, EncoderSettings
 from resight.models.fused import fuse
 from resight.progress import progress
@@ -143,46 +141,6 @@ def extract_tracklets(
         pooled.append(pool_tracklets(features, settings.pooling, chosen=frames))
     table = ImageTable.concatenate(*(part.table for part in pooled))
     return Features(table, np.concatenate([part.embeddings for part in pooled]), pooled[0].encoder)
-
-
-STATISTICS_IMAGES = 4096
-"""The most images to measure batch-norm statistics on; more hardly change them."""
-
-
-@torch.no_grad()
-def adapt_statistics(encoder: Encoder, images: Crops | ImageTable, *, devices: Devices | None = None) -> Encoder:
-    """Return an encoder whose batch norms have the statistics of images, without labels.
-
-    Its weights stay as they are. A site's light and cameras shift the statistics; measuring them again takes seconds.
-
-    Args:
-        encoder: The encoder; it is not changed.
-        images: ``N`` images of the site, decoded or not; at most `STATISTICS_IMAGES` of them are used.
-        devices: Where to compute.
-
-    Returns:
-        A copy of the encoder, in evaluation mode.
-
-    Raises:
-        DataError: No image can be read.
-
-    References:
-        Li et al., Revisiting batch normalization for practical domain adaptation, 2016 (AdaBN).
-    """
-    check_given("encoder", encoder, Encoder, ENCODER)
-    devices = devices or Devices()
-    adapted = devices.to_device(copy.deepcopy(encoder)).eval()
-    rows = np.random.default_rng(0).permutation(len(images))[:STATISTICS_IMAGES]
-    crops = load_crops(images[rows], encoder.settings.size) if isinstance(images, ImageTable) else images
-    rows = np.arange(len(crops)) if isinstance(images, ImageTable) else rows
-    norms = batch_norms(adapted)
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    with momenta(norms, None), devices.autocast("inference"):  # the mean over batches, each with the same share
-        for batch in progress(np.array_split(rows, max(1, round(len(rows) / 128))), "measuring statistics"):
-            adapted(to_float(crops.pixels(batch).to(devices.device)))
-    return adapted.eval()
 
 
 def build_encoder(settings: EncoderSettings, crops: Crops, *, devices: Devices) -> Encoder:

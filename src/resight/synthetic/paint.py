@@ -110,7 +110,7 @@ def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
     wave, turn = n[FOLDS], 0.001 * n[FRONT]  # the print's bits give each person folds of their own
     coarse = math.sin(0.5 * wave * z + 13 * x + turn) * math.sin(19 * x - 9 * z + 15 * y + 2 * turn)
     fine = math.sin(wave * z + 23 * x - 17 * y) * math.sin(41 * x - 19 * z + 27 * y + turn)
-    return 1 + n[DEPTH] * (0.6 * coarse + 0.55 * fine)
+    return 1 + float(n[DEPTH]) * (0.6 * coarse + 0.55 * fine)
 
 
 @njit(cache=True)

@@ -99,8 +99,8 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         check_types(self)
         ranges: dict[str, tuple[float, float]] = {
-            "people_train": (0, 9999), "people_test": (0, 9999), "sites": (1, 9999), "cameras": (2, 9), "visits": (1, 9),
-            "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
+            "people_train": (0, 9999), "people_test": (0, 9999), "sites": (1, 9999), "cameras": (2, 9),
+            "visits": (1, 9), "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
             "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
             "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
             "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),

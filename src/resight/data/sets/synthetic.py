@@ -10,6 +10,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,26 +48,31 @@ def load_synthetic(root: Path) -> Dataset:
     if (root / CORPUS).is_file():
         return _load_corpus(root)
     root = find_root("synthetic", root, ("annotations.csv", "dataset.json"))
-    path = root / "dataset.json"
-    try:
-        video = bool(json.loads(read_regular(path, MAX_BYTES))["settings"].get("tracklets", False))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = type(error).__name__
-        raise DataError(
-            f"synthetic: {printable(path)} has no settings of a synthetic set ({reason}): synthesize it again"
-        ) from error
+    video = bool(_read_settings(root / "dataset.json").get("tracklets", False))
     unit: Unit = "tracklets" if video else "images"
     tables = _read_annotations(root)
     return Dataset("synthetic", root, tables["train"], tables["query"], tables["gallery"], distractor_id=0, unit=unit)
 
 
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(read_regular(path, MAX_BYTES))["settings"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = type(error).__name__
+        raise DataError(
+            f"synthetic: {printable(path)} has no settings of a synthetic set ({reason}): synthesize it again"
+        ) from error
+
+
 def _load_corpus(root: Path) -> Dataset:
-    """Read the sites of a corpus as one set: person p and camera c of its site s get the numbers s * 10,000 + p and so on."""
+    """Read the sites of a corpus as one set; person p and camera c of site s become 10,000 s + p and 10,000 s + c."""
     folders = sorted(folder for folder in root.glob("site-*") if folder.is_dir())
     if not folders:
         raise DataError(f"synthetic: {printable(root)} holds no site yet: synthesize it again, which continues it")
     sites = [load_synthetic(folder) for folder in folders]
-    wanted = json.loads(read_regular(root / CORPUS, MAX_BYTES))["settings"]["sites"]
+    wanted = _read_settings(root / CORPUS).get("sites")
+    if not isinstance(wanted, int):
+        raise DataError(f"synthetic: {printable(root / CORPUS)} has no number of sites: synthesize the corpus again")
     tables, tracklets = [], 0
     for number, site in enumerate(sites, 1):
         tables.append({split: _renumber(table, number, tracklets) for split, table in site.tables.items()})
@@ -75,7 +81,9 @@ def _load_corpus(root: Path) -> Dataset:
     return Dataset(
         "synthetic",
         root,
-        *(ImageTable.concatenate(*(site[split] for site in tables)) for split in ("train", "query", "gallery")),
+        train=ImageTable.concatenate(*(site["train"] for site in tables)),
+        query=ImageTable.concatenate(*(site["query"] for site in tables)),
+        gallery=ImageTable.concatenate(*(site["gallery"] for site in tables)),
         notes=() if len(folders) == wanted else missing,
         distractor_id=0,
         unit=sites[0].unit,
