@@ -226,7 +226,7 @@ def build_backbone(
 
     Args:
         name: A key of `BACKBONES` or any timm model.
-        weights: ``"synthetic"`` (of the model of the installation), ``"imagenet"`` (from the installed package if it has
+        weights: ``"synthetic"`` (of the model of the installation), ``"imagenet"`` (of the installed package if it has
             them, otherwise from the library's hub), ``"none"`` (random) or a file (``.safetensors``, or a ``.pth`` of
             plain tensors).
         last_stride: 1 or 2, the stride of the last stage that halves the map.
