@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_only_statistics_change_and_only_in_a_copy(encoder: Encoder, table: Imag
         moved = "running_" in name or "num_batches" in name
         assert torch.equal(value, before[name]) != moved, name
     assert adapted.digest() != encoder.digest()
+
+
+def test_frozen_statistics_stay(encoder: Encoder, table: ImageTable) -> None:
+    frozen = Encoder(replace(SETTINGS, batchnorm="frozen")).eval()
+    frozen.load_state_dict(encoder.state_dict())
+    adapted = adapt_statistics(frozen, table)
+    for name, value in adapted.state_dict().items():
+        moved = name.startswith("neck.") and ("running_" in name or "num_batches" in name)
+        assert torch.equal(value, encoder.state_dict()[name]) != moved, name
+    pooled = frozen.pool(to_float(load_crops(table, SETTINGS.size).pixels(np.arange(24))))
+    norm = adapted.get_submodule("neck")
+    found = [value for name, value in norm.state_dict().items() if name.endswith("running_mean")]
+    torch.testing.assert_close(found[0], pooled.mean(0), atol=1e-4, rtol=1e-4)
 
 
 def test_the_result_is_the_same_each_time_and_does_not_depend_on_how_images_come(
