@@ -33,8 +33,8 @@ def adapt_statistics(
     """Return an encoder whose batch norms have the statistics of images, without labels.
 
     Its weights stay as they are. A site's light and cameras shift the statistics; measuring them again takes seconds.
-    Only the norms change that learned with the statistics of batches: of an encoder that was trained with
-    ``batchnorm="frozen"``, those of the neck. The other weights learned with the statistics that they had.
+    Of an encoder that was trained with ``batchnorm="frozen"``, only those of the neck change: its backbone learned with
+    the statistics that it has.
 
     Args:
         encoder: The encoder; it is not changed.
@@ -54,9 +54,8 @@ def adapt_statistics(
     check_given("encoder", encoder, Encoder, ENCODER)
     check_given("images", images, (Crops, ImageTable), "an ImageTable, or decoded Crops")
     devices = devices or Devices()
-    adapted = devices.to_device(copy.deepcopy(encoder))
-    norms = [norm for norm in batch_norms(adapted.train()) if norm.training]
-    adapted.eval()
+    adapted = devices.to_device(copy.deepcopy(encoder)).eval()
+    norms = batch_norms(adapted.neck if encoder.settings.batchnorm == "frozen" else adapted)
     statistics = {name: value for name, value in adapted.state_dict().items() if "running_" in name}
     path = None
     if cache is not None and isinstance(images, ImageTable):
