@@ -71,7 +71,7 @@ def test_shade_equals_its_plain_text() -> None:
         normal = s @ normals[figure.triangles[t]]
         normal = normal / np.linalg.norm(normal)
         slot, tint = surface_color.py_func(int(figure.surfaces[t]), x, y, z, along, figure.paint.numbers)
-        strength = 0.7 * max(0, normal @ light[:3]) + 0.4 * (0.75 + 0.25 * normal[2])
+        strength = 0.7 * max(0, normal @ light[:3]) + 0.4 * (0.66 + 0.34 * normal[2])
         expected[row, column, :3] = np.minimum(1, figure.paint.colors[slot] * tint) * strength
         expected[row, column, 3] = 1
     expected = expected.reshape(32, 2, 16, 2, 4).mean((1, 3))

@@ -55,6 +55,8 @@ class SearchSettings(DataSettings):
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
         queries: A list of more images to search for: a file with one path a line, or `-` for standard input.
+        adapt_statistics: Give the model the batch-norm statistics of the images in which you search, which takes
+            seconds and no labels.
         k: The number of results for each image. The image's own file is left out.
         ranked_list: The PNG file to draw the results in; empty draws none.
         cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
@@ -67,6 +69,7 @@ class SearchSettings(DataSettings):
     """
 
     queries: str = ""
+    adapt_statistics: bool = False
     k: int = 10
     ranked_list: str = ""
     cache: str = ""
@@ -121,6 +124,7 @@ def run(arguments: Sequence[str]) -> int:
         dataset,
         gallery,
         encoder=model or settings.encoder,
+        adapt=settings.adapt_statistics,
         k=settings.k,
         cache=expanded(settings.cache) if settings.cache else None,
         device=settings.device,

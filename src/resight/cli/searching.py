@@ -20,6 +20,7 @@ from resight.models.encoder_settings import EncoderSettings
 from resight.records import Features, ImageTable, Ranking
 from resight.retrieval.extraction import extract
 from resight.retrieval.ranking import BLOCK, rank_others
+from resight.retrieval.statistics import adapt_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def search(
     gallery: ImageTable,
     *,
     encoder: str | EncoderSettings,
+    adapt: bool,
     k: int,
     cache: Path | None,
     device: DeviceSettings,
@@ -41,8 +43,9 @@ def search(
         dataset: The data set of the gallery, for its names.
         gallery: The images to search in.
         encoder: A run folder, an encoder file, or the settings of a backbone.
+        adapt: Whether to give the encoder the statistics of the gallery.
         k: The number of results for each query.
-        cache: A folder that keeps the gallery's embeddings.
+        cache: A folder that keeps the gallery's embeddings, and an adapted encoder.
         device: The device to run on.
 
     Returns:
@@ -54,6 +57,8 @@ def search(
     network = load_encoder(encoder) if isinstance(encoder, str) else Encoder(encoder).eval()
     devices = Devices(device)
     devices.to_device(network)
+    if adapt:
+        network = adapt_statistics(network, gallery, devices=devices, cache=cache)
     crops = load_crops(ImageTable(np.array(images.paths)), network.settings.size)
     log_problems(crops.problems[1:])  # loading has logged the first
     gallery_features = extract(network, gallery, devices=devices, cache=cache)

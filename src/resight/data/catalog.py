@@ -21,7 +21,7 @@ from resight.data.sets.market1501 import load_market1501
 from resight.data.sets.mars import load_mars
 from resight.data.sets.msmt17 import load_msmt17
 from resight.data.sets.prid2011 import load_prid2011
-from resight.data.sets.synthetic import load_synthetic
+from resight.data.sets.synthetic import CORPUS, load_synthetic
 from resight.data.sets.vehicleid import SIZES, load_vehicleid
 from resight.data.sets.veri776 import load_veri776
 from resight.errors import ConfigError, DataError, check_given, nearest
@@ -98,7 +98,9 @@ def open_dataset(spec: str, settings: FolderSettings | None = None) -> Dataset:
     if name == "folder" or _split_spec(spec) is not None:
         return dataset
     path = printable(root)
-    note = f"{path} has the layout of {name} and is read as it; {name}={path} compares its counts with the published"
+    note = f"{path} has the layout of {name} and is read as it"
+    if dataset.published:
+        note += f"; {name}={path} compares its counts with the published"
     return replace(dataset, notes=(note, *dataset.notes), published=dataset.published if dataset.official else {})
 
 
@@ -182,6 +184,8 @@ def _check_name(name: str) -> str:
 
 def _detect_set(root: Path) -> str | None:
     """Return the set of Market-1501's layout whose file names a folder has; None if there is none."""
+    if (root / CORPUS).is_file():
+        return "synthetic"
     root = innermost_folder(root)
     if not all((root / folder).is_dir() for folder in MARKET_FOLDERS.values()):
         return None

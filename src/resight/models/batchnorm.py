@@ -16,8 +16,8 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
-def momenta(norms: Iterable[_BatchNorm], value: float) -> Iterator[None]:
-    """Move running statistics by this share of the batch's for a time: 0 keeps them, 1 replaces them."""
+def momenta(norms: Iterable[_BatchNorm], value: float | None) -> Iterator[None]:
+    """Move running statistics by this share of the batch's for a time: 0 keeps them, 1 replaces them, None averages."""
     norms = list(norms)
     before = [norm.momentum for norm in norms]
     for norm in norms:

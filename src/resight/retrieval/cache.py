@@ -1,4 +1,4 @@
-"""A cache of embeddings, so that the same images are not embedded again.
+"""A cache of embeddings and statistics, so that the same images are not embedded or measured again.
 
 The name of a file depends on the encoder, its precision, and the path, size and times of each image. The times include
 that of the inode, which also changes when a copy keeps the dates of its original. Each file has a checksum, and its
@@ -12,14 +12,17 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from resight import __version__
 from resight.checksums import DamagedError, seal, unseal
+from resight.compute.tensor_files import check_alike
 from resight.files import check_outside, expanded, printable, write_atomically
 from resight.records import Floats, ImageTable, Ints
 
@@ -108,11 +111,44 @@ def save_vectors(path: Path, vectors: Floats, rows: Ints) -> None:
         vectors: ``(N, D)``.
         rows: ``(N,)``, the rows of their images in the table.
     """
+    _save(path, {"vectors": torch.from_numpy(vectors), "rows": torch.from_numpy(rows)}, "embeddings")
+
+
+def load_statistics(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Read a file of `save_statistics`.
+
+    Args:
+        path: The file.
+        expected: Tensors of the names, shapes and types to find.
+
+    Returns:
+        The tensors; None if there is no file, or if it is damaged, with a warning.
+    """
     try:
-        write_atomically(path, seal({"vectors": torch.from_numpy(vectors), "rows": torch.from_numpy(rows)}, {}))
+        tensors, _ = unseal(path, [])
+        check_alike(expected, tensors)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, DamagedError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        logger.warning("the cached statistics in %s are damaged (%s): measuring again", printable(path), reason)
+        return None
+    with suppress(OSError):
+        os.utime(path)  # marks the file as used now
+    return tensors
+
+
+def save_statistics(path: Path, statistics: Mapping[str, Tensor]) -> None:
+    """Write the statistics of batch norms to the cache, as `save_vectors` writes vectors."""
+    _save(path, statistics, "statistics")
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
+    try:
+        write_atomically(path, seal(tensors, {}))
         _make_room(path)
-    except OSError as error:  # a full disk, for example; the caller has the vectors anyway
-        logger.warning("cannot cache the embeddings: %s %s", printable(path), error.strerror)
+    except OSError as error:  # a full disk, for example; the caller has the tensors anyway
+        logger.warning("cannot cache the %s: %s %s", what, printable(path), error.strerror)
 
 
 def _check(vectors: Floats, rows: Ints, images: int, length: int) -> None:

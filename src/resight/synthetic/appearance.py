@@ -18,12 +18,12 @@ Color = tuple[float, float, float]
 """An sRGB color, each number in 0..1."""
 
 PALETTE: dict[str, tuple[Color, float, float]] = {
-    "black": ((0.07, 0.07, 0.08), 24, 26),
+    "black": ((0.07, 0.07, 0.08), 26, 32),
     "charcoal": ((0.20, 0.20, 0.22), 12, 14),
     "gray": ((0.47, 0.47, 0.48), 11, 9),
     "navy": ((0.10, 0.13, 0.26), 12, 14),
     "denim": ((0.24, 0.32, 0.46), 5, 17),
-    "white": ((0.87, 0.87, 0.85), 12, 4),
+    "white": ((0.87, 0.87, 0.85), 18, 4),
     "beige": ((0.69, 0.61, 0.48), 5, 7),
     "brown": ((0.32, 0.22, 0.16), 4, 4),
     "olive": ((0.30, 0.31, 0.19), 4, 3),
@@ -33,7 +33,11 @@ PALETTE: dict[str, tuple[Color, float, float]] = {
     "yellow": ((0.85, 0.68, 0.18), 2, 0.3),
     "pink": ((0.83, 0.55, 0.60), 2, 0.6),
     "purple": ((0.33, 0.18, 0.42), 1.5, 0.4),
-    "orange": ((0.82, 0.38, 0.12), 1, 0.2),
+    "orange": ((0.82, 0.38, 0.12), 1.5, 0.2),
+    "lime": ((0.62, 0.80, 0.22), 2, 0.2),
+    "teal": ((0.16, 0.52, 0.55), 2.5, 0.4),
+    "azure": ((0.13, 0.45, 0.80), 3, 0.6),
+    "maroon": ((0.33, 0.07, 0.12), 2.5, 1),
 }
 """Name -> color, weight among upper garments, weight among lower garments."""
 
@@ -45,7 +49,20 @@ HAIRS: tuple[Color, ...] = (
     (0.06, 0.05, 0.05), (0.16, 0.11, 0.08), (0.29, 0.19, 0.12), (0.55, 0.40, 0.22), (0.74, 0.62, 0.42),
     (0.45, 0.20, 0.10), (0.62, 0.61, 0.60),
 )  # fmt: skip
-PATTERNS = ("plain", "stripes", "pinstripes", "checks", "print", "two_tone", "raglan", "open_jacket", "band")
+PATTERNS = (
+    "plain",
+    "stripes",
+    "pinstripes",
+    "checks",
+    "print",
+    "two_tone",
+    "raglan",
+    "open_jacket",
+    "band",
+    "plaid",
+    "blotches",
+    "lettering",
+)
 LOWERS = ("trousers", "shorts", "skirt", "long_skirt")
 HAIR_STYLES = ("bald", "short", "full", "bob", "long", "bun", "ponytail")
 HATS = ("none", "cap", "beanie", "hood")
@@ -93,6 +110,8 @@ class Person:
         sleeve: Where the sleeve ends: 0 shoulder, 0.5 elbow, 1 wrist.
         hem: Height of the upper garment's lower edge on the average body, meters; skirts of coats lie below 0.8.
         looseness: Thickness of the clothes, meters.
+        leg_width: Distance of trousers or shorts from the leg at their lower end, meters.
+        fold_depth: Relative brightness of wrinkles in the cloth, about 0.08..0.35.
         neckline: Depth of the neckline, meters.
         lower: One of `LOWERS`.
         lower_color: Its color.
@@ -123,6 +142,8 @@ class Person:
     sleeve: float
     hem: float
     looseness: float
+    leg_width: float
+    fold_depth: float
     neckline: float
     lower: str
     lower_color: Color
@@ -153,7 +174,7 @@ def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
     return Wardrobe(
         upper=vary([upper for _, upper, _ in PALETTE.values()]),
         lower=vary([lower for _, _, lower in PALETTE.values()]),
-        patterns=vary([40, 9, 4, 6, 13, 6, 5, 13, 5]),
+        patterns=vary([38, 9, 4, 3, 7, 6, 5, 11, 4, 7, 7, 12]),
         bags=vary([50, 22, 16, 12]),
         warmth=float(rng.uniform(0.15, 0.85)),
     )
@@ -174,7 +195,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
-    def jitter(color: Color, size: float = 0.025) -> Color:
+    def jitter(color: Color, size: float = 0.04) -> Color:
         red, green, blue = np.clip(np.array(color) + rng.normal(0, size, 3) + rng.normal(0, size), 0.02, 0.95)
         return float(red), float(green), float(blue)
 
@@ -193,7 +214,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
     second = color(wardrobe.upper)
     while np.abs(np.subtract(upper, second)).max() < 0.22:  # the pattern must be visible
         second = jitter(palette[int(rng.integers(len(palette)))])
-    lower = pick(LOWERS, [70, 14 * (1 - warm) + 2, 0 if male else 16, 0 if male else 9])
+    lower = pick(LOWERS, [66, 34 * (1 - warm) + 2, 0 if male else 16, 0 if male else 9])
     lower_color = color(wardrobe.lower)
     dark = palette[int(rng.choice([0, 0, 1, 7]))]
     return Person(
@@ -211,10 +232,10 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
             spread=float(rng.uniform(9, 15)),
             bend=float(rng.uniform(12, 35)),
             lean=float(rng.uniform(0, 7)),
-            phone=chance(0.08),
+            phone=chance(0.04),
         ),
         skin=jitter(SKINS[int(rng.choice(len(SKINS), p=[0.2, 0.27, 0.23, 0.14, 0.09, 0.07]))], 0.015),
-        hair=jitter(HAIRS[int(rng.choice(len(HAIRS), p=[0.34, 0.2, 0.17, 0.09, 0.06, 0.04, 0.1]))], 0.015),
+        hair=jitter(HAIRS[int(rng.choice(len(HAIRS), p=[0.46, 0.2, 0.12, 0.06, 0.04, 0.03, 0.09]))], 0.015),
         hair_style=pick(HAIR_STYLES, [12, 55, 25, 3, 3, 0.5, 1.5] if male else [0, 8, 12, 22, 30, 12, 16]),
         hat=pick(HATS, [82, 8, 10 * warm, 7]),
         hat_color=color(wardrobe.upper),
@@ -227,11 +248,13 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
         print_back=int(rng.integers(1, 1 << 25)) if chance(0.35) else 0,
         sleeve=float(rng.uniform(0.93, 1.03)) if long_sleeved else float(rng.choice([0.03, 0.3, 0.38, 0.45, 0.6])),
         hem=float(rng.uniform(0.5, 0.72) if coat else rng.uniform(0.84, 1.0)),
-        looseness=float(rng.uniform(0.006, 0.016) + (0.02 * rng.random() if long_sleeved else 0)),
+        looseness=float(rng.uniform(0.007, 0.022) + (0.02 * rng.random() if long_sleeved else 0)),
+        leg_width=float(rng.uniform(0.015, 0.05) if lower == "shorts" else 0.006 + 0.034 * rng.random() ** 1.5),
+        fold_depth=float(rng.uniform(0.08, 0.35)),
         neckline=float(rng.uniform(0.02, 0.05 if male else 0.12)),
         lower=lower,
         lower_color=lower_color,
-        lower_pattern=int(rng.choice(4, p=[0.62, 0.12, 0.2, 0.06])),
+        lower_pattern=int(rng.choice(4, p=[0.64, 0.1, 0.2, 0.06])),
         shoes=jitter(palette[5] if chance(0.33) else dark),
         soles=jitter(palette[5] if chance(0.55) else dark),
         boot=float(rng.uniform(0.2, 0.38)) if chance(0.12 * (1.5 if not male else 0.4)) else 0.09,

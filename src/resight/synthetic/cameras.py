@@ -1,4 +1,4 @@
-"""Synthetic cameras: the viewpoint, the light, the conversion of light to pixels, and the background.
+"""Synthetic cameras: the viewpoint, the light, and the conversion of light to pixels.
 
 Colors are linear light until `develop` converts them to an sRGB image.
 """
@@ -10,15 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
 
 from resight.numerics.compiled import njit
 from resight.records import Floats
 
 Pixels = npt.NDArray[np.uint8]
-
-SCENE_HEIGHT, SCENE_WIDTH = 320, 560
-"""The size of a camera's view in its own pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,10 @@ class Camera:
         exposure: Factor on all light.
         gamma: Exponent on the finished image, 1 is none.
         saturation: 1 is true, 0 gray.
+        contrast: Steepness of its tone curve in the middle grays, 1 is none.
         haze: Share of gray veil, 0..1.
         blur: Standard deviation of its blur, crop pixels.
+        sharpening: Share by which it lifts edges after that, 0 is none.
         noise: Standard deviation of its noise, share of full scale.
         quality: JPEG quality.
         horizon: Row of the scene where ground and wall meet, share of its height.
@@ -59,8 +57,10 @@ class Camera:
     exposure: float
     gamma: float
     saturation: float
+    contrast: float
     haze: float
     blur: float
+    sharpening: float
     noise: float
     quality: int
     horizon: float
@@ -86,103 +86,26 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     return Camera(
         pitch=float(rng.uniform(0.05, 0.55)),
         distance=float(rng.uniform(5, 13)),
-        person_pixels=float(rng.uniform(75, 150)),
+        person_pixels=float(math.exp(rng.uniform(math.log(60), math.log(170)))),
         heading=float(rng.uniform(0, math.pi)),
         scatter=float(rng.uniform(0.25, 0.7)),
         light=light,
         sun=float(max(0.0, sun)),
         sky=float(0.95 - 0.6 * sun),
         gains=(math.exp(warm), math.exp(tint), math.exp(-warm)),
-        exposure=math.exp(variation * rng.normal(0, 0.11)),
+        exposure=math.exp(-0.02 + variation * rng.normal(0, 0.16)),
         gamma=math.exp(variation * rng.normal(0, 0.05)),
-        saturation=float(0.95 + variation * rng.uniform(-0.2, 0.15)),
-        haze=float(variation * rng.uniform(0, 0.05)),
-        blur=float(rng.uniform(0.25, 0.75)),
-        noise=float(rng.uniform(0.004, 0.016)),
+        saturation=float(0.75 + variation * rng.uniform(-0.2, 0.2)),
+        contrast=math.exp(0.3 + variation * rng.normal(0, 0.12)),
+        haze=float(max(0.0, variation * rng.uniform(-0.03, 0.03))),
+        blur=float(rng.uniform(0.2, 0.6)),
+        sharpening=float(max(0.0, rng.uniform(-0.3, 1.4))),
+        noise=float(rng.uniform(0.003, 0.012)),
         quality=int(rng.integers(65, 93)),
         horizon=float(rng.uniform(0.2, 0.5)),
         site_seed=site_seed,
         scene_seed=int(rng.integers(1 << 31)),
     )
-
-
-def draw_scene(camera: Camera) -> Floats:
-    """Draw the background of a camera.
-
-    Args:
-        camera: The camera.
-
-    Returns:
-        ``(SCENE_HEIGHT, SCENE_WIDTH, 3)`` float32 linear RGB.
-    """
-    site, rng = np.random.default_rng(camera.site_seed), np.random.default_rng(camera.scene_seed)
-    # A site has one kind of pavement and a few kinds of wall, so that the backgrounds of its cameras are similar.
-    shared = np.clip(site.uniform(55, 185, (7, 1)) + site.normal(0, 10, (7, 3)), 8, 247)
-    pavement = site.uniform(95, 135) + site.normal(0, 5, 3)
-
-    def dull() -> tuple[int, int, int]:
-        color = shared[rng.integers(len(shared))] + rng.normal(0, 12) + rng.normal(0, 4, 3)
-        return _to_rgb(color)
-
-    def ground(spread: float) -> tuple[int, int, int]:
-        return _to_rgb(pavement + rng.normal(0, spread) + rng.normal(0, 3, 3))
-
-    horizon = int(camera.horizon * SCENE_HEIGHT)
-    image = Image.new("RGB", (SCENE_WIDTH, SCENE_HEIGHT), dull())
-    pen = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(8, 16))):  # walls, doors, shop windows
-        width, left = rng.uniform(20, 110), rng.uniform(-40, SCENE_WIDTH)
-        pen.rectangle([left, rng.uniform(-30, 0.6 * horizon), left + width, horizon], fill=dull())
-    for _ in range(int(rng.integers(8, 20))):  # signs, posters, panes
-        width, height = rng.uniform(6, 40), rng.uniform(8, 40)
-        left, top = rng.uniform(0, SCENE_WIDTH), rng.uniform(0, horizon)
-        bright = _to_rgb(rng.uniform(10, 245, 3))
-        pen.rectangle([left, top, left + width, min(top + height, horizon)], fill=bright)
-    pen.rectangle([0, horizon, SCENE_WIDTH, SCENE_HEIGHT], fill=ground(8))
-    for _ in range(30):  # mended and worn patches
-        width = rng.uniform(20, 160)
-        left, top = rng.uniform(-40, SCENE_WIDTH), rng.uniform(horizon, SCENE_HEIGHT)
-        pen.rectangle([left, top, left + width, top + 0.35 * width], fill=ground(22))
-    if rng.random() < 0.7:  # slabs, towards a vanishing point
-        line, middle = ground(35), rng.uniform(0, SCENE_WIDTH)
-        for column in np.arange(-3, 4, rng.uniform(0.12, 0.35)):
-            end = middle + column * SCENE_WIDTH
-            pen.line([middle + 0.15 * (end - middle), horizon, end, SCENE_HEIGHT], fill=line, width=1)
-        depth = 6.0
-        while depth < SCENE_HEIGHT:
-            pen.line([0, horizon + depth, SCENE_WIDTH, horizon + depth], fill=line, width=1)
-            depth *= rng.uniform(1.2, 1.45)
-    for _ in range(int(rng.integers(4, 12))):  # planters, bins, parked things
-        width, height = rng.uniform(15, 80), rng.uniform(20, 70)
-        left, foot = rng.uniform(0, SCENE_WIDTH), rng.uniform(horizon + 5, SCENE_HEIGHT - 60)
-        pen.rounded_rectangle([left, foot - height, left + width, foot], radius=5, fill=dull())
-        pen.rectangle([left, foot - height / 3, left + width, foot], fill=dull())
-    for _ in range(int(rng.integers(0, 4))):  # hedges
-        left, green = rng.uniform(-60, SCENE_WIDTH), rng.uniform(50, 110)
-        leaves = _to_rgb(green * np.array([0.75, 1, 0.45]))
-        pen.ellipse([left, horizon - 35, left + rng.uniform(60, 200), horizon + 15], fill=leaves)
-    values = np.asarray(image.filter(ImageFilter.GaussianBlur(0.9)), np.float32) / 255
-    # Dirt at every scale, then light: a gradient over the view, and soft shadows of trees and roofs.
-    dirt = sum(size * _clouds(rng, cells) for cells, size in ((8, 0.16), (32, 0.14), (110, 0.14)))
-    shade = 1 - 0.5 / (1 + np.exp(-6 * (_clouds(rng, 6) + 0.5 * _clouds(rng, 25) - rng.uniform(0.2, 1.2))))
-    slope = np.linspace(-0.5, 0.5, SCENE_WIDTH) * rng.normal(0, 0.3)
-    lit = values**2.2 * (np.exp(dirt + slope) * shade)[..., None]
-    scene: Floats = np.clip(lit, 0, 1).astype(np.float32)
-    return scene
-
-
-def _to_rgb(color: npt.ArrayLike) -> tuple[int, int, int]:
-    """Return a color as whole numbers in 4..250."""
-    red, green, blue = np.clip(np.asarray(color), 4, 250).astype(int).tolist()
-    return red, green, blue
-
-
-def _clouds(rng: np.random.Generator, cells: int) -> Floats:
-    """Return smooth noise of unit variance over the scene, with about ``cells`` lumps across."""
-    grain = rng.normal(0, 1, (max(2, cells * SCENE_HEIGHT // SCENE_WIDTH), cells)).astype(np.float32)
-    size = (SCENE_WIDTH, SCENE_HEIGHT)
-    clouds: Floats = np.asarray(Image.fromarray(grain).resize(size, Image.Resampling.BICUBIC))
-    return clouds
 
 
 @njit(cache=True)
@@ -265,10 +188,14 @@ def develop(light: Floats, camera: Camera, exposure: float, blur: float, rng: np
     exposed = exposed * np.float32(camera.exposure * exposure)
     gray = exposed @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     exposed = gray[..., None] + np.float32(camera.saturation) * (exposed - gray[..., None])
-    exposed = exposed * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
     exposed = np.maximum(exposed, 0)
     exposed = exposed * (1 + exposed / 6) / (1 + exposed) * np.float32(1.55)  # compress highlights instead of clipping
-    image = np.power(exposed, np.float32(camera.gamma / 2.2))
-    image += np.float32(camera.noise) * rng.standard_normal(image.shape, np.float32)
+    tones = np.clip(np.power(exposed, np.float32(camera.gamma / 2.2)), 0, 1)
+    steep = np.float32(camera.contrast)
+    tones = np.power(tones, steep) / (np.power(tones, steep) + np.power(1 - tones, steep))
+    tones += np.float32(camera.noise) * rng.standard_normal(tones.shape, np.float32)
+    if camera.sharpening:
+        tones += np.float32(camera.sharpening) * (tones - soften(tones, 1.0))
+    image = tones * np.float32(1 - camera.haze) + np.float32(0.5 * camera.haze)
     pixels: Pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels

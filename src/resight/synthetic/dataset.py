@@ -15,14 +15,16 @@ from pathlib import Path
 
 from PIL import Image
 
+from resight.data.sets.synthetic import CORPUS
 from resight.errors import DataError, check_given
 from resight.files import drafted, expanded, named, printable
 from resight.progress import progress
 from resight.synthetic.body import Build
+from resight.synthetic.corpus import draw_sites, sites
 from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.synthetic.studio import Studio
 
-VERSION = 2
+VERSION = 3
 """The version of the drawing; increased when the same settings give other images."""
 
 
@@ -47,34 +49,52 @@ def synthesize(root: Path, *, settings: SyntheticSettings) -> SyntheticSet:
     """Draw a data set of synthetic people into a folder.
 
     All files are first written next to the folder, which is then renamed. An interrupted call leaves no partial data
-    set; the next call removes what a kill leaves.
+    set; the next call removes what a kill leaves. The sites of a corpus are drawn so one by one, by all cores.
 
     Args:
-        root: The folder to create; it may exist if it is empty and not the current folder.
+        root: The folder to create; it may exist if it is empty and not the current folder. The folder of an interrupted
+            corpus is continued.
         settings: The settings of the data set.
 
     Returns:
         The counts.
 
     Raises:
-        DataError: The path is a file, the current folder, or a folder that is not empty.
+        DataError: The path is a file, the current folder, or a folder that is not empty; or it holds a corpus of other
+            settings.
     """
     check_given("root", root, (str, os.PathLike), "the folder to create")
     check_given("settings", settings, SyntheticSettings, "SyntheticSettings(...)")
     root = expanded(root).resolve()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    continues = settings.sites > 1 and (root / CORPUS).is_file()
+    if root.exists() and not continues and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{printable(root)} exists and is not an empty folder: choose another, or remove it first")
     if root == Path.cwd():
         raise DataError(f"{printable(root)} is the current folder, which cannot be replaced: name a folder in it")
-    studio = Studio(settings)
-    planned = plan(settings)
     try:
-        with drafted(root, folder=True) as draft:
-            _write(draft, studio, planned)
+        if settings.sites > 1:
+            draw_sites(root, settings, version=VERSION, draw=_draw)
+            counts = [_count(site) for site in sites(root, settings).values()]
+        else:
+            counts = [_draw(root, settings)]
     except OSError as error:  # a full disk
         raise named(root, error) from error
-    folders = [image.path.split("/")[0] for image in planned]
-    return SyntheticSet(root, folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY))
+    return SyntheticSet(root, *map(sum, zip(*counts, strict=True)))
+
+
+def _draw(root: Path, settings: SyntheticSettings) -> tuple[int, int, int]:
+    """Draw the set of one site, and return the number of images of each split."""
+    studio = Studio(settings)
+    planned = plan(settings)
+    with drafted(root, folder=True) as draft:
+        _write(draft, studio, planned)
+    return _count(settings)
+
+
+def _count(settings: SyntheticSettings) -> tuple[int, int, int]:
+    """Return the number of training images, queries and gallery images of one site."""
+    folders = [image.path.split("/")[0] for image in plan(settings)]
+    return folders.count(TRAIN), folders.count(QUERY), folders.count(GALLERY)
 
 
 def _write(draft: Path, studio: Studio, planned: list[Planned]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from resight.records import Doubles, Floats, Ints
 from resight.synthetic.appearance import Person
 from resight.synthetic.body import Body, joint_transforms, shape_body, skin, vertex_normals
-from resight.synthetic.gait import walk
+from resight.synthetic.gait import Gait, walk
 from resight.synthetic.paint import Paint, Surface, mix_paint
 
 _SURFACES = {
@@ -95,18 +95,19 @@ def dress(body: Body, person: Person) -> Figure:
     )
 
 
-def pose(body: Body, figure: Figure, phase: float) -> Floats:
+def pose(body: Body, figure: Figure, phase: float, gait: Gait | None = None) -> Floats:
     """Return the vertices of a figure in one moment of its walk.
 
     Args:
         body: The average body.
         figure: The figure that walks.
         phase: Share of the walking cycle, 0..1.
+        gait: The way of walking; None takes the person's own.
 
     Returns:
         Vertices ``(V, 3)`` float32 meters, the lowest at z = 0 and the pelvis above the origin.
     """
-    turns = walk(body, figure.joints, figure.person.gait, phase)
+    turns = walk(body, figure.joints, gait or figure.person.gait, phase)
     moved = joint_transforms(figure.joints, body.parents, turns)
     hanging = []
     for side in ("left", "right"):  # things in a hand hang straight down
@@ -146,9 +147,11 @@ def _thickness(body: Body, person: Person, surfaces: Ints, coordinates: Doubles)
     height, along = coordinates[:, 2], coordinates[:, 3]
     thickness = np.zeros(len(coordinates))
     legs_end = {"trousers": 0.06, "shorts": 0.5}.get(person.lower, 0.75)
-    thickness[covered[Surface.LEG] & (height > legs_end)] = 0.35 * person.looseness + 0.006
+    legs = covered[Surface.LEG] & (height > legs_end)
+    thickness[legs] = 0.006 + person.leg_width * np.clip((0.95 - height[legs]) / (0.95 - legs_end), 0.15, 1)
     thickness[covered[Surface.TORSO] & (height > person.hem)] = person.looseness
-    thickness[covered[Surface.ARM] & (along < person.sleeve)] = person.looseness
+    sleeves = covered[Surface.ARM] & (along < person.sleeve)
+    thickness[sleeves] = person.looseness * np.clip(1.6 - person.sleeve, 0.6, 1.3)  # short sleeves are wide
     thickness[covered[Surface.FOOT]] = 0.008
     puff = {"bald": 0.0, "short": 0.008, "full": 0.025, "bob": 0.022, "long": 0.018}.get(person.hair_style, 0.01)
     puff = {"none": puff, "cap": 0.012, "beanie": 0.02, "hood": 0.035}[person.hat]

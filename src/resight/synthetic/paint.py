@@ -37,8 +37,9 @@ class Surface(IntEnum):
 SKIN, HAIR, UPPER, SECOND, LOWER, SHOES, SOLES, BAG, HAT, SCARF = range(10)
 # Entries of Paint.numbers.
 (PATTERN, SCALE, FRONT, BACK, SLEEVE, HEM, NECKLINE, LOWER_KIND, LEG_END, LOWER_PATTERN, BOOT, BAG_KIND, BAG_SIDE,
- FOLDS, SCARFED, HEADWEAR) = range(16)  # fmt: skip
-_PLAIN, _STRIPES, _PINSTRIPES, _CHECKS, _PRINT, _TWO_TONE, _RAGLAN, _OPEN, _BAND = range(len(PATTERNS))
+ FOLDS, SCARFED, HEADWEAR, DEPTH) = range(17)  # fmt: skip
+(_PLAIN, _STRIPES, _PINSTRIPES, _CHECKS, _PRINT, _TWO_TONE, _RAGLAN, _OPEN, _BAND, _PLAID, _BLOTCHES,
+ _LETTERING) = range(len(PATTERNS))  # fmt: skip
 # Under a skirt the legs have its color, so that a knee that pushes through it is invisible.
 _LEG_ENDS = {"trousers": 0.07, "shorts": 0.56, "skirt": 0.5, "long_skirt": 0.24}
 
@@ -49,7 +50,7 @@ class Paint:
 
     Attributes:
         colors: ``(10, 3)`` float32 linear RGB, rows `SKIN` ... `SCARF`.
-        numbers: ``(16,)`` float64, entries `PATTERN` ... `HEADWEAR`.
+        numbers: ``(17,)`` float64, entries `PATTERN` ... `DEPTH`.
     """
 
     colors: Floats
@@ -79,6 +80,7 @@ def mix_paint(person: Person) -> Paint:
         person.hem, person.neckline, LOWERS.index(person.lower), _LEG_ENDS[person.lower], person.lower_pattern,
         person.boot, BAGS.index(person.bag), 1.0 if person.bag_left else -1.0,
         40.0 + 25.0 * person.pattern_scale, 1.0 if person.scarf else 0.0, HATS.index(person.hat),
+        person.fold_depth,
     ]  # fmt: skip
     return Paint(np.array([linear(c) for c in colors], np.float32), np.array(numbers, np.float64))
 
@@ -105,7 +107,28 @@ def _around_leg(x: float, y: float, z: float) -> float:
 @njit(cache=True)
 def _fold(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> float:
     """Return the brightness of wrinkles in the cloth, a factor near 1."""
-    return 1 + 0.07 * math.sin(n[FOLDS] * z + 17 * x) * math.sin(31 * x - 11 * z + 9 * y)
+    wave, turn = n[FOLDS], 0.001 * n[FRONT]  # the print's bits give each person folds of their own
+    coarse = math.sin(0.5 * wave * z + 13 * x + turn) * math.sin(19 * x - 9 * z + 15 * y + 2 * turn)
+    fine = math.sin(wave * z + 23 * x - 17 * y) * math.sin(41 * x - 19 * z + 27 * y + turn)
+    return 1 + float(n[DEPTH]) * (0.6 * coarse + 0.55 * fine)
+
+
+@njit(cache=True)
+def _blotched(x: float, y: float, z: float, n: npt.NDArray[np.float64]) -> bool:
+    """Return whether a position is in a spot of an irregular pattern: flowers or camouflage, depending on its size."""
+    f, turn = 60 / n[SCALE], 0.001 * n[FRONT]
+    field = math.sin(f * x + 1.7 * math.sin(0.7 * f * z + turn)) + math.sin(f * z + 1.9 * math.sin(0.6 * f * x - turn))
+    return field + math.sin(0.8 * f * y + turn) > 0.35
+
+
+@njit(cache=True)
+def _lettered(bits: int, across: float, down: float) -> bool:
+    """Return whether a line of letters covers a position; both coordinates are 0..1."""
+    row = int(down * 6)
+    if (bits >> (row + 19)) & 1 == 0 or (down * 6) % 1.0 > 0.62:
+        return False
+    column = int(across * (9 + bits % 7))
+    return ((bits * 2654435761 + row * 40503 + column * 69069) >> 7) % 3 > 0 and (across * (9 + bits % 7)) % 1.0 < 0.75
 
 
 @njit(cache=True)
@@ -121,6 +144,11 @@ def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray
         rows = (run / (0.11 * scale)) % 1.0 < 0.5
         columns = (_around(x, y, arm) / (0.11 * scale)) % 1.0 < 0.5
         return SECOND if rows != columns else UPPER
+    if pattern == _PLAID:
+        rows, columns = (run / (0.07 * scale)) % 1.0, (_around(x, y, arm) / (0.07 * scale)) % 1.0
+        return SECOND if rows < 0.22 or columns < 0.22 else UPPER
+    if pattern == _BLOTCHES:
+        return SECOND if _blotched(x + 0.5 * along, y, z, n) else UPPER
     if pattern == _TWO_TONE:
         return SECOND if (not arm and z > 1.42 - 0.16 * scale) or (arm and along < 0.3 * scale) else UPPER
     if pattern == _RAGLAN:
@@ -135,6 +163,8 @@ def _upper(x: float, y: float, z: float, along: float, arm: bool, n: npt.NDArray
         across, down = (x + half) / (2 * half), (1.42 - z) / (2 * half)
         if 0 <= across < 1 and 0 <= down < 1:
             if pattern == _PRINT and y < -0.02 and _printed(int(n[FRONT]), across, down):
+                return SECOND
+            if pattern == _LETTERING and y < -0.02 and _lettered(int(n[FRONT]), across, down):
                 return SECOND
             if n[BACK] > 0 and y > 0.02 and _printed(int(n[BACK]), across, down):
                 return SECOND
@@ -230,7 +260,7 @@ def shade(
     Args:
         samples: Triangle rows ``(H, W)`` and corner shares ``(H, W, 3)``.
         mesh: Triangles ``(T, 3)``, surfaces ``(T,)``, coordinates ``(V, 4)`` and unit normals ``(V, 3)``.
-        paint: Linear colors ``(10, 3)`` and numbers ``(16,)``.
+        paint: Linear colors ``(10, 3)`` and numbers ``(17,)``.
         light: ``(5,)`` float32: unit direction towards the light, its strength, strength of the light from all sides.
         factor: Samples along a pixel's side; must divide ``H`` and ``W``.
 
@@ -260,7 +290,7 @@ def shade(
                 nz += s * normals[v, 2]
             length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
             lit = (nx * light[0] + ny * light[1] + nz * light[2]) / length
-            sky = 0.75 + 0.25 * nz / length  # light from all sides comes rather from above
+            sky = 0.66 + 0.34 * nz / length  # light from all sides comes rather from above
             strength = light[3] * max(0.0, lit) + light[4] * sky
             slot, tint = surface_color(surfaces[t], x, y, z, along, numbers)
             pixel = pixels[row // factor, column // factor]

@@ -38,6 +38,7 @@ class Key(IntEnum):
     QUERY = 6
     REJECT = 7
     PASSAGE = 8
+    SITE = 9
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class SyntheticSettings:
     Attributes:
         people_train: The number of people in the training part.
         people_test: The number of people in query and gallery; no person is in both parts.
+        sites: The number of sites. Above 1, the folder becomes a corpus: `site-0001` and so on are sets of these
+            settings, each with its own people, cameras and clothes. An interrupted corpus is continued.
         cameras: The number of cameras, 2 to 9; two or more of them see each person.
         visits: The number of visits of a person to each camera that sees them; each visit is a tracklet.
         crops: The number of images of each visit, or the least number.
@@ -74,6 +77,7 @@ class SyntheticSettings:
 
     people_train: int = 60
     people_test: int = 60
+    sites: int = 1
     cameras: int = 6
     visits: int = 1
     crops: int = 4
@@ -95,8 +99,8 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         check_types(self)
         ranges: dict[str, tuple[float, float]] = {
-            "people_train": (0, 9999), "people_test": (0, 9999), "cameras": (2, 9), "visits": (1, 9),
-            "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
+            "people_train": (0, 9999), "people_test": (0, 9999), "sites": (1, 9999), "cameras": (2, 9),
+            "visits": (1, 9), "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
             "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
             "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
             "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),

@@ -9,10 +9,12 @@ import numpy as np
 
 from resight.records import Doubles, Floats
 from resight.synthetic.body import Body, turn, vertex_normals
-from resight.synthetic.cameras import SCENE_HEIGHT, SCENE_WIDTH, Camera, Pixels, develop, look
+from resight.synthetic.cameras import Camera, Pixels, develop, look
+from resight.synthetic.gait import Gait
 from resight.synthetic.outfit import Figure, pose
 from resight.synthetic.paint import Surface, shade
 from resight.synthetic.raster import rasterise
+from resight.synthetic.scenes import SCENE_HEIGHT, SCENE_WIDTH
 
 SAMPLES = 2
 """The number of samples along a pixel's side."""
@@ -27,12 +29,14 @@ class Stance:
         yaw: Radians, 0 faces the camera, a quarter turn walks to the image's right.
         right: Meters to the right of the middle.
         away: Meters behind the middle; negative is closer to the camera.
+        gait: The way of walking; None takes the figure's own.
     """
 
     phase: float
     yaw: float
     right: float = 0.0
     away: float = 0.0
+    gait: Gait | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def shoot(
     Args:
         body: The average body.
         camera: The camera.
-        scene: The camera's `draw_scene`.
+        scene: The background of the camera, as `draw_scene` returns it.
         shot: The contents of the crop.
         size: Height and width of the crop, pixels.
         rng: The random number generator of the camera's noise.
@@ -155,7 +159,7 @@ def shoot(
 
 def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tuple[Floats, Floats]:
     """Return a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
-    vertices = pose(body, figure, stance.phase)
+    vertices = pose(body, figure, stance.phase, stance.gait)
     normals = vertex_normals(vertices, figure.triangles)
     heading = turn((0, 0, 1), stance.yaw).astype(np.float32).T
     positions = vertices @ heading + np.array([stance.right, stance.away, -0.9], np.float32)

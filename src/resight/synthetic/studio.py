@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 
+from resight.records import Floats
 from resight.synthetic.appearance import Person, sample_person, sample_wardrobe
 from resight.synthetic.body import load_body
-from resight.synthetic.cameras import draw_scene, sample_camera
+from resight.synthetic.cameras import Camera, sample_camera
+from resight.synthetic.gait import Gait
 from resight.synthetic.outfit import Figure, dress
 from resight.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, Key, Planned, SyntheticSettings, chance
 from resight.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
+from resight.synthetic.scenes import SCENE_HEIGHT, draw_scene
 
 _MOST_FIGURES = 128  # in memory
 _PASSAGE = 3  # steps for which other people and barriers stay in view
@@ -39,7 +43,7 @@ class Studio:
             )
             for camera in range(1, settings.cameras + 1)
         ]
-        self.scenes = [draw_scene(camera) for camera in self.cameras]
+        self.scenes = [_scene(camera) for camera in self.cameras]
         self.wardrobe = sample_wardrobe(chance(clothes, Key.WARDROBE))
         self._figures: OrderedDict[int, Figure] = OrderedDict()
 
@@ -88,9 +92,11 @@ class Studio:
         exposure = math.exp(walk.normal(0, 0.11) + rng.normal(0, 0.03))
         passers, barriers = self._others(image, course)
         shift, scale = _box_error(rng, image.label)
+        figure = self.figure(image.person)
+        gait = _visit_gait(figure.person.gait, walk)
         return Shot(
-            figure=self.figure(image.person),
-            stance=Stance(phase=float(phase), yaw=float(yaw % (2 * math.pi))),
+            figure=figure,
+            stance=Stance(phase=float(phase), yaw=float(yaw % (2 * math.pi)), gait=gait),
             passers=passers,
             barriers=barriers,
             shift=shift,
@@ -137,10 +143,25 @@ class Studio:
         return tuple(passers), tuple(barriers)
 
 
+def _scene(camera: Camera) -> Floats:
+    meter = camera.person_pixels / 1.7 / SCENE_HEIGHT
+    return draw_scene(horizon=camera.horizon, meter=meter, site_seed=camera.site_seed, scene_seed=camera.scene_seed)
+
+
+def _visit_gait(gait: Gait, rng: np.random.Generator) -> Gait:
+    """Return a person's gait during a visit: some people stand, hold something in front of them, or telephone."""
+    kind = rng.random()
+    if kind < 0.15:
+        return replace(gait, stride=gait.stride * rng.uniform(0, 0.3), swing=gait.swing * rng.uniform(0, 0.4))
+    if kind < 0.27:
+        return replace(gait, bend=rng.uniform(60, 110), swing=0.2 * gait.swing)
+    return replace(gait, phone=True) if kind < 0.32 else gait
+
+
 def _box_error(rng: np.random.Generator, label: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Sample the error of a box: its shift and its scale."""
-    shift = rng.normal(0, 0.018, 2)
-    scale = np.exp(rng.normal(0, 0.05, 2))
+    shift = rng.normal(0, 0.022, 2)
+    scale = np.exp(rng.normal(0, (0.09, 0.06)))
     kind = rng.random()
     if kind < 0.08:  # the legs are cut off
         cut = rng.uniform(0.1, 0.3)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,13 @@ from resight.data.dataset import Dataset, Unit
 from resight.data.roots import MARKET_FOLDERS, find_root
 from resight.errors import DataError
 from resight.files import printable, read_regular
-from resight.records import ImageTable
+from resight.records import ImageTable, Ints
+
+CORPUS = "corpus.json"
+"""The file that marks a corpus of sites, and holds its settings."""
+
+_SITE = 10_000
+"""What the ids of a corpus' next site are higher by; a site's have four digits."""
 
 MAX_BYTES = 2**20
 """The most bytes of ``dataset.json``; it has a few hundred."""
@@ -25,29 +33,73 @@ _COLUMNS = ("label", "camera", "tracklet", "frame")
 
 
 def load_synthetic(root: Path) -> Dataset:
-    """Read a set of synthetic people.
+    """Read a set of synthetic people, or a corpus of such sets.
 
     Args:
-        root: The folder with ``annotations.csv`` and ``dataset.json``.
+        root: The folder with ``annotations.csv`` and ``dataset.json``, or that of a corpus.
 
     Returns:
-        The data set; a tracklet is a visit, and distractors and junk of an image set have none.
+        The data set; a tracklet is a visit, and distractors and junk of an image set have none. The people and cameras
+        of a corpus are numbered site by site.
 
     Raises:
         DataError: A file is missing or invalid.
     """
+    if (root / CORPUS).is_file():
+        return _load_corpus(root)
     root = find_root("synthetic", root, ("annotations.csv", "dataset.json"))
-    path = root / "dataset.json"
+    video = bool(_read_settings(root / "dataset.json").get("tracklets", False))
+    unit: Unit = "tracklets" if video else "images"
+    tables = _read_annotations(root)
+    return Dataset("synthetic", root, tables["train"], tables["query"], tables["gallery"], distractor_id=0, unit=unit)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        video = bool(json.loads(read_regular(path, MAX_BYTES))["settings"].get("tracklets", False))
+        return dict(json.loads(read_regular(path, MAX_BYTES))["settings"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = type(error).__name__
         raise DataError(
             f"synthetic: {printable(path)} has no settings of a synthetic set ({reason}): synthesize it again"
         ) from error
-    unit: Unit = "tracklets" if video else "images"
-    tables = _read_annotations(root)
-    return Dataset("synthetic", root, tables["train"], tables["query"], tables["gallery"], distractor_id=0, unit=unit)
+
+
+def _load_corpus(root: Path) -> Dataset:
+    """Read the sites of a corpus as one set; person p and camera c of site s become 10,000 s + p and 10,000 s + c."""
+    folders = sorted(folder for folder in root.glob("site-*") if folder.is_dir())
+    if not folders:
+        raise DataError(f"synthetic: {printable(root)} holds no site yet: synthesize it again, which continues it")
+    sites = [load_synthetic(folder) for folder in folders]
+    wanted = _read_settings(root / CORPUS).get("sites")
+    if not isinstance(wanted, int):
+        raise DataError(f"synthetic: {printable(root / CORPUS)} has no number of sites: synthesize the corpus again")
+    tables, tracklets = [], 0
+    for number, site in enumerate(sites, 1):
+        tables.append({split: _renumber(table, number, tracklets) for split, table in site.tables.items()})
+        tracklets += 1 + max(int(table.tracklet_ids.max(initial=0)) for table in site.tables.values())
+    missing = (f"{len(folders)} of {wanted} sites are there: synthesize it again, which continues it",)
+    return Dataset(
+        "synthetic",
+        root,
+        train=ImageTable.concatenate(*(site["train"] for site in tables)),
+        query=ImageTable.concatenate(*(site["query"] for site in tables)),
+        gallery=ImageTable.concatenate(*(site["gallery"] for site in tables)),
+        notes=() if len(folders) == wanted else missing,
+        distractor_id=0,
+        unit=sites[0].unit,
+    )
+
+
+def _renumber(table: ImageTable, site: int, tracklets: int) -> ImageTable:
+    def moved(ids: Ints, offset: int) -> Ints:
+        return np.where(ids > 0, ids + offset, ids)
+
+    return replace(
+        table,
+        person_ids=moved(table.person_ids, site * _SITE),
+        camera_ids=table.camera_ids + site * _SITE,
+        tracklet_ids=np.where(table.tracklet_ids >= 0, table.tracklet_ids + tracklets, table.tracklet_ids),
+    )
 
 
 def _read_annotations(root: Path) -> dict[str, ImageTable]:

@@ -1,0 +1,79 @@
+"""Adapt the batch-norm statistics of an encoder to images without labels."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from resight.compute.devices import Devices
+from resight.data.crops import Crops, load_crops
+from resight.data.transforms import to_float
+from resight.errors import check_given
+from resight.models.batchnorm import batch_norms, momenta
+from resight.models.encoder import ENCODER, Encoder
+from resight.progress import progress
+from resight.records import ImageTable
+from resight.retrieval.cache import load_statistics, save_statistics, vectors_path
+
+MOST_IMAGES = 4096
+"""The most images to measure batch-norm statistics on; more hardly change them."""
+
+
+@torch.no_grad()
+def adapt_statistics(
+    encoder: Encoder,
+    images: Crops | ImageTable,
+    *,
+    devices: Devices | None = None,
+    cache: str | Path | None = None,
+) -> Encoder:
+    """Return an encoder whose batch norms have the statistics of images, without labels.
+
+    Its weights stay as they are. A site's light and cameras shift the statistics; measuring them again takes seconds.
+    Of an encoder that was trained with ``batchnorm="frozen"``, only those of the neck change: its backbone learned with
+    the statistics that it has.
+
+    Args:
+        encoder: The encoder; it is not changed.
+        images: ``N`` images of the site, decoded or not; at most `MOST_IMAGES` of them are used.
+        devices: Where to compute.
+        cache: A folder that keeps the statistics of a table for the next call, see `resight.retrieval.cache`.
+
+    Returns:
+        A copy of the encoder, in evaluation mode.
+
+    Raises:
+        DataError: No image can be read.
+
+    References:
+        Li et al., Revisiting batch normalization for practical domain adaptation, 2016 (AdaBN).
+    """
+    check_given("encoder", encoder, Encoder, ENCODER)
+    check_given("images", images, (Crops, ImageTable), "an ImageTable, or decoded Crops")
+    devices = devices or Devices()
+    adapted = devices.to_device(copy.deepcopy(encoder)).eval()
+    norms = batch_norms(adapted.neck if encoder.settings.batchnorm == "frozen" else adapted)
+    statistics = {name: value for name, value in adapted.state_dict().items() if "running_" in name}
+    path = None
+    if cache is not None and isinstance(images, ImageTable):
+        precision = devices.precision("inference")
+        path = vectors_path(Path(cache), images, f"statistics {encoder.digest()} {precision}")
+        cached = devices.broadcast(load_statistics(path, statistics) if devices.rank == 0 else None)
+        if cached is not None:
+            adapted.load_state_dict(cached, strict=False)
+            return adapted
+    rows = np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]
+    crops = load_crops(images[rows], encoder.settings.size) if isinstance(images, ImageTable) else images
+    rows = np.arange(len(crops)) if isinstance(images, ImageTable) else rows
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    with momenta(norms, None), devices.autocast("inference"):  # the mean over batches, each with the same share
+        for batch in progress(np.array_split(rows, max(1, round(len(rows) / 128))), "measuring statistics"):
+            adapted(to_float(crops.pixels(batch).to(devices.device)))
+    if path is not None and devices.rank == 0:
+        save_statistics(path, statistics)
+    return adapted.eval()
