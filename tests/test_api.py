@@ -143,6 +143,8 @@ def _closed(path: Any) -> Image.Image:
 
 
 EXTRACTS: list[Wrong] = [
+    (lambda g: resight.adapt_statistics("runs/mine", g.table), "encoder must be an Encoder"),
+    (lambda g: resight.adapt_statistics(g.encoder, ["a.jpg"]), "images must be an ImageTable, or decoded Crops"),
     (lambda g: resight.extract("runs/mine", g.paths), r"encoder must be an Encoder, as resight.load_encoder\("),
     (lambda g: resight.extract(g.paths, g.encoder), "encoder must be an Encoder"),
     (lambda g: resight.extract(g.encoder, None), "images must be a path or a list of paths, .*; found None"),

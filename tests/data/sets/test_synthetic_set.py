@@ -64,7 +64,7 @@ def test_pooled_tracklets_are_evaluated(video: Path) -> None:
     assert report.scores["queries"] == 8
     assert report.scores["queries_without_match"] == 0
     # Colors alone do not survive the change of camera; within a camera they do.
-    assert evaluate(*sides, exclude="none", distractor_id=data.distractor_id).scores["mAP"] > 0.6
+    assert evaluate(*sides, exclude="none", distractor_id=data.distractor_id).scores["mAP"] > 0.5
 
 
 def test_an_image_set_keeps_its_tracklets_too(tmp_path: Path) -> None:
