@@ -290,10 +290,9 @@ def test_a_recipe_of_another_method_says_whose_it_is(tmp_path: Path) -> None:
     spec = METHODS["mmt"]
 
     def refused_by_mmt(name: str) -> str:
+        classes, variants = [TrainSettings, spec.settings], spec.variants
         with pytest.raises(ConfigError) as error:
-            read_settings(
-                ["--config", name], [TrainSettings, spec.settings], program="resight train mmt", variants=spec.variants
-            )
+            read_settings(["--config", name], classes, program="resight train mmt", variants=variants)
         return str(error.value)
 
     message = refused_by_mmt("site")
