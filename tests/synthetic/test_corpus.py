@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from resight.data.catalog import load_dataset, open_dataset
-from resight.errors import ConfigError, DataError
+from resight.errors import ConfigError, DataError, RunError
 from resight.synthetic import SyntheticSettings, synthesize
+from resight.synthetic.corpus import draw_sites
+from resight.synthetic.dataset import VERSION
 
 SMALL = SyntheticSettings(
     people_train=2, people_test=2, sites=3, cameras=2, crops=2, seed=5, height=32, width=16, silhouettes=False
@@ -88,9 +91,13 @@ def test_a_path_alone_is_recognized_and_missing_sites_are_said(corpus: Path, tmp
     part = tmp_path / "part"
     shutil.copytree(corpus, part)
     assert open_dataset(str(part)).name == "synthetic"
-    shutil.rmtree(part / "site-0003")
+    whole = open_dataset(str(part)).train
+    shutil.rmtree(part / "site-0002")
+    left = open_dataset(str(part)).train
+    kept = ["site-0002" not in path for path in whole.paths.tolist()]
+    assert left.person_ids.tolist() == whole.person_ids[np.array(kept)].tolist(), "a site keeps its numbers"
     assert any("2 of 3 sites are there" in note for note in open_dataset(str(part)).notes)
-    for site in ("site-0001", "site-0002"):
+    for site in ("site-0001", "site-0003"):
         shutil.rmtree(part / site)
     with pytest.raises(DataError, match="holds no site yet"):
         open_dataset(str(part))
@@ -103,3 +110,16 @@ def test_a_damaged_claim_is_one_line(corpus: Path, tmp_path: Path) -> None:
         (part / "corpus.json").write_text(content)
         with pytest.raises(DataError, match=r"corpus\.json"):
             open_dataset(str(part))
+
+
+def _die(folder: Path, settings: SyntheticSettings) -> None:
+    os._exit(9)
+
+
+def test_a_killed_process_is_one_line_and_leaves_what_continues(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="the same command continues") as error:
+        draw_sites(tmp_path, SMALL, version=VERSION, draw=_die)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.json"]
+    synthesize(tmp_path, settings=SMALL)
+    assert len(list(tmp_path.glob("site-*"))) == 3

@@ -108,7 +108,7 @@ def _synthesize(folder: str, flags: Sequence[str]) -> int:
         f"{people.root}: {counted(people.train, 'image')} to train on, {counted(people.query, 'query', 'queries')}, "
         f"{people.gallery:,} in the gallery"
     )
-    if settings.tracklets:
+    if settings.tracklets or settings.sites > 1:
         say(f"read it as {shlex.quote(f'synthetic={folder}')}")
     elif people.train and people.query:  # the layout of Market-1501 needs both splits
         say(f"read it as {shlex.quote(f'./{folder}' if folder in DATASETS else folder)}")

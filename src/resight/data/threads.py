@@ -42,6 +42,11 @@ def in_threads(work: Callable[[int], None], count: int, *, what: str, progress: 
             pass
 
 
+def num_cores() -> int:
+    """Return the number of cores of this process, not of the machine: a container often has only some of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
 @contextlib.contextmanager
 def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExecutor]:
     """Open a pool of all threads that this process may use, at most 32.
@@ -51,9 +56,7 @@ def open_pool(stopped: threading.Event | None = None) -> Iterator[ThreadPoolExec
     Args:
         stopped: Set on an error or an interrupt, so that long tasks can check it.
     """
-    # The cores of this process, not of the machine: a container often has only some of them.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(max_workers=min(cores, 32), thread_name_prefix="resight")
+    pool = ThreadPoolExecutor(max_workers=min(num_cores(), 32), thread_name_prefix="resight")
     try:
         yield pool
     except BaseException:

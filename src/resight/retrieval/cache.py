@@ -131,7 +131,9 @@ def load_statistics(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Ten
         return None
     except (OSError, DamagedError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        logger.warning("the cached statistics in %s are damaged (%s): measuring again", printable(path), reason)
+        logger.warning(
+            "the cached statistics in %s are damaged (%s): measuring again", printable(path), printable(reason)
+        )
         return None
     with suppress(OSError):
         os.utime(path)  # marks the file as used now

@@ -56,7 +56,9 @@ def adapt_statistics(
     devices = devices or Devices()
     adapted = devices.to_device(copy.deepcopy(encoder)).eval()
     norms = batch_norms(adapted.neck if encoder.settings.batchnorm == "frozen" else adapted)
-    statistics = {name: value for name, value in adapted.state_dict().items() if "running_" in name}
+    # With the count of batches, so that a cached encoder has the same digest and finds the vectors of the first.
+    names = ("running_mean", "running_var", "num_batches_tracked")
+    statistics = {name: value for name, value in adapted.state_dict().items() if name.endswith(names)}
     path = None
     if cache is not None and isinstance(images, ImageTable):
         precision = devices.precision("inference")

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from resight.data.sets.synthetic import CORPUS
-from resight.errors import DataError
+from resight.data.threads import num_cores
+from resight.errors import DataError, RunError
 from resight.files import printable, write_atomically
 from resight.progress import progress
 from resight.synthetic.plan import Key, SyntheticSettings, chance
@@ -32,6 +33,7 @@ def draw_sites(root: Path, settings: SyntheticSettings, *, version: int, draw: C
 
     Raises:
         DataError: The folder holds a corpus of other settings.
+        RunError: A process was killed.
     """
     claim = json.dumps({"version": version, "settings": asdict(settings)}, indent=1) + "\n"
     marker = root / CORPUS
@@ -45,12 +47,17 @@ def draw_sites(root: Path, settings: SyntheticSettings, *, version: int, draw: C
     if not missing:
         return
     # Spawned, because a fork of a process with threads may hang.
-    workers = min(len(missing), len(os.sched_getaffinity(0)))
+    workers = min(len(missing), num_cores())
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(draw, folder, site) for folder, site in missing.items()]
         try:
             for job in progress(as_completed(jobs), "drawing sites", total=len(jobs)):
                 job.result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that draws was ended from outside, or by lack of memory: the same command continues; in a "
+                'script, call it below if __name__ == "__main__":'
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ CORPUS = "corpus.json"
 
 _SITE = 10_000
 """What the ids of a corpus' next site are higher by; a site's have four digits."""
+
+_NAME = re.compile(r"site-[0-9]{4}")
 
 MAX_BYTES = 2**20
 """The most bytes of ``dataset.json``; it has a few hundred."""
@@ -66,15 +69,15 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _load_corpus(root: Path) -> Dataset:
     """Read the sites of a corpus as one set; person p and camera c of site s become 10,000 s + p and 10,000 s + c."""
-    folders = sorted(folder for folder in root.glob("site-*") if folder.is_dir())
+    folders = {int(folder.name[5:]): folder for folder in sorted(root.iterdir()) if _NAME.fullmatch(folder.name)}
     if not folders:
         raise DataError(f"synthetic: {printable(root)} holds no site yet: synthesize it again, which continues it")
-    sites = [load_synthetic(folder) for folder in folders]
+    sites = {number: load_synthetic(folder) for number, folder in folders.items()}
     wanted = _read_settings(root / CORPUS).get("sites")
     if not isinstance(wanted, int):
         raise DataError(f"synthetic: {printable(root / CORPUS)} has no number of sites: synthesize the corpus again")
     tables, tracklets = [], 0
-    for number, site in enumerate(sites, 1):
+    for number, site in sites.items():
         tables.append({split: _renumber(table, number, tracklets) for split, table in site.tables.items()})
         tracklets += 1 + max(int(table.tracklet_ids.max(initial=0)) for table in site.tables.values())
     missing = (f"{len(folders)} of {wanted} sites are there: synthesize it again, which continues it",)
@@ -86,7 +89,7 @@ def _load_corpus(root: Path) -> Dataset:
         gallery=ImageTable.concatenate(*(site["gallery"] for site in tables)),
         notes=() if len(folders) == wanted else missing,
         distractor_id=0,
-        unit=sites[0].unit,
+        unit=next(iter(sites.values())).unit,
     )
 
 
