@@ -33,7 +33,7 @@ def commands(market: str, cuhk: str, out: Path) -> dict[str, list[tuple[str, lis
     second += ["--encoder.backbone", "tf_efficientnet_lite0", "--cluster.source_weight", "0.1"]
     second += ["--learning_rate", "0.00035", "--momentum", "0.999"]
     return {
-        "ice": [("ice", ["ice", "--config", "site", *data, *SIZE, *LENGTH, *THREADS])],
+        "ice": [("ice", ["ice", "--config", "site", "--encoder.weights", "imagenet", *data, *SIZE, *LENGTH, *THREADS])],
         "abmt": [("source", [*first, "--iterations", "120"]), ("abmt", second)],
     }
 

@@ -24,13 +24,13 @@ ROWS = {"neither": (0, 0), "hard": (1, 0), "soft": (0, 10), "both": (1, 10)}
 PINNED: dict[str, Any] = {
     "cluster_feature": "neck",
     "whiten": 0,
-    "encoder": {"neck_statistics": "dataset"},
+    "encoder": {"neck_statistics": "dataset", "weights": "imagenet"},
     "device": {"training": "float32"},
     "validation_people": 60,
     "select": "last",
 }
 """What has changed since: clusters came from features after the neck, the neck had the statistics of all images, and
-training on a CPU was in float32."""
+training on a CPU was in float32. `site` started from ImageNet's weights."""
 
 
 def row_settings(camera_aware: bool, losses: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from resight.methods.ice_settings import ICESettings
 from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
 from resight.methods.scr import SCRSettings
 from resight.methods.source import SourceSettings
+from resight.methods.tracklet_contrast import TrackletContrastSettings
 from resight.models.backbones import Backbone
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
@@ -143,6 +144,10 @@ CLUSTER_CONTRAST_SETTINGS = ClusterContrastSettings(
     milestones=(3,),
 )
 
+TRACKLET_CONTRAST_SETTINGS = TrackletContrastSettings(
+    encoder=ENCODER, augment=AugmentSettings(pad=4), epochs=4, iterations=2, identities=4, images=2, momentum=0.9
+)
+
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 """No augmentation."""
 
@@ -163,6 +168,16 @@ def labeled_source(images: Crops) -> tuple[Crops, dict[str, Crops]]:
     table = dataclasses.replace(images.table, person_ids=np.full(len(images), -1))
     target = dataclasses.replace(images, store=store, table=table)[:50]
     return target, {"source": images[images.table.person_ids < 8]}
+
+
+def tracklets(images: Crops) -> tuple[Crops, dict[str, Crops]]:
+    """Give each person in each camera a tracklet; neighbors in time are there at once in part."""
+    table = images.table
+    ids = np.unique(table.person_ids * 100 + table.camera_ids, return_inverse=True)[1]
+    order = np.argsort(ids, kind="stable")
+    place = np.empty_like(ids)
+    place[order] = np.arange(len(ids)) - np.searchsorted(ids[order], ids[order])  # in its tracklet
+    return with_columns(images, tracklet_ids=ids, frame_ids=4 * table.person_ids + 3 * place), {}
 
 
 @dataclass(frozen=True)
@@ -225,6 +240,12 @@ TINY: dict[str, Tiny] = {
     ),
     "cluster_contrast": Tiny(
         CLUSTER_CONTRAST_SETTINGS, learns={"learning_rate": 1e-3}, shared=({"encoder": frozen(ENCODER)},)
+    ),
+    "tracklet_contrast": Tiny(
+        TRACKLET_CONTRAST_SETTINGS,
+        inputs=tracklets,
+        learns={"learning_rate": 3e-3},
+        shared=({"encoder": without_neck(ENCODER)},),
     ),
 }
 """Every method of `METHODS`."""

@@ -15,7 +15,8 @@ from resight.data.dataset import Dataset
 from resight.data.tracklets import TrackletSettings
 from resight.errors import ConfigError, DataError, check_given, nearest
 from resight.methods import METHODS
-from resight.models.encoder import Encoder, EncoderSettings, load_encoder
+from resight.models.encoder import Encoder, load_encoder
+from resight.models.packaged import SYNTHETIC
 from resight.records import ImageTable, Ranking, Report
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
@@ -72,7 +73,7 @@ def adapt(model: str | os.PathLike[str], data: Data, *, recipe: str = "", **sett
     """Adapt a model to your own cameras without labels, as ``resight adapt`` does.
 
     Args:
-        model: A run folder or an encoder file.
+        model: A run folder, an encoder file, or ``"synthetic"``, the model of the installation.
         data: The data set to adapt to.
         recipe: As for `train`; if empty, the recipe for this kind of model.
         settings: As for `train`.
@@ -139,7 +140,7 @@ def search(
     queries: Picture | Iterable[Picture],
     data: Data,
     *,
-    model: Model | None = None,
+    model: Model = SYNTHETIC,
     k: int = 10,
     device: DeviceSettings | None = None,
 ) -> tuple[Ranking, ImageTable]:
@@ -148,7 +149,7 @@ def search(
     Args:
         queries: One image or several: files, ``(H, W, 3)`` uint8 RGB arrays or Pillow images.
         data: The data set to search in: its gallery, or all its images if it has none.
-        model: The encoder to search with; the ImageNet backbone of the installation if None.
+        model: The encoder to search with; by default the model of the installation.
         k: The number of results for each query.
         device: The device to run on.
 
@@ -161,7 +162,7 @@ def search(
     dataset, _ = _load_data("data", data)
     table = dataset.gallery if len(dataset.gallery) else dataset.train
     devices = Devices(device)
-    encoder = devices.to_device(Encoder(EncoderSettings()).eval() if model is None else _load_model(model))
+    encoder = devices.to_device(_load_model(model))
     images = images_of(queries, encoder.settings.size)
     if isinstance(images, ImageTable):
         images = load_crops(images, encoder.settings.size)

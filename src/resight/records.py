@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -71,6 +71,8 @@ class ImageTable:
         camera_ids: ``(N,)`` int64 camera ids, gaps allowed; ``-1`` is unknown.
         tracklet_ids: ``(N,)`` int64 tracklet ids, ``-1`` unknown.
         frame_ids: ``(N,)`` int64 frame numbers, ``-1`` unknown.
+        domain_ids: ``(N,)`` int64 ids of the set or the site that an image is of. Nobody is in two of them. ``-1`` is
+            unknown; a table of a single set needs none.
 
     Raises:
         DataError: A column's length differs from the number of paths, or a value is no id or no path.
@@ -81,11 +83,12 @@ class ImageTable:
     camera_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     tracklet_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     frame_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    domain_ids: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", _copy_read_only(text_column(self.paths, "paths")))
         size = len(self.paths)
-        for name in ("person_ids", "camera_ids", "tracklet_ids", "frame_ids"):
+        for name in COLUMNS[1:]:
             values = getattr(self, name)
             if isinstance(values, Sized) and not len(values) and size:
                 values = np.full(size, UNKNOWN)
@@ -96,8 +99,7 @@ class ImageTable:
 
     def __getitem__(self, rows: slice | Ints | Mask) -> ImageTable:
         """Return the table of some rows (a slice, indices or a boolean mask)."""
-        columns = (self.paths, self.person_ids, self.camera_ids, self.tracklet_ids, self.frame_ids)
-        return ImageTable(*(_select(column, rows) for column in columns))
+        return ImageTable(*(_select(getattr(self, name), rows) for name in COLUMNS))
 
     @property
     def has_people(self) -> bool:
@@ -114,12 +116,10 @@ class ImageTable:
         """Join tables, in order."""
         for table in tables:
             check_given("each of the tables", table, ImageTable, "an ImageTable")
-        return ImageTable(
-            *(
-                np.concatenate([getattr(table, name) for table in tables])
-                for name in ("paths", "person_ids", "camera_ids", "tracklet_ids", "frame_ids")
-            )
-        )
+        return ImageTable(*(np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS))
+
+
+COLUMNS = tuple(column.name for column in fields(ImageTable))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from resight.cli.main import main
-from resight.models.encoder import Encoder, EncoderSettings
+from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 
 
 @pytest.mark.parametrize("head", ["a+m1", "global"])
@@ -47,6 +47,18 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     assert (settings["freeze_eps"], settings["weight_decay"]) == ((False, 5e-4) if head == "global" else (True, 0.0))
     kept = settings["encoder"]
     assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
+
+
+def test_without_a_model_that_of_the_installation_is_adapted(people, tmp_path, capsys, caplog):
+    small = ["--cluster.k1=8", "--cluster.pairs_per_image=1.5", "--cluster.min_samples=2", "--identities=4"]
+    words = ["adapt", f"--data=market1501={people}", *small, "--epochs=1", "--iterations=1"]
+    with caplog.at_level("INFO", "resight"):
+        assert main([*words, f"--run={tmp_path / 'run'}"]) == 0
+    assert any("no --from: adapting 'synthetic', the model of the installation" in line for line in caplog.messages)
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    shipped = load_encoder("synthetic").settings
+    assert settings["start"] == "synthetic"
+    assert (settings["encoder"]["height"], settings["encoder"]["head"]) == (shipped.height, shipped.head)
 
 
 def test_a_model_of_parts_is_not_adapted(people, tmp_path, capsys):

@@ -190,7 +190,7 @@ def test_images_are_named_in_many_ways_and_what_cannot_be_read_is_left_out(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        ([], "needs a model and what to explain"),
+        ([], "needs what to explain"),
         (["--images", "IMAGE", "--query", "IMAGE"], "what to explain"),
         (["--query", "IMAGE"], "--result IMAGE"),
         (["--query", "IMAGE", "--result", "IMAGE", "--data", "folder=x"], "either --result IMAGE"),
@@ -212,6 +212,18 @@ def test_a_mistake_gets_one_line(
     assert hint in message
     assert message.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_model_that_of_the_installation_is_explained(
+    tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (image,) = images(tiny_market, 1)
+    with caplog.at_level("INFO", "resight"):
+        assert main(["explain", image, f"--out={tmp_path / 'out'}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"][0]["path"] == image
+    assert any("explaining 'synthetic', the model of the installation" in line for line in caplog.messages)
+    assert main(["explain", "runs/mien", image, f"--out={tmp_path / 'out'}"]) == 2
+    assert "'runs/mien' is neither a model nor an image" in capsys.readouterr().err
 
 
 def test_an_image_that_is_broken_is_named(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

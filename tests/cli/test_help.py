@@ -45,5 +45,6 @@ def test_the_recipes_that_come_along_can_be_read(capsys):
     names = {path.stem: load_recipe(path).method for path in shipped_paths()}
     assert {"site", "adapt", "ice-smoke", "ice-thesis", "scr-smoke", "scr-mars"} <= set(names)
     for name, method in names.items():
-        assert main(["train", method, f"--config={name}", "--print-config"]) == 0
-        assert yaml.safe_load(capsys.readouterr().out)["epochs"] >= 1
+        command, key = (["train", method], "epochs") if method else (["data", "synthesize", "x"], "crops")
+        assert main([*command, f"--config={name}", "--print-config"]) == 0
+        assert yaml.safe_load(capsys.readouterr().out)[key] >= 1

@@ -351,3 +351,16 @@ def test_names_that_are_no_utf8_are_found(tmp_path: Path, draw: Any) -> None:
     (tmp_path / "blank").write_text("\n \n")
     with pytest.raises(ConfigError, match="is empty"):
         find_images([], str(tmp_path / "blank"))
+
+
+def test_without_a_model_you_search_with_that_of_the_installation(
+    crops: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [str(crops / "gate 0" / "0.png"), f"--data=folder={crops}"]
+    with caplog.at_level(logging.INFO, "resight"):
+        unnamed = found(words, capsys)
+    assert any("searching with 'synthetic', the model of the installation" in line for line in caplog.messages)
+    assert found(["synthetic", *words], capsys) == unnamed
+    assert found([*words, "--encoder.weights=imagenet"], capsys) != unnamed
+    assert main(["search", "synthetic", *words, "--encoder.weights=imagenet"]) == 2
+    assert "synthetic brings its own encoder: leave out --encoder.*" in capsys.readouterr().err

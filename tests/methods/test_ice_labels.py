@@ -142,3 +142,19 @@ def test_images_without_a_table_of_cameras_at_all(images: Crops) -> None:
     with pytest.raises(ConfigError, match="camera of every image"):
         tiny.ice(bare)
     assert len(steps(tiny.ice(bare, camera_aware=False))) == 2
+
+
+@pytest.mark.parametrize("name", ["ice", "cluster_contrast"])
+def test_of_several_domains_each_is_clustered_alone_and_a_batch_is_of_one(images: Crops, name: str) -> None:
+    """The same person in two domains becomes two clusters, which no batch compares."""
+    domains = np.arange(len(images)) % 2
+    method = tiny.build(
+        name,
+        tiny.with_columns(images, domain_ids=domains),
+        iterations=8,
+        cluster=ClusterSettings(k1=6, eps=0.7, min_samples=2),
+    )
+    batches = list(method.begin_epoch(0))
+    labels = method.labeling.current.labels
+    assert not np.intersect1d(labels[(domains == 0) & (labels >= 0)], labels[(domains == 1) & (labels >= 0)]).size
+    assert {tuple(set(domains[batch].tolist())) for batch in batches} == {(0,), (1,)}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from resight.errors import ConfigError
+from resight.methods.tracklet_contrast import simultaneous
 from resight.synthetic import SyntheticSettings
 from resight.synthetic.plan import GALLERY, QUERY, Planned, plan
 from resight.synthetic.render import Shot
@@ -85,7 +86,24 @@ def test_tracklets_are_whole_visits_of_the_lengths_asked_for() -> None:
     assert len({image.path for image in plan(VIDEO)}) == sum(sizes)
 
 
+def test_a_shorter_recording_shows_more_people_at_once() -> None:
+    """In the mean, as many as visits of that length fill the time."""
+
+    def at_once(duration: int) -> float:
+        settings = SyntheticSettings(people_train=60, people_test=0, gap=10, crops=10, duration=duration)
+        visits = by_tracklet(settings).values()
+        spans = np.array([[visit[0].frame, visit[-1].frame] for visit in visits])
+        cameras = np.array([visit[0].camera for visit in visits])
+        return float(simultaneous(spans, cameras).sum(1).mean())
+
+    assert at_once(90_000) < 1.3
+    # About 40 visits to a camera, of 90 frames.
+    assert at_once(2_000) == pytest.approx(1 + 40 * 2 * 90 / 2_000, rel=0.25)
+
+
 def test_settings_of_tracklets_out_of_range() -> None:
+    with pytest.raises(ConfigError, match="duration"):
+        SyntheticSettings(duration=1)
     with pytest.raises(ConfigError, match="tracklets needs visits of 2 or more"):
         SyntheticSettings(tracklets=True)
     with pytest.raises(ConfigError, match=r"crops_most must lie in 20\.\.1000, found 10"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 from collections.abc import Sequence
 
@@ -10,14 +11,17 @@ from resight.cli.terminal import say, show
 from resight.cli.train import check_from, open_data, train_and_print
 from resight.errors import ConfigError
 from resight.models.encoder import load_encoder
+from resight.models.packaged import SYNTHETIC
 from resight.reports.tables import changes_table_text
 from resight.training.adapting import FIXED, adapt_recipe, fixed_settings
 from resight.training.train import read_flags
 
-MODEL = "a run folder or an encoder file (resight train makes one)"
+logger = logging.getLogger(__name__)
+
 USAGE = (
-    "usage: resight adapt --from MODEL --data FOLDER [--run FOLDER] [settings]\n"
-    "MODEL is a run folder or an encoder file. FOLDER holds crops, a folder for each camera if the cameras are known.\n"
+    "usage: resight adapt [--from MODEL] --data FOLDER [--run FOLDER] [settings]\n"
+    "MODEL is a run folder or an encoder file, by default 'synthetic', the model of the installation.\n"
+    "FOLDER holds crops, a folder for each camera if the cameras are known.\n"
     "The command runs `resight train abmt --config adapt` or, for a model of a single vector, `resight train\n"
     "mean_teacher --config mean-teacher-adapt`, on images of the model's size. --print_config lists the settings."
 )
@@ -31,11 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     check_from(arguments)
     _refuse_fixed(arguments)
     _, options = read_flags("abmt", "adapt", arguments)
-    if not options.start:
-        raise ConfigError(f"resight adapt needs a model: --from {MODEL}")
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
-    model = load_encoder(options.start).settings
+    if not options.start:
+        logger.info(
+            "no --from: adapting 'synthetic', the model of the installation, which has learned from drawn people"
+        )
+        arguments = [*arguments, f"--from={SYNTHETIC}"]
+    model = load_encoder(options.start or SYNTHETIC).settings
     method, recipe = adapt_recipe(model.head)
     settings, options = read_flags(method, recipe, arguments)
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, **fixed_settings(model)))

@@ -1,8 +1,9 @@
-"""`resight data info|verify|synthesize`: inspect a data set, or draw a synthetic one."""
+"""`resight data info|verify|merge|synthesize`: inspect a data set, join several, or draw a synthetic one."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import shlex
 import textwrap
@@ -17,12 +18,13 @@ from resight.config.help import WIDTH
 from resight.config.settings import read_settings
 from resight.data.catalog import DATASETS, folder_settings, open_dataset, parse_spec
 from resight.data.dataset import Unit
+from resight.data.merged import merge, write_sets
 from resight.data.verify import Description, SplitFacts, VerifyReport, describe, verify
 from resight.errors import ConfigError, counted, nearest
 from resight.files import check_output, expanded, printable
 from resight.records import UNKNOWN
 
-ACTIONS = ("info", "verify", "synthesize")
+ACTIONS = ("info", "verify", "merge", "synthesize")
 
 _LISTED = 10
 """The most entries of a list that are printed; the others are counted."""
@@ -51,12 +53,26 @@ class PrintSettings:
     pattern: str = ""
 
 
+@dataclass(frozen=True)
+class MergeSettings:
+    """How folders of crops are read that are merged.
+
+    Attributes:
+        layout: The levels of sub-folders in each folder of crops; see `resight data info --help`.
+        pattern: A regular expression for the paths in each folder of crops, likewise.
+    """
+
+    layout: str = ""
+    pattern: str = ""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run `resight data`."""
     action, *words = arguments or ("",)
     if action in ("-h", "--help"):
         say(
-            "usage: resight data info SPEC [settings] | verify SPEC [settings] | synthesize FOLDER [settings]",
+            "usage: resight data info SPEC [settings] | verify SPEC [settings]",
+            "       resight data merge FOLDER SPEC SPEC ... | synthesize FOLDER [settings]",
             *textwrap.wrap(f"SPEC is a folder of crops or NAME=PATH, NAME one of {', '.join(DATASETS)}", WIDTH),
             "--layout names the levels of sub-folders in a folder of crops (camera, person, camera/person, ...)",
             "--pattern reads people and cameras from its paths",
@@ -71,6 +87,8 @@ def run(arguments: Sequence[str]) -> int:
     spec, flags = (words[0], words[1:]) if words and not words[0].startswith("-") else ("", words)
     if action == "synthesize":
         return _synthesize(spec, flags)
+    if action == "merge":
+        return _merge(spec, flags)
     (settings,) = read_settings(flags, [PrintSettings], program=f"resight data {action} SPEC")
     if not spec:
         raise ConfigError(f"resight data {action} needs a folder: resight data {action} market1501=PATH, for example")
@@ -112,6 +130,30 @@ def _synthesize(folder: str, flags: Sequence[str]) -> int:
         say(f"read it as {shlex.quote(f'synthetic={folder}')}")
     elif people.train and people.query:  # the layout of Market-1501 needs both splits
         say(f"read it as {shlex.quote(f'./{folder}' if folder in DATASETS else folder)}")
+    return 0
+
+
+def _merge(folder: str, arguments: Sequence[str]) -> int:
+    """Write the file that names data sets to train on together."""
+    specs = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    (settings,) = read_settings(arguments[len(specs) :], [MergeSettings], program="resight data merge FOLDER SPEC SPEC")
+    if not folder or len(specs) < 2:
+        raise ConfigError(
+            "resight data merge needs a folder for the merged set and two or more sets: resight data merge both "
+            "market1501=PATH folder=CROPS"
+        )
+    of_folders = folder_settings(settings.layout, settings.pattern, *specs)
+    named = [parse_spec(spec, of_folders) for spec in specs]
+    sets = [(f"{name}={root.resolve()}", of_folders if name == "folder" else None) for name, root in named]
+    datasets = [open_dataset(spec, own) for spec, own in sets]  # fails before anything is written
+    write_sets(expanded(folder), sets)
+    merged = merge(datasets, expanded(folder))
+    for note in merged.notes:
+        logger.info("%s", printable(note))
+    say(
+        f"{folder}: {counted(len(merged.train), 'image')} to train on; read it as "
+        f"{shlex.quote(f'./{folder}' if folder in DATASETS else folder)}"
+    )
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from resight.cli.queries import check_encoder_flags, describe_encoder, log_notes, split_words
+from resight.cli.queries import choose_encoder, describe_encoder, log_notes, split_words
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
@@ -52,7 +52,8 @@ class EvaluateSettings(DataSettings):
             again. Beyond 10 GB, the least recently used ones are removed.
         page: The file to write the HTML report to; empty writes none.
         json: Print JSON instead of a table.
-        encoder: The encoder to score if you name no model: a backbone with its own weights.
+        encoder: A backbone with its own weights to score, in place of a model: `--encoder.weights imagenet`. Without
+            either, you score `synthetic`, the model of the installation.
         device: The device to run on.
     """
 
@@ -85,8 +86,8 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
-    check_encoder_flags(model, settings.encoder)
-    encoder = load_encoder(model) if model else Encoder(settings.encoder).eval()
+    chosen = choose_encoder(model, settings.encoder, flags)
+    encoder = load_encoder(chosen) if isinstance(chosen, str) else Encoder(chosen).eval()
     _, root = parse_spec(settings.data, settings.folder_settings())
     cache = vectors_folder(settings.cache, root)
     dataset = open_dataset(settings.data, settings.folder_settings())
@@ -102,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
     log_notes(dataset)
     if not model:
-        logger.info("no MODEL is named: scoring %s", describe_encoder(settings.encoder))
+        logger.info("no MODEL is named: scoring %s", describe_encoder(chosen))
     devices = Devices(settings.device)
     devices.to_device(encoder)
     if settings.adapt_statistics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,16 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from resight.cli.queries import Images, find_images, load_gallery, log_problems, log_queries, split_words
+from resight.cli.queries import (
+    Images,
+    check_images_named,
+    describe_encoder,
+    find_images,
+    load_gallery,
+    log_problems,
+    log_queries,
+    split_words,
+)
 from resight.cli.terminal import say, say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import read_settings
@@ -26,7 +36,8 @@ from resight.data.transforms import to_float
 from resight.errors import ConfigError, DataError
 from resight.files import check_output, expanded, json_text, printable, write_atomically
 from resight.models.encoder import Encoder, load_encoder
-from resight.models.encoder_settings import encoder_file
+from resight.models.encoder_settings import encoder_file, names_encoder
+from resight.models.packaged import SYNTHETIC
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
 from resight.reports.ranked_lists import RankedList, draw_ranked_list
@@ -47,8 +58,11 @@ MOST = 64
 """The most images, or results, that one call explains; each is a row of a picture."""
 
 _HEIGHT = 160
+
+logger = logging.getLogger(__name__)
+
 _USAGE = (
-    "resight explain needs a model and what to explain: resight explain runs/mine --images a.jpg b.jpg, or "
+    "resight explain needs what to explain: resight explain [MODEL] --images a.jpg b.jpg, or "
     "--query a.jpg with --result b.jpg or --data folder=CROPS"
 )
 
@@ -92,10 +106,12 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight explain`."""
     lists, remaining = take_lists(arguments)
     words, flags = split_words(remaining)
-    (settings,) = read_settings(flags, [ExplainSettings], program="resight explain MODEL")
+    (settings,) = read_settings(flags, [ExplainSettings], program="resight explain [MODEL]")
     settings = dataclasses.replace(settings, **lists)
-    names = [*words[1:], *settings.images]
-    if not words or bool(names) == bool(settings.query):
+    model, words = (words[0], words[1:]) if words and names_encoder(expanded(words[0])) else (SYNTHETIC, words)
+    check_images_named(words)
+    names = [*words, *settings.images]
+    if bool(names) == bool(settings.query):
         raise ConfigError(_USAGE)
     if settings.query and bool(settings.result) == bool(settings.data):
         raise ConfigError("--query needs either --result IMAGE to compare it with, or --data to search in")
@@ -109,9 +125,11 @@ def run(arguments: Sequence[str]) -> int:
         _, root = parse_spec(settings.data, settings.folder_settings())
     for name in ("explain.json", *PICTURES):
         check_output(out / name, data=root)  # fails before anything is embedded
-    encoder_file(words[0])  # its error names the file
+    encoder_file(model)  # its error names the file
     log_queries(images)
-    encoder = load_encoder(words[0])
+    if model == SYNTHETIC:
+        logger.info("explaining %s", describe_encoder(model))
+    encoder = load_encoder(model)
     choose_parts(encoder, settings.parts)  # fails before anything is read
     devices = Devices(settings.device)
     devices.to_device(encoder)

@@ -17,12 +17,14 @@ from typing import Any
 from resight.config.types import SWITCHES
 from resight.data.catalog import open_dataset
 from resight.data.dataset import Dataset
+from resight.data.image_formats import is_image_name
 from resight.data.images import image_size, open_image
 from resight.data.settings import DataSettings
 from resight.data.walk import walk
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
 from resight.models.encoder_settings import EncoderSettings
+from resight.models.packaged import SYNTHETIC
 from resight.records import ImageTable
 
 LISTED = 10
@@ -105,14 +107,29 @@ def _names_file(word: str) -> bool:
     return any(sign in word for sign in "./\\~-") or os.path.lexists(expanded(word))
 
 
-def check_encoder_flags(model: str, encoder: EncoderSettings) -> None:
-    """Check that a command does not set ``--encoder.*`` for a model that has its encoder already.
+def choose_encoder(model: str, encoder: EncoderSettings, flags: Sequence[str]) -> str | EncoderSettings:
+    """Return what a command embeds with: a named model, the backbone that its flags set, or the installation's model.
 
     Raises:
-        ConfigError: It does.
+        ConfigError: The flags set an encoder beside a model.
     """
-    if model and encoder != EncoderSettings():
+    sets_encoder = encoder != EncoderSettings() or any(flag.startswith("--encoder.") for flag in flags)
+    if model and sets_encoder:
         raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
+    return encoder if sets_encoder else model or SYNTHETIC
+
+
+def check_images_named(words: Sequence[str]) -> None:
+    """Check that words name files, folders or images that are gone, so that a mistyped model is not taken for one.
+
+    Raises:
+        ConfigError: A word names none of them.
+    """
+    for word in words:
+        if not os.path.lexists(expanded(word)) and not is_image_name(word):
+            raise ConfigError(
+                f"'{printable(word)[:200]}' is neither a model nor an image: there is no such file or folder"
+            )
 
 
 def find_images(words: Sequence[str], list_file: str = "") -> Images:
@@ -208,8 +225,11 @@ def load_gallery(settings: DataSettings, k: int) -> tuple[Dataset, ImageTable]:
     return dataset, gallery
 
 
-def describe_encoder(settings: EncoderSettings) -> str:
-    """Return the backbone and its weights in words."""
+def describe_encoder(encoder: str | EncoderSettings) -> str:
+    """Return in words what a command embeds with if no model is named."""
+    if isinstance(encoder, str):
+        return "'synthetic', the model of the installation, which has learned from drawn people"
+    settings = encoder
     weights = {"imagenet": "ImageNet weights", "none": "random weights"}
     return f"{settings.backbone} with {weights.get(settings.weights, f'the weights of {settings.weights}')}"
 

@@ -59,7 +59,7 @@ def _read_text(name: str, names: Sequence[str]) -> str:
 
 
 def _lines(recipes: Sequence[Recipe]) -> list[str]:
-    """Return a line for each recipe: name, methods, purpose."""
-    rows = [(recipe.name, ", ".join(recipe.methods), recipe.purpose) for recipe in recipes]
+    """Return a line for each recipe: name, methods or the command that takes it, purpose."""
+    rows = [(recipe.name, ", ".join(recipe.methods) or "synthesize", recipe.purpose) for recipe in recipes]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"  {name:<{widths[0]}}  {methods:<{widths[1]}}  {purpose}" for name, methods, purpose in rows]

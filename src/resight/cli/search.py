@@ -20,7 +20,8 @@ from resight.cli.queries import (
     LISTED,
     Answer,
     Images,
-    check_encoder_flags,
+    check_images_named,
+    choose_encoder,
     describe_encoder,
     find_images,
     load_gallery,
@@ -32,7 +33,6 @@ from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
 from resight.data.catalog import parse_spec
 from resight.data.dataset import Dataset
-from resight.data.image_formats import is_image_name
 from resight.data.settings import DataSettings
 from resight.errors import ConfigError, counted
 from resight.files import check_output, check_outside, expanded, printable
@@ -64,7 +64,8 @@ class SearchSettings(DataSettings):
         json: Print JSON instead of tables: for each image its path as `query` and its `results`, or its `error` if it
             cannot be read. A result has its path, its similarity, and the names of its camera and person, null if
             unknown, with their ids as `camera_id` and `person_id`, -1 if unknown.
-        encoder: The encoder to search with if you name no model: a backbone with its own weights.
+        encoder: A backbone with its own weights to search with, in place of a model: `--encoder.weights imagenet`.
+            Without either, you search with `synthetic`, the model of the installation.
         device: The device to run on.
     """
 
@@ -98,12 +99,8 @@ def run(arguments: Sequence[str]) -> int:
             "resight search needs an image and where to search: resight search [MODEL] QUERY.jpg --data folder=CROPS; "
             "several images, a folder of them, or a list by --queries FILE"
         )
-    for word in words:
-        if not os.path.lexists(expanded(word)) and not is_image_name(word):
-            raise ConfigError(
-                f"'{printable(word)[:200]}' is neither a model nor an image: there is no such file or folder"
-            )
-    check_encoder_flags(model, settings.encoder)
+    check_images_named(words)
+    encoder = choose_encoder(model, settings.encoder, flags)
     _, root = parse_spec(settings.data, settings.folder_settings())
     images = find_images(words, settings.queries)
     if settings.ranked_list:
@@ -116,14 +113,14 @@ def run(arguments: Sequence[str]) -> int:
     dataset, gallery = load_gallery(settings, settings.k)
     log_queries(images)
     if not model:
-        logger.info("no MODEL is named: searching with %s", describe_encoder(settings.encoder))
+        logger.info("no MODEL is named: searching with %s", describe_encoder(encoder))
     from resight.cli.searching import search
 
     answers = search(
         images,
         dataset,
         gallery,
-        encoder=model or settings.encoder,
+        encoder=encoder,
         adapt=settings.adapt_statistics,
         k=settings.k,
         cache=expanded(settings.cache) if settings.cache else None,

@@ -106,9 +106,9 @@ def train_and_print(name: str, dataset: Dataset, settings: Any, options: TrainSe
     if trained.reports:
         show(scores_table_text(trained.reports))
         say(f"best: the epoch selected by {options.select}")
-        before, best = (trained.reports[which].scores["mAP"] for which in ("before", "best"))
+        before, best = (round(100 * trained.reports[which].scores["mAP"], 1) for which in ("before", "best"))
         if best < before:
-            logger.warning("the training made the scores worse: mAP %.1f before, %.1f after", 100 * before, 100 * best)
+            logger.warning("the training made the scores worse: mAP %.1f before, %.1f after", before, best)
     say(f"report: {(trained.folder / PAGE).resolve()}")
     if trained.clusters is not None:
         say(f"clusters: {(trained.folder / CLUSTERS).resolve()}")

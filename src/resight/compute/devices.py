@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from resight.compute.allocator import keep_freed_memory
 from resight.compute.depthwise import QuickDepthwise
 from resight.compute.processes import watch
 from resight.compute.settings import DeviceSettings as DeviceSettings
@@ -53,6 +54,8 @@ class Devices:
         self.fabric = _launch(self.settings) if several else None
         use_cpu = self.settings.accelerator == "cpu" or not torch.cuda.is_available()
         self._single_device = torch.device("cpu" if use_cpu else "cuda:0")
+        if use_cpu:
+            keep_freed_memory()
 
     @property
     def device(self) -> torch.device:

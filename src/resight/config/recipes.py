@@ -20,6 +20,7 @@ RECIPES = importlib.resources.files("resight") / "recipes"
 FOLDERS = {
     "site": "for your own cameras",
     "thesis": "the experiments of the thesis",
+    "synthetic": "the drawn people and the training of the model of the installation",
     "smoke": "show in minutes that everything runs; their scores mean nothing",
 }
 """The folders of recipes, and the purpose of each."""
@@ -50,7 +51,7 @@ class Recipe:
     Attributes:
         name: The file's name without its ending.
         folder: The name of its folder: a key of `FOLDERS` for recipes of the installation.
-        methods: The methods it is for; empty if the file does not name any.
+        methods: The methods it is for; empty if the file does not name any: a recipe for `resight data synthesize`.
         description: The purpose of the recipe.
         settings: Nested names and values as written, not yet typed.
     """

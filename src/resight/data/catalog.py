@@ -10,6 +10,7 @@ from pathlib import Path
 
 from resight.data.dataset import Dataset
 from resight.data.folder import FolderSettings, load_folder
+from resight.data.merged import MERGED, merge, read_sets
 from resight.data.roots import MARKET_FOLDERS, innermost_folder, list_folder
 from resight.data.sets.cuhk03np import load_cuhk03np
 from resight.data.sets.dukemtmc import load_dukemtmc
@@ -43,6 +44,7 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "veri776": load_veri776,
     **{f"vehicleid-{size}": partial(load_vehicleid, size=size) for size in SIZES},
     "synthetic": load_synthetic,
+    "merged": lambda root: merge([open_dataset(spec, settings) for spec, settings in read_sets(root)], root),
     "folder": load_folder,
 }
 """The loader of each data set, by name."""
@@ -184,8 +186,9 @@ def _check_name(name: str) -> str:
 
 def _detect_set(root: Path) -> str | None:
     """Return the set of Market-1501's layout whose file names a folder has; None if there is none."""
-    if (root / CORPUS).is_file():
-        return "synthetic"
+    for marker, name in ((CORPUS, "synthetic"), (MERGED, "merged")):
+        if (root / marker).is_file():
+            return name
     root = innermost_folder(root)
     if not all((root / folder).is_dir() for folder in MARKET_FOLDERS.values()):
         return None

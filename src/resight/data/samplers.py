@@ -9,7 +9,7 @@ import numpy as np
 
 from resight.arrays import id_column
 from resight.errors import DataError, RunError
-from resight.records import Ints
+from resight.records import ImageTable, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -120,3 +120,79 @@ def identity_batches(
             yield np.concatenate(
                 [pick(groups[g], cameras[groups[g]], images, generator) for g in queue[start : start + identities]]
             )
+
+
+def domain_batches(
+    labels: Ints,
+    table: ImageTable,
+    shape: tuple[int, int],
+    generator: np.random.Generator,
+    *,
+    pick: Pick = pick_camera_diverse,
+) -> Iterator[Ints]:
+    """Yield endless batches as `identity_batches` does, each of a single domain.
+
+    People of one domain stand before the same cameras, so they are harder to tell apart than those of two. A domain is
+    drawn as often as its share of the identities; one with a single identity is left out.
+
+    Args:
+        labels: ``(N,)`` identities, none of them in two domains; rows with -1 are left out.
+        table: The images, with their cameras and domains.
+        shape: As for `identity_batches`.
+        generator: The random number generator.
+        pick: As for `identity_batches`.
+
+    Yields:
+        ``(P * K,)`` rows, the K of an identity next to each other.
+
+    Raises:
+        RunError: No domain has two identities.
+        DataError: As `identity_batches`.
+    """
+    domains = np.unique(table.domain_ids)
+    own_labels = [np.where(table.domain_ids == domain, labels, -1) for domain in domains]
+    counts = np.array([len(np.setdiff1d(own, -1)) for own in own_labels])
+    if len(domains) < 2 or not (counts > 1).any():
+        yield from identity_batches(labels, table.camera_ids, shape, generator, pick=pick)
+    counts[counts < 2] = 0
+    streams = [identity_batches(own, table.camera_ids, shape, generator, pick=pick) for own in own_labels]
+    while True:
+        yield next(streams[generator.choice(len(domains), p=counts / counts.sum())])
+
+
+def tracklet_batches(table: ImageTable, shape: tuple[int, int], generator: np.random.Generator) -> Iterator[Ints]:
+    """Yield endless batches of tracklets of one camera that follow each other in time.
+
+    In each pass, every camera's tracklets are cut into batches from another place on; the batches of all cameras come
+    in a new random order.
+
+    Args:
+        table: The images; tracklets and cameras are known. Tracklets of unknown frames follow each other by their ids.
+        shape: (P, K): tracklets in a batch and frames of each. A camera with fewer than P tracklets gives batches of
+            them all; one with a single tracklet gives none.
+        generator: The random number generator.
+
+    Yields:
+        ``(P * K,)`` rows, the K of a tracklet next to each other.
+
+    Raises:
+        RunError: No camera has two tracklets.
+    """
+    tracklets, images = shape
+    order = np.lexsort((table.frame_ids, table.tracklet_ids))
+    groups = np.split(order, np.flatnonzero(np.diff(table.tracklet_ids[order])) + 1)
+    groups.sort(key=lambda rows: int(table.frame_ids[rows[0]]))  # stable
+    cameras = np.array([table.camera_ids[rows[0]] for rows in groups])
+    by_camera = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
+    by_camera = [members for members in by_camera if len(members) > 1]
+    if not by_camera:
+        raise RunError("no camera has two tracklets, so no two people can be told apart")
+    while True:
+        batches = []
+        for members in by_camera:
+            turned = np.roll(members, generator.integers(len(members)))
+            size = min(tracklets, len(members))
+            batches += [turned[start : start + size] for start in range(0, len(turned) - size + 1, size)]
+        for number in generator.permutation(len(batches)):
+            chosen = (pick_random(groups[group], table.camera_ids, images, generator) for group in batches[number])
+            yield np.concatenate(list(chosen))

@@ -6,7 +6,17 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from resight.methods import abmt, abmt_settings, cluster_contrast, ice, ice_settings, mean_teacher, scr, source
+from resight.methods import (
+    abmt,
+    abmt_settings,
+    cluster_contrast,
+    ice,
+    ice_settings,
+    mean_teacher,
+    scr,
+    source,
+    tracklet_contrast,
+)
 
 
 class MethodSpec(NamedTuple):
@@ -35,5 +45,6 @@ METHODS: dict[str, MethodSpec] = {
     "mean_teacher": MethodSpec(abmt.ABMT, mean_teacher.MeanTeacherSettings, mean_teacher.VARIANTS),
     "mmt": MethodSpec(abmt.ABMT, mean_teacher.MMTSettings, mean_teacher.VARIANTS),
     "cluster_contrast": MethodSpec(cluster_contrast.ClusterContrast, cluster_contrast.ClusterContrastSettings),
+    "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""

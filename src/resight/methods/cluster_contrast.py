@@ -22,7 +22,7 @@ from torch import Tensor
 from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
-from resight.data.samplers import identity_batches, pick_random
+from resight.data.samplers import domain_batches, pick_random
 from resight.data.transforms import AugmentSettings
 from resight.errors import ConfigError, check_shares
 from resight.losses.contrastive import proxy_contrast
@@ -111,8 +111,8 @@ class ClusterContrast:
         self.memory.rebuild(embeddings, labels, cameras=None)
         self._forward.train()
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
-        cameras, shape = self.images.table.camera_ids, (s.identities, s.images)
-        return islice(identity_batches(labels, cameras, shape, batch_generator, pick=pick_random), s.iterations)
+        table, shape = self.images.table, (s.identities, s.images)
+        return islice(domain_batches(labels, table, shape, batch_generator, pick=pick_random), s.iterations)
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; each process learns from its shard."""

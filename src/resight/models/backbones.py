@@ -20,7 +20,7 @@ from resight.errors import ConfigError, WeightsError, nearest
 from resight.files import printable
 from resight.models.compiler import lazy_compiler
 from resight.models.hub import check_reachable, quick_hub
-from resight.models.packaged import DEFAULT_BACKBONE
+from resight.models.packaged import DEFAULT_BACKBONE, SYNTHETIC, synthetic_file
 from resight.models.residual_attention import CHANNELS, attention56
 from resight.models.weights import file_digest, fit, load_state
 
@@ -226,8 +226,9 @@ def build_backbone(
 
     Args:
         name: A key of `BACKBONES` or any timm model.
-        weights: ``"imagenet"`` (from the installed package if it has them, otherwise from the library's hub),
-            ``"none"`` (random) or a file (``.safetensors``, or a ``.pth`` of plain tensors).
+        weights: ``"synthetic"`` (of the model of the installation), ``"imagenet"`` (of the installed package if it has
+            them, otherwise from the library's hub), ``"none"`` (random) or a file (``.safetensors``, or a ``.pth`` of
+            plain tensors).
         last_stride: 1 or 2, the stride of the last stage that halves the map.
         size: (height, width) of the images; only networks with a fixed grid need it.
 
@@ -244,6 +245,8 @@ def build_backbone(
     backbone = build(last_stride=last_stride, size=size)
     if weights == "none":
         return backbone, Provenance("random", license="not needed")
+    if weights == SYNTHETIC:
+        return backbone, _load_synthetic(backbone.network, name)
     if weights != "imagenet":
         return backbone, _load_file(backbone.network, Path(weights))
     if name == DEFAULT_BACKBONE:
@@ -256,6 +259,18 @@ def _load_file(network: nn.Module, path: Path) -> Provenance:
     if note:
         logger.info("weights of '%s': %s", printable(path), note)
     return Provenance(str(path), file_digest(path))
+
+
+def _load_synthetic(network: nn.Module, name: str) -> Provenance:
+    if name != DEFAULT_BACKBONE:
+        raise WeightsError(
+            f"the weights 'synthetic' are those of {DEFAULT_BACKBONE}: leave out --encoder.backbone {name}, or start "
+            "from --encoder.weights imagenet"
+        )
+    path = synthetic_file()
+    state = {key: value for key, value in load_state(path).items() if key.startswith("backbone.")}
+    fit(network, state, SYNTHETIC)
+    return Provenance("resight: trained on synthetic people", file_digest(path), "Apache-2.0")
 
 
 def _load_shipped(network: nn.Module) -> Provenance:

@@ -24,6 +24,8 @@ from resight.models.batchnorm import batch_norms, measure_blocks, momenta, set_s
 from resight.models.encoder_settings import EncoderSettings as EncoderSettings
 from resight.models.encoder_settings import encoder_file
 from resight.models.heads.head import Pooling, Region, parse_head
+from resight.models.packaged import SYNTHETIC, synthetic_file
+from resight.models.weights import load_state
 
 SETTINGS, PROVENANCE = "resight.encoder", "resight.provenance"
 """The texts in the header of an encoder's file."""
@@ -78,6 +80,7 @@ class Encoder(nn.Module):
         super().__init__()
         check_given("settings", settings, EncoderSettings, "EncoderSettings(...)")
         check_given("backbone", backbone, (Backbone, type(None)), "a Backbone, as build_backbone gives it")
+        starts_synthetic = backbone is None and settings.weights == SYNTHETIC
         if backbone is None:
             backbone, provenance = build_backbone(
                 settings.backbone,
@@ -100,8 +103,18 @@ class Encoder(nn.Module):
         self.pooled_dim = max(part.columns.stop for part in self.parts)
         self.backbone = self.head.build_trunk(backbone)
         self.neck = self.head.build_neck(channels, width=settings.head_width, batchnorm=settings.neck == "batchnorm")
+        if starts_synthetic:
+            self._copy_neck(load_state(synthetic_file()))
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def _copy_neck(self, state: Mapping[str, Tensor]) -> None:
+        """Start the neck as that of a model of a single vector, for each branch that has as many numbers."""
+        values = {name.rpartition(".")[2]: value for name, value in state.items() if name.startswith("neck.")}
+        for norm in batch_norms(self.neck):
+            branches, rest = divmod(norm.num_features, len(values["weight"]))
+            if not rest:
+                norm.load_state_dict({name: v.repeat(branches) if v.ndim else v for name, v in values.items()})
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features after the neck, not normalized.
@@ -253,6 +266,7 @@ class Encoder(nn.Module):
         try:
             _check_size(settings, state)
             encoder = _built(settings, provenance)
+            state = {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}
             check_alike(encoder.state_dict(), state)
             encoder.load_state_dict(state)
         except Exception as error:  # libraries raise many kinds where a network cannot be built as it is described
@@ -288,7 +302,7 @@ def load_encoder(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     """Read the encoder of a run folder, or of a file.
 
     Args:
-        path: A run folder or a ``.safetensors`` file.
+        path: A run folder, a ``.safetensors`` file, or ``"synthetic"``, the model of the installation.
         which: Of a run folder, the best epoch or the last.
 
     Raises:

@@ -12,6 +12,7 @@ from resight.errors import ConfigError, WeightsError, check_given, check_most, s
 from resight.files import expanded, printable
 from resight.models.heads.head import Pooling, parse_head
 from resight.models.packaged import DEFAULT_BACKBONE as DEFAULT_BACKBONE
+from resight.models.packaged import SYNTHETIC, synthetic_file
 
 LARGEST = 2048
 """The most pixels of a side of the images; crops of people have 256 or 384."""
@@ -32,7 +33,8 @@ class EncoderSettings:
     Attributes:
         backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`, or
             any timm model; the default's weights come with the installation.
-        weights: `imagenet`, `none` (random), or a file of weights.
+        weights: `synthetic` (trained on drawn people; comes with the installation, for the default backbone),
+            `imagenet`, `none` (random), or a file of weights.
         height: Height of the images that go in, pixels.
         width: Width of the images that go in, pixels.
         last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
@@ -91,7 +93,12 @@ class EncoderSettings:
 
 
 def names_encoder(path: Path) -> bool:
-    """Return whether a path is a run folder, or has the suffix of a file of weights; it may hold no encoder at all."""
+    """Return whether a path is a model: a run folder, a file with the suffix of weights, or the word `synthetic`.
+
+    It may hold no encoder at all.
+    """
+    if _is_synthetic(path):
+        return True
     if path.suffix.lower() in (".safetensors", *_OTHER_WEIGHTS):
         return True
     files = ("encoder-best.safetensors", "encoder-last.safetensors", "config.yaml")
@@ -102,7 +109,7 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     """Find the file of an encoder.
 
     Args:
-        path: A run folder or a ``.safetensors`` file.
+        path: A run folder, a ``.safetensors`` file, or ``"synthetic"``, the model of the installation.
         which: Of a run folder, the best epoch or the last.
 
     Raises:
@@ -112,6 +119,8 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     if which not in ("best", "last"):
         raise ConfigError(f"which must be best or last, found {shown(which)}")
     path = expanded(path)
+    if _is_synthetic(path):
+        return synthetic_file()
     file = path / f"encoder-{which}.safetensors" if path.is_dir() else path
     if file.suffix.lower() in _OTHER_WEIGHTS:
         raise WeightsError(
@@ -123,3 +132,8 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
             f"no encoder at '{printable(file)}': expected a .safetensors file that resight wrote, or a run folder"
         )
     return file
+
+
+def _is_synthetic(path: Path) -> bool:
+    """Return whether a path is the word for the model of the installation; a file of that name comes first."""
+    return path == Path(SYNTHETIC) and not os.path.lexists(path)

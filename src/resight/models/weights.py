@@ -57,7 +57,10 @@ def load_state(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         raise WeightsError(f"'{name}' is a folder: name the file of weights in it")
     if not path.is_file():
-        hint = choice(str(path), ["imagenet", "none"]) or f"; the default backbone '{DEFAULT_BACKBONE}' needs no file"
+        hint = (
+            choice(str(path), ["synthetic", "imagenet", "none"])
+            or f"; the default backbone '{DEFAULT_BACKBONE}' needs no file"
+        )
         raise WeightsError(f"no weights at '{name}'{hint}")
     try:
         content = load_file(path) if _is_safetensors(path) else _load_torch(path)

@@ -175,6 +175,50 @@ def cluster(
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
 
+def cluster_domains(
+    vectors: npt.ArrayLike,
+    settings: ClusterSettings,
+    domains: npt.ArrayLike,
+    *,
+    people: npt.ArrayLike | None = None,
+    cameras: npt.ArrayLike | None = None,
+    source: npt.ArrayLike | None = None,
+    device: torch.device | str = "cpu",
+) -> PseudoLabels:
+    """Cluster the images of each domain alone: nobody is in two of them.
+
+    Args:
+        vectors: As for `cluster`, like the other arguments.
+        settings: Settings of the clustering of each domain.
+        domains: ``(N,)`` domain ids, -1 for unknown.
+        people: As for `cluster`.
+        cameras: As for `cluster`.
+        source: As for `cluster`.
+        device: As for `cluster`.
+
+    Returns:
+        The labels, numbered through; the mean eps; the numbers of `cluster_quality`, with the mean ``recall``.
+
+    Raises:
+        ConfigError: As `cluster`.
+        DataError: As `cluster`.
+    """
+    rows = as_vectors(vectors)
+    groups = np.unique(id_column(domains, "domains", len(rows)), return_inverse=True)[1]
+    if groups.max(initial=0) == 0:
+        return cluster(rows, settings, people=people, cameras=cameras, source=source, device=device)
+    labels, found = np.full(len(rows), -1), list[PseudoLabels]()
+    for group in range(groups.max() + 1):
+        members = groups == group
+        own_cameras = None if cameras is None else np.asarray(cameras)[members]
+        found.append(cluster(rows[members], settings, cameras=own_cameras, source=source, device=device))
+        labels[members] = np.where(found[-1].labels < 0, -1, found[-1].labels + labels.max() + 1)
+    recalls = [part.quality["recall"] for part in found if "recall" in part.quality]
+    recall = {"recall": float(np.mean(recalls))} if recalls else {}
+    eps = float(np.mean([part.eps for part in found]))
+    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
+
+
 def _neighbors(
     rows: Floats, cameras: Ints | None, settings: ClusterSettings, device: torch.device | str
 ) -> tuple[tuple[Floats, Ints] | None, dict[str, float]]:

@@ -165,9 +165,10 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
             continue
         _draw_series(axes, metrics, panel.names[:_MAX_SERIES], scale=panel.scale)
         if panel.limits:
-            axes.set_ylim(*panel.limits)
+            low, high = panel.limits
+            axes.set_ylim(low, high + 0.02 * (high - low))  # so that a line at the limit is seen
         elif axes.dataLim.ymin >= 0:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.dataLim.ymax or 1)
         if len(panel.names) > 1:
             _name_lines(axes)
     return figure

@@ -55,6 +55,7 @@ class SyntheticSettings:
         crops: The number of images of each visit, or the least number.
         crops_most: The most images of a visit, whose number is then random; ``None`` gives each visit ``crops``.
         gap: Frames from one image of a visit to the next, at 25 a second; 0 draws 4 to 12 each time. 1 is a video.
+        duration: Frames in which visits begin. The shorter, the more people a camera sees at once.
         tracklets: Whether queries, distractors and junk are complete visits; else each is one image.
         seed: The seed of everything; equal settings give equal bytes.
         cameras_seed: The seed of the cameras; ``None`` takes ``seed``. Another seed is another site.
@@ -83,6 +84,7 @@ class SyntheticSettings:
     crops: int = 4
     crops_most: int | None = None
     gap: int = 0
+    duration: int = 90_000
     tracklets: bool = False
     seed: int = 0
     cameras_seed: int | None = None
@@ -101,6 +103,7 @@ class SyntheticSettings:
         ranges: dict[str, tuple[float, float]] = {
             "people_train": (0, 9999), "people_test": (0, 9999), "sites": (1, 9999), "cameras": (2, 9),
             "visits": (1, 9), "crops": (1, 1000), "crops_most": (self.crops, 1000), "gap": (0, 100),
+            "duration": (2, 900_000),
             "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
             "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
             "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),
@@ -176,7 +179,7 @@ def plan(settings: SyntheticSettings) -> list[Planned]:
             query_index = chance(settings.seed, Key.QUERY, person, camera).integers(choices)
             for visit, size in enumerate(sizes):
                 steps = chance(settings.seed, Key.VISIT, person, camera, visit, 1)
-                frame = int(steps.integers(1, 90_000))
+                frame = int(steps.integers(1, settings.duration))
                 for index in range(size):
                     choice = visit if settings.tracklets else sum(sizes[:visit]) + index
                     is_query = not training and choice == query_index

@@ -102,6 +102,7 @@ def _renumber(table: ImageTable, site: int, tracklets: int) -> ImageTable:
         person_ids=moved(table.person_ids, site * _SITE),
         camera_ids=table.camera_ids + site * _SITE,
         tracklet_ids=np.where(table.tracklet_ids >= 0, table.tracklet_ids + tracklets, table.tracklet_ids),
+        domain_ids=np.full(len(table), site),
     )
 
 
