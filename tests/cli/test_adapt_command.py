@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from resight.cli.main import main
+from resight.errors import RunError
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 
 
@@ -49,16 +50,21 @@ def test_a_model_is_adapted_to_crops_without_labels_or_cameras(head, run, people
     assert (kept["head"], kept["height"], kept["width"], kept["batchnorm"]) == (head, 64, 32, "frozen")
 
 
-def test_without_a_model_that_of_the_installation_is_adapted(people, tmp_path, capsys, caplog):
-    small = ["--cluster.k1=8", "--cluster.pairs_per_image=1.5", "--cluster.min_samples=2", "--identities=4"]
-    words = ["adapt", f"--data=market1501={people}", *small, "--epochs=1", "--iterations=1"]
+def test_without_a_model_that_of_the_installation_is_adapted(people, monkeypatch, caplog):
+    seen = []
+
+    def stop(*arguments):
+        seen.append(arguments)
+        raise RunError("stopped")
+
+    monkeypatch.setattr("resight.cli.adapt.train_and_print", stop)
     with caplog.at_level("INFO", "resight"):
-        assert main([*words, f"--run={tmp_path / 'run'}"]) == 0
+        assert main(["adapt", f"--data=market1501={people}"]) == 2
     assert any("no --from: adapting 'synthetic', the model of the installation" in line for line in caplog.messages)
-    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    ((method, _, settings, options),) = seen
     shipped = load_encoder("synthetic").settings
-    assert settings["start"] == "synthetic"
-    assert (settings["encoder"]["height"], settings["encoder"]["head"]) == (shipped.height, shipped.head)
+    assert (method, options.start) == ("mean_teacher", "synthetic")
+    assert (settings.encoder.size, settings.encoder.head) == (shipped.size, shipped.head)
 
 
 def test_a_model_of_parts_is_not_adapted(people, tmp_path, capsys):
