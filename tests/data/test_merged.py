@@ -10,9 +10,9 @@ import pytest
 from resight.cli.main import main
 from resight.data.catalog import load_dataset, open_dataset
 from resight.data.merged import MERGED, merge
-from resight.data.samplers import domain_batches, identity_batches
+from resight.data.samplers import identity_batches
 from resight.errors import DataError, RunError
-from resight.numerics.clustering import ClusterSettings, cluster, cluster_domains
+from resight.numerics.clustering import ClusterSettings, cluster
 from resight.records import ImageTable
 
 
@@ -109,7 +109,7 @@ def test_the_same_vectors_in_two_domains_are_two_clusters() -> None:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     settings = ClusterSettings(k1=8, k2=2, eps=0.95, min_samples=2)
     twice, domains = np.concatenate([vectors, vectors]), np.repeat([3, 5], 48)
-    found = cluster_domains(twice, settings, domains, people=np.concatenate([people, people + 6]))
+    found = cluster(twice, settings, domains=domains, people=np.concatenate([people, people + 6]))
     together = cluster(twice, settings).labels
     assert np.any(np.isin(together[:48], together[48:])), "otherwise there is nothing to keep apart"
     assert found.num_clusters == 12
@@ -117,7 +117,7 @@ def test_the_same_vectors_in_two_domains_are_two_clusters() -> None:
     alone = cluster(vectors, settings)
     np.testing.assert_array_equal(found.labels[:48], alone.labels)
     np.testing.assert_array_equal(found.labels[48:], alone.labels + 6)
-    np.testing.assert_array_equal(cluster_domains(vectors, settings, np.full(48, -1)).labels, alone.labels)
+    np.testing.assert_array_equal(cluster(vectors, settings, domains=np.full(48, -1)).labels, alone.labels)
 
 
 def of_domains(counts: list[int]) -> tuple[np.ndarray, ImageTable]:
@@ -130,7 +130,7 @@ def of_domains(counts: list[int]) -> tuple[np.ndarray, ImageTable]:
 
 def test_a_batch_is_of_one_domain_and_large_domains_give_more() -> None:
     labels, table = of_domains([4, 12, 1])
-    stream = domain_batches(labels, table, (4, 2), np.random.default_rng(0))
+    stream = identity_batches(labels, table.camera_ids, (4, 2), np.random.default_rng(0), domains=table.domain_ids)
     drawn = [set(table.domain_ids[next(stream)]) for _ in range(400)]
     assert all(len(domains) == 1 for domains in drawn)
     assert {2} not in drawn, "a domain with a single identity has nothing to compare it with"
@@ -139,9 +139,9 @@ def test_a_batch_is_of_one_domain_and_large_domains_give_more() -> None:
 
 def test_a_single_domain_gives_the_batches_it_always_gave() -> None:
     labels, table = of_domains([9])
-    ours = domain_batches(labels, table, (4, 2), np.random.default_rng(5))
+    ours = identity_batches(labels, table.camera_ids, (4, 2), np.random.default_rng(5), domains=table.domain_ids)
     theirs = identity_batches(labels, table.camera_ids, (4, 2), np.random.default_rng(5))
     for _ in range(5):
         np.testing.assert_array_equal(next(ours), next(theirs))
     with pytest.raises(RunError):
-        next(domain_batches(np.full_like(labels, -1), table, (4, 2), np.random.default_rng(0)))
+        next(identity_batches(np.full_like(labels, -1), table.camera_ids, (4, 2), np.random.default_rng(0)))

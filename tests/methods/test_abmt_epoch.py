@@ -207,11 +207,11 @@ def test_the_source_reaches_the_clustering_as_the_teachers_see_it(
     expected = F.normalize(torch.stack(each).mean(0)).numpy()
     seen: list[Any] = []
 
-    def watched(vectors: Any, settings: ClusterSettings, *given: Any, **named: Any) -> Any:
-        seen.append((settings, named["source"]))
-        return clustering.cluster_domains(vectors, settings, *given, **named)
+    def watched(vectors: Any, settings: ClusterSettings, **given: Any) -> Any:
+        seen.append((settings, given["source"]))
+        return clustering.cluster(vectors, settings, **given)
 
-    monkeypatch.setattr("resight.methods.labeling.cluster_domains", watched)
+    monkeypatch.setattr("resight.methods.labeling.cluster", watched)
     method.begin_epoch(0)
     ((used, vectors),) = seen
     assert used == settings

@@ -7,6 +7,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 
+from resight.cli.queries import describe_encoder
 from resight.cli.terminal import say, show
 from resight.cli.train import check_from, open_data, train_and_print
 from resight.errors import ConfigError
@@ -38,9 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     if not options.data:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
     if not options.start:
-        logger.info(
-            "no --from: adapting 'synthetic', the model of the installation, which has learned from drawn people"
-        )
+        logger.info("no --from: adapting %s", describe_encoder(SYNTHETIC))
         arguments = [*arguments, f"--from={SYNTHETIC}"]
     model = load_encoder(options.start or SYNTHETIC).settings
     method, recipe = adapt_recipe(model.head)

@@ -55,9 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     folder = expanded(demo.folder)
     people_settings = replace(PEOPLE, seed=demo.seed)
     method = "ice"
-    flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}"]
     # The model of the installation knows drawn people already, so a training from it would have nothing to show.
-    flags.append("--encoder.weights=imagenet")
+    weights = "--encoder.weights=imagenet"
+    flags = [f"--data=market1501={folder / 'people'}", f"--run={folder / 'run'}", f"--seed={demo.seed}", weights]
     settings, options = read_recipe(method, "site", *flags, f"--epochs={demo.epochs}", "--iterations=30")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as handle:
@@ -78,7 +78,6 @@ def _run_demo(
     dataset = replace(load_dataset("market1501", people.root), name="synthetic people", notes=())
     say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
     histogram_report = _score_histogram(dataset)
-
     shipped_report = _score_shipped(dataset)
 
     say("2 training without labels (ICE, recipe `site`, from ImageNet's weights)")

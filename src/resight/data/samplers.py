@@ -74,6 +74,7 @@ def identity_batches(
     generator: np.random.Generator,
     *,
     pick: Pick = pick_camera_diverse,
+    domains: Ints | None = None,
 ) -> Iterator[Ints]:
     """Yield endless batches, in passes with a new random order of the identities each.
 
@@ -86,6 +87,8 @@ def identity_batches(
             them, and a warning says so.
         generator: The random number generator.
         pick: Chooses the K images of an identity.
+        domains: ``(N,)`` domain ids; no identity is in two of them. Each batch is then of a single domain, because
+            people before the same cameras are harder to tell apart.
 
     Yields:
         ``(P * K,)`` rows, the K of an identity next to each other.
@@ -99,6 +102,9 @@ def identity_batches(
             raise DataError(f"{name} must not have masked values: write -1 for unknown ones, {name}.filled(-1)")
     labels = id_column(labels, "labels")
     cameras = id_column(cameras, "cameras", len(labels))
+    if domains is not None and len(np.unique(domains)) > 1:
+        numbers = np.unique(domains, return_inverse=True)[1]
+        yield from _domain_batches(labels, cameras, shape, generator, pick=pick, groups=numbers)
     identities, images = shape
     order = np.argsort(labels, kind="stable")
     order = order[np.searchsorted(labels[order], 0) :]
@@ -122,42 +128,18 @@ def identity_batches(
             )
 
 
-def domain_batches(
-    labels: Ints,
-    table: ImageTable,
-    shape: tuple[int, int],
-    generator: np.random.Generator,
-    *,
-    pick: Pick = pick_camera_diverse,
+def _domain_batches(
+    labels: Ints, cameras: Ints, shape: tuple[int, int], generator: np.random.Generator, *, pick: Pick, groups: Ints
 ) -> Iterator[Ints]:
-    """Yield endless batches as `identity_batches` does, each of a single domain.
-
-    People of one domain stand before the same cameras, so they are harder to tell apart than those of two. A domain is
-    drawn as often as its share of the identities; one with a single identity is left out.
-
-    Args:
-        labels: ``(N,)`` identities, none of them in two domains; rows with -1 are left out.
-        table: The images, with their cameras and domains.
-        shape: As for `identity_batches`.
-        generator: The random number generator.
-        pick: As for `identity_batches`.
-
-    Yields:
-        ``(P * K,)`` rows, the K of an identity next to each other.
-
-    Raises:
-        RunError: No domain has two identities.
-        DataError: As `identity_batches`.
-    """
-    domains = np.unique(table.domain_ids)
-    own_labels = [np.where(table.domain_ids == domain, labels, -1) for domain in domains]
+    """Yield batches of one group each, a group as often as its share of the identities; none of a single identity."""
+    own_labels = [np.where(groups == group, labels, -1) for group in range(groups.max() + 1)]
     counts = np.array([len(np.setdiff1d(own, -1)) for own in own_labels])
-    if len(domains) < 2 or not (counts > 1).any():
-        yield from identity_batches(labels, table.camera_ids, shape, generator, pick=pick)
     counts[counts < 2] = 0
-    streams = [identity_batches(own, table.camera_ids, shape, generator, pick=pick) for own in own_labels]
+    if not counts.any():
+        yield from identity_batches(labels, cameras, shape, generator, pick=pick)
+    streams = [identity_batches(own, cameras, shape, generator, pick=pick) for own in own_labels]
     while True:
-        yield next(streams[generator.choice(len(domains), p=counts / counts.sum())])
+        yield next(streams[generator.choice(len(streams), p=counts / counts.sum())])
 
 
 def tracklet_batches(table: ImageTable, shape: tuple[int, int], generator: np.random.Generator) -> Iterator[Ints]:

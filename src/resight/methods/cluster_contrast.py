@@ -22,7 +22,7 @@ from torch import Tensor
 from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
-from resight.data.samplers import domain_batches, pick_random
+from resight.data.samplers import identity_batches, pick_random
 from resight.data.transforms import AugmentSettings
 from resight.errors import ConfigError, check_shares
 from resight.losses.contrastive import proxy_contrast
@@ -112,7 +112,9 @@ class ClusterContrast:
         self._forward.train()
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         table, shape = self.images.table, (s.identities, s.images)
-        return islice(domain_batches(labels, table, shape, batch_generator, pick=pick_random), s.iterations)
+        pick, domains = pick_random, table.domain_ids
+        batches = identity_batches(labels, table.camera_ids, shape, batch_generator, pick=pick, domains=domains)
+        return islice(batches, s.iterations)
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; each process learns from its shard."""

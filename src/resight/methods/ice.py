@@ -30,7 +30,7 @@ from torch import Tensor
 from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
-from resight.data.samplers import domain_batches
+from resight.data.samplers import identity_batches
 from resight.errors import ConfigError
 from resight.losses.consistency import Divergence, soft_instance_consistency
 from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
@@ -147,7 +147,8 @@ class ICE:
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         self._recent_batches.clear()  # a resumed run measures the same batches
         shape = (s.identities, s.images)
-        batches = domain_batches(labels, self.images.table, shape, batch_generator)  # rows, without end
+        domains = self.images.table.domain_ids
+        batches = identity_batches(labels, cameras, shape, batch_generator, domains=domains)  # rows, without end
         return islice(batches, s.iterations)
 
     def end_epoch(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from resight.compute.devices import Devices
 from resight.data.crops import Crops
 from resight.models.encoder import Encoder
-from resight.numerics.clustering import GIANT, ClusterSettings, cluster_domains, cluster_warnings
+from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
 from resight.numerics.distances import normalize, whiten
 from resight.numerics.margins import margins
 from resight.records import Floats, ImageTable, PseudoLabels
@@ -88,15 +88,8 @@ class Labeling:
             embeddings = centered(embeddings, self.table)
         if self.whiten:
             embeddings = normalize(whiten(embeddings, self.whiten))
-        labels = cluster_domains(
-            embeddings,
-            settings,
-            self.table.domain_ids,
-            people=people,
-            cameras=cameras,
-            device=devices.device,
-            source=source,
-        )
+        known = {"people": people, "cameras": cameras, "domains": self.table.domain_ids}
+        labels = cluster(embeddings, settings, **known, device=devices.device, source=source)
         labels = replace(labels, margins=margins(embeddings, labels.labels))
         if not self.current.num_clusters:
             return labels

@@ -137,7 +137,7 @@ class TrackletContrast:
         if s.negatives == "simultaneous":
             together = simultaneous(self.spans[shard.batch], table.camera_ids[shard.batch])
             ignore_mask = ~torch.from_numpy(together[shard.span]).to(features.device)
-        losses = hard_instance_contrast(
+        contrast = hard_instance_contrast(
             features,
             tracklets[shard.span],
             self.devices.gather(shard_keys),
@@ -145,9 +145,10 @@ class TrackletContrast:
             temperature=s.temperature,
             ignore_mask=ignore_mask,
         )
-        minimize({"tracklet": losses.mean()}, self.optimizer, devices=self.devices, max_norm=s.clip)
+        losses = {"tracklet": contrast.mean()}
+        minimize(losses, self.optimizer, devices=self.devices, max_norm=s.clip)
         update_average(self.momentum, self.online, momentum=s.momentum)
-        return mean_losses({"tracklet": losses.mean()}, self.devices)
+        return mean_losses(losses, self.devices)
 
     def end_epoch(self) -> dict[str, float]:
         """Return the learning rate."""

@@ -116,6 +116,7 @@ def cluster(
     *,
     people: npt.ArrayLike | None = None,
     cameras: npt.ArrayLike | None = None,
+    domains: npt.ArrayLike | None = None,
     source: npt.ArrayLike | None = None,
     device: torch.device | str = "cpu",
 ) -> PseudoLabels:
@@ -126,6 +127,8 @@ def cluster(
         settings: Settings of the clustering.
         people: ``(N,)`` true person ids if known (-1 unknown); they only enter the quality.
         cameras: ``(N,)`` camera ids if known (-1 unknown); they enter the quality and balanced lists.
+        domains: ``(N,)`` domain ids (-1 unknown): each domain is clustered alone, because nobody is in two of them. The
+            eps and the recall are then the means.
         source: ``(S, D)`` vectors of a labeled source by the same encoder; used if ``settings.source_weight`` is
             above 0.
         device: Where to search and to compare neighbors; the distances are the same to float32 rounding.
@@ -143,6 +146,14 @@ def cluster(
     """
     rows = as_vectors(vectors)
     check_given("settings", settings, ClusterSettings, "ClusterSettings(...)")
+    if domains is not None:
+        groups = np.unique(id_column(domains, "domains", len(rows)), return_inverse=True)[1]
+        if groups.any():
+            parts = list[PseudoLabels]()
+            for members in (groups == group for group in range(groups.max() + 1)):
+                own = None if cameras is None else np.asarray(cameras)[members]
+                parts.append(cluster(rows[members], settings, cameras=own, source=source, device=device))
+            return _join(parts, groups, people, cameras)
     if settings.method == "kmeans":
         labels = kmeans(rows, settings.num_clusters)
         return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
@@ -175,47 +186,16 @@ def cluster(
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
 
-def cluster_domains(
-    vectors: npt.ArrayLike,
-    settings: ClusterSettings,
-    domains: npt.ArrayLike,
-    *,
-    people: npt.ArrayLike | None = None,
-    cameras: npt.ArrayLike | None = None,
-    source: npt.ArrayLike | None = None,
-    device: torch.device | str = "cpu",
+def _join(
+    parts: list[PseudoLabels], groups: Ints, people: npt.ArrayLike | None, cameras: npt.ArrayLike | None
 ) -> PseudoLabels:
-    """Cluster the images of each domain alone: nobody is in two of them.
-
-    Args:
-        vectors: As for `cluster`, like the other arguments.
-        settings: Settings of the clustering of each domain.
-        domains: ``(N,)`` domain ids, -1 for unknown.
-        people: As for `cluster`.
-        cameras: As for `cluster`.
-        source: As for `cluster`.
-        device: As for `cluster`.
-
-    Returns:
-        The labels, numbered through; the mean eps; the numbers of `cluster_quality`, with the mean ``recall``.
-
-    Raises:
-        ConfigError: As `cluster`.
-        DataError: As `cluster`.
-    """
-    rows = as_vectors(vectors)
-    groups = np.unique(id_column(domains, "domains", len(rows)), return_inverse=True)[1]
-    if groups.max(initial=0) == 0:
-        return cluster(rows, settings, people=people, cameras=cameras, source=source, device=device)
-    labels, found = np.full(len(rows), -1), list[PseudoLabels]()
-    for group in range(groups.max() + 1):
-        members = groups == group
-        own_cameras = None if cameras is None else np.asarray(cameras)[members]
-        found.append(cluster(rows[members], settings, cameras=own_cameras, source=source, device=device))
-        labels[members] = np.where(found[-1].labels < 0, -1, found[-1].labels + labels.max() + 1)
-    recalls = [part.quality["recall"] for part in found if "recall" in part.quality]
+    """Number the clusters of groups of images through."""
+    labels = np.full(len(groups), -1)
+    for group, part in enumerate(parts):
+        labels[groups == group] = np.where(part.labels < 0, -1, part.labels + labels.max() + 1)
+    recalls = [part.quality["recall"] for part in parts if "recall" in part.quality]
     recall = {"recall": float(np.mean(recalls))} if recalls else {}
-    eps = float(np.mean([part.eps for part in found]))
+    eps = float(np.mean([part.eps for part in parts]))
     return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
 
 

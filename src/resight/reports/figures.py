@@ -167,7 +167,7 @@ def training_figure(metrics: Sequence[Mapping[str, float]]) -> Figure:
         if panel.limits:
             low, high = panel.limits
             axes.set_ylim(low, high + 0.02 * (high - low))  # so that a line at the limit is seen
-        elif axes.dataLim.ymin >= 0:
+        elif 0 <= axes.dataLim.ymin < np.inf:  # infinite if nothing finite was drawn
             axes.set_ylim(0, 1.08 * axes.dataLim.ymax or 1)
         if len(panel.names) > 1:
             _name_lines(axes)
