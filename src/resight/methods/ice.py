@@ -16,7 +16,6 @@ authors' runs, with shuffled momentum batches.
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -37,7 +36,7 @@ from resight.losses.contrastive import camera_contrast, hard_instance_contrast, 
 from resight.methods.batches import epoch_generators, load_batch, load_shard
 from resight.methods.ice_settings import ICESettings
 from resight.methods.labeling import Labeling, pool_and_embed
-from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate
+from resight.methods.updates import learning_rate, mean_losses, minimize, set_learning_rate, with_momentum
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.models.proxies import ProxyMemory
@@ -85,12 +84,10 @@ class ICE:
         # The online encoder learns; the momentum encoder is its moving average and is what is evaluated.
         self.online = self.devices.to_device(encoder or Encoder(settings.encoder))
         self.online.use_ghost_batches(settings.ghost_batches, processes=self.devices.world)
-        self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         batch_shape = (settings.identities * settings.images, 3, *images.size)
-        self.devices.capture_graph(self.online.train(), batch_shape, "training")
-        self.devices.capture_graph(self.momentum.train(), batch_shape, "inference")
-        self._online_forward = ForwardPass(self.online, self.devices)
-        self._momentum_forward = ForwardPass(self.momentum, self.devices, "inference")
+        self.momentum, self._online_forward, self._momentum_forward = with_momentum(
+            self.online, self.devices, batch_shape
+        )
         self.optimizer = self.devices.adam(
             self.online.parameters(), rate=settings.learning_rate, weight_decay=settings.weight_decay
         )

@@ -13,7 +13,6 @@ an epoch costs as much as its steps, however many images there are.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -32,7 +31,7 @@ from resight.errors import ConfigError, check_least, check_shares
 from resight.losses.contrastive import hard_instance_contrast
 from resight.methods.batches import epoch_generators, load_shard
 from resight.methods.settings import MethodSettings
-from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate
+from resight.methods.updates import learning_rate, mean_losses, minimize, set_learning_rate, with_momentum
 from resight.models.ema import update_average
 from resight.models.encoder import Encoder
 from resight.records import UNKNOWN, ImageTable, Ints, Mask
@@ -95,12 +94,10 @@ class TrackletContrast:
         self.settings, self.images, self.seed = settings, images, seed
         self.devices = devices or Devices()
         self.online = self.devices.to_device(encoder or Encoder(settings.encoder))
-        self.momentum = copy.deepcopy(self.online).requires_grad_(False)
         batch_shape = (settings.identities * settings.images, 3, *images.size)
-        self.devices.capture_graph(self.online.train(), batch_shape, "training")
-        self.devices.capture_graph(self.momentum.train(), batch_shape, "inference")
-        self._online_forward = ForwardPass(self.online, self.devices)
-        self._momentum_forward = ForwardPass(self.momentum, self.devices, "inference")
+        self.momentum, self._online_forward, self._momentum_forward = with_momentum(
+            self.online, self.devices, batch_shape
+        )
         parameters = self.online.parameters()
         self.optimizer = self.devices.adam(parameters, rate=settings.learning_rate, weight_decay=settings.weight_decay)
         self.spans = tracklet_spans(images.table)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -44,6 +45,28 @@ class ForwardPass:
         with self.devices.autocast(self.purpose):
             outputs = self._run(images)
         return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
+
+
+Learner = TypeVar("Learner", bound=nn.Module)
+
+
+def with_momentum(
+    online: Learner, devices: Devices, batch_shape: tuple[int, ...]
+) -> tuple[Learner, ForwardPass, ForwardPass]:
+    """Copy a network for a moving average of it.
+
+    Args:
+        online: The network that learns, on its device.
+        devices: Where both run.
+        batch_shape: The shape of a batch of images.
+
+    Returns:
+        The copy, which gets no gradient, and the forward passes of the network and of the copy.
+    """
+    momentum = copy.deepcopy(online).requires_grad_(False)
+    devices.capture_graph(online.train(), batch_shape, "training")
+    devices.capture_graph(momentum.train(), batch_shape, "inference")
+    return momentum, ForwardPass(online, devices), ForwardPass(momentum, devices, "inference")
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
