@@ -89,19 +89,24 @@ def printed(item: PaperItem, name: str, data: str) -> list[str]:
 
 def test_every_table_and_every_figure_is_there_once() -> None:
     expected = [f"table-{c}.{n}" for c, count in TABLES.items() for n in range(1, count + 1)]
-    expected += [f"figure-{c}.{n}" for c, count in FIGURES.items() for n in range(1, count + 1)]
-    assert item_ids() == expected
+    figures = [f"figure-{c}.{n}" for c, count in FIGURES.items() for n in range(1, count + 1)]
+    assert item_ids() == [*expected, "perspectives", *figures]
     for name, item in ITEMS.items():
         assert item.id == name, "the file's name is its id"
-        assert f"-{item.chapter}." in name
-    pages = [ITEMS[name].page for name in expected]
-    tables = pages[: len(ROWS)]
-    assert tables == sorted(tables)
-    assert pages[len(ROWS) :] == sorted(pages[len(ROWS) :])
+        assert f"-{item.chapter}." in name or name == "perspectives"
+    for names in (expected, figures):
+        pages = [ITEMS[name].page for name in names]
+        assert pages == sorted(pages)
 
 
 def test_tables_have_the_rows_of_the_text() -> None:
-    assert {name: len(item.rows) for name, item in ITEMS.items() if item.kind == "table"} == ROWS
+    rows = {name: len(item.rows) for name, item in ITEMS.items() if item.kind == "table"}
+    assert rows == {**ROWS, "perspectives": 7}
+
+
+def test_nothing_is_printed_beside_the_perspectives() -> None:
+    rows = ITEMS["perspectives"].rows
+    assert all(row.values[0][1:] == (None,) * 4 and row.reproduction for row in rows)
 
 
 @pytest.mark.parametrize("name", TYPED)

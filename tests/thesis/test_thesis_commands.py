@@ -69,7 +69,7 @@ def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, c
 def test_list_says_what_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["thesis", "list", "--json"]) == 0
     items = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert len(items) == 28 + 44
+    assert len(items) == 28 + 1 + 44  # and the perspectives
     assert items["table-6.6"]["able"] == {"smoke": 24, "short": 24, "full": 24}
     assert items["table-6.6"]["data"] == ["market1501", "dukemtmc", "msmt17"]
     assert items["table-6.4"]["able"] == {"smoke": 0, "short": 0, "full": 6}

@@ -102,7 +102,7 @@ class PaperItem:
     Attributes:
         id: ``table-6.6``, ``figure-6.5``.
         title: A title of this project, not the thesis' caption.
-        chapter: 1 to 6.
+        chapter: 1 to 7.
         page: The printed page number.
         kind: ``table``, or the kind of the figure: ``diagram``, ``picture``, ``curves``, ``strips``, ...
         groups: Its groups of columns.
@@ -280,7 +280,7 @@ def _texts() -> dict[str, str]:
     texts = {}
     for folder in ("tables", "figures"):
         files = [file for file in (FILES / folder).iterdir() if file.name.endswith(".yaml")]
-        for file in sorted(files, key=lambda file: [int(number) for number in re.findall(r"\d+", file.name)]):
+        for file in sorted(files, key=lambda file: [int(number) for number in re.findall(r"\d+", file.name)] or [99]):
             texts[file.name.removesuffix(".yaml")] = file.read_text(encoding="utf-8")
     return texts
 
