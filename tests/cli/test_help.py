@@ -9,7 +9,8 @@ from resight.cli.main import main
 @pytest.mark.parametrize(
     "words",
     [
-        ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["search"], ["explain"], ["demo"],
+        ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["compare"], ["search"], ["explain"],
+        ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
     ],
 )  # fmt: skip
@@ -25,6 +26,7 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
     [
         (["train", "ice"], "cluster"),
         (["evaluate"], "rerank"),
+        (["compare"], "samples"),
         (["search", "x.jpg"], "ranked_list"),
         (["explain", "x"], "parts"),
         (["demo"], "epochs"),

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a method: resight train ice --config site --data folder=CROPS --run runs/mine",
     "adapt": "adapt a model to your cameras, without labels: resight adapt --from MODEL --data folder=CROPS",
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
+    "compare": "two models on the same queries: resight compare MODEL MODEL --data market1501=PATH",
     "search": "search for a person: resight search runs/mine QUERY.jpg --data folder=CROPS",
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",

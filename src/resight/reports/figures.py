@@ -36,6 +36,7 @@ PALETTE = ("#1a86c7", "#d9731a", "#009e73", "#b865a0", "#3fa7dd", "#a58a00")
 
 _MAX_SERIES = len(PALETTE)
 _PERCENT = 100.0
+_SHORT = 16  # letters of a name that leaves room for another beside it
 
 
 def match_curve(report: Report) -> Doubles:
@@ -82,7 +83,8 @@ def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
     axes.set_xticks([rank for rank in (1, 5, 10, 20, 30, 40, 50) if rank <= max(depth, 2)])
     if axes.lines:
         # Above the axes: a curve may run anywhere within them.
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK, fontsize=10)
+        columns = 2 if all(len(name) <= _SHORT for name in curves) else 1
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, labelcolor=INK, fontsize=10)
     else:
         _write_note(axes, "No query has a possible match")
     return figure
@@ -113,6 +115,31 @@ def ap_histogram(average_precision: npt.ArrayLike) -> Figure:
     # The label leans to the side with more room.
     side, shift = ("left", 1.0) if mean < 60 else ("right", -1.0)
     axes.text(mean + shift, 1.09 * tallest, f"mAP {mean:.1f} %", color=INK, ha=side, va="center", fontsize=10)
+    return figure
+
+
+def gain_histogram(gains: npt.ArrayLike) -> Figure:
+    """Draw the distribution of the change in average precision from one model to another.
+
+    Args:
+        gains: ``(Q,)`` differences in -1..1; nan and unchanged queries are left out.
+
+    Returns:
+        The figure: losses on the left of 0, gains on the right.
+    """
+    values = np.asarray(gains, dtype=np.float64)
+    values = _PERCENT * values[np.isfinite(values) & (values != 0)]
+    figure, axes = _canvas("Change in average precision (points)", "Queries", size=(5.4, 3.5))
+    if not len(values):
+        _write_note(axes, "No query changes")
+        return figure
+    edges = np.linspace(-100, 100, 41)
+    for color, part in ((PALETTE[1], values[values < 0]), (PALETTE[0], values[values > 0])):
+        axes.hist(part, bins=edges.tolist(), color=color, rwidth=0.88)
+    largest = float(np.ceil(np.abs(values).max() / 10) * 10)
+    axes.set_xlim(-largest, largest)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.axvline(0, color=INK, linewidth=1.0)
     return figure
 
 

@@ -1,0 +1,135 @@
+"""`resight compare MODEL MODEL --data SPEC`: two models on the same queries, and whether they differ."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from resight.cli.queries import log_notes, split_words
+from resight.cli.terminal import say, say_json, show
+from resight.compute.devices import Devices, DeviceSettings
+from resight.config.settings import flags_of, read_settings
+from resight.data.catalog import open_dataset
+from resight.data.dataset import Dataset
+from resight.data.settings import DataSettings
+from resight.data.tracklets import TrackletSettings
+from resight.data.validation import split_validation
+from resight.errors import ConfigError, DataError, check_least, counted
+from resight.files import check_output, expanded, printable
+from resight.models.encoder import load_encoder
+from resight.models.encoder_settings import encoder_file
+from resight.reports.comparison import Side, comparison_page, difference_rows
+from resight.reports.page import write_page
+from resight.reports.tables import scores_table_text, text_table
+from resight.retrieval.comparison import compare
+from resight.retrieval.protocol import Score, distance_fn, make_evaluator
+from resight.retrieval.ranking import rank
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CompareSettings(DataSettings):
+    """What to compare on.
+
+    Attributes:
+        validation_people: Compare on held-out people instead of the test people; this number of them is taken from the
+            training part. `all` takes everyone in it who can be found again.
+        samples: How many times people are drawn for the intervals.
+        seed: The seed of these draws.
+        page: The file to write the HTML page to; empty writes none.
+        json: Print JSON instead of tables.
+        device: The device to run on.
+    """
+
+    validation_people: int | Literal["all"] = 0
+    samples: int = 10_000
+    seed: int = 1
+    page: str = ""
+    json: bool = False
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.validation_people != "all":
+            check_least(self, 0, "validation_people")
+        check_least(self, 1, "samples")
+
+
+@dataclass(frozen=True)
+class _ModelSettings:
+    """How a run scores: its settings, not those of the command."""
+
+    flip: bool = False
+    tracklet: TrackletSettings = field(default_factory=TrackletSettings)
+
+
+Evaluators = dict[tuple[tuple[int, int], _ModelSettings], Score | None]
+"""The evaluations by image size and settings: two models that share both share the decoded images."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `resight compare`."""
+    words, flags = split_words(arguments)
+    (settings,) = read_settings(flags, [CompareSettings], program="resight compare MODEL MODEL")
+    if len(words) != 2 or not settings.data:
+        raise ConfigError(
+            "resight compare needs two models and images: resight compare synthetic runs/mine --data market1501=PATH"
+        )
+    if settings.page:
+        check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
+    for model in words:
+        encoder_file(model)  # its error names the file
+    dataset = open_dataset(settings.data, settings.folder_settings())
+    if settings.validation_people:
+        dataset = split_validation(dataset, settings.validation_people)
+    if not len(dataset.query):
+        raise DataError(f"{dataset.name} has no queries: --validation_people all takes everyone who can be found again")
+    log_notes(dataset)
+    devices = Devices(settings.device)
+    names = words if words[0] != words[1] else [f"{words[0]} (1)", f"{words[1]} (2)"]
+    evaluators: Evaluators = {}
+    first, second = (
+        _score(model, printable(name), dataset, devices, evaluators) for model, name in zip(words, names, strict=True)
+    )
+    if devices.rank > 0:  # of several processes only the first prints
+        return 0
+    table = first.queries.table
+    comparison = compare(first.report, second.report, table, samples=settings.samples, seed=settings.seed)
+    reports = {side.name: side.report for side in (first, second)}
+    if settings.json:
+        scores = {name: report.to_json() for name, report in reports.items()}
+        say_json({"models": list(reports), "reports": scores, **comparison.to_json()})
+    else:
+        show(scores_table_text(reports))
+        rows = difference_rows(comparison, dataset.names.get("cameras", ()))
+        title = f"{second.name} minus {first.name}, points of percent"
+        show(text_table(title, ("", "difference", "95 % interval", ""), rows, left=("",)))
+        wins, losses = (counted(number, "query", "queries") for number in (comparison.wins, comparison.losses))
+        say(f"Better for {wins}, worse for {losses}. An interval that holds 0 may be chance: other people, other sign.")
+    if settings.page:
+        title = f"{second.name} beside {first.name} on {dataset.name}"
+        page = comparison_page(comparison, (first, second), title=title, names=dataset.names)
+        write_page(expanded(settings.page), page)
+        logger.info("page: %s", printable(expanded(settings.page)))
+    return 0
+
+
+def _score(model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators) -> Side:
+    """Score a model as `resight evaluate` does, by its run's own settings of flip and tracklets."""
+    config = expanded(model) / "config.yaml"
+    flags = flags_of(config, "flip", "tracklet") if config.is_file() else []
+    (settings,) = read_settings(flags, [_ModelSettings], program=f"the settings of {model}")
+    encoder = load_encoder(model)
+    key = (encoder.settings.size, settings)
+    if key not in evaluators:
+        evaluators[key] = make_evaluator(
+            dataset, encoder.settings.size, devices=devices, flip=settings.flip, tracklet=settings.tracklet
+        )
+    score = evaluators[key]
+    if score is None:
+        raise DataError(f"{dataset.name} has no gallery to search in")
+    report, queries, gallery = score(encoder)
+    distance = distance_fn(dataset, settings.tracklet)
+    return Side(name, report, queries, gallery, rank(queries, gallery, distance_fn=distance, device=devices.device))
