@@ -124,7 +124,8 @@ def load_dataset(name: str, root: str | Path | None = None, settings: FolderSett
         ConfigError: The name is unknown.
         DataError: The folder lacks parts of the published set, or cannot be read.
     """
-    check_given("name", name, str, f"the name of a data set ({', '.join(DATASETS)}), before its folder")
+    sets = [known for known in DATASETS if "-" not in known or known.partition("-")[0] not in DATASETS]  # no variants
+    check_given("name", name, str, f"the name of a data set ({', '.join(sets)}), before its folder")
     if root is None:
         return open_dataset(name, settings)
     check_given("root", root, (str, os.PathLike), "the data set's folder")

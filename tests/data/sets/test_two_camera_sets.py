@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from mars_files import touch
 from resight.data.catalog import load_dataset
+from resight.data.crop_pairs import one_image_each
 from resight.data.dataset import Dataset
 from resight.data.sets.caviar4reid import load_caviar4reid
 from resight.data.sets.cuhk01 import load_cuhk01
@@ -18,6 +19,7 @@ from resight.data.sets.ilids import load_ilids
 from resight.data.sets.viper import load_viper
 from resight.data.verify import describe
 from resight.errors import ConfigError, DataError
+from resight.records import ImageTable
 
 
 def names_of(paths: np.ndarray) -> list[str]:
@@ -47,6 +49,16 @@ def write_partition(path: Path, *tests: list[int]) -> None:
         mask = np.array([test + test], np.uint8).T
         splits[0, number] = mask, 1 - mask
     savemat(path, {"partition": splits})
+
+
+def test_the_single_image_depends_on_the_split_alone() -> None:
+    people = np.repeat(np.arange(9), 4)
+    table = ImageTable(np.array([f"{row:02}.jpg" for row in range(36)]), people)
+    chosen = [one_image_each(table, split) for split in range(3)]
+    assert all(own.person_ids.tolist() == list(range(9)) for own in chosen)
+    assert len({tuple(own.paths.tolist()) for own in chosen}) == 3
+    shuffled = table[np.random.default_rng(0).permutation(36)]
+    assert one_image_each(shuffled, 1).paths.tolist() == chosen[1].paths.tolist()
 
 
 # --- VIPeR -----------------------------------------------------------------------------------------------------

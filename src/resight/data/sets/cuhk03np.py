@@ -21,7 +21,8 @@ from pathlib import Path
 
 from resight.data.dataset import Dataset
 from resight.data.roots import MARKET_FOLDERS, find_root, read_market_style
-from resight.data.sets.cuhk03 import Boxes, find_file, lists_of, read_new_protocol
+from resight.data.sets.cuhk03 import lists_of, read_new_protocol
+from resight.data.sets.cuhk03_file import Boxes, find_file
 from resight.errors import DataError
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_")
