@@ -18,9 +18,8 @@ from resight.methods import METHODS
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.packaged import SYNTHETIC
 from resight.records import ImageTable, Ranking, Report
-from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
-from resight.retrieval.protocol import distance_fn, embed, provenance_of
+from resight.retrieval.protocol import embed, score_features
 from resight.retrieval.ranking import rank
 from resight.training.adapting import adapt_recipe, fixed_settings
 from resight.training.report import train_and_report
@@ -124,15 +123,13 @@ def score(
         embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip)
         for side in (dataset.query, dataset.gallery)
     )
-    return evaluate(
-        queries,
-        gallery,
-        exclude=dataset.exclude,
-        distractor_id=dataset.distractor_id,
-        rerank=rerank,
-        distance_fn=distance_fn(dataset, tracklet),
+    return score_features(
+        dataset,
+        (queries, gallery),
+        tracklet=tracklet,
         device=devices.device,
-        provenance={"flip": flip, **provenance_of(dataset, tracklet), **devices.describe()},
+        rerank=rerank,
+        provenance={"flip": flip, **devices.describe()},
     )
 
 

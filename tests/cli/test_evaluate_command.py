@@ -134,3 +134,28 @@ def test_where_labels_are_missing_their_table_is_named(tmp_path, draw, monkeypat
     for more in ([], ["--validation_people=1"]):
         assert main(["evaluate", f"--data=folder={tmp_path}", *more]) == 2
         assert "in its labels.csv" in capsys.readouterr().err
+
+
+def test_a_set_of_two_cameras_from_its_description_to_average_scores(draw, tmp_path, capsys, caplog):
+    root = draw(tmp_path, *(f"cam_{camera}/{person:03}_0.bmp" for person in range(6) for camera in "ab"))
+    assert main(["data", "info", str(root)]) == 0
+    assert "has the layout of viper and is read as it" in " ".join(capsys.readouterr().out.split())
+    words = ["evaluate", f"--data=viper={root}", "--encoder.weights=none", "--encoder.height=64", "--encoder.width=32"]
+    assert main([*words, "--trials=3"]) == 0
+    table = capsys.readouterr().out
+    assert "viper, mean of 3 trials" in table
+    assert "standard deviation" in table
+    assert "trials: the splits 0 to 2" in caplog.messages
+    assert main([*words, "--trials=2", "--json"]) == 0
+    provenance = json.loads(capsys.readouterr().out)["provenance"]
+    assert [trial["notes"].count("split 1 of 10") for trial in provenance["trials"]] == [0, 1]
+    for flag, message in (
+        ("--trials=11", "viper has 10 splits, found 11 trials"),
+        ("--trials=-1", "trials must be"),
+        ("--adapt_statistics=true", "adapt_statistics is for one split, and trials averages several"),
+        ("--validation_people=all", "validation_people is for one split"),
+        ("--page=x.html", "page is for one split"),
+    ):
+        more = [] if flag.startswith("--trials") else ["--trials=2"]
+        assert main([*words, *more, flag]) == 2
+        assert message in capsys.readouterr().err

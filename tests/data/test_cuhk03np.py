@@ -84,5 +84,7 @@ def test_the_counts_tell_the_boxes_where_no_name_does(
 def test_raw_cuhk03_is_named(tmp_path: Path) -> None:
     (tmp_path / "cuhk03_release").mkdir()
     (tmp_path / "cuhk03_release" / "cuhk-03.mat").touch()
-    with pytest.raises(DataError, match=r"cuhk-03.mat is raw CUHK03; .* from the folders bounding_box_train, query"):
+    with pytest.raises(
+        DataError, match=r"cuhk-03.mat is raw CUHK03: put .* or name the folder with bounding_box_train, query"
+    ):
         load_dataset("cuhk03np", tmp_path)

@@ -11,25 +11,26 @@ from resight.cli.queries import choose_encoder, describe_encoder, log_notes, spl
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
-from resight.data.catalog import open_dataset, parse_spec
+from resight.data.catalog import open_dataset, open_splits, parse_spec
 from resight.data.dataset import Dataset
 from resight.data.label_columns import LABELS
 from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
-from resight.errors import ConfigError, DataError, check_least
+from resight.errors import ConfigError, DataError, check_least, counted
 from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
+from resight.records import Report
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text
 from resight.retrieval.cache import vectors_folder
-from resight.retrieval.evaluation import evaluate
 from resight.retrieval.explain import part_similarities
-from resight.retrieval.protocol import distance_fn, embed, provenance_of
+from resight.retrieval.protocol import distance_fn, embed, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.trials import average_reports, embed_splits
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class EvaluateSettings(DataSettings):
         adapt_statistics: Give the encoder the batch-norm statistics of the gallery's images first, which takes seconds
             and no labels.
         rerank: Re-rank by k-reciprocal neighbors first.
+        trials: Average the scores of this number of splits of a set that has several, such as `viper`; the table adds
+            their standard deviation. 0 scores one split.
         cache: A folder that keeps embeddings for the next call. The same encoder then does not embed the same images
             again. Beyond 10 GB, the least recently used ones are removed.
         page: The file to write the HTML report to; empty writes none.
@@ -62,6 +65,7 @@ class EvaluateSettings(DataSettings):
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     adapt_statistics: bool = False
     rerank: bool = False
+    trials: int = 0
     cache: str = ""
     page: str = ""
     json: bool = False
@@ -71,6 +75,10 @@ class EvaluateSettings(DataSettings):
     def __post_init__(self) -> None:
         if self.validation_people != "all":
             check_least(self, 0, "validation_people")
+        check_least(self, 0, "trials")
+        for name in ("validation_people", "adapt_statistics", "page"):
+            if self.trials and getattr(self, name):
+                raise ConfigError(f"{name} is for one split, and trials averages several: leave out one of them")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -90,7 +98,9 @@ def run(arguments: Sequence[str]) -> int:
     encoder = load_encoder(chosen) if isinstance(chosen, str) else Encoder(chosen).eval()
     _, root = parse_spec(settings.data, settings.folder_settings())
     cache = vectors_folder(settings.cache, root)
-    dataset = open_dataset(settings.data, settings.folder_settings())
+    folder = settings.folder_settings()
+    splits = open_splits(settings.data, settings.trials, folder) if settings.trials else []
+    dataset = splits[0] if splits else open_dataset(settings.data, folder)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     if settings.rerank and distance_fn(dataset, settings.tracklet) is not squared_distances:
@@ -102,39 +112,42 @@ def run(arguments: Sequence[str]) -> int:
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
     log_notes(dataset)
+    if splits:
+        logger.info("trials: the splits 0 to %d", len(splits) - 1)
     if not model:
         logger.info("no MODEL is named: scoring %s", describe_encoder(chosen))
     devices = Devices(settings.device)
     devices.to_device(encoder)
     if settings.adapt_statistics:
         encoder = adapt_statistics(encoder, dataset.gallery, devices=devices)
-    queries, gallery = (
-        embed(encoder, side, dataset.unit, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
-        for side in (dataset.query, dataset.gallery)
-    )
+    how = {"tracklet": settings.tracklet, "devices": devices, "flip": settings.flip, "cache": cache}
+    if settings.trials:
+        sides = embed_splits(encoder, splits, **how)
+    else:
+        queries, gallery = (embed(encoder, side, dataset.unit, **how) for side in (dataset.query, dataset.gallery))
+        splits, sides = [dataset], [(queries, gallery)]
     if devices.rank > 0:  # of several processes only the first prints
         return 0
-    distance = distance_fn(dataset, settings.tracklet)
-    report = evaluate(
-        queries,
-        gallery,
-        exclude=dataset.exclude,
-        distractor_id=dataset.distractor_id,
-        rerank=settings.rerank,
-        distance_fn=distance,
-        device=devices.device,
-        provenance={
-            "flip": settings.flip,
-            "adapt_statistics": settings.adapt_statistics,
-            **provenance_of(dataset, settings.tracklet),
-            **devices.describe(),
-        },
-    )
+    provenance = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics, **devices.describe()}
+    reports = [
+        score_features(
+            split,
+            own,
+            tracklet=settings.tracklet,
+            device=devices.device,
+            rerank=settings.rerank,
+            provenance=provenance,
+        )
+        for split, own in zip(splits, sides, strict=True)
+    ]
+    report = average_reports(reports) if settings.trials else reports[0]
     if settings.json:
         say_json(report.to_json())
     else:
-        show(scores_table_text({dataset.name: report}))
+        show(scores_table_text(_rows(dataset.name, report)))
     if settings.page:
+        queries, gallery = sides[0]
+        distance = distance_fn(dataset, settings.tracklet)
         ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
         title = f"{model or settings.encoder.backbone} on {dataset.name}"
         sections = []
@@ -147,6 +160,14 @@ def run(arguments: Sequence[str]) -> int:
         write_page(expanded(settings.page), page)
         logger.info("page: %s", printable(expanded(settings.page)))
     return 0
+
+
+def _rows(name: str, report: Report) -> dict[str, Report]:
+    """Return the rows of the score table: a report, and the standard deviation of an average."""
+    if "trials" not in report.provenance:
+        return {name: report}
+    rows = {f"{name}, mean of {counted(len(report.provenance['trials']), 'trial')}": report}
+    return rows | {"standard deviation": Report(report.provenance["deviation"])}
 
 
 def _advise(dataset: Dataset) -> str:

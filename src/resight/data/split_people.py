@@ -1,15 +1,17 @@
-"""Ten random splits of people into halves, the protocol of the small sets of two cameras."""
+"""Ten splits of people, the protocol of the small sets of two cameras."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from resight.data.dataset import Dataset
-from resight.data.sets.sequences import Track, build_track_table, last_number, read_matrix
+from resight.data.matlab import read_matrix
+from resight.data.sets.sequences import Track, build_track_table, last_number
 from resight.errors import ConfigError, DataError
 from resight.records import Ints
 
@@ -17,48 +19,64 @@ SPLITS = 10
 """The number of splits; published scores are their average."""
 
 
+@dataclass(frozen=True)
+class SplitRule:
+    """How a set's people are split.
+
+    Attributes:
+        test: The number of people to test on if the split is drawn; None is half of them, rounded down.
+        read: Returns the people to train on and the people to test on of a split in a list, from the set's name, the
+            list's path, the split and the set's people.
+    """
+
+    test: int | None = None
+    read: Callable[[str, Path, int, Ints], tuple[Ints, Ints]] | None = None
+
+
 def split_people(
-    name: str, people: Sequence[int], lists: Sequence[Path], split: int, notes: list[str]
-) -> tuple[Ints, Ints]:
+    name: str, people: Sequence[int] | Ints, lists: Sequence[Path], split: int, notes: list[str],
+    rule: SplitRule = SplitRule(),
+) -> tuple[Ints, Ints]:  # fmt: skip
     """Return the people of one of the ten splits, as published if a list of the splits exists.
 
-    Two formats of lists are in use. A MATLAB file contains ``ls_set``, one permutation of the people per row (their
-    numbers, or their positions from 1); its first half is the test half. A JSON file contains, for each split, the
-    names of the people under ``train`` and ``test``. Without a list, a fixed seed draws the halves. They are the same
-    for the same people, but not the published ones.
+    Two formats of lists are in use for tracklets. A MATLAB file contains ``ls_set``, one permutation of the people per
+    row (their numbers, or their positions from 1); its first half is the test half. A JSON file contains, for each
+    split, the names of the people under ``train`` and ``test``. Without a list, the split is drawn; its number is the
+    seed. Drawn splits are the same for the same people, but not the published ones.
 
     Args:
         name: The set's name, for the error.
         people: The people of the set.
-        lists: Possible paths of the list; the first that exists is read.
+        lists: Possible paths of the list; the first that exists is read. Empty if no list is published.
         split: Index of the split, 0..9.
         notes: Gets a note on the origin of the split.
+        rule: The number of people to test on, and the format of the list.
 
     Returns:
         The people to train on and the people to test on, ascending.
 
     Raises:
         ConfigError: There is no such split.
-        DataError: There are fewer than two people, or the list is unreadable or names other people.
+        DataError: There are too few people, or the list is unreadable or names other people.
     """
-    if not 0 <= split < SPLITS:
-        raise ConfigError(f"{name}: the splits are 0..{SPLITS - 1}, found {split}")
-    person_ids = np.unique(np.array(people, np.int64))
-    if len(person_ids) < 2:
-        raise DataError(f"{name}: {len(person_ids)} people cannot be split: two or more are needed")
+    check_split(name, split, SPLITS)
+    person_ids = np.unique(np.asarray(people, np.int64))
+    num_test = len(person_ids) // 2 if rule.test is None else rule.test
+    if not 0 < num_test < len(person_ids):
+        raise DataError(f"{name}: {len(person_ids)} people cannot be split: {max(1, num_test) + 1} or more are needed")
     path = next((path for path in lists if path.is_file()), None)
     if path is None:
+        reason = f"there is no {lists[0].name}" if lists else "no list of the splits is published"
         notes.append(
-            f"split {split} of {SPLITS}: drawn with a fixed seed (there is no {lists[0].name}), so scores on it "
-            "compare only roughly with published ones"
+            f"split {split} of {SPLITS}: drawn with a fixed seed ({reason}), so scores on it compare only roughly with "
+            "published ones"
         )
-        train, test = _cut_in_half(np.random.default_rng((split, len(person_ids))).permutation(person_ids))
+        order = np.random.default_rng((split, len(person_ids))).permutation(person_ids)
+        train, test = np.sort(order[num_test:]), np.sort(order[:num_test])
     else:
         notes.append(f"split {split} of {SPLITS}, as in {path.name}; published scores are the average of all")
-        if path.suffix == ".json":
-            train, test = _read_json(name, path, split)
-        else:
-            train, test = _read_permutation(name, path, split, person_ids)
+        read = rule.read or (_read_json if path.suffix == ".json" else _read_permutation)
+        train, test = read(name, path, split, person_ids)
     listed = np.concatenate([train, test])
     unknown = np.setdiff1d(listed, person_ids)
     if len(unknown):
@@ -71,6 +89,21 @@ def split_people(
     return train, test
 
 
+def check_split(name: str, split: int, splits: int) -> None:
+    """Check the number of a split.
+
+    Raises:
+        ConfigError: It is not in ``0..splits-1``.
+    """
+    if not 0 <= split < splits:
+        raise ConfigError(f"{name}: the splits are 0..{splits - 1}, found {split}")
+
+
+def missing_split(name: str, path: Path, splits: int, split: int) -> DataError:
+    """Return the error for a list that has fewer splits than the protocol."""
+    return DataError(f"{name}: {path} has {splits} splits, numbered from 0; found no split {split}")
+
+
 def _cut_in_half(order: Ints) -> tuple[Ints, Ints]:
     half = len(order) // 2
     return np.sort(order[half:]), np.sort(order[:half])
@@ -79,14 +112,14 @@ def _cut_in_half(order: Ints) -> tuple[Ints, Ints]:
 def _read_permutation(name: str, path: Path, split: int, person_ids: Ints) -> tuple[Ints, Ints]:
     rows = read_matrix(name, path, "ls_set")
     if split >= len(rows):
-        raise DataError(f"{name}: {path} has {len(rows)} splits, numbered from 0; found no split {split}")
+        raise missing_split(name, path, len(rows), split)
     order = rows[split]
     if sorted(order.tolist()) == list(range(1, len(person_ids) + 1)):  # positions from 1 instead of person ids
         order = person_ids[order - 1]
     return _cut_in_half(order)
 
 
-def _read_json(name: str, path: Path, split: int) -> tuple[Ints, Ints]:
+def _read_json(name: str, path: Path, split: int, _: Ints) -> tuple[Ints, Ints]:
     try:
         halves = json.loads(path.read_text())[split]
         train, test = (_numbers(halves[half]) for half in ("train", "test"))

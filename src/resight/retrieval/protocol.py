@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from resight.compute.devices import Devices
 from resight.data.crops import Crops, fits_memory, load_crops
@@ -48,23 +49,15 @@ def make_evaluator(
     if dataset.unit == "tracklets":
         tables = [table[np.unique(tracklet.choose(table))] for table in tables]
         decode_once = fits_memory(sum(map(len, tables)), size)
-    sides = [load_crops(table, size) if decode_once else table for table in tables]
-    provenance = {"flip": flip, **provenance_of(dataset, tracklet)}
+    images = [load_crops(table, size) if decode_once else table for table in tables]
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.to_device(encoder)
         queries, gallery = (
-            embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in sides
+            embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in images
         )
-        report = evaluate(
-            queries,
-            gallery,
-            exclude=dataset.exclude,
-            distractor_id=dataset.distractor_id,
-            distance_fn=distance_fn(dataset, tracklet),
-            device=devices.device,
-            provenance=provenance,
-        )
+        sides = (queries, gallery)
+        report = score_features(dataset, sides, tracklet=tracklet, device=devices.device, provenance={"flip": flip})
         return report, queries, gallery
 
     return score
@@ -84,6 +77,43 @@ def embed(
     if unit == "tracklets":
         return extract_tracklets(encoder, side, tracklet=tracklet, devices=devices, flip=flip, cache=cache)
     return extract(encoder, side, devices=devices, flip=flip, cache=cache)
+
+
+def score_features(
+    dataset: Dataset,
+    sides: tuple[Features, Features],
+    *,
+    tracklet: TrackletSettings,
+    device: torch.device | str,
+    rerank: bool = False,
+    provenance: dict[str, Any] | None = None,
+) -> Report:
+    """Score the embeddings of a data set's queries and gallery by its protocol.
+
+    Args:
+        dataset: The data set.
+        sides: The embeddings of queries and gallery, from `embed`.
+        tracklet: How they were made of tracklets, if the unit is the tracklet.
+        device: Where to rank.
+        rerank: Whether to re-rank k-reciprocally.
+        provenance: Additional entries of the report's provenance.
+
+    Returns:
+        The scores; their provenance names the set, its notes and the settings of tracklets.
+
+    Raises:
+        DataError: As `evaluate`.
+        ConfigError: As `evaluate`.
+    """
+    return evaluate(
+        *sides,
+        exclude=dataset.exclude,
+        distractor_id=dataset.distractor_id,
+        rerank=rerank,
+        distance_fn=distance_fn(dataset, tracklet),
+        device=device,
+        provenance={**(provenance or {}), **provenance_of(dataset, tracklet)},
+    )
 
 
 def provenance_of(dataset: Dataset, tracklet: TrackletSettings) -> dict[str, Any]:

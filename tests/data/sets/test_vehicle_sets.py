@@ -80,7 +80,7 @@ def test_the_gallery_depends_on_the_seed_alone(tmp_path: Path) -> None:
             (root / "train_test_split" / "test_list_800.txt").write_text(text)
         galleries[order] = [Path(path).name for path in load_vehicleid(root).gallery.paths]
     assert galleries[0] == galleries[1]
-    other = load_vehicleid(tmp_path / "0", seed=1).gallery.paths
+    other = load_vehicleid(tmp_path / "0", split=1).gallery.paths
     assert [Path(path).name for path in other] != galleries[0]
     assert len(np.unique(other)) == 20
 

@@ -12,9 +12,9 @@ from scipy.io import savemat
 
 from mars_files import touch
 from resight.data.catalog import load_dataset
+from resight.data.matlab import read_matrix
 from resight.data.sets.ilidsvid import load_ilidsvid
 from resight.data.sets.prid2011 import load_prid2011
-from resight.data.sets.sequences import read_matrix
 from resight.data.split_people import SPLITS, split_people
 from resight.data.tracklets import group_tracklets
 from resight.data.validation import split_validation

@@ -2,7 +2,8 @@
 
 There are two kinds of boxes with different counts: drawn by hand (``labeled``) and by a detector (``detected``).
 ``cuhk03np-labeled`` and ``cuhk03np-detected`` read one kind; ``cuhk03np`` reads the kind it finds. Scores are computed
-as on Market-1501, not by the old protocol of one gallery image per person.
+as on Market-1501, not by the classic protocol of one gallery image per person. Folders of image files are read, or the
+original ``cuhk-03.mat`` with the lists of the protocol next to it (`resight.data.sets.cuhk03`).
 
 License: for research; ask its authors. resight contains no data of the set.
 
@@ -17,15 +18,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from resight.data.dataset import Dataset
 from resight.data.roots import MARKET_FOLDERS, find_root, read_market_style
+from resight.data.sets.cuhk03 import lists_of, read_new_protocol
+from resight.data.sets.cuhk03_file import Boxes, find_file
 from resight.errors import DataError
-from resight.files import printable
-
-Boxes = Literal["labeled", "detected"]
-"""The origin of the boxes around people: drawn by hand or by a detector."""
 
 PATTERN = re.compile(r"(?P<person>[0-9]{1,18})_c(?P<camera>[0-9]{1,4})_")
 FORM = "PPPP_cC_<name>.jpg"
@@ -45,7 +43,8 @@ def load_cuhk03np(root: Path, *, boxes: Boxes | None = None) -> Dataset:
     """Read CUHK03-NP.
 
     Args:
-        root: The folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or one or two above it.
+        root: The folder with ``bounding_box_train``, ``query`` and ``bounding_box_test``, or one or two above it. Or
+            that with ``cuhk-03.mat`` and the lists of the protocol.
         boxes: The boxes to read. None reads the kind it finds, recognized by the folder's name, else by the counts. If
             it finds both, it reads the detected boxes.
 
@@ -53,7 +52,8 @@ def load_cuhk03np(root: Path, *, boxes: Boxes | None = None) -> Dataset:
         The data set, with a note on its kind of boxes and the evidence for it.
 
     Raises:
-        DataError: A folder is missing or has no image of the set's names; or it has the other boxes, or raw CUHK03.
+        DataError: A folder is missing or has no image of the set's names; or it has the other boxes, or raw CUHK03
+            without the lists of the protocol.
     """
     name = f"cuhk03np-{boxes}" if boxes else "cuhk03np"
     parts = tuple(MARKET_FOLDERS.values())
@@ -62,8 +62,10 @@ def load_cuhk03np(root: Path, *, boxes: Boxes | None = None) -> Dataset:
     try:
         folder = find_root(name, root, parts, folder_names=[*folder_names, *_TOP_FOLDERS[1:]])
     except DataError:
-        _refuse_raw(root)
-        raise
+        raw = find_file(root)
+        if raw is None:
+            raise
+        return _read_raw(name, raw, boxes)
     dataset = read_market_style(name, folder, pattern=PATTERN, form=FORM, published={})
     by_name, by_counts = _kind_by_name(folder), _kind_by_counts(dataset)
     detected = by_name or by_counts
@@ -112,13 +114,7 @@ def _describe_kind(
     return f"{text}; counts are compared with those of the {kind} boxes"
 
 
-def _refuse_raw(root: Path) -> None:
-    """Raise `DataError` for raw CUHK03: a MATLAB file without the new protocol."""
-    paths = (root, root / "cuhk-03.mat", root / "cuhk03_release" / "cuhk-03.mat")
-    raw = next((path for path in paths if path.suffix == ".mat" and path.is_file()), None)
-    if raw is not None:
-        raise DataError(
-            f"cuhk03np: {printable(raw)} is raw CUHK03; CUHK03-NP is read from the folders "
-            f"{', '.join(MARKET_FOLDERS.values())} of image files that come with the new protocol: name the folder "
-            "that contains them"
-        )
+def _read_raw(name: str, path: Path, boxes: Boxes | None) -> Dataset:
+    """Read the original MATLAB file of CUHK03; without a kind of boxes, that whose lists are there."""
+    kind: Boxes = boxes or ("detected" if lists_of(path, "detected") or not lists_of(path, "labeled") else "labeled")
+    return replace(read_new_protocol(name, path, kind), published=PUBLISHED[kind])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from resight.data.sets import cuhk03np, dukemtmc, market1501, msmt17
+from resight.data.sets import cuhk03np, dukemtmc, market1501, msmt17, personx
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Style:
 # The narrower pattern comes first: CUHK03-NP's pattern matches DukeMTMC's names too.
 STYLES: Mapping[str, Style] = {
     "market1501": Style(market1501.PATTERN, market1501.FORM, r"(?P<person>-1|[0-9]+)_c(?P<camera>[0-9]+)s"),
+    "personx": Style(personx.PATTERN, personx.FORM, r"(?P<person>[0-9]+)_c(?P<camera>[0-9]+)s"),
     "dukemtmc": Style(dukemtmc.PATTERN, dukemtmc.FORM, r"(?P<person>[0-9]+)_c(?P<camera>[0-9]+)_f"),
     "cuhk03np": Style(cuhk03np.PATTERN, cuhk03np.FORM, r"(?P<person>[0-9]+)_c(?P<camera>[0-9]+)_"),
     "msmt17": Style(msmt17.PATTERN, msmt17.FORM, r"(?P<person>[0-9]+)_[0-9]+_(?P<camera>[0-9]+)_"),

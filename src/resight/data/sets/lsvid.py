@@ -31,8 +31,9 @@ import numpy as np
 
 from resight.data.dataset import Dataset
 from resight.data.image_formats import is_image_name
+from resight.data.matlab import read_matrix
 from resight.data.roots import find_root, list_folder
-from resight.data.sets.sequences import Track, build_track_table, read_matrix
+from resight.data.sets.sequences import Track, build_track_table
 from resight.errors import DataError
 
 PATTERN = re.compile(r"[^_]+_(?P<frame>[0-9]{1,18})_(?P<camera>[0-9]{1,4})_[^_]*\.")

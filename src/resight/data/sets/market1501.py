@@ -4,6 +4,9 @@ Person 0 in the gallery is any other person (2,798 distractors). Person -1 is a 
 junk images); the evaluation and the published counts here leave junk out. Frame numbers restart in each sequence
 (``s``) of a camera; the table does not have the sequences.
 
+``market1501-500k`` adds the set's 500,000 further distractors to the gallery. Their images lie in ``images``, next to
+the other folders. Each counts as person 0, whatever its name; its camera is unknown unless its name tells.
+
 License: for research; ask its authors. resight contains no data of the set.
 
 References:
@@ -16,8 +19,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from resight.data.dataset import Dataset
-from resight.data.roots import read_market_style
+from resight.data.image_formats import is_image_name
+from resight.data.roots import list_folder, read_market_style
+from resight.errors import DataError, counted
+from resight.records import UNKNOWN, ImageTable
 
 PATTERN = re.compile(r"(?P<person>-1|[0-9]{1,18})_c(?P<camera>[0-9]{1,4})s[0-9]+_(?P<frame>[0-9]{1,18})_[0-9]+\.")
 FORM = "PPPP_cCsS_FFFFFF_NN.jpg"
@@ -40,3 +48,35 @@ def load_market1501(root: Path) -> Dataset:
     names = ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501")
     dataset = read_market_style("market1501", root, pattern=PATTERN, form=FORM, published=PUBLISHED, folder_names=names)
     return replace(dataset, distractor_id=0)
+
+
+def load_market1501_500k(root: Path) -> Dataset:
+    """Read Market-1501 with its 500,000 further distractors.
+
+    Args:
+        root: The folder of `load_market1501`, with the distractors in ``images``.
+
+    Returns:
+        The data set; a note counts the distractors. The gallery's published count is that of the set without them.
+
+    Raises:
+        DataError: As `load_market1501`; or there is no image in ``images``.
+    """
+    dataset = load_market1501(root)
+    folder = dataset.root / "images"
+    names = [name for name in list_folder(folder)[1] if is_image_name(name)] if folder.is_dir() else []
+    if not names:
+        problem = "has no image" if folder.is_dir() else "is not there"
+        raise DataError(
+            f"market1501-500k: the folder of the distractors, {folder}, {problem}: unpack them, or read market1501"
+        )
+    cameras = [int(match["camera"]) if (match := PATTERN.match(name)) else UNKNOWN for name in names]
+    paths = np.array([str(folder / name) for name in names])
+    distractors = ImageTable(paths, np.zeros(len(names), np.int64), np.array(cameras, np.int64))
+    return replace(
+        dataset,
+        name="market1501-500k",
+        gallery=ImageTable.concatenate(dataset.gallery, distractors),
+        published={split: counts for split, counts in PUBLISHED.items() if split != "gallery"},
+        notes=(f"gallery: {counted(len(names), 'further distractor')} of images", *dataset.notes),
+    )

@@ -27,8 +27,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from resight.data.dataset import Dataset
+from resight.data.matlab import read_matrix
 from resight.data.roots import describe_missing_images, find_root, list_folder
-from resight.data.sets.sequences import Track, build_track_table, read_matrix
+from resight.data.sets.sequences import Track, build_track_table
 from resight.errors import ConfigError, DataError, nearest
 from resight.records import ImageTable, Ints
 

@@ -1,15 +1,11 @@
-"""Read folders of frames and MATLAB matrices, for the sets of tracklets."""
+"""Read folders of frames, for the sets of tracklets."""
 
 from __future__ import annotations
 
-import importlib
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -94,71 +90,6 @@ def build_track_table(tracks: Iterable[Track], *, first_id: int = 0) -> ImageTab
         column(range(first_id, first_id + len(tracks))),
         np.array([frame for track in tracks for frame in track.frames], np.int64),
     )
-
-
-def read_matrix(name: str, path: Path, key: str) -> Ints:
-    """Read a matrix of whole numbers from a MATLAB file.
-
-    Args:
-        name: The set's name, for the error.
-        path: The file.
-        key: The variable.
-
-    Returns:
-        ``(R, C)`` int64.
-
-    Raises:
-        DataError: The file is missing or not a MATLAB file, or has no such matrix; or it has version 7.3 (HDF5) and
-            h5py is not installed.
-    """
-    if not path.is_file():
-        raise DataError(f"{name}: there is no file {path}: it comes with the set's lists")
-    from scipy.io import loadmat  # slow to import, and other sets do not need it
-    from scipy.io.matlab import MatReadError
-
-    data = path.read_bytes()
-    try:
-        content = loadmat(BytesIO(data))
-    except NotImplementedError:
-        content = _read_hdf5(name, path)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        EOFError,
-        OSError,
-        OverflowError,
-        MatReadError,
-        zlib.error,
-    ) as error:
-        raise DataError(f"{name}: {path} is no MATLAB file, or a broken one ({error})") from error
-    variables = sorted(variable for variable in content if not variable.startswith("__"))
-    matrix = np.asarray(content.get(key, np.empty(0)))
-    if (
-        key not in content
-        or matrix.ndim != 2
-        or matrix.dtype.kind not in "iuf"
-        or not (matrix == np.rint(matrix)).all()
-    ):
-        raise DataError(f"{name}: expected a matrix '{key}' of whole numbers in {path}; found {', '.join(variables)}")
-    return matrix.astype(np.int64)
-
-
-def _read_hdf5(name: str, path: Path) -> dict[str, Any]:
-    """Read the matrices of a MATLAB file of version 7.3, which stores them transposed."""
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError:
-        raise DataError(
-            f"{name}: {path} is a MATLAB file of version 7.3: python -m pip install h5py reads it, or save it again "
-            "with '-v7'"
-        ) from None
-    try:
-        with h5py.File(path, "r") as file:
-            return {key: np.asarray(value[()]).T for key, value in file.items() if hasattr(value, "shape")}
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise DataError(f"{name}: {path} is no MATLAB file, or a broken one ({error})") from error
 
 
 def read_two_cameras(

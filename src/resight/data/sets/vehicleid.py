@@ -26,13 +26,14 @@ SIZES = (800, 1_600, 2_400)
 """The number of vehicles of the three tests."""
 
 
-def load_vehicleid(root: Path, *, size: int = 800, seed: int = 0) -> Dataset:
+def load_vehicleid(root: Path, *, size: int = 800, split: int = 0) -> Dataset:
     """Read one of the three tests of VehicleID.
 
     Args:
         root: The folder with ``image`` and ``train_test_split``, or the one above it.
         size: Number of vehicles of the test, one of `SIZES`.
-        seed: Seed of the random gallery; the same seed gives the same images, whatever the order of the list.
+        split: Which of the ten random galleries, 0 to 9: the seed of its images. The same seed gives the same images,
+            whatever the order of the list.
 
     Returns:
         The data set; ``person_ids`` are vehicles, cameras and frames are unknown. A note describes the gallery.
@@ -54,13 +55,13 @@ def load_vehicleid(root: Path, *, size: int = 800, seed: int = 0) -> Dataset:
     test = test[np.lexsort((test.paths, test.person_ids))]
     vehicles, starts, sizes = np.unique(test.person_ids, return_index=True, return_counts=True)
     in_gallery = np.zeros(len(test), np.bool_)
-    in_gallery[starts + np.random.default_rng((seed, size)).integers(sizes)] = True
+    in_gallery[starts + np.random.default_rng((split, size)).integers(sizes)] = True
     if in_gallery.all():
         raise DataError(f"{name}: each vehicle of test_list_{size}.txt has a single image, which leaves no query")
     if len(vehicles) != size:
         notes.append(f"not the official split: {len(vehicles):,} vehicles to test on, {size:,} are published")
     notes.append(
-        f"gallery: one random image of each of {len(vehicles):,} vehicles (seed {seed}); published scores are the "
+        f"gallery: one random image of each of {len(vehicles):,} vehicles (seed {split}); published scores are the "
         "average of ten random galleries"
     )
     return Dataset(
