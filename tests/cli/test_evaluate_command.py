@@ -37,6 +37,22 @@ def test_evaluate_without_a_model_says_what_it_scores(people, capsys, caplog):
         assert caplog.messages.count(f"no MODEL is named: scoring {EncoderSettings().backbone} with {text}") == 1
 
 
+def test_thresholds_are_scored_in_a_table_of_their_own(run, people, tmp_path, capsys):
+    folder, _ = run
+    capsys.readouterr()
+    words = ["evaluate", str(folder), f"--data=market1501={people}", "--thresholds"]
+    page = tmp_path / "page.html"
+    assert main([*words, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert 0 <= scores["EER"] <= 1
+    assert 0 <= scores["TAR@0.1%"] <= scores["TAR@1%"] <= 1
+    assert main([*words, f"--page={page}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{100 * scores['EER']:.1f}" in printed.partition("One threshold")[2]
+    assert "EER" not in printed.partition("One threshold")[0]
+    assert page.read_text().count("TAR@1%") == 1
+
+
 def sum_of_four(one, other):
     return sum_of_part_distances(one, other, parts=4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,16 @@ from resight.errors import ConfigError, DataError, check_least, counted
 from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
-from resight.records import Report
+from resight.records import Features, Report
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
-from resight.reports.tables import scores_table_text
+from resight.reports.tables import scores_table_text, thresholds_table_text
 from resight.retrieval.cache import vectors_folder
 from resight.retrieval.explain import part_similarities
 from resight.retrieval.protocol import distance_fn, embed, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.thresholds import score_thresholds
 from resight.retrieval.trials import average_reports, embed_splits
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,9 @@ class EvaluateSettings(DataSettings):
         adapt_statistics: Give the encoder the batch-norm statistics of the gallery's images first, which takes seconds
             and no labels.
         rerank: Re-rank by k-reciprocal neighbors first.
+        thresholds: Also score one threshold on the similarity: the share of right pairs that it accepts (TAR) at a
+            share of wrong ones, the equal error rate (EER), and the share of known people whom an open-set search finds
+            (DIR) at a share of unknown ones whom it takes for somebody.
         trials: Average the scores of this number of splits of a set that has several, such as `viper`; the table adds
             their standard deviation. 0 scores one split.
         cache: A folder that keeps embeddings for the next call. The same encoder then does not embed the same images
@@ -65,6 +70,7 @@ class EvaluateSettings(DataSettings):
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     adapt_statistics: bool = False
     rerank: bool = False
+    thresholds: bool = False
     trials: int = 0
     cache: str = ""
     page: str = ""
@@ -103,10 +109,11 @@ def run(arguments: Sequence[str]) -> int:
     dataset = splits[0] if splits else open_dataset(settings.data, folder)
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
-    if settings.rerank and distance_fn(dataset, settings.tracklet) is not squared_distances:
-        raise ConfigError(
-            "re-ranking needs the Euclidean distance: set tracklet.distance to concatenated or leave out rerank"
-        )
+    for name in ("rerank", "thresholds"):
+        if getattr(settings, name) and distance_fn(dataset, settings.tracklet) is not squared_distances:
+            raise ConfigError(
+                f"{name} needs the Euclidean distance: set tracklet.distance to concatenated or leave out {name}"
+            )
     if settings.validation_people:
         dataset = split_validation(dataset, settings.validation_people)
     if not len(dataset.query):
@@ -140,16 +147,23 @@ def run(arguments: Sequence[str]) -> int:
         )
         for split, own in zip(splits, sides, strict=True)
     ]
+    if settings.thresholds:
+        reports = [
+            _with_thresholds(report, split, own) for report, split, own in zip(reports, splits, sides, strict=True)
+        ]
     report = average_reports(reports) if settings.trials else reports[0]
     if settings.json:
         say_json(report.to_json())
     else:
-        show(scores_table_text(_rows(dataset.name, report)))
+        rows = _rows(dataset.name, report)
+        show(scores_table_text(rows))
+        if settings.thresholds:
+            show(thresholds_table_text(rows))
     if settings.page:
         queries, gallery = sides[0]
         distance = distance_fn(dataset, settings.tracklet)
         ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
-        title = f"{model or settings.encoder.backbone} on {dataset.name}"
+        title = f"{chosen if isinstance(chosen, str) else chosen.backbone} on {dataset.name}"
         sections = []
         if queries.embeddings.shape[1] == encoder.dim:  # the temporal parts of a tracklet are no parts of the encoder
             parts = part_similarities(queries, gallery, ranking, encoder)
@@ -160,6 +174,12 @@ def run(arguments: Sequence[str]) -> int:
         write_page(expanded(settings.page), page)
         logger.info("page: %s", printable(expanded(settings.page)))
     return 0
+
+
+def _with_thresholds(report: Report, dataset: Dataset, sides: tuple[Features, Features]) -> Report:
+    """Return a report with the scores of one threshold."""
+    scores = score_thresholds(*sides, exclude=dataset.exclude, distractor_id=dataset.distractor_id)
+    return dataclasses.replace(report, scores={**report.scores, **scores})
 
 
 def _rows(name: str, report: Report) -> dict[str, Report]:

@@ -30,7 +30,7 @@ from resight.records import ImageTable
 LISTED = 10
 """The most messages or tables of one kind that are printed; the others are counted."""
 
-SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--device.cuda_graphs"})
+SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--thresholds", "--device.cuda_graphs"})
 """Flags that take true, false or no value."""
 
 LONE_FLAGS = SWITCH_FLAGS | {"-h", "--help", "--print_config", "--print-config"}

@@ -61,6 +61,8 @@ def scores_table(reports: Mapping[str, Report], *, title: str = "Scores") -> Sec
         The section.
     """
     body = tables.html_table(("", *tables.score_columns(reports)), tables.score_rows(reports), style="scores")
+    if thresholds := tables.threshold_rows(reports):
+        body += tables.html_table(("one threshold", *tables.THRESHOLDS), thresholds, style="scores")
     intro = (
         "In percent; larger is better. mAP measures how high all right matches rank, rank-1 how often the first result "
         "is right."

@@ -16,6 +16,9 @@ from resight.records import Report
 SCORES = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
 """The scores of every score table, in percent."""
 
+THRESHOLDS = ("TAR@0.1%", "TAR@1%", "EER", "DIR@1%", "DIR@10%")
+"""The scores of one threshold, in percent: in the EER, smaller is better."""
+
 COUNTS = ("queries", "queries_without_match")
 """The counts among a report's scores."""
 
@@ -28,9 +31,12 @@ def percent(share: float | None) -> str:
 
 
 def score_columns(reports: Mapping[str, Report]) -> tuple[str, ...]:
-    """Return the columns of a score table after the name: the scores, those of added metrics too, and counts."""
+    """Return the columns of a score table after the name: the scores, those of added metrics too, and counts.
+
+    Scores of one threshold are in a table of their own.
+    """
     names = dict.fromkeys([*SCORES, *(name for report in reports.values() for name in report.scores)])
-    return (*(name for name in names if name not in COUNTS), "queries", "without a match")
+    return (*(name for name in names if name not in (*COUNTS, *THRESHOLDS)), "queries", "without a match")
 
 
 def score_rows(reports: Mapping[str, Report]) -> list[tuple[str, ...]]:
@@ -67,6 +73,21 @@ def scores_table_text(reports: Mapping[str, Report]) -> Table:
     for name, *cells in score_rows(reports):
         table.add_row(Text(printable(name), style="bold"), *cells)
     return table
+
+
+def threshold_rows(reports: Mapping[str, Report]) -> list[tuple[str, ...]]:
+    """Return the cells of a table of `THRESHOLDS`: a row for each report that has them, its name first."""
+    return [
+        (name, *(percent(report.scores.get(score)) for score in THRESHOLDS))
+        for name, report in reports.items()
+        if any(score in report.scores for score in THRESHOLDS)
+    ]
+
+
+def thresholds_table_text(reports: Mapping[str, Report]) -> Table:
+    """Build the table of `threshold_rows` for the terminal."""
+    rows = ((printable(name), *cells) for name, *cells in threshold_rows(reports))
+    return text_table("One threshold for all queries (%)", ("", *THRESHOLDS), rows, left=("",))
 
 
 CHANGES = (

@@ -16,6 +16,7 @@ from resight.numerics.verification import (
     join_pairs,
     true_accept_rate,
 )
+from resight.progress import progress
 from resight.records import UNKNOWN, Exclude, Features, check_features
 
 BLOCK = 512
@@ -62,7 +63,7 @@ def score_thresholds(
     people = np.setdiff1d(gallery.table.person_ids, [UNKNOWN] if distractor_id is None else [UNKNOWN, distractor_id])
     known = draw_known(people, trials=trials, seed=seed)
     pairs, matches = [], []
-    for start in range(0, len(queries), BLOCK):
+    for start in progress(range(0, len(queries), BLOCK), "scoring thresholds"):
         rows = slice(start, start + BLOCK)
         table = queries.table[rows]
         sides = Sides(table.person_ids, table.camera_ids, gallery.table.person_ids, gallery.table.camera_ids)
