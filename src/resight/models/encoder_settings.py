@@ -31,8 +31,9 @@ class EncoderSettings:
     """What an encoder is made of.
 
     Attributes:
-        backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`, or
-            any timm model; the default's weights come with the installation.
+        backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`,
+            `osnet_x1_0` (narrower: `x0_75`, `x0_5`, `x0_25`), or any timm model; the default's weights come with the
+            installation.
         weights: `synthetic` (trained on drawn people; comes with the installation, for the default backbone),
             `imagenet`, `none` (random), or a file of weights.
         height: Height of the images that go in, pixels.

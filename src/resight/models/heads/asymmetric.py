@@ -70,7 +70,7 @@ class AsymmetricBranches(nn.Module):
 def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:
     """Return the index of the last stage's first block."""
     if backbone.unstrided:  # layers of one block
-        return next(i for i, name in enumerate(parts.names) if backbone.unstrided[0].startswith(f"{name}."))
+        return next(i for i, name in enumerate(parts.names) if f"{backbone.unstrided[0]}.".startswith(f"{name}."))
     heights = [SIDE, *(height for _, height in parts.shapes)]
     return max((i for i in range(len(parts.blocks)) if heights[i + 1] < heights[i]), default=0)
 
@@ -78,8 +78,9 @@ def _last_stage(backbone: Backbone, parts: BlockSequence) -> int:
 def _repeatable(backbone: Backbone, parts: BlockSequence, start: int) -> int:
     """Return the index of the last stage's block that another one like it can follow."""
     for index in range(len(parts.blocks) - 1, start, -1):
-        convolves = any(isinstance(module, nn.Conv2d) for module in parts.blocks[index].modules())
-        if convolves and parts.keeps_shape(index):
+        layers = [module for module in parts.blocks[index].modules() if isinstance(module, nn.Conv2d)]
+        sees_neighbors = any(layer.kernel_size != (1, 1) for layer in layers)
+        if sees_neighbors and parts.keeps_shape(index):
             return index
     raise ConfigError(
         f"the last stage of this {type(backbone.network).__name__} has no block that keeps the shape of its map, and "
