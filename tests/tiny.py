@@ -22,11 +22,13 @@ from resight.data.crops import Crops, load_crops
 from resight.data.transforms import AugmentSettings
 from resight.methods import METHODS
 from resight.methods.abmt_settings import ABMTSettings
+from resight.methods.cap import CAPSettings
 from resight.methods.cluster_contrast import ClusterContrastSettings
 from resight.methods.ice_settings import ICESettings
 from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
 from resight.methods.scr import SCRSettings
 from resight.methods.source import SourceSettings
+from resight.methods.spcl import SpCLSettings
 from resight.methods.tracklet_contrast import TrackletContrastSettings
 from resight.models.backbones import Backbone
 from resight.models.classifier import BranchClassifier
@@ -144,6 +146,32 @@ CLUSTER_CONTRAST_SETTINGS = ClusterContrastSettings(
     milestones=(3,),
 )
 
+SPCL_SETTINGS = SpCLSettings(
+    encoder=ENCODER,
+    cluster=ClusterSettings(k1=12, eps=0.3),
+    reliability_gap=0.1,
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    ghost_batches=2,
+    milestones=(3,),
+)
+
+CAP_SETTINGS = CAPSettings(
+    encoder=ENCODER,
+    cluster=ClusterSettings(k1=12),
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    warmup_epochs=2,
+    milestones=(3,),
+    inter_from=0,
+)
+
 TRACKLET_CONTRAST_SETTINGS = TrackletContrastSettings(
     encoder=ENCODER, augment=AugmentSettings(pad=4), epochs=4, iterations=2, identities=4, images=2, momentum=0.9
 )
@@ -191,6 +219,7 @@ class Tiny:
         learns: Changes with which the loss falls within a few steps on one batch.
         shared: Changes with which several processes learn what one learns, each tried.
         tolerance: How far, relatively, the losses of several processes may differ from those of one.
+        domains: Number of domains in a batch, each with ghost batches of its own.
     """
 
     settings: Any
@@ -199,6 +228,7 @@ class Tiny:
     learns: dict[str, Any] = field(default_factory=dict)
     shared: tuple[dict[str, Any], ...] = ({},)
     tolerance: float = 1e-4
+    domains: int = 1
 
 
 _QUIET = {"soft_classification_weight": 0.0, "soft_triplet_weight": 0.0, "label_smoothing": 0.0}
@@ -240,6 +270,21 @@ TINY: dict[str, Tiny] = {
     ),
     "cluster_contrast": Tiny(
         CLUSTER_CONTRAST_SETTINGS, learns={"learning_rate": 1e-3}, shared=({"encoder": frozen(ENCODER)},)
+    ),
+    "spcl": Tiny(
+        SPCL_SETTINGS,
+        inputs=labeled_source,
+        learns={"encoder": without_neck(ENCODER), "learning_rate": 1e-3},
+        shared=(
+            {"encoder": frozen(ENCODER), "cluster_feature": "neck"},
+            {"encoder": without_neck(ENCODER), "ghost_batches": 1},
+        ),
+        domains=2,
+    ),
+    "cap": Tiny(
+        CAP_SETTINGS,
+        learns={"encoder": without_neck(ENCODER), "learning_rate": 1e-3, "warmup_epochs": 0},
+        shared=({"encoder": frozen(ENCODER)},),
     ),
     "tracklet_contrast": Tiny(
         TRACKLET_CONTRAST_SETTINGS,

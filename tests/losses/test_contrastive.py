@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference
-from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
+from resight.losses.contrastive import camera_contrast, camera_weights, hard_instance_contrast, proxy_contrast
 
 CAMERA_READINGS = [(own, softmax) for own in (True, False) for softmax in ("joint", "separate")]
 
@@ -182,6 +182,14 @@ def test_camera_contrast_ignores_the_length_of_features() -> None:
     torch.testing.assert_close(
         camera_contrast(features, labels, cameras, **how), camera_contrast(40 * features, labels, cameras, **how)
     )
+
+
+@few
+@given(seed=seeds, batch=st.integers(1, 9))
+def test_weighed_by_their_cameras_losses_are_the_sum_of_means(seed: int, batch: int) -> None:
+    losses, cameras = vectors(seed, batch), numbers(seed + 1, batch, 4)
+    expected = reference.sum_over_cameras(losses.tolist(), cameras)
+    assert (camera_weights(cameras) * losses).sum().item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 # -- L_h_ins, eq. 6.9 ----------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from resight.methods.abmt import ABMT
 from resight.methods.labeling import Labeling
 from resight.models.encoder import EncoderSettings
 from resight.numerics import clustering
-from resight.numerics.clustering import GIANT, ClusterSettings
+from resight.numerics.cluster_quality import GIANT
+from resight.numerics.clustering import ClusterSettings
 from resight.numerics.distances import normalize
 from resight.records import Floats, ImageTable
 from stepping import steps

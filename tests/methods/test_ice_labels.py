@@ -144,7 +144,7 @@ def test_images_without_a_table_of_cameras_at_all(images: Crops) -> None:
     assert len(steps(tiny.ice(bare, camera_aware=False))) == 2
 
 
-@pytest.mark.parametrize("name", ["ice", "cluster_contrast"])
+@pytest.mark.parametrize("name", ["ice", "cluster_contrast", "spcl", "cap"])
 def test_of_several_domains_each_is_clustered_alone_and_a_batch_is_of_one(images: Crops, name: str) -> None:
     """The same person in two domains becomes two clusters, which no batch compares."""
     domains = np.arange(len(images)) % 2

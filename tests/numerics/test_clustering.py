@@ -9,13 +9,12 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 import reference
 from resight.errors import ConfigError, DataError
 from resight.numerics import jaccard_kernels, kernels
+from resight.numerics.cluster_quality import cluster_quality, cluster_warnings
 from resight.numerics.clustering import (
     ClusterSettings,
     camera_proxies,
     centroids,
     cluster,
-    cluster_quality,
-    cluster_warnings,
     dbscan,
 )
 from resight.numerics.distances import normalize

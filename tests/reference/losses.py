@@ -77,6 +77,46 @@ def soft_instance_consistency(anchors, keys, target_anchors, target_keys, temper
     return losses
 
 
+def hybrid_contrast(features, classes, entries, entry_classes, temperature):
+    """Ge et al. 2020, eq. 1 for each image; a class is the mean of its entries (eq. 2), an entry alone is itself."""
+    numbers = sorted({int(c) for c in entry_classes})
+    means = []
+    for number in numbers:
+        own = [entry for entry, c in zip(entries, entry_classes, strict=True) if int(c) == number]
+        means.append([sum(float(x) for x in column) / len(own) for column in zip(*own, strict=True)])
+    losses = []
+    for feature, label in zip(features, classes, strict=True):
+        logits = {number: dot(feature, mean) / temperature for number, mean in zip(numbers, means, strict=True)}
+        losses.append(log_sum_exp(list(logits.values())) - logits[int(label)])
+    return losses
+
+
+def intra_camera_contrast(features, labels, cameras, proxies, temperature):
+    """Wang et al. 2021, the intra-camera loss: over the cameras of a batch, the sum of the means over their images."""
+    total = 0.0
+    for camera in {int(c) for c in cameras}:
+        rivals = [
+            (v, int(a)) for v, a, b in zip(*(list(column) for column in proxies), strict=True) if int(b) == camera
+        ]
+        losses = []
+        for feature, label, own in zip(features, labels, cameras, strict=True):
+            if int(own) == camera:
+                logits = [(dot(feature, v) / temperature, a) for v, a in rivals]
+                (positive,) = (logit for logit, a in logits if a == int(label))
+                losses.append(log_sum_exp([logit for logit, _ in logits]) - positive)
+        total += sum(losses) / len(losses)
+    return total
+
+
+def sum_over_cameras(losses, cameras):
+    """The sum over cameras of the mean of their images' losses."""
+    means = []
+    for camera in {int(c) for c in cameras}:
+        own = [loss for loss, c in zip(losses, cameras, strict=True) if int(c) == camera]
+        means.append(sum(own) / len(own))
+    return sum(means)
+
+
 # -- losses (chapter 3) --------------------------------------------------------------------------------------------
 
 

@@ -191,3 +191,28 @@ def similarities(queries, gallery, indices):
     """The cosine of each query and each of its results, one by one; nan for a result that is -1."""
     pairs = zip(queries, indices, strict=True)
     return np.array([[cosine(query, gallery[g]) if g >= 0 else math.nan for g in ids] for query, ids in pairs])
+
+
+def overlaps(labels, others):
+    """Ge et al. 2020, eq. 5 and 6: intersection over union of the sets of images that share a cluster with an image."""
+
+    def together(i, own):
+        return {j for j in range(len(own)) if j == i or (own[j] == own[i] and own[i] >= 0)}
+
+    pairs = [(together(i, labels), together(i, others)) for i in range(len(labels))]
+    return [len(a & b) / len(a | b) for a, b in pairs]
+
+
+def reliable_labels(labels, loose, tight, share, threshold=None):
+    """The sets of images that stay together (Ge et al. 2020, section 3.3 and 4.1), and the threshold."""
+    independence, compactness = overlaps(labels, loose), overlaps(labels, tight)
+    clusters = [[i for i, label in enumerate(labels) if label == c] for c in sorted(set(labels) - {-1})]
+    least = [min(independence[i] for i in members) for members in clusters]
+    if threshold is None and clusters:
+        threshold = sorted(least, reverse=True)[max(1, round(share * len(clusters))) - 1]
+    kept = []
+    for members, own in zip(clusters, least, strict=True):
+        core = {i for i in members if compactness[i] == max(compactness[j] for j in members)}
+        if own >= threshold and len(core) > 1:
+            kept.append(core)
+    return kept, threshold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -140,6 +141,64 @@ def _domain_batches(
     streams = [identity_batches(own, cameras, shape, generator, pick=pick) for own in own_labels]
     while True:
         yield next(streams[generator.choice(len(streams), p=counts / counts.sum())])
+
+
+def hybrid_batches(
+    labels: Ints,
+    cameras: Ints,
+    shape: tuple[int, int],
+    generator: np.random.Generator,
+    *,
+    domains: Ints | None = None,
+) -> Iterator[Ints]:
+    """Yield endless batches of identities, K images each, and of images that are alone, one each.
+
+    In a pass, each identity and each image that is alone comes once, in a new random order. The passes follow each
+    other without a gap and are cut into batches, so an identity may lie in two of them.
+
+    Args:
+        labels: ``(N,)`` identities; a row with -1 is an identity of its own, and so is the only row of an identity.
+        cameras: ``(N,)`` camera ids; the K images come from other cameras than the first of them if there are any.
+        shape: (P, K): a batch has P * K rows, of P identities or more.
+        generator: The random number generator.
+        domains: ``(N,)`` domain ids; each batch is of a single domain, as for `identity_batches`.
+
+    Yields:
+        ``(P * K,)`` rows.
+
+    Raises:
+        RunError: There are fewer than two identities.
+        DataError: ``labels`` or ``cameras`` are not ``N`` whole numbers.
+
+    References:
+        The batches of SpCL (Ge et al. 2020, section 4.1), with the sampler `pick_other_cameras`.
+    """
+    labels, cameras = id_column(labels, "labels"), id_column(cameras, "cameras", len(labels))
+    numbers = np.zeros_like(labels) if domains is None else np.unique(domains, return_inverse=True)[1]
+
+    def passes(groups: list[Ints]) -> Iterator[int]:
+        while True:
+            for number in generator.permutation(len(groups)):
+                rows = groups[number]
+                chosen = rows if len(rows) == 1 else pick_other_cameras(rows, cameras[rows], shape[1], generator)
+                yield from chosen.tolist()
+
+    by_domain = [_groups(np.where(numbers == domain, labels, -2)) for domain in range(numbers.max(initial=-1) + 1)]
+    by_domain = [groups for groups in by_domain if len(groups) > 1]
+    if not by_domain:
+        raise RunError("one cluster holds all images, training needs two or more: lower --cluster.eps")
+    streams, counts = [passes(groups) for groups in by_domain], np.array([len(groups) for groups in by_domain])
+    while True:
+        stream = streams[generator.choice(len(streams), p=counts / counts.sum())]
+        yield np.fromiter(islice(stream, shape[0] * shape[1]), np.int64)
+
+
+def _groups(labels: Ints) -> list[Ints]:
+    """Return the rows of each identity, and each row with -1 on its own; without other negative rows."""
+    order = np.argsort(labels, kind="stable")
+    order = order[np.searchsorted(labels[order], -1) :]
+    ends = np.flatnonzero((np.diff(labels[order]) > 0) | (labels[order[:-1]] == -1)) + 1
+    return np.split(order, ends) if len(order) else []
 
 
 def tracklet_batches(table: ImageTable, shape: tuple[int, int], generator: np.random.Generator) -> Iterator[Ints]:

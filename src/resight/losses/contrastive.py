@@ -98,6 +98,18 @@ def camera_contrast(
     return losses / positive.sum(1).clamp(min=1)
 
 
+def camera_weights(cameras: Tensor) -> Tensor:
+    """Weigh images so that the weighted sum of their losses is the sum over cameras of the mean over their images.
+
+    Args:
+        cameras: ``(B,)`` camera ids.
+
+    Returns:
+        ``(B,)``, one over the number of images of the image's camera.
+    """
+    return 1 / (cameras[:, None] == cameras).sum(1)
+
+
 def hard_instance_contrast(
     anchors: Tensor,
     labels: Tensor,

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from resight.methods import (
     abmt,
     abmt_settings,
+    cap,
     cluster_contrast,
     ice,
     ice_settings,
     mean_teacher,
     scr,
     source,
+    spcl,
     tracklet_contrast,
 )
 
@@ -45,6 +47,8 @@ METHODS: dict[str, MethodSpec] = {
     "mean_teacher": MethodSpec(abmt.ABMT, mean_teacher.MeanTeacherSettings, mean_teacher.VARIANTS),
     "mmt": MethodSpec(abmt.ABMT, mean_teacher.MMTSettings, mean_teacher.VARIANTS),
     "cluster_contrast": MethodSpec(cluster_contrast.ClusterContrast, cluster_contrast.ClusterContrastSettings),
+    "spcl": MethodSpec(spcl.SpCL, spcl.SpCLSettings),
+    "cap": MethodSpec(cap.CAP, cap.CAPSettings),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""

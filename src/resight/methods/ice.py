@@ -32,7 +32,7 @@ from resight.data.crops import Crops
 from resight.data.samplers import identity_batches
 from resight.errors import ConfigError
 from resight.losses.consistency import Divergence, soft_instance_consistency
-from resight.losses.contrastive import camera_contrast, hard_instance_contrast, proxy_contrast
+from resight.losses.contrastive import camera_contrast, camera_weights, hard_instance_contrast, proxy_contrast
 from resight.methods.batches import epoch_generators, load_batch, load_shard
 from resight.methods.ice_settings import ICESettings
 from resight.methods.labeling import Labeling, pool_and_embed
@@ -289,4 +289,4 @@ class ICE:
         """Return each image's weight in eq. 6.7: one over its camera's images in the batch, or over the batch."""
         if self.settings.cross_average == "batch":
             return torch.full(cameras.shape, 1 / len(cameras), device=cameras.device)
-        return 1 / (cameras[:, None] == cameras).sum(1)
+        return camera_weights(cameras)

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from resight.compute.devices import Devices
 from resight.data.crops import Crops
 from resight.models.encoder import Encoder
-from resight.numerics.clustering import GIANT, ClusterSettings, cluster, cluster_warnings
+from resight.numerics.cluster_quality import GIANT, cluster_warnings
+from resight.numerics.clustering import ClusterSettings, cluster
 from resight.numerics.distances import normalize, whiten
 from resight.numerics.margins import margins
-from resight.records import Floats, ImageTable, PseudoLabels
+from resight.records import Floats, ImageTable, Ints, PseudoLabels
 from resight.retrieval.extraction import pool_crops
 
 logger = logging.getLogger(__name__)
@@ -82,14 +83,11 @@ class Labeling:
         sound = self.current.quality.get("largest_share", 0.0) <= GIANT
         if self.freeze_eps and sound and 0 < self.current.eps < 1 - settings.source_weight:
             settings = replace(settings, eps=self.current.eps, rho=None, pairs_per_image=None)
-        people = self.table.person_ids if self.table.has_people else None
-        cameras = self.table.camera_ids if self.table.has_cameras else None
         if self.center_cameras:
             embeddings = centered(embeddings, self.table)
         if self.whiten:
             embeddings = normalize(whiten(embeddings, self.whiten))
-        known = {"people": people, "cameras": cameras, "domains": self.table.domain_ids}
-        labels = cluster(embeddings, settings, **known, device=devices.device, source=source)
+        labels = self._divide(embeddings, settings, devices, source)
         labels = replace(labels, margins=margins(embeddings, labels.labels))
         if not self.current.num_clusters:
             return labels
@@ -97,6 +95,21 @@ class Labeling:
 
         stability = float(adjusted_rand_score(self.current.labels, labels.labels))
         return replace(labels, quality={**labels.quality, "stability": stability})
+
+    def _divide(
+        self, embeddings: Floats, settings: ClusterSettings, devices: Devices, source: Floats | None
+    ) -> PseudoLabels:
+        """Divide the images into clusters."""
+        known = {"people": self._people, "cameras": self._cameras, "domains": self.table.domain_ids}
+        return cluster(embeddings, settings, **known, device=devices.device, source=source)
+
+    @property
+    def _people(self) -> Ints | None:
+        return self.table.person_ids if self.table.has_people else None
+
+    @property
+    def _cameras(self) -> Ints | None:
+        return self.table.camera_ids if self.table.has_cameras else None
 
     @property
     def clusters(self) -> PseudoLabels | None:

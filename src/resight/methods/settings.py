@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from resight.config.types import check_types
 from resight.data.transforms import AugmentSettings
@@ -80,12 +80,15 @@ class PseudoLabelSettings(MethodSettings):
             part moves the running statistics.
     """
 
+    fewest_iterations: ClassVar[int] = 1
+
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     ghost_batches: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, 1, "iterations", "ghost_batches")
+        check_least(self, self.fewest_iterations, "iterations")
+        check_least(self, 1, "ghost_batches")
         check_parts(self.identities, self.ghost_batches)
 
 

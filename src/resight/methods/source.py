@@ -38,6 +38,7 @@ from resight.methods.labeled import LabeledMethod, person_labels
 from resight.methods.settings import LabeledSettings
 from resight.methods.updates import (
     Accuracy,
+    climbed_share,
     mean_losses,
     minimize,
     set_learning_rate,
@@ -89,8 +90,8 @@ class SourceSettings(LabeledSettings):
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch: linearly up from a hundredth, then down at the milestones."""
-        climb = 0.01 + 0.99 * epoch / self.warmup_epochs if epoch < self.warmup_epochs else 1.0
-        return stepped_rate(self.learning_rate * climb, epoch, milestones=self.milestones, decay=self.decay)
+        climbed = self.learning_rate * climbed_share(epoch, self.warmup_epochs, start=0.01)
+        return stepped_rate(climbed, epoch, milestones=self.milestones, decay=self.decay)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

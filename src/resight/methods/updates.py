@@ -130,3 +130,8 @@ class Accuracy:
 def stepped_rate(rate: float, epoch: int, *, milestones: tuple[int, ...], decay: float) -> float:
     """Return the learning rate of an epoch that falls by a factor at each milestone."""
     return rate * decay ** sum(epoch >= milestone for milestone in milestones)
+
+
+def climbed_share(epoch: int, warmup_epochs: int, *, start: float) -> float:
+    """Return the share of the learning rate in an epoch: linearly up from ``start``, 0..1, then 1."""
+    return start + (1 - start) * epoch / warmup_epochs if epoch < warmup_epochs else 1.0

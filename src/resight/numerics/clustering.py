@@ -1,8 +1,8 @@
-"""Pseudo labels: DBSCAN on the sparse Jaccard graph or K-Means, and the quality of the clusters."""
+"""Pseudo labels: DBSCAN on the sparse Jaccard graph, or K-Means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from resight.arrays import id_column
 from resight.config.types import check_types
 from resight.errors import ConfigError, DataError, check_given, check_most
 from resight.numerics import gpu
+from resight.numerics.cluster_quality import cluster_quality
 from resight.numerics.dbscan import density_labels
 from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.eps import check_square, rho_eps
@@ -26,9 +27,6 @@ from resight.records import UNKNOWN, Doubles, Floats, Ints, PseudoLabels
 
 EXACT_ON_GPU = 4
 """A GPU searches up to this many times the images exactly; 600,000 vectors of 2,048 numbers take 10 GB there."""
-
-GIANT = 0.3
-"""A cluster with more than this share of the images joins people who have nothing in common."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +144,51 @@ def cluster(
     """
     rows = as_vectors(vectors)
     check_given("settings", settings, ClusterSettings, "ClusterSettings(...)")
+    (labels,), eps, recall = cluster_at(
+        rows, settings, (0.0,), cameras=cameras, domains=domains, source=source, device=device
+    )
+    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
+
+
+def cluster_at(
+    vectors: npt.ArrayLike,
+    settings: ClusterSettings,
+    offsets: Sequence[float],
+    *,
+    cameras: npt.ArrayLike | None = None,
+    domains: npt.ArrayLike | None = None,
+    source: npt.ArrayLike | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[list[Ints], float, dict[str, float]]:
+    """Cluster images at several eps, on one graph of distances.
+
+    Args:
+        vectors: ``(N, D)`` float32, meant to be L2-normalized.
+        settings: Settings of the clustering.
+        offsets: What is added to the eps, for each result. K-Means has no eps, and a single result.
+        cameras: As for `cluster`, like the arguments that follow.
+        domains: ``(N,)`` domain ids.
+        source: ``(S, D)`` vectors of a labeled source.
+        device: Where to search and to compare neighbors.
+
+    Returns:
+        For each offset the ``(N,)`` labels; the eps, without an offset; and the ``recall`` of an approximate search.
+
+    Raises:
+        ConfigError: As in `cluster`; or an eps with its offset is below 0.
+        DataError: As in `cluster`.
+    """
+    rows = as_vectors(vectors)
     if domains is not None:
         groups = np.unique(id_column(domains, "domains", len(rows)), return_inverse=True)[1]
         if groups.any():
-            parts = list[PseudoLabels]()
+            parts = []
             for members in (groups == group for group in range(groups.max() + 1)):
                 own = None if cameras is None else np.asarray(cameras)[members]
-                parts.append(cluster(rows[members], settings, cameras=own, source=source, device=device))
-            return _join(parts, groups, people, cameras)
+                parts.append(cluster_at(rows[members], settings, offsets, cameras=own, source=source, device=device))
+            return _join(parts, groups)
     if settings.method == "kmeans":
-        labels = kmeans(rows, settings.num_clusters)
-        return PseudoLabels(labels, 0.0, cluster_quality(labels, people, cameras))
+        return [kmeans(rows, settings.num_clusters)], 0.0, {}
     k1 = settings.k1 + settings.k_cross_camera
     balanced = settings.k_cross_camera and cameras is not None
     camera_ids = id_column(cameras, "cameras", len(rows)) if balanced else None
@@ -164,8 +196,8 @@ def cluster(
     neighbors, recall = _neighbors(rows, camera_ids, settings, device)
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
-    # The clusters need the Jaccard distances that the source term does not lift above eps.
-    limit = settings.eps * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
+    # The clusters need the Jaccard distances that the source term does not lift above the largest eps.
+    limit = (settings.eps + max(offsets)) * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, variant=settings.variant, neighbors=neighbors, limit=limit, device=device
     )
@@ -177,26 +209,27 @@ def cluster(
     eps = settings.eps
     if rho is not None:
         eps = rho_eps(graph, rho, beyond=1 - weight, unstored=unstored)
-        if weight and eps >= 1 - weight:
+        if weight and eps + max(offsets) >= 1 - weight:
             raise ConfigError(
                 f"rho = {rho:.4g} gives an eps of {eps:.3f}, which would join images without a common neighbor: "
                 "lower rho (pairs_per_image) or source_weight, or raise k1"
             )
-    labels = dbscan(graph, eps, settings.min_samples)
-    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
+    return [dbscan(graph, eps + offset, settings.min_samples) for offset in offsets], eps, recall
 
 
 def _join(
-    parts: list[PseudoLabels], groups: Ints, people: npt.ArrayLike | None, cameras: npt.ArrayLike | None
-) -> PseudoLabels:
-    """Number the clusters of groups of images through."""
-    labels = np.full(len(groups), -1)
-    for group, part in enumerate(parts):
-        labels[groups == group] = np.where(part.labels < 0, -1, part.labels + labels.max() + 1)
-    recalls = [part.quality["recall"] for part in parts if "recall" in part.quality]
-    recall = {"recall": float(np.mean(recalls))} if recalls else {}
-    eps = float(np.mean([part.eps for part in parts]))
-    return PseudoLabels(labels, eps, cluster_quality(labels, people, cameras) | recall)
+    parts: Sequence[tuple[list[Ints], float, dict[str, float]]], groups: Ints
+) -> tuple[list[Ints], float, dict[str, float]]:
+    """Number the clusters of groups of images through, at each eps."""
+    results = []
+    for at_eps in zip(*(labels for labels, _, _ in parts), strict=True):
+        joined = np.full(len(groups), -1)
+        for group, labels in enumerate(at_eps):
+            joined[groups == group] = np.where(labels < 0, -1, labels + joined.max() + 1)
+        results.append(joined)
+    recalls = [recall["recall"] for _, _, recall in parts if recall]
+    eps = float(np.mean([eps for _, eps, _ in parts]))
+    return results, eps, {"recall": float(np.mean(recalls))} if recalls else {}
 
 
 def _neighbors(
@@ -299,92 +332,33 @@ def camera_proxies(vectors: npt.ArrayLike, labels: npt.ArrayLike, cameras: npt.A
         Thesis, section 6.3.2, the camera proxies of eq. 6.7.
     """
     rows = as_vectors(vectors)
-    owners, camera_ids = id_column(labels, "labels", len(rows)), id_column(cameras, "cameras", len(rows))
-    counts = (owners >= 0) & (camera_ids >= 0)
-    pairs, proxies = np.unique(np.stack([owners[counts], camera_ids[counts]], axis=1), axis=0, return_inverse=True)
-    return _means(rows[counts], proxies.reshape(-1), True), pairs[:, 0], pairs[:, 1]
+    proxies, owners, proxy_cameras = proxy_ids(labels, cameras, len(rows))
+    counts = proxies >= 0
+    return _means(rows[counts], proxies[counts], True), owners, proxy_cameras
 
 
-def cluster_quality(
-    labels: npt.ArrayLike, people: npt.ArrayLike | None = None, cameras: npt.ArrayLike | None = None
-) -> dict[str, float]:
-    """Measure the quality of clusters.
+def proxy_ids(labels: npt.ArrayLike, cameras: npt.ArrayLike, images: int | None = None) -> tuple[Ints, Ints, Ints]:
+    """Number the pairs of a cluster and a camera that sees it.
 
     Args:
-        labels: ``(N,)`` clusters, -1 for outliers.
-        people: ``(N,)`` true person ids, -1 unknown.
-        cameras: ``(N,)`` camera ids, -1 unknown.
+        labels: ``(N,)`` clusters, negative for images left out.
+        cameras: ``(N,)`` camera ids, gaps allowed; images of an unknown camera, -1, do not count.
+        images: N, to be checked if it is known.
 
     Returns:
-        ``clusters``, their number. ``outlier_share`` and ``largest_share`` (the images in the largest cluster), of all
-        images. If any camera is known: ``cameras``, their number, and ``single_camera_share``, the share of clusters
-        that a single camera sees, of those with a known camera. If any person is known: ``true_people``, their number,
-        and over the clustered images of known people ``ari``, ``homogeneity``, ``completeness`` and ``v_measure``. A
-        number without any image to measure it on is 0.
+        The pair of each image ``(N,)``, -1 for none; the clusters ``(P,)`` and the cameras ``(P,)`` of the pairs, which
+        are ordered by cluster, then camera.
 
     Raises:
         DataError: The lengths differ.
     """
-    owners = id_column(labels, "labels")
-    clustered = owners >= 0
-    sizes = np.unique(owners[clustered], return_counts=True)[1]
-    images = max(1, len(owners))
-    quality = {
-        "clusters": float(len(sizes)),
-        "outlier_share": float((~clustered).sum() / images),
-        "largest_share": float(sizes.max(initial=0) / images),
-    }
-    if cameras is not None and ((camera_ids := id_column(cameras, "cameras", len(owners))) >= 0).any():
-        counts = clustered & (camera_ids >= 0)
-        pairs = np.unique(np.stack([owners[counts], camera_ids[counts]], axis=1), axis=0)
-        views = np.unique(pairs[:, 0], return_counts=True)[1]
-        quality["cameras"] = float(len(np.unique(camera_ids[camera_ids >= 0])))
-        quality["single_camera_share"] = float((views == 1).sum() / max(1, len(views)))
-    if people is not None and ((person_ids := id_column(people, "people", len(owners))) >= 0).any():
-        counts = clustered & (person_ids >= 0)
-        quality["true_people"] = float(len(np.unique(person_ids[person_ids >= 0])))
-        scores = (0.0, 0.0, 0.0, 0.0)
-        if counts.any():
-            from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure  # slow to load
-
-            pair = (person_ids[counts], owners[counts])
-            scores = (adjusted_rand_score(*pair), *homogeneity_completeness_v_measure(*pair))
-        names = ("ari", "homogeneity", "completeness", "v_measure")
-        quality.update(zip(names, map(float, scores), strict=True))
-    return quality
-
-
-def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
-    """Describe what is wrong with clusters and what to change.
-
-    Args:
-        quality: The result of `cluster_quality`.
-
-    Returns:
-        Sentences; none if nothing looks wrong.
-    """
-    warnings = []
-    outliers, largest = quality["outlier_share"], quality["largest_share"]
-    if quality["clusters"] == 0:
-        warnings.append(
-            "No image is in a cluster: raise eps (rho, pairs_per_image), lower min_samples, or start from weights "
-            "that distinguish people."
-        )
-    elif outliers > 0.9:
-        warnings.append(
-            f"{outliers:.0%} of the images are in no cluster: raise eps (rho, pairs_per_image) or lower min_samples."
-        )
-    if largest > GIANT:
-        warnings.append(
-            f"One cluster holds {largest:.0%} of the images: lower eps (rho, pairs_per_image), or start from weights "
-            "that distinguish people."
-        )
-    if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
-        warnings.append(
-            f"No cluster joins images of two cameras, though there are {quality['cameras']:.0f}: raise eps "
-            "(rho, pairs_per_image) or k1, and check that the same people pass several cameras."
-        )
-    return warnings
+    owners = id_column(labels, "labels", images)
+    camera_ids = id_column(cameras, "cameras", len(owners))
+    counts = (owners >= 0) & (camera_ids >= 0)
+    pairs, numbers = np.unique(np.stack([owners[counts], camera_ids[counts]], axis=1), axis=0, return_inverse=True)
+    found = np.full(len(owners), UNKNOWN, np.int64)
+    found[counts] = numbers.reshape(-1)
+    return found, pairs[:, 0], pairs[:, 1]
 
 
 def _means(rows: Floats, owners: Ints, scaled: bool) -> Floats:
