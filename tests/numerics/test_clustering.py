@@ -267,6 +267,10 @@ def test_quality_counts_by_hand():
     known = ([4, 4, 9, 9, 7], [0, 0, 0, 1, 2])
     assert quality["ari"] == pytest.approx(adjusted_rand_score(*known))
     assert quality["v_measure"] == pytest.approx(v_measure_score(*known))
+    # Cluster 0 has one right pair of three, cluster 1 a single known image; person 4 has a pair, and so has person 9.
+    assert quality["pairwise_f"] == pytest.approx(2 / (3 + 2))
+    precision, recall = (2 / 3 + 2 / 3 + 1 / 3 + 1 + 1) / 5, (1 + 1 + 1 / 2 + 1 / 2 + 1) / 5
+    assert quality["bcubed_f"] == pytest.approx(2 * precision * recall / (precision + recall))
     assert set(cluster_quality(labels, [-1] * 8, [-1] * 8)) == {"clusters", "outlier_share", "largest_share"}
     assert cluster_quality([-1, -1], [1, 2])["ari"] == 0
     with pytest.raises(DataError, match="people must have shape"):
