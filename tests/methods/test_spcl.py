@@ -161,7 +161,7 @@ def test_the_defaults_are_the_released_codes_numbers() -> None:
     s = SpCLSettings()
     assert (s.epochs, s.iterations, s.identities, s.images, s.ghost_batches) == (50, 400, 16, 4, 4)
     assert (s.learning_rate, s.weight_decay, s.milestones, s.decay) == (3.5e-4, 5e-4, (20, 40), 0.1)
-    assert (s.temperature, s.memory_momentum, s.memory_update, s.cluster_feature) == (0.05, 0.2, "mean", "memory")
+    assert (s.temperature, s.memory_momentum, s.cluster_feature) == (0.05, 0.2, "memory")
     assert (s.reliability_gap, s.reliable_share) == (0.02, 0.9)
     assert (s.cluster.k1, s.cluster.k2, s.cluster.eps, s.cluster.min_samples) == (30, 6, 0.6, 4)
     assert s.augment == AugmentSettings(blur=0, erase=0.5)

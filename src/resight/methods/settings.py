@@ -80,7 +80,7 @@ class PseudoLabelSettings(MethodSettings):
             part moves the running statistics.
     """
 
-    fewest_iterations: ClassVar[int] = 1
+    fewest_iterations: ClassVar[int] = 1  # 0 in methods that then count the steps of an epoch themselves
 
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     ghost_batches: int = 1

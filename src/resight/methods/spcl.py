@@ -7,7 +7,8 @@ memory. Only those clusters count that neither a slightly larger nor a slightly 
 
 - pulls each augmented image f to its class, away from all other classes: cross entropy over f·c / τ, where c is the
   mean v of a cluster, the v of an image in no cluster, or the w of a person (eq. 1 and 2),
-- and moves the v and w of the batch towards its images: v ← normalize(m v + (1 - m) f) (eq. 3 and 4).
+- and moves the v and w of the batch towards its images: v ← normalize(m v + (1 - m) f), where f is the mean of the
+  batch's images of a person for w (eq. 3 and 4).
 
 A batch has images of the target and as many of the source. Each domain is normalized by its own batch statistics, and
 the running ones are those of the target. So it is with the batch norms of each domain in the paper, but here the
@@ -44,7 +45,6 @@ from resight.methods.settings import PseudoLabelSettings
 from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate, stepped_rate
 from resight.models.encoder import Encoder
 from resight.models.hybrid_memory import HybridMemory
-from resight.models.proxies import MemoryUpdate
 from resight.numerics.clustering import ClusterSettings, centroids
 from resight.numerics.distances import normalize
 from resight.records import Floats, Ints, PseudoLabels
@@ -64,8 +64,6 @@ class SpCLSettings(PseudoLabelSettings):
         decay: What the learning rate is multiplied by.
         temperature: τ.
         memory_momentum: m, the share of itself that a vector of the memory keeps.
-        memory_update: What moves a vector that several images of the batch show: their `mean` (eq. 3), `each` of them,
-            one after another, or the `hard` one, least similar to it.
         reliability_gap: How much the eps of the two clusterings that test the clusters differ from eps.
         reliable_share: Share of the first epoch's clusters whose independence is enough; the least of them is the
             threshold α of all epochs.
@@ -84,7 +82,6 @@ class SpCLSettings(PseudoLabelSettings):
     decay: float = 0.1
     temperature: float = 0.05
     memory_momentum: float = 0.2
-    memory_update: MemoryUpdate = "mean"
     reliability_gap: float = 0.02
     reliable_share: float = 0.9
     cluster_feature: Literal["memory", "neck", "pooled"] = "memory"
@@ -213,5 +210,5 @@ class SpCL:
             losses[name] = cross_entropy(logits, memory.classes[own[shard.span]]).mean()  # eq. 1
         minimize(losses, self.optimizer, devices=self.devices, max_norm=s.clip)
         for own, vectors in zip(entries, features, strict=True):
-            memory.update(self.devices.gather(vectors), own, momentum=s.memory_momentum, by=s.memory_update)
+            memory.update(self.devices.gather(vectors), own, momentum=s.memory_momentum)
         return mean_losses(losses, self.devices)

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resight.models.proxies import MemoryUpdate, moved
 from resight.numerics.reliability import separate
 from resight.records import Floats, Ints
 
@@ -83,21 +82,22 @@ class HybridMemory:
         return sums / self._sizes / temperature
 
     @torch.no_grad()
-    def update(self, features: Tensor, entries: Tensor, *, momentum: float, by: MemoryUpdate = "mean") -> None:
+    def update(self, features: Tensor, entries: Tensor, *, momentum: float) -> None:
         """Move entries towards the images of a batch: ``v ← normalize(m v + (1 - m) f)``.
+
+        An entry that several images of the batch show moves towards their mean.
 
         Args:
             features: ``(B, D)``, normalized here.
             entries: ``(B,)`` their entries.
             momentum: m, the share of itself that an entry keeps, 0..1.
-            by: What moves an entry that several images of the batch show; eq. 3 takes their ``"mean"``.
 
         References:
             Eq. 3 and 4.
         """
-        features = F.normalize(features)
-        for entry in torch.unique(entries):
-            self.vectors[entry] = moved(self.vectors[entry], features[entries == entry], momentum, by)
+        shared = (entries[:, None] == entries).to(features)
+        means = shared @ F.normalize(features) / shared.sum(1, keepdim=True)
+        self.vectors[entries] = F.normalize(momentum * self.vectors[entries] + (1 - momentum) * means)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the vectors; classes follow from clusters, which are new in each epoch."""

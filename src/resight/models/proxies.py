@@ -102,28 +102,18 @@ class ProxyMemory:
         """
         features = F.normalize(features)
         for label in torch.unique(labels):
-            self.centers[label] = moved(self.centers[label], features[labels == label], momentum, by)
+            self.centers[label] = _moved(self.centers[label], features[labels == label], momentum, by)
         if cameras is None:
             return
         for label, camera in torch.unique(torch.stack([labels, cameras], 1), dim=0):
             matches = (self.proxies.labels == label) & (self.proxies.cameras == camera)
             members = features[(labels == label) & (cameras == camera)]
             for row in matches.nonzero()[:, 0]:  # one, or none if the camera is unknown
-                self.proxies.vectors[row] = moved(self.proxies.vectors[row], members, momentum, by)
+                self.proxies.vectors[row] = _moved(self.proxies.vectors[row], members, momentum, by)
 
 
-def moved(proxy: Tensor, features: Tensor, momentum: float, by: MemoryUpdate) -> Tensor:
-    """Move a proxy towards images: ``φ ← normalize(m φ + (1 - m) f)``.
-
-    Args:
-        proxy: ``(D,)`` φ.
-        features: ``(M, D)`` unit vectors f of its images.
-        momentum: m, the share of itself that the proxy keeps, 0..1.
-        by: What moves it.
-
-    Returns:
-        ``(D,)`` of unit length.
-    """
+def _moved(proxy: Tensor, features: Tensor, momentum: float, by: MemoryUpdate) -> Tensor:
+    """Return a ``(D,)`` proxy, moved towards the ``(M, D)`` features of its images."""
     if by == "mean":
         features = features.mean(0, keepdim=True)
     elif by == "hard":
