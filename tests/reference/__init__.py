@@ -1,6 +1,17 @@
 """Naive twins, written from the equations: slow, dense, in plain Python and float64."""
 
 from reference.explanations import grad_cam, part_shares
+from reference.generation import (
+    adapted,
+    adversarial,
+    chosen_negatives,
+    gradient_penalty,
+    mirrored_conv,
+    part_code,
+    reconstruction,
+    updated_memory,
+    view_contrast,
+)
 from reference.losses import (
     batch_hard_triplet,
     camera_contrast,
@@ -37,26 +48,33 @@ from reference.updates import adam, moved_centers, moving_average, updated_cente
 
 __all__ = [
     "adam",
+    "adapted",
+    "adversarial",
     "average_precision",
     "batch_hard_triplet",
     "camera_contrast",
     "center_loss",
+    "chosen_negatives",
     "circle",
     "cross_entropy",
     "cumulative_matches",
     "grad_cam",
+    "gradient_penalty",
     "hard_instance_contrast",
     "inverse_negative_penalty",
     "jaccard",
     "joint_distance",
     "k_nearest",
     "means",
+    "mirrored_conv",
     "moved_centers",
     "moving_average",
+    "part_code",
     "part_shares",
     "proxy_contrast",
     "quadruplet",
     "ranks",
+    "reconstruction",
     "rerank",
     "residual_unit",
     "rho_eps",
@@ -70,5 +88,7 @@ __all__ = [
     "sum_of_part_distances",
     "travel_times",
     "updated_center",
+    "updated_memory",
     "valid_order",
+    "view_contrast",
 ]
