@@ -21,6 +21,7 @@ METHOD_PAGES = {
     "source": "methods/source.md",
     "mmt": "methods/mean-teacher.md",
     "cluster_contrast": "methods/cluster-contrast.md",
+    "gcl": "methods/gcl.md",
     "tracklet_contrast": "methods/tracklet-contrast.md",
 }
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]

@@ -17,7 +17,9 @@ def test_features_move_as_the_equation_says(normalize: bool, momentum: float) ->
     start = F.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
     batch = torch.randn(3, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
     memory, rows = InstanceMemory(6, 4, normalize=normalize), [4, 0, 3]
+    assert memory.is_empty
     memory.fill(start.numpy())
+    assert not memory.is_empty
     memory.update(torch.tensor(rows), batch, momentum=momentum)
     expected = reference.updated_memory(start, rows, batch.detach(), momentum, normalize)
     np.testing.assert_allclose(memory.features.numpy(), expected, atol=1e-6)

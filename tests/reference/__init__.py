@@ -44,7 +44,7 @@ from reference.numerics import (
     travel_times,
     valid_order,
 )
-from reference.updates import adam, moved_centers, moving_average, updated_center
+from reference.updates import adam, moved_centers, moving_average, nesterov, updated_center
 
 __all__ = [
     "adam",
@@ -69,6 +69,7 @@ __all__ = [
     "mirrored_conv",
     "moved_centers",
     "moving_average",
+    "nesterov",
     "part_code",
     "part_shares",
     "proxy_contrast",

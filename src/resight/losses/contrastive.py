@@ -168,6 +168,20 @@ def view_contrast(
     return F.softplus(negative_term - positive).masked_fill(~negatives.any(1), 0)
 
 
+def choose_positives(labels: Tensor, memory_labels: Tensor, draws: Tensor) -> Tensor:
+    """Choose an image of its cluster for each image, perhaps itself.
+
+    Args:
+        labels: ``(B,)`` clusters of the images.
+        memory_labels: ``(M,)`` clusters of all images.
+        draws: ``(B, M)`` random numbers of 0 or more; the image of the largest is chosen.
+
+    Returns:
+        ``(B,)`` images.
+    """
+    return draws.masked_fill(labels[:, None] != memory_labels, -1).argmax(1)
+
+
 def choose_negatives(labels: Tensor, memory_labels: Tensor, order: Tensor, *, most: int, outliers: bool) -> Tensor:
     """Choose images of other clusters for each image, as many as there are, at most ``most``.
 

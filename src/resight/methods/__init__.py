@@ -10,6 +10,8 @@ from resight.methods import (
     abmt,
     abmt_settings,
     cluster_contrast,
+    gcl,
+    gcl_settings,
     ice,
     ice_settings,
     mean_teacher,
@@ -45,6 +47,7 @@ METHODS: dict[str, MethodSpec] = {
     "mean_teacher": MethodSpec(abmt.ABMT, mean_teacher.MeanTeacherSettings, mean_teacher.VARIANTS),
     "mmt": MethodSpec(abmt.ABMT, mean_teacher.MMTSettings, mean_teacher.VARIANTS),
     "cluster_contrast": MethodSpec(cluster_contrast.ClusterContrast, cluster_contrast.ClusterContrastSettings),
+    "gcl": MethodSpec(gcl.GCL, gcl_settings.GCLSettings, gcl_settings.VARIANTS),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""

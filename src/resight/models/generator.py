@@ -221,7 +221,7 @@ def cut_code(code: Tensor, slices: Slices) -> tuple[Tensor, ...]:
     With ``"channels"`` a slice is consecutive, so the j-th has a quarter of the channels, of all parts: the released
     code flattens before it cuts. With ``"parts"`` the j-th has all channels of part j.
     """
-    return code.chunk(PARTS, 1) if slices == "channels" else code.unflatten(1, (-1, PARTS)).unbind(2)
+    return code.chunk(PARTS, 1) if slices == "channels" else code.view(len(code), -1, PARTS).unbind(2)
 
 
 def _normed(channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:

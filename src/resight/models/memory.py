@@ -28,6 +28,11 @@ class InstanceMemory(nn.Module):
         self.normalize = normalize
         self.register_buffer("features", torch.zeros(size, dim))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has filled it yet."""
+        return not self.features.any()
+
     def fill(self, embeddings: Floats) -> None:
         """Replace all features by ``(N, D)`` unit vectors."""
         self.features.copy_(torch.from_numpy(embeddings))
