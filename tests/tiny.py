@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bodies import Bodies
 from resight.compute.devices import Devices, DeviceSettings
 from resight.data.catalog import load_dataset
 from resight.data.crops import Crops, load_crops
@@ -24,6 +25,7 @@ from resight.methods import METHODS
 from resight.methods.abmt_settings import ABMTSettings
 from resight.methods.cap import CAPSettings
 from resight.methods.cluster_contrast import ClusterContrastSettings
+from resight.methods.gcl_settings import GCLSettings
 from resight.methods.ice_settings import ICESettings
 from resight.methods.mean_teacher import MeanTeacherSettings, MMTSettings
 from resight.methods.scr import SCRSettings
@@ -176,6 +178,18 @@ TRACKLET_CONTRAST_SETTINGS = TrackletContrastSettings(
     encoder=ENCODER, augment=AugmentSettings(pad=4), epochs=4, iterations=2, identities=4, images=2, momentum=0.9
 )
 
+GCL_SETTINGS = GCLSettings(
+    encoder=ENCODER,
+    cluster=ClusterSettings(k1=12, rho=0.03),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    warmup_epochs=0,
+    milestones=(3,),
+    generator_rate=1e-2,
+    generator_width=0.1,
+)
+
 PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
 """No augmentation."""
 
@@ -218,6 +232,7 @@ class Tiny:
         inputs: From all images, those that the method trains on, and its other arguments.
         learns: Changes with which the loss falls within a few steps on one batch.
         shared: Changes with which several processes learn what one learns, each tried.
+        adam: Whether all weights are moved by Adam, at the learning rate, with its usual averages.
         tolerance: How far, relatively, the losses of several processes may differ from those of one.
         domains: Number of domains in a batch, each with ghost batches of its own.
     """
@@ -227,6 +242,7 @@ class Tiny:
     inputs: Callable[[Crops], tuple[Crops, dict[str, Any]]] = lambda images: (images, {})
     learns: dict[str, Any] = field(default_factory=dict)
     shared: tuple[dict[str, Any], ...] = ({},)
+    adam: bool = True
     tolerance: float = 1e-4
     domains: int = 1
 
@@ -286,6 +302,13 @@ TINY: dict[str, Tiny] = {
         learns={"encoder": without_neck(ENCODER), "learning_rate": 1e-3, "warmup_epochs": 0},
         shared=({"encoder": frozen(ENCODER)},),
     ),
+    "gcl": Tiny(
+        GCL_SETTINGS,
+        inputs=lambda images: (images, {"structure": Bodies(len(images), images.size)}),
+        learns={"generator": False, "encoder": frozen(ENCODER), "learning_rate": 1e-3},
+        shared=({"encoder": frozen(ENCODER)},),
+        adam=False,
+    ),
     "tracklet_contrast": Tiny(
         TRACKLET_CONTRAST_SETTINGS,
         inputs=tracklets,
@@ -309,7 +332,8 @@ def build(
     """Build a method of `TINY`, on the images given, with some settings or arguments changed."""
     tiny, spec = TINY[name], METHODS[name]
     own = {field.name for field in dataclasses.fields(tiny.settings)}
-    arguments = {argument: changes.pop(argument) for argument in set(changes) - own}
+    given = {name for name, value in changes.items() if name not in own or isinstance(value, Bodies)}
+    arguments = {argument: changes.pop(argument) for argument in given}
     defaults = {key: value for key, value in spec.variants[variant].items() if key in own - {"encoder"}}
     settings = dataclasses.replace(tiny.settings, **{**defaults, **changes})
     start = tiny.network(settings.encoder)

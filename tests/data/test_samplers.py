@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resight.data.samplers import identity_batches, pick_camera_diverse, pick_other_cameras, pick_random
+from resight.data.samplers import (
+    identity_batches,
+    pick_camera_diverse,
+    pick_other_cameras,
+    pick_random,
+    shuffled_batches,
+)
 from resight.errors import DataError, RunError
 
 PICKS = [pick_camera_diverse, pick_other_cameras, pick_random]
@@ -190,3 +196,13 @@ def test_lists_and_object_arrays_of_ids_are_ids() -> None:
     first = next(identity_batches(labels, cameras, (2, 2), np.random.default_rng(0)))
     second = next(identity_batches(np.array(labels), cameras.astype(int), (2, 2), np.random.default_rng(0)))
     assert first.tolist() == second.tolist()
+
+
+def test_single_images_are_drawn_once_in_a_pass() -> None:
+    rows = np.array([3, 4, 8, 9, 12])
+    batches = shuffled_batches(rows, 2, np.random.default_rng(0))
+    passes = [np.concatenate([next(batches), next(batches)]) for _ in range(20)]
+    assert all(len(set(seen)) == 4 and set(seen) <= set(rows) for seen in passes), "the fifth fills no batch"
+    assert set(np.concatenate(passes)) == set(rows)
+    assert len({tuple(seen) for seen in passes}) > 10
+    assert sorted(next(shuffled_batches(rows, 9, np.random.default_rng(0)))) == rows.tolist()

@@ -23,6 +23,7 @@ METHOD_PAGES = {
     "cluster_contrast": "methods/cluster-contrast.md",
     "spcl": "methods/spcl.md",
     "cap": "methods/cap.md",
+    "gcl": "methods/gcl.md",
     "tracklet_contrast": "methods/tracklet-contrast.md",
 }
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]

@@ -1,6 +1,17 @@
 """Naive twins, written from the equations: slow, dense, in plain Python and float64."""
 
 from reference.explanations import grad_cam, part_shares
+from reference.generation import (
+    adapted,
+    adversarial,
+    chosen_negatives,
+    gradient_penalty,
+    mirrored_conv,
+    part_code,
+    reconstruction,
+    updated_memory,
+    view_contrast,
+)
 from reference.losses import (
     batch_hard_triplet,
     camera_contrast,
@@ -38,18 +49,22 @@ from reference.numerics import (
     travel_times,
     valid_order,
 )
-from reference.updates import adam, moved_centers, moving_average, updated_center
+from reference.updates import adam, moved_centers, moving_average, nesterov, updated_center
 
 __all__ = [
     "adam",
+    "adapted",
+    "adversarial",
     "average_precision",
     "batch_hard_triplet",
     "camera_contrast",
     "center_loss",
+    "chosen_negatives",
     "circle",
     "cross_entropy",
     "cumulative_matches",
     "grad_cam",
+    "gradient_penalty",
     "hard_instance_contrast",
     "hybrid_contrast",
     "intra_camera_contrast",
@@ -58,13 +73,17 @@ __all__ = [
     "joint_distance",
     "k_nearest",
     "means",
+    "mirrored_conv",
     "moved_centers",
     "moving_average",
+    "nesterov",
     "overlaps",
+    "part_code",
     "part_shares",
     "proxy_contrast",
     "quadruplet",
     "ranks",
+    "reconstruction",
     "reliable_labels",
     "rerank",
     "residual_unit",
@@ -80,5 +99,7 @@ __all__ = [
     "sum_over_cameras",
     "travel_times",
     "updated_center",
+    "updated_memory",
     "valid_order",
+    "view_contrast",
 ]

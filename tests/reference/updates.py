@@ -36,12 +36,22 @@ def updated_center(center, members, momentum, by):
     return center
 
 
-def adam(start, gradients, rate, decay):
+def adam(start, gradients, rate, decay, betas=(0.9, 0.999)):
     """Kingma and Ba 2015, algorithm 1, decay of weights added to the gradient (L2); (steps, n) gradients."""
     value, first, second = np.array(start, float), 0.0, 0.0
     for step, gradient in enumerate(gradients, 1):
         gradient = gradient + decay * value
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        value = value - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        value = value - rate * (first / (1 - betas[0] ** step)) / (np.sqrt(second / (1 - betas[1] ** step)) + 1e-8)
+    return value
+
+
+def nesterov(start, gradients, rate, decay, momentum):
+    """Sutskever et al., 2013, as torch writes it: a step along the gradient and what the momentum will be."""
+    value, velocity = np.array(start, float), 0.0
+    for gradient in gradients:
+        gradient = gradient + decay * value
+        velocity = momentum * velocity + gradient
+        value = value - rate * (gradient + momentum * velocity)
     return value

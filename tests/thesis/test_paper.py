@@ -131,7 +131,7 @@ def test_a_file_is_sound(name: str) -> None:
     for job in plan_rows(item, RunRequest("full"), resolve=False):
         assert "{" not in job.recipe
         assert job.method in METHODS or job.reason.startswith("no method")
-        if job.method in METHODS:
+        if job.method in METHODS and not job.reason.startswith("no recipe"):
             assert job.method in load_recipe(find_recipe(job.recipe)).methods
     assert (item.kind == "table") == (not item.shows)
 

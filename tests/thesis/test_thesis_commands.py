@@ -56,12 +56,12 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     assert error.count("\n") == 0
 
 
-def test_a_table_without_its_method_says_so(tiny_market: Path, tmp_path: Path, capsys: Any) -> None:
+def test_a_table_without_its_method_or_recipe_says_so(tiny_market: Path, tmp_path: Path, capsys: Any) -> None:
     words = ["thesis", "run", "table-5.3", f"--data=market1501={tiny_market}", "--scale=smoke", f"--out={tmp_path}"]
     assert main(words) == 1
     text = capsys.readouterr().out
-    assert "no method 'gcl' yet (recipe gcl-jvtc)" in text
-    assert text.splitlines()[-1].startswith("no row ran: no method 'gcl' yet (recipe gcl-")
+    assert "no method 'jvtc' yet (recipe jvtc)" in text
+    assert text.splitlines()[-1].startswith("no row ran: no recipe 'gcl-jvtc' yet")
     lines = json.loads((tmp_path / "table-5.3-smoke-seed1.json").read_text())["lines"]
     assert {line["state"] for line in lines} == {"unavailable"}
 

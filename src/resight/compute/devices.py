@@ -110,11 +110,17 @@ class Devices:
         return module.to(self.device).to(memory_format=torch.channels_last)
 
     def adam(
-        self, parameters: Iterable[nn.Parameter], *, rate: float, weight_decay: float, amsgrad: bool = False
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        rate: float,
+        weight_decay: float,
+        amsgrad: bool = False,
+        betas: tuple[float, float] = (0.9, 0.999),
     ) -> torch.optim.Adam:
         """Build Adam for the trainable parameters, in its fused implementation."""
         trainable = [parameter for parameter in parameters if parameter.requires_grad]
-        return torch.optim.Adam(trainable, lr=rate, weight_decay=weight_decay, amsgrad=amsgrad, fused=True)
+        return torch.optim.Adam(trainable, lr=rate, betas=betas, weight_decay=weight_decay, amsgrad=amsgrad, fused=True)
 
     def capture_graph(
         self,
@@ -169,6 +175,19 @@ class Devices:
             self.fabric.backward(loss)
         else:
             loss.backward()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average the gradients of networks that `ddp` does not wrap over the processes."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not self.fabric or not gradients:
+            return
+        mean = self.fabric.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(mean[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a number over the processes, detached."""

@@ -1,4 +1,4 @@
-"""Sample batches of P identities with K images each, as arrays of rows."""
+"""Sample batches, of P identities with K images each or of single images, as arrays of rows."""
 
 from __future__ import annotations
 
@@ -199,6 +199,26 @@ def _groups(labels: Ints) -> list[Ints]:
     order = order[np.searchsorted(labels[order], -1) :]
     ends = np.flatnonzero((np.diff(labels[order]) > 0) | (labels[order[:-1]] == -1)) + 1
     return np.split(order, ends) if len(order) else []
+
+
+def shuffled_batches(rows: Ints, size: int, generator: np.random.Generator) -> Iterator[Ints]:
+    """Yield endless batches of single images, in passes with a new random order each.
+
+    An image occurs at most once in a pass. A pass leaves out the images that do not fill a last batch.
+
+    Args:
+        rows: ``(N,)`` the images, at least one.
+        size: Images of a batch. With fewer images, a batch has all of them.
+        generator: The random number generator.
+
+    Yields:
+        ``(size,)`` of the rows.
+    """
+    size = min(size, len(rows))
+    while True:
+        order = generator.permutation(rows)
+        for start in range(0, len(order) - size + 1, size):
+            yield order[start : start + size]
 
 
 def tracklet_batches(table: ImageTable, shape: tuple[int, int], generator: np.random.Generator) -> Iterator[Ints]:

@@ -1,6 +1,6 @@
-"""Contrastive losses with proxies and with other images of the batch.
+"""Contrastive losses with proxies, with other images of the batch and with a memory of all images.
 
-Every function returns one value per image, ``(B,)``; the caller averages. So a batch that is split over several
+Every loss returns one value per image, ``(B,)``; the caller averages. So a batch that is split over several
 processes has the same loss as a single one.
 """
 
@@ -144,6 +144,76 @@ def hard_instance_contrast(
     negative_logits = logits.masked_fill(same if ignore_mask is None else same | ignore_mask, _lowest(logits))
     negative_term = torch.logsumexp(negative_logits, 1) if negatives == "all" else negative_logits.amax(1)
     return F.softplus(negative_term - hardest_positive)
+
+
+def view_contrast(
+    left: Tensor,
+    right: Tensor,
+    pushed: Tensor,
+    memory: Tensor,
+    *,
+    negatives: Tensor,
+    temperature: float,
+) -> Tensor:
+    """Pull two views of a person together, and push a view away from the memory of others (L_vi).
+
+    log(1 + Σ exp(sim(p, k)/τ) / exp(sim(u, v)/τ)), summed over the negatives k.
+
+    Args:
+        left: ``(B, D)`` u, one view of each person.
+        right: ``(B, D)`` v, the other view. Detach it if it is of the memory.
+        pushed: ``(B, D)`` p, the view that the negatives push: f'_new in all three terms of GCL, which is meant so
+            (§5.3.2).
+        memory: ``(M, D)`` features of all images; they get no gradient.
+        negatives: ``(B, M)`` bool, which of them are the K negatives of each person (`choose_negatives`).
+        temperature: τ.
+
+    Returns:
+        ``(B,)`` losses, 0 for a person without a negative.
+
+    References:
+        Eq. 5.6, 5.7 and 5.8; van den Oord et al., Representation learning with contrastive predictive coding, 2018.
+    """
+    logits = F.normalize(pushed) @ F.normalize(memory.detach()).T / temperature
+    negative_term = torch.logsumexp(logits.masked_fill(~negatives, _lowest(logits)), 1)
+    positive = (F.normalize(left) * F.normalize(right)).sum(1) / temperature
+    return F.softplus(negative_term - positive).masked_fill(~negatives.any(1), 0)
+
+
+def choose_positives(labels: Tensor, memory_labels: Tensor, draws: Tensor) -> Tensor:
+    """Choose an image of its cluster for each image, perhaps itself.
+
+    Args:
+        labels: ``(B,)`` clusters of the images.
+        memory_labels: ``(M,)`` clusters of all images.
+        draws: ``(B, M)`` random numbers of 0 or more; the image of the largest is chosen.
+
+    Returns:
+        ``(B,)`` images.
+    """
+    return draws.masked_fill(labels[:, None] != memory_labels, -1).argmax(1)
+
+
+def choose_negatives(labels: Tensor, memory_labels: Tensor, order: Tensor, *, most: int, outliers: bool) -> Tensor:
+    """Choose images of other clusters for each image, as many as there are, at most ``most``.
+
+    Args:
+        labels: ``(B,)`` clusters of the images.
+        memory_labels: ``(M,)`` clusters of all images, -1 outside every cluster.
+        order: ``(M,)`` a random order of all images; the first ``most`` of other clusters are chosen.
+        most: K.
+        outliers: Whether images outside every cluster may be chosen.
+
+    Returns:
+        ``(B, M)`` bool.
+    """
+    allowed = labels[:, None] != memory_labels
+    if not outliers:
+        allowed &= memory_labels >= 0
+    ordered = allowed[:, order]
+    chosen = torch.zeros_like(allowed)
+    chosen[:, order] = ordered & (ordered.cumsum(1) <= most)
+    return chosen
 
 
 def _lowest(logits: Tensor) -> float:

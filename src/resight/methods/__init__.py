@@ -11,6 +11,8 @@ from resight.methods import (
     abmt_settings,
     cap,
     cluster_contrast,
+    gcl,
+    gcl_settings,
     ice,
     ice_settings,
     mean_teacher,
@@ -49,6 +51,7 @@ METHODS: dict[str, MethodSpec] = {
     "cluster_contrast": MethodSpec(cluster_contrast.ClusterContrast, cluster_contrast.ClusterContrastSettings),
     "spcl": MethodSpec(spcl.SpCL, spcl.SpCLSettings),
     "cap": MethodSpec(cap.CAP, cap.CAPSettings),
+    "gcl": MethodSpec(gcl.GCL, gcl_settings.GCLSettings, gcl_settings.VARIANTS),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""

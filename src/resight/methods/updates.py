@@ -24,19 +24,26 @@ class ForwardPass:
         network: An encoder, or a module with a child ``encoder``.
         devices: Where it runs.
         purpose: Decides the precision.
+        ddp: Whether DDP wraps the network; without, `minimize` averages its gradients. DDP cannot run a network several
+            times before a backward pass.
     """
 
     def __init__(
-        self, network: nn.Module, devices: Devices, purpose: Literal["training", "inference"] = "training"
+        self,
+        network: nn.Module,
+        devices: Devices,
+        purpose: Literal["training", "inference"] = "training",
+        *,
+        ddp: bool = True,
     ) -> None:
         self.network, self.devices, self.purpose = network, devices, purpose
-        learns = any(parameter.requires_grad for parameter in network.parameters())
+        learns = ddp and any(parameter.requires_grad for parameter in network.parameters())
         self._shares_gradients = learns and devices.world > 1
         self._run = devices.ddp(network) if learns else network
 
-    def train(self) -> None:
-        """Switch the network to training mode, and fuse it as its statistics are now."""
-        self.network.train()
+    def train(self, mode: bool = True) -> None:
+        """Switch the network to training mode, or to evaluation, and fuse it as its statistics are now."""
+        self.network.train(mode)
         if not self._shares_gradients:  # DDP reduces the gradients of a module's own weights
             self._run = fuse_within(self.network)
 
@@ -81,7 +88,11 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float:
 
 
 def minimize(
-    losses: Mapping[str, Tensor], *optimizers: torch.optim.Optimizer, devices: Devices, max_norm: float = 0.0
+    losses: Mapping[str, Tensor],
+    *optimizers: torch.optim.Optimizer,
+    devices: Devices,
+    max_norm: float = 0.0,
+    ddp: bool = True,
 ) -> None:
     """Take one gradient step on the sum of some losses.
 
@@ -90,14 +101,17 @@ def minimize(
         optimizers: The optimizers of the parameters that learn.
         devices: Processes average their gradients.
         max_norm: Largest norm of the gradient of each optimizer's parameters; 0 for no limit.
+        ddp: Whether DDP wraps the networks, and so averages; otherwise that is done here.
     """
     total = torch.stack(list(losses.values())).sum()
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     devices.backward(total)
     for optimizer in optimizers:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        if not ddp:
+            devices.average_gradients(parameters)
         if max_norm:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         optimizer.step()
 

@@ -140,7 +140,11 @@ class Encoder(nn.Module):
         return torch.cat(pooled), torch.cat(features)
 
     def _forward_with_pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pooled = self.pool(images)
+        return self.forward_maps(self.maps(images))
+
+    def forward_maps(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what `forward_with_pooled` returns for the images that the maps of `maps` were made of."""
+        pooled = self.pool_maps(maps)
         if self.settings.dropout:
             pooled = F.dropout(pooled, self.settings.dropout, self.training)
         return pooled, self.neck(pooled)

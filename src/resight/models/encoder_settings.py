@@ -40,11 +40,12 @@ class EncoderSettings:
         width: Width of the images that go in, pixels.
         last_stride: Stride of the last stage that halves the map: 1 keeps it twice as fine.
         pooling: `average`, `max` or `gem` (generalized mean, learned exponent); asymmetric branches each say their own.
-        head: `global` (one vector of the whole map), an arrangement of partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6`
-            is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1` is ABMT (docs/methods/abmt.md).
-        head_width: Length of each vector of an arrangement; other heads have as many numbers as the backbone has
-            channels, for each branch.
-        neck: `batchnorm` (bias frozen at 0, but for an arrangement) or `none`.
+        head: `global` (one vector of the whole map), `embedding` (one short vector of it, as in GCL), an arrangement of
+            partitions: `p1+p2(s2c2)+p3(s3c3)` is SCR, `s6` is PCB (docs/methods/scr.md), or asymmetric branches: `a+m1`
+            is ABMT (docs/methods/abmt.md).
+        head_width: Length of each vector of an arrangement or of an embedding; other heads have as many numbers as the
+            backbone has channels, for each branch.
+        neck: `batchnorm` (bias frozen at 0, but for an arrangement and an embedding) or `none`.
         dropout: Share of the pooled features that is blanked while training, 0 or more, below 1.
         batchnorm: Statistics of the backbone while training: `train` (of the batch) or `frozen` (as loaded).
         neck_statistics: Statistics of the neck while training: `batch`, or `dataset` (of all training images, measured

@@ -17,12 +17,13 @@ def adapt_recipe(head: str) -> tuple[str, str]:
     """Return the method and the recipe that adapt a model with a head.
 
     Raises:
-        ConfigError: It is a model of parts, for which ABMT has no classifiers.
+        ConfigError: It is a model of parts or of a short embedding, for which ABMT has no classifiers.
     """
     if not parse_head(head).reduces:
         return ("mean_teacher", "mean-teacher-adapt") if head == "global" else ("abmt", "adapt")
+    kind = "a short embedding" if head == "embedding" else "parts"
     raise ConfigError(
-        f"a model of parts (head {head}) cannot be adapted: give one of a single vector or of asymmetric branches, as "
+        f"a model of {kind} (head {head}) cannot be adapted: give one of a single vector or of asymmetric branches, as "
         "trained by resight train ice, abmt or source"
     )
 

@@ -36,7 +36,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[st
 
 def _same_paths(name: str, old: Any, new: Any) -> bool:
     """Return whether the two values of a setting are spellings of the same paths."""
-    if name not in ("data", "source", "start"):
+    if name not in ("data", "source", "start", "structure"):
         return False
     separator = "," if name == "start" else "="
     texts = [str(text).split(separator) for text in (old, new)]

@@ -45,6 +45,7 @@ FIRST = (
     "config",
     "run",
     "start",
+    "structure",
     "epochs",
     "identities",
     "images",
@@ -227,7 +228,9 @@ def train(
             reports["best"] = best_report
         run.write("report.json", {which: report.to_json() for which, report in reports.items()})
         problems = images.problems + (arguments["source"].problems if source is not None else ())
-        clusters = None if method.clusters is None else read_clusters(run.folder / CLUSTERS, images.table)
+        clusters = None
+        if method.clusters is not None and (run.folder / CLUSTERS).is_file():  # the best epoch may not have clustered
+            clusters = read_clusters(run.folder / CLUSTERS, images.table)
         metrics = tuple(run.metrics())
         return Trained(run.folder, best, reports, metrics, problems, queries, gallery, clusters, run.writes)
 

@@ -84,9 +84,9 @@ def _parse_branch(piece: str, text: str) -> Branch:
     match = _BRANCH.fullmatch(piece)
     if not match:
         raise ConfigError(
-            f"head '{text}': '{piece}' is no branch. Expected 'global', 'a+m1', or branches joined with + such as "
-            f"'{SCR}': p and a number, then in brackets s (stripes), c (channel groups) and d (percent blanked), in "
-            "this order"
+            f"head '{text}': '{piece}' is no branch. Expected 'global', 'embedding', 'a+m1', or branches joined with + "
+            f"such as '{SCR}': p and a number, then in brackets s (stripes), c (channel groups) and d (percent "
+            "blanked), in this order"
         )
     groups = match.groupdict(default="")
     stripes, channels, band = (int(groups[f"i{letter}"] or groups[f"b{letter}"] or 0) for letter in "scd")

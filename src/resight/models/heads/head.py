@@ -119,6 +119,18 @@ class Head:
         return ()
 
 
+class EmbeddingHead(Head):
+    """The head ``embedding``, one vector of the whole map that is `head_width` numbers long."""
+
+    reduces: ClassVar[bool] = True
+
+    def build_neck(self, channels: int, *, width: int, batchnorm: bool) -> Neck:
+        """Build a linear map and a batch norm."""
+        from resight.models.heads.embedding import EmbeddingNeck
+
+        return EmbeddingNeck(channels, width=width, batchnorm=batchnorm)
+
+
 @dataclass(frozen=True)
 class AsymmetricHead(Head):
     """Asymmetric branches, such as ``a+m1``: see `resight.models.heads.asymmetric`."""
@@ -212,6 +224,7 @@ def _channel_groups(whole: slice, count: int) -> list[slice]:
 HEADS: dict[str, Callable[[str], Head | None]] = {
     "partitions": lambda text: PartitionHead(parse_arrangement(text)),
     "asymmetric": lambda text: AsymmetricHead(parse_branches(text)) if is_asymmetric(text) else None,
+    "embedding": lambda text: EmbeddingHead() if text == "embedding" else None,
     "global": lambda text: Head() if text == "global" else None,
 }
 """The parser of each kind of head: it returns a head, or None if a text is not of its kind.
@@ -224,7 +237,7 @@ def parse_head(text: str) -> Head:
     """Read a head.
 
     Args:
-        text: ``"global"``, ``"a+m1"``, ``"p1+p2(s2c2)+p3(s3c3)"``, or what an added parser reads.
+        text: ``"global"``, ``"embedding"``, ``"a+m1"``, ``"p1+p2(s2c2)+p3(s3c3)"``, or what an added parser reads.
 
     Raises:
         ConfigError: No parser reads it.

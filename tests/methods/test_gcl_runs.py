@@ -1,0 +1,81 @@
+"""Runs of GCL go on where they were stopped, through all of their phases."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from bodies import Bodies, Pictures
+from resight.data.catalog import load_dataset
+from resight.data.crops import Crops
+from resight.methods.gcl import GCL
+from resight.methods.structure import SOURCES
+from resight.training.resume import differences
+from resight.training.runs import Run
+from resight.training.train import TrainSettings, train
+from run_equality import assert_same_run
+from stepping import run_to
+
+
+def gcl(images: Crops, **changes: Any) -> GCL:
+    structure, pairs = Bodies(len(images), images.size), Pictures(len(images), images.size)
+    changes = {
+        "iterations": 1,
+        "identities": 4,
+        "pretrain": "pairs",
+        "pretrain_epochs": 1,
+        "warmup_epochs": 1,
+        **changes,
+    }
+    method: GCL = tiny.build("gcl", images, structure=structure, pairs=pairs, **changes)
+    return method
+
+
+def test_each_phase_goes_on_where_it_was_stopped(images: Crops, tmp_path: Path) -> None:
+    """Pairs, warm-up, joint, joint: in one go, and stopped in between."""
+    run_to(tmp_path / "unbroken", gcl(images), 4)
+    for epochs in (2, 3, 4):
+        run_to(tmp_path / "parts", gcl(images), epochs)
+    assert_same_run(tmp_path / "unbroken", tmp_path / "parts")
+    lines = Run(tmp_path / "parts").metrics()
+    assert ["loss/pairs" in line for line in lines] == [True, False, False, False]
+    assert ["clusters" in line for line in lines] == [False, False, True, True]
+    assert ["loss/discriminator" in line for line in lines] == [False, True, True, True]
+
+
+def test_contrast_alone_goes_on_where_it_was_stopped(images: Crops, tmp_path: Path) -> None:
+    changes = {"generator": False, "pretrain": "none", "warmup_epochs": 0}
+    run_to(tmp_path / "unbroken", gcl(images, **changes), 4)
+    run_to(tmp_path / "halves", gcl(images, **changes), 2)
+    run_to(tmp_path / "halves", gcl(images, **changes), 4)
+    assert_same_run(tmp_path / "unbroken", tmp_path / "halves")
+
+
+def test_a_run_whose_best_epoch_is_of_the_warmup_has_no_clusters(
+    tiny_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "drawn", lambda images: Bodies(len(images), images.size))
+    monkeypatch.setattr("resight.training.train.is_best", lambda lines, line, select: line["epoch"] == 0)
+    encoder = dataclasses.replace(tiny.ENCODER, backbone="test_efficientnet", head="embedding", head_width=16)
+    settings = dataclasses.replace(
+        tiny.GCL_SETTINGS, encoder=encoder, structure="drawn", epochs=2, warmup_epochs=1, iterations=1
+    )
+    options = TrainSettings(run=str(tmp_path / "run"), device=tiny.DEVICE)
+    trained = train("gcl", load_dataset("market1501", tiny_market), settings, options)
+    assert trained.clusters is None
+    assert [("clusters" in line) for line in trained.metrics] == [False, True]
+    assert trained.encoder.dim == 16
+    assert trained.reports["best"].scores == trained.reports["before"].scores, "the warm-up leaves the encoder as it is"
+
+
+def test_structure_spelled_otherwise_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mesh").mkdir()
+    assert differences({"structure": "mesh"}, {"structure": str(tmp_path / "mesh")}) == ([], [])
+    changed, moved = differences({"structure": "mesh"}, {"structure": "other"})
+    assert changed == ["structure was mesh, now other"]
+    assert moved == []
