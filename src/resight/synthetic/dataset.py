@@ -24,7 +24,7 @@ from resight.synthetic.corpus import draw_sites, sites
 from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.synthetic.studio import Studio
 
-VERSION = 3
+VERSION = 4
 """The version of the drawing; increased when the same settings give other images."""
 
 

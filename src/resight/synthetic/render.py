@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resight.records import Doubles, Floats
+from resight.synthetic.bicycle import draw_bicycle
 from resight.synthetic.body import Body, turn, vertex_normals
 from resight.synthetic.cameras import Camera, Pixels, develop, look
 from resight.synthetic.gait import Gait
@@ -15,6 +16,7 @@ from resight.synthetic.outfit import Figure, pose
 from resight.synthetic.paint import Surface, shade
 from resight.synthetic.raster import rasterise
 from resight.synthetic.scenes import SCENE_HEIGHT, SCENE_WIDTH
+from resight.synthetic.umbrella import draw_umbrella
 
 SAMPLES = 2
 """The number of samples along a pixel's side."""
@@ -84,6 +86,8 @@ class Shot:
         scale: Error of the box: factors on its width and height.
         spot: Position of the feet in the scene: column and row, shares.
         exposure: Factor of this moment.
+        umbrella: Linear RGB of an open umbrella, or None.
+        bicycle: Linear RGB of the bicycle that the figure rides, or None.
     """
 
     figure: Figure
@@ -94,6 +98,8 @@ class Shot:
     scale: tuple[float, float] = (1.0, 1.0)
     spot: tuple[float, float] = (0.5, 0.7)
     exposure: float = 1.0
+    umbrella: tuple[float, float, float] | None = None
+    bicycle: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +146,10 @@ def shoot(
     person = _paint(camera, shot.figure, points, normals, box, size)
     layers = [(passer.stance.away, _paint_passer(body, camera, passer, box, size)) for passer in shot.passers]
     layers.append((0.0, person))
+    if shot.bicycle is not None:
+        layers.append((0.01, draw_bicycle(camera, shot.stance.yaw, shot.bicycle, box, size)))
+    if shot.umbrella is not None:
+        layers.append((-0.3, draw_umbrella(camera, points, shot.umbrella, box, size, SAMPLES)))
     layers.sort(key=lambda layer: -layer[0])
     layers += [(-camera.distance, _barrier(camera, barrier, size)) for barrier in shot.barriers]
     visible = np.zeros(size, np.float32)
@@ -176,6 +186,9 @@ def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
     tall = (high[1] - low[1]) * 1.06
     wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
     middle = (low + high) / 2 + np.array(shot.shift) * tall
+    if shot.umbrella is not None:  # most of it is in the box
+        tall *= 1.1
+        middle[1] -= 0.05 * tall
     half = np.array([wide * shot.scale[0], tall * shot.scale[1]]) / 2
     return np.concatenate([middle - half, middle + half])
 

@@ -14,6 +14,7 @@ from resight.synthetic.body import load_body
 from resight.synthetic.cameras import Camera, sample_camera
 from resight.synthetic.gait import Gait
 from resight.synthetic.outfit import Figure, dress
+from resight.synthetic.paint import linear
 from resight.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, Key, Planned, SyntheticSettings, chance
 from resight.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
 from resight.synthetic.scenes import SCENE_HEIGHT, draw_scene
@@ -94,6 +95,11 @@ class Studio:
         shift, scale = _box_error(rng, image.label)
         figure = self.figure(image.person)
         gait = _visit_gait(figure.person.gait, walk)
+        umbrella = bicycle = None
+        if figure.person.bicycle and walk.random() < 0.85:
+            gait, bicycle = replace(gait, rides=True, lean=18.0, phone=False), linear(figure.person.bicycle)
+        elif walk.random() < camera.umbrellas:
+            gait, umbrella = replace(gait, phone=True), linear(figure.person.umbrella)
         return Shot(
             figure=figure,
             stance=Stance(phase=float(phase), yaw=float(yaw % (2 * math.pi)), gait=gait),
@@ -103,6 +109,8 @@ class Studio:
             scale=scale,
             spot=spot,
             exposure=exposure,
+            umbrella=umbrella,
+            bicycle=bicycle,
         )
 
     def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
