@@ -113,6 +113,28 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     )
 
 
+AIM = 0.9
+"""Height at which cameras aim, meters above the ground."""
+
+
+def project(positions: Floats, pitch: float, distance: float) -> Floats:
+    """Project positions onto the image plane of a camera.
+
+    Args:
+        positions: ``(V, 3)`` meters: to the right of where the camera aims, behind it, above it.
+        pitch: Angle at which the camera looks down, radians.
+        distance: From the camera to where it aims, meters.
+
+    Returns:
+        ``(V, 3)`` float32: right and down at a distance of 1, and 1 / depth.
+    """
+    sine, cosine = math.sin(pitch), math.cos(pitch)
+    depth = positions[:, 1] * cosine - positions[:, 2] * sine + distance
+    up = positions[:, 1] * sine + positions[:, 2] * cosine
+    points: Floats = np.stack([positions[:, 0] / depth, -up / depth, 1 / depth], axis=1).astype(np.float32)
+    return points
+
+
 @njit(cache=True)
 def look(scene: Floats, window: Floats, height: int, width: int) -> Floats:
     """Return a window of a scene.

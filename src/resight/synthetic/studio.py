@@ -61,20 +61,29 @@ class Studio:
         self._figures.move_to_end(person)
         return self._figures[person]
 
-    def draw(self, image: Planned) -> tuple[Crop, Shot]:
+    def draw(self, image: Planned, *, turn: float = 0.0) -> tuple[Crop, Shot]:
         """Draw a planned image.
 
         Args:
             image: The planned image.
+            turn: Radians by which the person is turned; everything else in the picture stays as it is.
 
         Returns:
             The crop, and the shot that determines it.
         """
-        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
-        shot = self._shot(image, rng)
+        shot, rng = self._plan_shot(image)
+        shot = replace(shot, turn=turn)
         camera, scene = self.cameras[image.camera - 1], self.scenes[image.camera - 1]
         size = (self.settings.height, self.settings.width)
         return shoot(self.body, camera, scene, shot, size=size, rng=rng), shot
+
+    def shot(self, image: Planned) -> Shot:
+        """Return everything that determines a planned image, without drawing it."""
+        return self._plan_shot(image)[0]
+
+    def _plan_shot(self, image: Planned) -> tuple[Shot, np.random.Generator]:
+        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
+        return self._shot(image, rng), rng
 
     def _shot(self, image: Planned, rng: np.random.Generator) -> Shot:
         camera = self.cameras[image.camera - 1]
