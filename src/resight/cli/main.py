@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",
     "data": "inspect a data set, or draw one: resight data info|verify|synthesize",
+    "bodies": "write structure maps of people from eight sides: resight bodies --data folder=CROPS --out bodies",
     "recipes": "list the recipes of the installation: resight recipes [METHOD or NAME]",
 }
 

@@ -1,8 +1,9 @@
 """Draw a labeled multi-camera data set of synthetic people, in Market-1501's layout.
 
 Next to the three image folders are ``silhouettes/`` (PNG files of the same names), ``annotations.csv`` (a row for each
-image), ``people.json``, ``cameras.json`` and ``dataset.json``, and ``views/`` if the settings ask for them. Equal settings give equal bytes: the random numbers of
-an image depend on a key of its own, and not on other images or their order.
+image), ``people.json``, ``cameras.json`` and ``dataset.json``; and ``views/``, if the settings ask for views. Equal
+settings give equal bytes: the random numbers of an image depend on a key of its own, and not on other images or their
+order.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _STEP = 0.35  # meters of a step, from one image of a visit to the next, unless 
 
 
 class Studio:
-    """The people and cameras of a data set; figures are built when they are first needed.
+    """The people and cameras of a data set; figures and backgrounds are made when they are first needed.
 
     Args:
         settings: The settings of the data set.
@@ -44,13 +44,19 @@ class Studio:
             )
             for camera in range(1, settings.cameras + 1)
         ]
-        self.scenes = [_scene(camera) for camera in self.cameras]
+        self._scenes: dict[int, Floats] = {}
         self.wardrobe = sample_wardrobe(chance(clothes, Key.WARDROBE))
         self._figures: OrderedDict[int, Figure] = OrderedDict()
 
     def person(self, person: int) -> Person:
         """Return a person by id."""
         return sample_person(chance(self.settings.seed, Key.PERSON, person), self.wardrobe)
+
+    def scene(self, camera: int) -> Floats:
+        """Return the background of a camera by id, drawn when it is first needed."""
+        if camera not in self._scenes:
+            self._scenes[camera] = _scene(self.cameras[camera - 1])
+        return self._scenes[camera]
 
     def figure(self, person: int) -> Figure:
         """Return a person's figure by id, from a cache of the last ones used."""
@@ -73,7 +79,7 @@ class Studio:
         """
         shot, rng = self._plan_shot(image)
         shot = replace(shot, turn=turn)
-        camera, scene = self.cameras[image.camera - 1], self.scenes[image.camera - 1]
+        camera, scene = self.cameras[image.camera - 1], self.scene(image.camera)
         size = (self.settings.height, self.settings.width)
         return shoot(self.body, camera, scene, shot, size=size, rng=rng), shot
 

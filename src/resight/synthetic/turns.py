@@ -113,12 +113,15 @@ def body_in(body: Body, camera: Camera, shot: Shot, aspect: float) -> PosedBodie
     rotations = walk(body, joints, gait, shot.stance.phase)
     posed, pelvis = _pose(body, vertices, joints, rotations)
     ground = float(posed[:, 2].min()) - SOLE - (PEDAL if gait.rides else 0)
-    numbers = (pelvis[2] - ground, shot.stance.yaw + shot.turn, camera.pitch, camera.distance)
+    numbers = np.array([pelvis[2] - ground, shot.stance.yaw + shot.turn, camera.pitch, camera.distance], np.float32)
     return PosedBodies(
-        np.array([[getattr(person.build, name) for name in BUILD]], np.float32),
-        rotations[None].astype(np.float32),
-        *(np.array([number], np.float32) for number in numbers),
-        shot_box(body, camera, shot, aspect)[None].astype(np.float32),
+        builds=np.array([[getattr(person.build, name) for name in BUILD]], np.float32),
+        rotations=rotations[None].astype(np.float32),
+        heights=numbers[:1],
+        yaws=numbers[1:2],
+        pitches=numbers[2:3],
+        distances=numbers[3:],
+        boxes=shot_box(body, camera, shot, aspect)[None].astype(np.float32),
     )
 
 
