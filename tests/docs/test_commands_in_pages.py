@@ -12,7 +12,7 @@ from pages import DOCS
 from resight.cli.main import main
 
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "methods").glob("*.md"))]
-COMMANDS = ("train", "adapt", "evaluate", "search", "explain", "data info", "data verify", "data synthesize")
+COMMANDS = ("train", "adapt", "evaluate", "search", "explain", "data info", "data verify", "data synthesize", "bodies")
 
 
 def shown(page: Path) -> list[str]:

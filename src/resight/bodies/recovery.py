@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
+from resight.bodies.blazepose import BlazePose
 from resight.bodies.files import MapFiles
 from resight.bodies.maps import SIZE, DrawnMaps, StructureMaps
+from resight.bodies.recovered import recover_bodies
+from resight.bodies.settings import split_recovery
 from resight.bodies.truth import true_bodies
-from resight.errors import ConfigError, nearest
-from resight.files import expanded
+from resight.files import cache_folder, expanded
 
-RECOVERIES = ("truth", "files=PATH")
-"""How the body of a person can be known: drawn people's own, or structure maps in files."""
-
-
-def check_recovery(recovery: str) -> None:
-    """Check the name of a way to get structure maps.
-
-    Raises:
-        ConfigError: There is no such way.
-    """
-    name, equals, path = recovery.partition("=")
-    if name == "files" and not path:
-        raise ConfigError("recovery files needs the folder that holds render, render_45 ...: files=PATH")
-    if (name != "files" and equals) or name not in [each.partition("=")[0] for each in RECOVERIES]:
-        names = ("truth", "files")
-        raise ConfigError(f"recovery must be one of {', '.join(RECOVERIES)}; found '{recovery}'{nearest(name, names)}")
+logger = logging.getLogger(__name__)
 
 
 def structure_maps(
@@ -37,7 +25,7 @@ def structure_maps(
 
     Args:
         paths: The ``N`` crops.
-        recovery: One of `RECOVERIES`.
+        recovery: One of `resight.bodies.settings.RECOVERIES`.
         size: Height and width of the maps.
         white: Whether the background of maps that are drawn is white or black; those of files are as they are.
 
@@ -46,11 +34,15 @@ def structure_maps(
 
     Raises:
         ConfigError: There is no such recovery.
-        DataError: The crops are not those of a drawn set, or the files do not fit.
+        DataError: The crops are not those of a drawn set, the files do not fit, or there are no crops.
+        WeightsError: The pose model is absent.
     """
-    check_recovery(recovery)
-    name, _, path = recovery.partition("=")
+    name, path = split_recovery(recovery)
     if name == "files":
         return MapFiles(expanded(path), paths, size=size)
+    if name == "pose":
+        recovered = recover_bodies(paths, BlazePose(), cache=cache_folder() / "bodies")
+        logger.info("%s", recovered.summary())
+        return DrawnMaps(recovered.bodies, recovered.usable, size=size, white=white)
     bodies = true_bodies(paths)
     return DrawnMaps(bodies, np.ones(len(bodies), np.bool_), size=size, white=white)

@@ -1,8 +1,10 @@
-"""`resight bodies`: write structure maps of the people in crops, from eight sides."""
+"""`resight bodies`: write structure maps of the people in crops, from eight sides.
+
+torch takes seconds to load. What needs it is loaded when the work begins, so that help and errors do not wait for it.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 from collections.abc import Sequence
@@ -12,9 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from resight.bodies.files import relative_names, write_maps
-from resight.bodies.maps import StructureMaps
-from resight.bodies.recovery import check_recovery, structure_maps
+from resight.bodies.settings import split_recovery
 from resight.cli.terminal import say
 from resight.config.settings import read_settings
 from resight.data.catalog import open_dataset, parse_spec
@@ -23,15 +23,13 @@ from resight.errors import ConfigError, DataError, counted
 from resight.files import check_outside, drafted, expanded, named, printable
 from resight.progress import progress
 from resight.records import ImageTable
-from resight.reports.bodies import body_sheet
-from resight.reports.contact_sheets import spread
-from resight.reports.tiles import write_png
-from resight.synthetic.turns import TURNS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from resight.bodies.maps import StructureMaps
 
 SHEET = "sheet.png"
 """The contact sheet in the output folder."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,9 @@ class BodiesSettings(DataSettings):
     Attributes:
         data: The data set: `name=PATH` or a path.
         out: The folder to create, with `render`, `render_45` ... `render_315` and `sheet.png`.
-        recovery: How bodies are known. `truth` draws the bodies of drawn people as they are; `files=PATH` reads maps of
-            another program, from folders of the same names.
+        recovery: How bodies are known. `pose` recovers them from the crops, with the pose model of `resight models get
+            pose`; `truth` takes those of drawn people; `files=PATH` reads maps of another program, from folders of the
+            same names.
         split: The images whose bodies to write: `train`, `query`, `gallery` or `all`.
         height: The height of a map, pixels.
         width: The width of a map, pixels.
@@ -51,7 +50,7 @@ class BodiesSettings(DataSettings):
     """
 
     out: str = ""
-    recovery: str = "truth"
+    recovery: str = "pose"
     split: Literal["train", "query", "gallery", "all"] = "train"
     height: int = 256
     width: int = 128
@@ -59,7 +58,7 @@ class BodiesSettings(DataSettings):
     rows: int = 16
 
     def __post_init__(self) -> None:
-        check_recovery(self.recovery)
+        split_recovery(self.recovery)
         for name, most in (("height", 1024), ("width", 1024), ("rows", 200)):
             if not 1 <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} must lie in 1..{most:,}, found {getattr(self, name)}")
@@ -81,8 +80,13 @@ def run(arguments: Sequence[str]) -> int:
     table = ImageTable.concatenate(*tables)
     if not len(table):
         raise DataError(f"{settings.data} has no {settings.split} image: choose another --split")
+    from resight.bodies.files import relative_names, write_maps
+    from resight.bodies.recovery import structure_maps
+
     paths = table.paths.tolist()
     maps = structure_maps(paths, settings.recovery, size=(settings.height, settings.width), white=settings.white)
+    if not maps.usable.any():
+        raise DataError(f"no image of {settings.data} has a body: give crops of people, whole and one in each image")
     try:
         with drafted(out, folder=True) as draft:
             names = progress(relative_names(paths, dataset.root), "writing structure maps")
@@ -90,13 +94,18 @@ def run(arguments: Sequence[str]) -> int:
             _write_sheet(draft / SHEET, table, maps, settings.rows)
     except OSError as error:
         raise named(out, error) from error
-    say(f"{settings.out}: structure maps of {counted(written, 'image')} of {len(paths):,}, from {TURNS} sides")
+    say(f"{settings.out}: structure maps of {counted(written, 'image')} of {len(paths):,}, from eight sides")
     say(f"look at {Path(settings.out) / SHEET}; use the maps as {shlex.quote(f'files={settings.out}')}")
     return 0
 
 
 def _write_sheet(path: Path, table: ImageTable, maps: StructureMaps, rows: int) -> None:
     """Write a contact sheet of images spread evenly over all."""
+    from resight.reports.bodies import body_sheet
+    from resight.reports.contact_sheets import spread
+    from resight.reports.tiles import write_png
+    from resight.synthetic.turns import TURNS
+
     chosen = spread(np.arange(len(table)), rows)
     turns = np.arange(TURNS)
     views = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -125,21 +126,20 @@ def body_in(body: Body, camera: Camera, shot: Shot, aspect: float) -> PosedBodie
     )
 
 
-def place(bodies: PosedBodies, row: int, turns: float = 0.0, *, body: Body | None = None) -> tuple[Floats, Floats]:
+def place(bodies: PosedBodies, row: int, turns: float = 0.0) -> tuple[Floats, Floats]:
     """Compute where the surface and the joints of a posed body are.
 
     Args:
         bodies: The bodies.
         row: The row of the body.
         turns: By how many turns to turn it; fractions are allowed.
-        body: The average body; None is that of the installation.
 
     Returns:
         Vertices ``(V, 3)`` and joints ``(J, 3)``, float32 meters: to the image's right, away from the camera, and up,
         from where the camera aims.
     """
-    body = body or load_body()
-    vertices, joints = shape_body(body, Build(*bodies.builds[row].tolist()))
+    body = load_body()
+    vertices, joints = _shaped(Build(*bodies.builds[row].tolist()))
     rotations = bodies.rotations[row].astype(np.float64)
     transforms = joint_transforms(joints, body.parents, rotations)
     posed = skin(vertices, body.bones, body.weights, transforms)
@@ -217,13 +217,19 @@ def _meshes(bodies: PosedBodies, turns: npt.ArrayLike, size: tuple[int, int]) ->
     """Yield of each body its points in pixels, its mesh without the sides that face away, and the light."""
     body = load_body()
     for row, turned in enumerate(np.broadcast_to(np.asarray(turns, np.float64), len(bodies)).tolist()):
-        vertices, _ = place(bodies, row, turned, body=body)
+        vertices, _ = place(bodies, row, turned)
         points = to_pixels(bodies, row, vertices, size)
         seen = _facing(points, body.triangles)
         pitch = float(bodies.pitches[row])
         light = np.array([0, -math.cos(pitch), math.sin(pitch)], np.float32)
         mesh = (body.triangles[seen], body.triangle_parts[seen], vertex_normals(vertices, body.triangles))
         yield points, mesh, light
+
+
+@lru_cache(maxsize=64)
+def _shaped(build: Build) -> tuple[Floats, Floats]:
+    """Return the vertices and joints of the last shapes used; recovered bodies share one."""
+    return shape_body(load_body(), build)
 
 
 def _pose(body: Body, vertices: Floats, joints: Floats, rotations: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
