@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resight.bodies.files import MapFiles, relative_names, write_maps
+from resight.bodies.files import MapFiles, map_names, write_maps
 from resight.bodies.maps import DrawnMaps
 from resight.bodies.recovery import structure_maps
 from resight.bodies.truth import true_bodies
@@ -102,7 +102,7 @@ def test_a_damaged_map_is_named(tmp_path: Path) -> None:
 def test_written_maps_come_back(drawn: Path, crops: list[str], tmp_path: Path) -> None:
     usable = np.array([True] * (len(crops) - 1) + [False])
     maps = DrawnMaps(true_bodies(crops), usable, size=(64, 32))
-    names = relative_names(crops, drawn)
+    names = map_names(crops, drawn)
     assert write_maps(tmp_path, names, maps) == len(crops) - 1
     found = MapFiles(tmp_path, crops, size=(64, 32))
     assert found.usable.tolist() == usable.tolist()
@@ -116,8 +116,10 @@ def test_maps_of_two_names_do_not_replace_each_other(crops: list[str], tmp_path:
         write_maps(tmp_path, ["a.jpg", "a.png"], maps)
 
 
-def test_names_are_relative_to_the_set_if_they_lie_in_it() -> None:
-    assert relative_names(["/set/a/1.jpg", "/other/2.jpg"], Path("/set")) == ["a/1.jpg", "2.jpg"]
+def test_maps_are_named_as_crops_and_lie_in_folders_only_if_names_repeat() -> None:
+    assert map_names(["/set/a/1.jpg", "/other/2.jpg"], Path("/set")) == ["1.jpg", "2.jpg"]
+    assert map_names(["/set/a/1.jpg", "/set/b/1.jpg", "/else/1.jpg"], Path("/set")) == ["a/1.jpg", "b/1.jpg", "1.jpg"]
+    assert map_names(["/set/a/1.jpg", "/set/b/1.png"], Path("/set")) == ["a/1.jpg", "b/1.png"]
 
 
 @pytest.mark.parametrize("name", ["", "file=x", "truth=x", "files", "files=", "poses"])

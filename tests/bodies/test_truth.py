@@ -54,8 +54,8 @@ def test_a_corpus_of_sites_has_bodies_too(tmp_path: Path) -> None:
     crops = sorted(map(str, root.glob("site-*/bounding_box_train/*.jpg")))
     maps = structure_maps(crops, "truth", size=(64, 32)).load(np.arange(len(crops)), np.zeros(len(crops), np.int64))
     for crop, view in zip(crops, maps, strict=True):
-        name, split, site = Path(crop).name, Path(crop).parent.name, Path(crop).parents[1].name
-        with Image.open(root / site / VIEWS / "render" / split / Path(name).with_suffix(".png")) as written:
+        name, site = Path(crop).name, Path(crop).parents[1].name
+        with Image.open(root / site / VIEWS / "render" / Path(name).with_suffix(".png")) as written:
             np.testing.assert_array_equal(view[0].numpy(), np.asarray(written))
 
 

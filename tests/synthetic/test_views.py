@@ -59,29 +59,30 @@ def test_each_image_of_a_person_has_a_picture_and_a_map_for_each_angle(turned: d
     expected = set()
     for name in people:
         for angle in ("", "_90", "_180", "_270"):
-            expected |= {f"{VIEWS}/picture{angle}/{name}", f"{VIEWS}/render{angle}/{Path(name).with_suffix('.png')}"}
+            expected |= {f"{VIEWS}/view{angle}/{Path(name).name}", f"{VIEWS}/render{angle}/{Path(name).stem}.png"}
     assert {name for name in turned if name.startswith(VIEWS)} == expected
 
 
 def test_the_picture_at_angle_0_is_the_crop(turned: dict[str, bytes]) -> None:
-    crops = [name for name in turned if name.startswith(f"{VIEWS}/picture/")]
-    assert crops
-    for name in crops:
-        assert turned[name] == turned[name.removeprefix(f"{VIEWS}/picture/")]
+    crops = {Path(name).name: turned[name] for name in turned if not name.startswith((VIEWS, "silhouettes"))}
+    views = [name for name in turned if name.startswith(f"{VIEWS}/view/")]
+    assert views
+    for name in views:
+        assert turned[name] == crops[Path(name).name]
 
 
 def test_a_turned_picture_keeps_the_background(tmp_path: Path) -> None:
     """Only what the person covers, in one of the two pictures, differs by more than noise and compression."""
     settings = replace(PLAIN, people_test=0, views=2, height=128, width=64, occluders=0)
     root = synthesize(tmp_path / "set", settings=settings).root
-    for crop in (root / VIEWS / "picture").rglob("*.jpg"):
-        name = crop.relative_to(root / VIEWS / "picture")
+    for crop in (root / VIEWS / "view").glob("*.jpg"):
+        name = Path(crop.name)
         pictures, maps = (
             [
                 np.asarray(Image.open(root / VIEWS / f"{kind}{angle}" / name.with_suffix(suffix)))
                 for angle in ("", "_180")
             ]
-            for kind, suffix in (("picture", ".jpg"), ("render", ".png"))
+            for kind, suffix in (("view", ".jpg"), ("render", ".png"))
         )
         change = np.abs(pictures[0].astype(int) - pictures[1]).max(2)
         assert change.max() > 40

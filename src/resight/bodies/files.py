@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -114,9 +114,24 @@ def write_maps(folder: Path, names: Iterable[str], maps: StructureMaps) -> int:
     return written
 
 
-def relative_names(paths: Iterable[str], root: Path) -> list[str]:
-    """Return the path of each image below a root; the name alone of an image elsewhere."""
-    return [os.path.relpath(path, root) if Path(path).is_relative_to(root) else PurePath(path).name for path in paths]
+def map_names(paths: Sequence[str], root: Path) -> list[str]:
+    """Return names for the maps of images, in any case those of the images.
+
+    Args:
+        paths: The images.
+        root: The folder of their set.
+
+    Returns:
+        Names alone, which every program reads; paths below the root if names would not tell images apart.
+    """
+    names = [PurePath(path).name for path in paths]
+    if len({PurePath(name).stem for name in names}) == len(names):
+        return names
+    below = (Path(path).is_relative_to(root) for path in paths)
+    return [
+        os.path.relpath(path, root) if is_below else PurePath(path).name
+        for path, is_below in zip(paths, below, strict=True)
+    ]
 
 
 def _match(folder: Path, crops: list[str]) -> dict[int, Path]:

@@ -220,10 +220,13 @@ def _across(positions: Doubles, left: int, right: int, up: Doubles) -> Doubles:
 
 
 def _head(positions: Doubles) -> Doubles:
-    """Return the axes of a head: across the ears, to the back, and up."""
+    """Return the axes of a head: across the ears, to the back, and up; the level ones if nose and ears are in line."""
     across = _unit(positions[EAR_LEFT] - positions[EAR_RIGHT])
     back = positions[[EAR_LEFT, EAR_RIGHT]].mean(0) - positions[NOSE]
-    back = _unit(back - (back @ across) * across)
+    back = back - (back @ across) * across
+    if np.linalg.norm(back) < 1e-6:
+        return np.eye(3)
+    back = _unit(back)
     return np.stack([across, back, np.cross(across, back)], axis=1)
 
 

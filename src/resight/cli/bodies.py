@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     table = ImageTable.concatenate(*tables)
     if not len(table):
         raise DataError(f"{settings.data} has no {settings.split} image: choose another --split")
-    from resight.bodies.files import relative_names, write_maps
+    from resight.bodies.files import map_names, write_maps
     from resight.bodies.recovery import structure_maps
 
     paths = table.paths.tolist()
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError(f"no image of {settings.data} has a body: give crops of people, whole and one in each image")
     try:
         with drafted(out, folder=True) as draft:
-            names = progress(relative_names(paths, dataset.root), "writing structure maps")
+            names = progress(map_names(paths, dataset.root), "writing structure maps")
             written = write_maps(draft, names, maps)
             _write_sheet(draft / SHEET, table, maps, settings.rows)
     except OSError as error:

@@ -1,9 +1,9 @@
 """The views of a drawn set: the same person at the same moment, turned, as pictures and as structure maps.
 
 ``views/`` has one folder for each kind and angle, in the form that released programs read: ``render``, ``render_45``,
-``render_90`` ... hold structure maps (PNG, twice the size of the crop), ``picture``, ``picture_45`` ... the pictures.
-The files are named as the crops, below a folder for each split. Clothes, light, camera, background and framing are
-those of the crop, and the picture at angle 0 is the crop itself.
+``render_90`` ... hold structure maps (PNG, twice the size of the crop), and ``view``, ``view_45`` ... the pictures. The
+files are named as the crops, whose names differ in a set. Clothes, light, camera, background and framing are those of
+the crop, and the picture at angle 0 is the crop itself.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def write_views(folder: Path, studio: Studio, image: Planned) -> None:
     for turns in range(0, TURNS, TURNS // settings.views):
         picture = Image.fromarray(studio.draw(image, turn=turns * TURN)[0].pixels)
         structure = Image.fromarray(render_structure(body, turns, (2 * settings.height, 2 * settings.width))[0])
-        names = [folder / angle_folder(kind, turns) / image.path for kind in ("picture", "render")]
-        for path in names:
+        view, render = (folder / angle_folder(kind, turns) / Path(image.path).name for kind in ("view", "render"))
+        for path in (view, render):
             path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(names[0], quality=camera.quality)
-        structure.save(names[1].with_suffix(".png"), compress_level=1)
+        picture.save(view, quality=camera.quality)
+        structure.save(render.with_suffix(".png"), compress_level=1)
