@@ -19,7 +19,7 @@ LAYERS = [
     {"numerics", "losses"},
     {"compute"},
     {"models"},
-    {"data", "synthetic"},
+    {"data", "synthetic", "bodies"},
     {"retrieval"},
     {"methods"},
     {"training"},

@@ -30,6 +30,13 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises then)
 
 
+def cache_folder() -> Path:
+    """Return the folder of what resight keeps: ``RESIGHT_CACHE``, or else ``resight`` in the user's cache."""
+    if named := os.environ.get("RESIGHT_CACHE"):
+        return expanded(named)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "resight"
+
+
 # Control characters, line separators, characters that change the direction of writing or have no width, and bytes that
 # are no text.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")

@@ -12,6 +12,7 @@ from resight.cli.main import main
         ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["compare"], ["search"], ["explain"],
         ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
+        ["bodies"], ["models"], ["models", "get", "pose"],
     ],
 )  # fmt: skip
 def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
@@ -31,6 +32,8 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
         (["explain", "x"], "parts"),
         (["demo"], "epochs"),
         (["data", "info", "x"], "json"),
+        (["bodies"], "recovery"),
+        (["models", "get", "pose"], "wheel"),
         (["data", "synthesize", "x"], "crops"),
     ],
 )

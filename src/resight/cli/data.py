@@ -117,6 +117,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _synthesize(folder: str, flags: Sequence[str]) -> int:
     from resight.synthetic import SyntheticSettings, synthesize
+    from resight.synthetic.views import VIEWS
 
     (settings,) = read_settings(flags, [SyntheticSettings], program="resight data synthesize FOLDER")
     if not folder:
@@ -126,6 +127,8 @@ def _synthesize(folder: str, flags: Sequence[str]) -> int:
         f"{people.root}: {counted(people.train, 'image')} to train on, {counted(people.query, 'query', 'queries')}, "
         f"{people.gallery:,} in the gallery"
     )
+    if settings.views:
+        say(f"views, as pictures and structure maps: {people.root / (VIEWS if settings.sites == 1 else '*/' + VIEWS)}")
     if settings.tracklets or settings.sites > 1:
         say(f"read it as {shlex.quote(f'synthetic={folder}')}")
     elif people.train and people.query:  # the layout of Market-1501 needs both splits

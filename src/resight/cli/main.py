@@ -21,6 +21,8 @@ COMMANDS = {
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",
     "data": "inspect a data set, or draw one: resight data info|verify|synthesize",
+    "bodies": "write structure maps of people from eight sides: resight bodies --data folder=CROPS --out bodies",
+    "models": "take a model out of a published package: resight models get pose",
     "recipes": "list the recipes of the installation: resight recipes [METHOD or NAME]",
 }
 

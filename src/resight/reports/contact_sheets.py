@@ -67,7 +67,7 @@ def spread(values: Ints, most: int) -> Ints:
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[str | Path]],
+    rows: Sequence[Sequence[str | Path | Image.Image]],
     *,
     row_titles: Sequence[str] = (),
     column_titles: Sequence[str] = (),
@@ -76,7 +76,7 @@ def contact_sheet(
     """Draw images in rows, such as a row for each cluster or person.
 
     Args:
-        rows: The image files of each row; rows may differ in length.
+        rows: The image files, or images, of each row; rows may differ in length.
         row_titles: A title to the left of each row, with newlines between its lines; empty for none.
         column_titles: A title above each column; empty for none. Long titles are shortened so that different titles
             stay different.
@@ -90,7 +90,7 @@ def contact_sheet(
     """
     if row_titles and len(row_titles) != len(rows):
         raise DataError(f"expected one title for each of the {len(rows)} rows, found {len(row_titles)}")
-    pictures = [[read_picture(path, height) for path in row] for row in rows]
+    pictures = [[read_picture(image, height) for image in row] for row in rows]
     width = tile_width([picture for row in pictures for picture in row], height)
     columns = max([len(column_titles), *(len(row) for row in rows)])
     gap = max(4, height // 24)

@@ -44,10 +44,10 @@ def display_name(number: int, names: Sequence[str], kind: str) -> str:
     return printable(names[number]) if names else f"{kind} {number}"
 
 
-def read_picture(path: str | Path, height: int) -> Image.Image | None:
-    """Read an image as for training and scale it to a height; return None if it cannot be read."""
+def read_picture(source: str | Path | Image.Image, height: int) -> Image.Image | None:
+    """Read an image as for training, or take one, and scale it to a height; return None if it cannot be read."""
     try:
-        picture = open_image(path)
+        picture = source if isinstance(source, Image.Image) else open_image(source)
     except DataError:  # a broken file must not stop the page
         return None
     width = round(picture.width * height / picture.height)

@@ -123,6 +123,8 @@ class Person:
         bag_color: Its color.
         bag_size: Size relative to the usual, about 0.75..1.3.
         bag_left: Whether a shoulder or hand bag is on the left.
+        umbrella: Color of the umbrella that they carry when it rains.
+        bicycle: Color of their bicycle; None if they walk.
     """
 
     build: Build
@@ -155,6 +157,8 @@ class Person:
     bag_color: Color
     bag_size: float
     bag_left: bool
+    umbrella: Color
+    bicycle: Color | None
 
 
 def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
@@ -225,6 +229,7 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
             weight=float(np.clip(rng.normal(-0.1, 0.55), -1, 1)),
             height=float(np.clip(rng.normal(-0.2, 0.25), -0.8, 0.6)),
             proportions=float(rng.uniform(-0.5, 1)),
+            childhood=float(rng.uniform(0.2, 1)) if chance(0.05) else 0.0,
         ),
         gait=Gait(
             stride=float(rng.uniform(0.75, 1.1)),
@@ -262,4 +267,6 @@ def sample_person(rng: np.random.Generator, wardrobe: Wardrobe) -> Person:
         bag_color=color(wardrobe.upper),
         bag_size=float(rng.uniform(0.75, 1.3)),
         bag_left=chance(0.5),
+        umbrella=jitter(palette[int(rng.integers(len(palette)))]),
+        bicycle=jitter(palette[int(rng.integers(len(palette)))]) if chance(0.06) else None,
     )  # fmt: skip

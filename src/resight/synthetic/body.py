@@ -68,6 +68,7 @@ class Build:
         weight: Thin to heavy.
         height: About 1.45 m (-1) to 2.2 m (1) in the middle of the other ranges.
         proportions: Uncommon to ideal proportions, in MakeHuman's sense.
+        childhood: Adult (0) to about five years (1): a smaller body, and a head that is large for it.
     """
 
     gender: float = 0.0
@@ -76,6 +77,7 @@ class Build:
     weight: float = 0.0
     height: float = 0.0
     proportions: float = 0.0
+    childhood: float = 0.0
 
 
 @cache
@@ -127,6 +129,11 @@ def shape_body(body: Body, build: Build) -> tuple[Floats, Floats]:
             terms[row] *= getattr(build, factor)
     vertices = body.vertices + np.tensordot(terms, body.vertex_directions, 1)
     joints = body.joints + np.tensordot(terms, body.joint_directions, 1)
+    if build.childhood:
+        size, head = 1 - 0.38 * build.childhood, body.joint("head")
+        of_head = ((body.bones == head) * body.weights).sum(1, keepdims=True)
+        vertices += 0.35 * build.childhood * of_head * (vertices - joints[head])
+        vertices, joints = size * vertices, size * joints
     return vertices.astype(np.float32), joints.astype(np.float32)
 
 

@@ -40,6 +40,7 @@ class Camera:
         sharpening: Share by which it lifts edges after that, 0 is none.
         noise: Standard deviation of its noise, share of full scale.
         quality: JPEG quality.
+        umbrellas: Share of visits with an open umbrella.
         horizon: Row of the scene where ground and wall meet, share of its height.
         site_seed: The seed of the colors that all cameras of a site share.
         scene_seed: The seed of its background.
@@ -63,6 +64,7 @@ class Camera:
     sharpening: float
     noise: float
     quality: int
+    umbrellas: float
     horizon: float
     site_seed: int
     scene_seed: int
@@ -83,6 +85,8 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
     light = (math.cos(azimuth) * math.cos(height), math.sin(azimuth) * math.cos(height), math.sin(height))
     warm, tint = variation * rng.normal(0, 0.065), variation * rng.normal(0, 0.018)
     sun = 0.45 + variation * rng.uniform(-0.35, 0.35)
+    night, rain = rng.random() < 0.06 * variation, rng.random() < 0.08 * variation
+    dark = 0.65 if night else 1.0
     return Camera(
         pitch=float(rng.uniform(0.05, 0.55)),
         distance=float(rng.uniform(5, 13)),
@@ -92,20 +96,43 @@ def sample_camera(rng: np.random.Generator, *, site_seed: int = 0, variation: fl
         light=light,
         sun=float(max(0.0, sun)),
         sky=float(0.95 - 0.6 * sun),
-        gains=(math.exp(warm), math.exp(tint), math.exp(-warm)),
-        exposure=math.exp(-0.02 + variation * rng.normal(0, 0.16)),
+        gains=(math.exp(warm + 0.1 * night), math.exp(tint), math.exp(-warm - 0.12 * night)),
+        exposure=dark * math.exp(-0.02 + variation * rng.normal(0, 0.16)),
         gamma=math.exp(variation * rng.normal(0, 0.05)),
-        saturation=float(0.75 + variation * rng.uniform(-0.2, 0.2)),
+        saturation=float((0.75 + variation * rng.uniform(-0.2, 0.2)) * (0.6 if night else 1)),
         contrast=math.exp(0.3 + variation * rng.normal(0, 0.12)),
         haze=float(max(0.0, variation * rng.uniform(-0.03, 0.03))),
         blur=float(rng.uniform(0.2, 0.6)),
         sharpening=float(max(0.0, rng.uniform(-0.3, 1.4))),
-        noise=float(rng.uniform(0.003, 0.012)),
+        noise=float(rng.uniform(0.003, 0.012) * (3 if night else 1)),
         quality=int(rng.integers(65, 93)),
+        umbrellas=float(rng.uniform(0.1, 0.5)) if rain else 0.005,
         horizon=float(rng.uniform(0.2, 0.5)),
         site_seed=site_seed,
         scene_seed=int(rng.integers(1 << 31)),
     )
+
+
+AIM = 0.9
+"""Height at which cameras aim, meters above the ground."""
+
+
+def project(positions: Floats, pitch: float, distance: float) -> Floats:
+    """Project positions onto the image plane of a camera.
+
+    Args:
+        positions: ``(V, 3)`` meters: to the right of where the camera aims, behind it, above it.
+        pitch: Angle at which the camera looks down, radians.
+        distance: From the camera to where it aims, meters.
+
+    Returns:
+        ``(V, 3)`` float32: right and down at a distance of 1, and 1 / depth.
+    """
+    sine, cosine = math.sin(pitch), math.cos(pitch)
+    depth = positions[:, 1] * cosine - positions[:, 2] * sine + distance
+    up = positions[:, 1] * sine + positions[:, 2] * cosine
+    points: Floats = np.stack([positions[:, 0] / depth, -up / depth, 1 / depth], axis=1).astype(np.float32)
+    return points
 
 
 @njit(cache=True)

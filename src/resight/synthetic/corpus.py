@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def draw_sites(root: Path, settings: SyntheticSettings, *, version: int, draw: C
         DataError: The folder holds a corpus of other settings.
         RunError: A process was killed.
     """
-    claim = json.dumps({"version": version, "settings": asdict(settings)}, indent=1) + "\n"
+    claim = json.dumps({"version": version, "settings": settings.record()}, indent=1) + "\n"
     marker = root / CORPUS
     if not marker.is_file():
         write_atomically(marker, claim)

@@ -1,8 +1,9 @@
 """Draw a labeled multi-camera data set of synthetic people, in Market-1501's layout.
 
 Next to the three image folders are ``silhouettes/`` (PNG files of the same names), ``annotations.csv`` (a row for each
-image), ``people.json``, ``cameras.json`` and ``dataset.json``. Equal settings give equal bytes: the random numbers of
-an image depend on a key of its own, and not on other images or their order.
+image), ``people.json``, ``cameras.json`` and ``dataset.json``; and ``views/``, if the settings ask for views. Equal
+settings give equal bytes: the random numbers of an image depend on a key of its own, and not on other images or their
+order.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from resight.synthetic.body import Build
 from resight.synthetic.corpus import draw_sites, sites
 from resight.synthetic.plan import GALLERY, QUERY, TRAIN, Planned, SyntheticSettings, plan
 from resight.synthetic.studio import Studio
+from resight.synthetic.views import VIEWS, has_views, write_views
 
-VERSION = 3
+VERSION = 4
 """The version of the drawing; increased when the same settings give other images."""
 
 
@@ -114,6 +116,8 @@ def _write(draft: Path, studio: Studio, planned: list[Planned]) -> None:
             crop, shot = studio.draw(image)
             quality = studio.cameras[image.camera - 1].quality
             Image.fromarray(crop.pixels).save(draft / image.path, quality=quality)
+            if has_views(settings, image):
+                write_views(draft / VIEWS, studio, image)
             if settings.silhouettes:
                 path = draft / "silhouettes" / Path(image.path).with_suffix(".png")
                 Image.fromarray(crop.silhouette).save(path, compress_level=1)
@@ -126,7 +130,7 @@ def _write(draft: Path, studio: Studio, planned: list[Planned]) -> None:
     people = sorted({image.person for image in planned})
     _write_json(draft / "people.json", {str(person): asdict(studio.person(person)) for person in people})
     _write_json(draft / "cameras.json", {str(row + 1): asdict(camera) for row, camera in enumerate(studio.cameras)})
-    _write_json(draft / "dataset.json", {"version": VERSION, "settings": asdict(settings), "images": len(planned)})
+    _write_json(draft / "dataset.json", {"version": VERSION, "settings": settings.record(), "images": len(planned)})
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

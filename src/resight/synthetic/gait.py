@@ -16,6 +16,9 @@ from resight.synthetic.body import Body, turn
 
 _X, _Y, _Z = np.eye(3)
 
+PEDAL = 0.11
+"""Height of the lower pedal of a bicycle, on which the lower foot of a rider stands, meters."""
+
 
 @dataclass(frozen=True)
 class Gait:
@@ -28,6 +31,7 @@ class Gait:
         bend: Angle of the elbows, degrees.
         lean: Forward lean of the trunk, degrees.
         phone: Whether one forearm is raised, as with a telephone.
+        rides: Whether the person rides a bicycle.
     """
 
     stride: float = 1.0
@@ -36,6 +40,7 @@ class Gait:
     bend: float = 20.0
     lean: float = 3.0
     phone: bool = False
+    rides: bool = False
 
 
 def walk(body: Body, joints: Floats, gait: Gait, phase: float) -> Doubles:
@@ -77,6 +82,8 @@ def _leg(hip: Doubles, leg: Doubles, sign: float, gait: Gait, phase: float) -> D
     close = math.asin(max(-0.3, min(0.3, (sign * (hip[0] + leg[0]) - offset) / -leg[2])))
     hip_bend = gait.stride * (6 + 23 * math.cos(2 * math.pi * phase))
     knee_bend = 3 + gait.stride * (13 * _bump(phase, 0.14, 0.07) + 54 * _bump(phase, 0.72, 0.10))
+    if gait.rides:
+        hip_bend, knee_bend = (middle + by * math.cos(2 * math.pi * phase) for middle, by in ((52, 22), (72, 30)))
     toe_down = gait.stride * (16 * _bump(phase, 0.63, 0.07) - 7 * _bump(phase, 0.42, 0.12))
     level = turn(_Y, -sign * close)  # keeps the soles flat although the legs lean inwards
     return np.stack([
@@ -91,7 +98,9 @@ def _arm(upper: Doubles, lower: Doubles, sign: float, gait: Gait, phase: float) 
     # An arm swings against the leg of its own side.
     swing = -gait.swing * 20 * math.cos(2 * math.pi * phase) + 2
     bend = gait.bend + 8 * gait.swing * (1 - math.cos(2 * math.pi * phase))
-    if gait.phone and sign > 0:
+    if gait.rides:
+        swing, bend = 48.0, 22.0
+    elif gait.phone and sign > 0:
         swing, bend = 25.0, 115.0
     axis = np.cross(upper, lower)
     rest_bend = math.atan2(float(np.linalg.norm(axis)), float(upper @ lower))

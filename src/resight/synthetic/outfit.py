@@ -13,7 +13,7 @@ import numpy as np
 from resight.records import Doubles, Floats, Ints
 from resight.synthetic.appearance import Person
 from resight.synthetic.body import Body, joint_transforms, shape_body, skin, vertex_normals
-from resight.synthetic.gait import Gait, walk
+from resight.synthetic.gait import PEDAL, Gait, walk
 from resight.synthetic.paint import Paint, Surface, mix_paint
 
 _SURFACES = {
@@ -105,9 +105,10 @@ def pose(body: Body, figure: Figure, phase: float, gait: Gait | None = None) -> 
         gait: The way of walking; None takes the person's own.
 
     Returns:
-        Vertices ``(V, 3)`` float32 meters, the lowest at z = 0 and the pelvis above the origin.
+        Vertices ``(V, 3)`` float32 meters, the lowest at z = 0, or on the lower pedal, and the pelvis above the origin.
     """
-    turns = walk(body, figure.joints, gait or figure.person.gait, phase)
+    gait = gait or figure.person.gait
+    turns = walk(body, figure.joints, gait, phase)
     moved = joint_transforms(figure.joints, body.parents, turns)
     hanging = []
     for side in ("left", "right"):  # things in a hand hang straight down
@@ -119,7 +120,8 @@ def pose(body: Body, figure: Figure, phase: float, gait: Gait | None = None) -> 
     vertices = skin(figure.vertices, figure.bones, figure.weights, transforms)
     root = body.joint("pelvis")
     shift = moved[root, :, :3] @ figure.joints[root] + moved[root, :, 3]
-    grounded: Floats = vertices - np.array([shift[0], shift[1], vertices[:, 2].min()], np.float32)
+    ground = vertices[:, 2].min() - (PEDAL if gait.rides else 0)
+    grounded: Floats = vertices - np.array([shift[0], shift[1], ground], np.float32)
     return grounded
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from itertools import groupby
 
@@ -39,6 +39,7 @@ class Key(IntEnum):
     REJECT = 7
     PASSAGE = 8
     SITE = 9
+    VIEW = 10
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class SyntheticSettings:
         junk: Images (or visits) of boxes too inaccurate to count (person -1) in the gallery, as a share of those of
             people.
         silhouettes: Whether to write silhouettes.
+        views: The number of sides from which to also draw people, with structure maps: 0 (none), 2, 4 or 8.
+        view_share: Share of the images of people that get these views, 0..1.
 
     Raises:
         ConfigError: A number is out of its range, there are no people to draw, or queries would leave no gallery.
@@ -97,6 +100,8 @@ class SyntheticSettings:
     distractors: float = 0.04
     junk: float = 0.03
     silhouettes: bool = True
+    views: int = 0
+    view_share: float = 1.0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -107,11 +112,14 @@ class SyntheticSettings:
             "seed": (0, 2**63 - 1), "cameras_seed": (0, 2**63 - 1), "clothes_seed": (0, 2**63 - 1),
             "first_person": (1, 9999), "height": (16, 1024), "width": (8, 1024),
             "variation": (0, 3), "occluders": (0, 1), "distractors": (0, 1), "junk": (0, 1),
+            "view_share": (0, 1),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"{name} must lie in {low}..{high}, found {value}")
+        if self.views not in (0, 2, 4, 8):
+            raise ConfigError(f"views must be 0, 2, 4 or 8, found {self.views}")
         if self.people_train + self.people_test == 0:
             raise ConfigError("people_train and people_test are both 0: there are no people to draw")
         if self.people_test and self.tracklets and self.visits < 2:
@@ -127,6 +135,14 @@ class SyntheticSettings:
         last = self.first_person + self.people_train + self.people_test - 1
         if last > 9999:
             raise ConfigError(f"person ids have four digits: first_person gives ids up to {last}, lower it")
+
+    def record(self) -> dict[str, object]:
+        """Return the settings as files keep them: without those of views where none are drawn.
+
+        A set without views therefore has the bytes that it had before there were views, and its corpus is continued.
+        """
+        content = asdict(self)
+        return content if self.views else {name: content[name] for name in content if not name.startswith("view")}
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from resight.records import Doubles, Floats
+from resight.synthetic.bicycle import draw_bicycle
 from resight.synthetic.body import Body, turn, vertex_normals
-from resight.synthetic.cameras import Camera, Pixels, develop, look
+from resight.synthetic.cameras import AIM, Camera, Pixels, develop, look, project
 from resight.synthetic.gait import Gait
 from resight.synthetic.outfit import Figure, pose
 from resight.synthetic.paint import Surface, shade
 from resight.synthetic.raster import rasterise
 from resight.synthetic.scenes import SCENE_HEIGHT, SCENE_WIDTH
+from resight.synthetic.umbrella import draw_umbrella
 
 SAMPLES = 2
 """The number of samples along a pixel's side."""
@@ -84,6 +86,9 @@ class Shot:
         scale: Error of the box: factors on its width and height.
         spot: Position of the feet in the scene: column and row, shares.
         exposure: Factor of this moment.
+        umbrella: Linear RGB of an open umbrella, or None.
+        bicycle: Linear RGB of the bicycle that the figure rides, or None.
+        turn: Radians by which the figure is turned in the box of the figure that is not, as `Stance.yaw`.
     """
 
     figure: Figure
@@ -94,6 +99,9 @@ class Shot:
     scale: tuple[float, float] = (1.0, 1.0)
     spot: tuple[float, float] = (0.5, 0.7)
     exposure: float = 1.0
+    umbrella: tuple[float, float, float] | None = None
+    bicycle: tuple[float, float, float] | None = None
+    turn: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +138,7 @@ def shoot(
     height, width = size
     points, normals = _project(body, camera, shot.figure, shot.stance)
     box = _box(points, shot, width / height)
+    stance = shot.stance
     # The camera's resolution follows from the height in pixels of an average person at the usual distance.
     resolution = camera.person_pixels / 1.7 * camera.distance
     feet = np.array([points[:, 0].mean(), points[:, 1].max()])
@@ -137,9 +146,16 @@ def shoot(
     window = ((box.reshape(2, 2) - feet) * resolution + spot).astype(np.float32).ravel()
     picture = look(scene, window, height, width) * np.float32(0.6 * camera.sun + camera.sky)
     picture *= _shadow(camera, feet, box, size)[..., None]
+    if shot.turn:
+        stance = replace(stance, yaw=stance.yaw + shot.turn)
+        points, normals = _project(body, camera, shot.figure, stance)
     person = _paint(camera, shot.figure, points, normals, box, size)
     layers = [(passer.stance.away, _paint_passer(body, camera, passer, box, size)) for passer in shot.passers]
     layers.append((0.0, person))
+    if shot.bicycle is not None:
+        layers.append((0.01, draw_bicycle(camera, stance.yaw, shot.bicycle, box, size)))
+    if shot.umbrella is not None:
+        layers.append((-0.3, draw_umbrella(camera, points, shot.umbrella, box, size, SAMPLES)))
     layers.sort(key=lambda layer: -layer[0])
     layers += [(-camera.distance, _barrier(camera, barrier, size)) for barrier in shot.barriers]
     visible = np.zeros(size, np.float32)
@@ -157,17 +173,28 @@ def shoot(
     )
 
 
+def shot_box(body: Body, camera: Camera, shot: Shot, aspect: float) -> Doubles:
+    """Return the box of a crop on the camera's image plane.
+
+    Args:
+        body: The average body.
+        camera: The camera.
+        shot: The contents of the crop.
+        aspect: Width of the crop over its height.
+
+    Returns:
+        ``(4,)`` left, top, right and bottom at a distance of 1.
+    """
+    return _box(_project(body, camera, shot.figure, shot.stance)[0], shot, aspect)
+
+
 def _project(body: Body, camera: Camera, figure: Figure, stance: Stance) -> tuple[Floats, Floats]:
     """Return a figure's points on the image plane, ``(V, 3)`` right, down and 1 / depth, and its normals."""
     vertices = pose(body, figure, stance.phase, stance.gait)
     normals = vertex_normals(vertices, figure.triangles)
     heading = turn((0, 0, 1), stance.yaw).astype(np.float32).T
-    positions = vertices @ heading + np.array([stance.right, stance.away, -0.9], np.float32)
-    sine, cosine = math.sin(camera.pitch), math.cos(camera.pitch)
-    depth = positions[:, 1] * cosine - positions[:, 2] * sine + camera.distance
-    up = positions[:, 1] * sine + positions[:, 2] * cosine
-    points = np.stack([positions[:, 0] / depth, -up / depth, 1 / depth], axis=1)
-    return points.astype(np.float32), normals @ heading
+    positions = vertices @ heading + np.array([stance.right, stance.away, -AIM], np.float32)
+    return project(positions, camera.pitch, camera.distance), normals @ heading
 
 
 def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
@@ -176,6 +203,9 @@ def _box(points: Floats, shot: Shot, aspect: float) -> Doubles:
     tall = (high[1] - low[1]) * 1.06
     wide = max(tall * aspect * 0.82, (high[0] - low[0]) * 1.04)
     middle = (low + high) / 2 + np.array(shot.shift) * tall
+    if shot.umbrella is not None:  # most of it is in the box
+        tall *= 1.1
+        middle[1] -= 0.05 * tall
     half = np.array([wide * shot.scale[0], tall * shot.scale[1]]) / 2
     return np.concatenate([middle - half, middle + half])
 

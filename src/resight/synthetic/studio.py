@@ -14,6 +14,7 @@ from resight.synthetic.body import load_body
 from resight.synthetic.cameras import Camera, sample_camera
 from resight.synthetic.gait import Gait
 from resight.synthetic.outfit import Figure, dress
+from resight.synthetic.paint import linear
 from resight.synthetic.plan import DISTRACTOR, JUNK, STRANGER, STRANGERS, Key, Planned, SyntheticSettings, chance
 from resight.synthetic.render import Barrier, Crop, Passer, Shot, Stance, shoot
 from resight.synthetic.scenes import SCENE_HEIGHT, draw_scene
@@ -24,7 +25,7 @@ _STEP = 0.35  # meters of a step, from one image of a visit to the next, unless 
 
 
 class Studio:
-    """The people and cameras of a data set; figures are built when they are first needed.
+    """The people and cameras of a data set; figures and backgrounds are made when they are first needed.
 
     Args:
         settings: The settings of the data set.
@@ -43,13 +44,19 @@ class Studio:
             )
             for camera in range(1, settings.cameras + 1)
         ]
-        self.scenes = [_scene(camera) for camera in self.cameras]
+        self._scenes: dict[int, Floats] = {}
         self.wardrobe = sample_wardrobe(chance(clothes, Key.WARDROBE))
         self._figures: OrderedDict[int, Figure] = OrderedDict()
 
     def person(self, person: int) -> Person:
         """Return a person by id."""
         return sample_person(chance(self.settings.seed, Key.PERSON, person), self.wardrobe)
+
+    def scene(self, camera: int) -> Floats:
+        """Return the background of a camera by id, drawn when it is first needed."""
+        if camera not in self._scenes:
+            self._scenes[camera] = _scene(self.cameras[camera - 1])
+        return self._scenes[camera]
 
     def figure(self, person: int) -> Figure:
         """Return a person's figure by id, from a cache of the last ones used."""
@@ -60,20 +67,29 @@ class Studio:
         self._figures.move_to_end(person)
         return self._figures[person]
 
-    def draw(self, image: Planned) -> tuple[Crop, Shot]:
+    def draw(self, image: Planned, *, turn: float = 0.0) -> tuple[Crop, Shot]:
         """Draw a planned image.
 
         Args:
             image: The planned image.
+            turn: Radians by which the person is turned; everything else in the picture stays as it is.
 
         Returns:
             The crop, and the shot that determines it.
         """
-        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
-        shot = self._shot(image, rng)
-        camera, scene = self.cameras[image.camera - 1], self.scenes[image.camera - 1]
+        shot, rng = self._plan_shot(image)
+        shot = replace(shot, turn=turn)
+        camera, scene = self.cameras[image.camera - 1], self.scene(image.camera)
         size = (self.settings.height, self.settings.width)
         return shoot(self.body, camera, scene, shot, size=size, rng=rng), shot
+
+    def shot(self, image: Planned) -> Shot:
+        """Return everything that determines a planned image, without drawing it."""
+        return self._plan_shot(image)[0]
+
+    def _plan_shot(self, image: Planned) -> tuple[Shot, np.random.Generator]:
+        rng = chance(self.settings.seed, Key.CROP, image.person, image.camera, image.visit, image.index, image.box)
+        return self._shot(image, rng), rng
 
     def _shot(self, image: Planned, rng: np.random.Generator) -> Shot:
         camera = self.cameras[image.camera - 1]
@@ -94,6 +110,11 @@ class Studio:
         shift, scale = _box_error(rng, image.label)
         figure = self.figure(image.person)
         gait = _visit_gait(figure.person.gait, walk)
+        umbrella = bicycle = None
+        if figure.person.bicycle and walk.random() < 0.85:
+            gait, bicycle = replace(gait, rides=True, lean=18.0, phone=False), linear(figure.person.bicycle)
+        elif walk.random() < camera.umbrellas:
+            gait, umbrella = replace(gait, phone=True), linear(figure.person.umbrella)
         return Shot(
             figure=figure,
             stance=Stance(phase=float(phase), yaw=float(yaw % (2 * math.pi)), gait=gait),
@@ -103,6 +124,8 @@ class Studio:
             scale=scale,
             spot=spot,
             exposure=exposure,
+            umbrella=umbrella,
+            bicycle=bicycle,
         )
 
     def _others(self, image: Planned, course: float) -> tuple[tuple[Passer, ...], tuple[Barrier, ...]]:
