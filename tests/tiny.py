@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bodies import Bodies
+from made_up_bodies import Bodies
 from resight.compute.devices import Devices, DeviceSettings
 from resight.data.catalog import load_dataset
 from resight.data.crops import Crops, load_crops

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resight.bodies.files import MapFiles, map_names, write_maps
+from resight.bodies.files import TurnedFiles, map_names, write_maps
 from resight.bodies.maps import DrawnMaps
 from resight.bodies.recovery import structure_maps
 from resight.bodies.truth import true_bodies
@@ -30,7 +30,7 @@ def write(folder: Path, *names: str, shade: int = 90) -> Path:
     return folder
 
 
-def shades(maps: MapFiles, row: int, turns: list[int]) -> list[int]:
+def shades(maps: TurnedFiles, row: int, turns: list[int]) -> list[int]:
     loaded = maps.load(np.full(len(turns), row), np.array(turns))
     assert loaded.dtype == torch.uint8
     assert all(len(view.unique()) == 1 for view in loaded)
@@ -39,7 +39,7 @@ def shades(maps: MapFiles, row: int, turns: list[int]) -> list[int]:
 
 def test_maps_are_found_by_the_names_of_crops(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.jpg", "b.png")
-    maps = MapFiles(folder, ["/x/a.jpg", "/x/b.jpg"], size=(32, 16))
+    maps = TurnedFiles(folder, ["/x/a.jpg", "/x/b.jpg"], size=(32, 16))
     assert maps.usable.tolist() == [True, True]
     assert maps.load(np.array([1, 0]), np.array([0, 3])).shape == (2, 1, 32, 16)
     assert shades(maps, 0, [0, 3, 7, 8, -1]) == [90, 120, 160, 90, 160]
@@ -50,17 +50,17 @@ def test_crops_of_the_same_name_are_told_apart_by_their_folders(tmp_path: Path) 
     folder = write(tmp_path / "mesh", "anna/1.jpg", shade=50)
     write(folder, "ben/1.jpg", shade=100)
     crops = ["/crops/door/ben/1.jpg", "/crops/door/anna/1.jpg"]
-    maps = MapFiles(folder, crops)
+    maps = TurnedFiles(folder, crops)
     assert [shades(maps, row, [0]) for row in (0, 1)] == [[100], [50]]
     flat = write(tmp_path / "flat", "1.png")
     with pytest.raises(DataError, match=r"two crops, .*anna/1\.jpg and .*ben/1\.jpg|two crops, .*ben/1\.jpg and"):
-        MapFiles(flat, crops)
+        TurnedFiles(flat, crops)
 
 
 def test_a_name_with_its_ending_is_preferred(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.png", shade=50)
     write(folder, "a.jpg", shade=100)
-    maps = MapFiles(folder, ["a.jpg", "a.png"])
+    maps = TurnedFiles(folder, ["a.jpg", "a.png"])
     assert [shades(maps, row, [0]) for row in (0, 1)] == [[100], [50]]
 
 
@@ -69,7 +69,7 @@ def test_missing_and_misnamed_maps_are_counted_in_one_line(tmp_path: Path, caplo
     (folder / "render_90" / "b.jpg").unlink()
     for angle in ANGLES:
         (folder / angle / "c.jpg").rename(folder / angle / "cc.jpg")
-    maps = MapFiles(folder, ["a.jpg", "b.jpg", "c.jpg"])
+    maps = TurnedFiles(folder, ["a.jpg", "b.jpg", "c.jpg"])
     assert maps.usable.tolist() == [True, False, False]
     (record,) = caplog.records
     line = record.getMessage()
@@ -84,16 +84,16 @@ def test_missing_and_misnamed_maps_are_counted_in_one_line(tmp_path: Path, caplo
 def test_a_folder_without_a_fitting_map_is_an_error(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.jpg")
     with pytest.raises(DataError, match=r"1 crop of 1 lacks .*first render/z\.jpg.*8 maps fit no crop.*named as their"):
-        MapFiles(folder, ["z.jpg"])
+        TurnedFiles(folder, ["z.jpg"])
     shutil.rmtree(folder / "render_315")
     with pytest.raises(DataError, match=r"no folder .*render_315.* name the folder that holds them"):
-        MapFiles(folder, ["a.jpg"])
+        TurnedFiles(folder, ["a.jpg"])
 
 
 def test_a_damaged_map_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.jpg")
     (folder / "render_45" / "a.jpg").write_bytes(b"nothing")
-    maps = MapFiles(folder, ["a.jpg"])
+    maps = TurnedFiles(folder, ["a.jpg"])
     assert shades(maps, 0, [0]) == [90]
     with pytest.raises(DataError, match=r"render_45/a\.jpg"):
         maps.load(np.array([0]), np.array([1]))
@@ -104,7 +104,7 @@ def test_written_maps_come_back(drawn: Path, crops: list[str], tmp_path: Path) -
     maps = DrawnMaps(true_bodies(crops), usable, size=(64, 32))
     names = map_names(crops, drawn)
     assert write_maps(tmp_path, names, maps) == len(crops) - 1
-    found = MapFiles(tmp_path, crops, size=(64, 32))
+    found = TurnedFiles(tmp_path, crops, size=(64, 32))
     assert found.usable.tolist() == usable.tolist()
     rows, turns = np.array([0, 1, 2]), np.array([0, 5, 2])
     assert torch.equal(found.load(rows, turns), maps.load(rows, turns))

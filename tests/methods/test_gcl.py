@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import reference
 import tiny
-from bodies import Bodies
+from made_up_bodies import Bodies
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, sample_params, to_float
 from resight.methods.gcl import GCL

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import reference
 import tiny
-from bodies import Bodies, Pictures
+from made_up_bodies import Bodies, Pictures
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import settings_of
 from resight.data.crops import Crops
@@ -135,7 +135,7 @@ def test_structure_that_is_not_of_these_images_is_refused(images: Crops) -> None
     method = gcl(images, OfAnotherSize(96, images.size))
     with pytest.raises(DataError, match=r"must be \(4, 1, 64, 32\) of uint8, found \(4, 1, 32, 32\)"):
         method.step(next(iter(method.begin_epoch(0))))
-    with pytest.raises(ConfigError, match="give --structure FOLDER") as error:
+    with pytest.raises(ConfigError, match="give --structure pose") as error:
         tiny.build("gcl", images)
     assert "render, render_45, render_90" in one_line(error)
 
@@ -286,7 +286,7 @@ def test_pairs_teach_the_generator_what_is_there_of_the_person(images: Crops) ->
 
 
 def test_pairs_that_are_not_there_are_said(images: Crops) -> None:
-    with pytest.raises(ConfigError, match="give --structure FOLDER"):
+    with pytest.raises(ConfigError, match="give --structure pose"):
         gcl(images, pretrain="pairs", warmup_epochs=1)
 
 

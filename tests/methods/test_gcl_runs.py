@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tiny
-from bodies import Bodies, Pictures
+from made_up_bodies import Bodies, Pictures
 from resight.data.catalog import load_dataset
 from resight.data.crops import Crops
 from resight.methods.gcl import GCL

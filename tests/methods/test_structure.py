@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from made_up_bodies import Bodies
 from resight.data.crops import Crops, images_of
 from resight.errors import ConfigError, DataError
 from resight.methods import structure
-from resight.methods.structure import TurnedPictures, body_mask, open_pairs, open_structure
+from resight.methods.structure import body_mask, open_pairs, open_structure
 
 SIZE = (64, 32)
 
@@ -60,22 +61,24 @@ def test_true_pictures_keep_their_colors_and_must_all_be_there(tmp_path: Path) -
 
 
 def test_what_is_no_folder_of_renderings_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give --structure FOLDER"):
+    with pytest.raises(ConfigError, match="give --structure pose"):
         open_structure("", crops("a.jpg"), turns=7)
-    with pytest.raises(ConfigError, match="found no folder"):
+    with pytest.raises(DataError, match="no folder .*absent/render of turned people"):
         open_structure(str(tmp_path / "absent"), crops("a.jpg"), turns=7)
-    assert not open_structure(str(tmp_path), crops("a.jpg"), turns=7).usable.any()
+    with pytest.raises(ConfigError, match="give --structure FOLDER"):
+        open_pairs("pose", crops("a.jpg"), turns=7, needed=np.array([True]))
 
 
 def test_two_images_of_one_name_cannot_share_a_rendering(tmp_path: Path) -> None:
     render(tmp_path, "render", "a.png")
-    with pytest.raises(DataError, match="two images are called 'a'"):
-        TurnedPictures(str(tmp_path), crops("x/a.jpg", "y/a.jpg"), turns=1)
-    assert TurnedPictures(str(tmp_path), crops("x/b.jpg", "y/b.jpg"), turns=1).usable.tolist() == [False, False]
+    with pytest.raises(DataError, match=r"a\.png would be of two crops"):
+        open_structure(str(tmp_path), crops("x/a.jpg", "y/a.jpg"), turns=1)
+    with pytest.raises(DataError, match="2 crops of 2 lack a turned picture .* named as their crops"):
+        open_structure(str(tmp_path), crops("x/b.jpg", "y/b.jpg"), turns=1)
 
 
-def test_a_source_with_a_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = TurnedPictures(str(tmp_path), crops("a.jpg"), turns=1)
+def test_a_source_with_a_name_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Bodies(1, SIZE)
     monkeypatch.setitem(structure.SOURCES, "made", lambda images: made)
     assert open_structure("made", crops("a.jpg"), turns=1) is made
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from resight.bodies.maps import SIZE, StructureMaps, check_usable
 from resight.data.image_formats import is_image_name
-from resight.data.images import open_image
+from resight.data.images import open_image, read_image
 from resight.data.threads import open_pool
 from resight.errors import DataError, counted
 from resight.files import printable
@@ -28,42 +28,58 @@ from resight.records import Ints
 from resight.synthetic.cameras import Pixels
 from resight.synthetic.turns import TURNS, angle_folder
 
-KIND = "render"
-"""The name of the folder of unturned maps, and how those of the turned ones begin."""
+KIND, PICTURES = "render", "view"
+"""The names of the folders of unturned maps and pictures, and how those of the turned ones begin."""
 
 logger = logging.getLogger(__name__)
 
 
-class MapFiles:
-    """Structure maps in the folders of angles.
+class TurnedFiles:
+    """Pictures in the folders of angles.
 
-    An image without a map for each of the eight angles is not usable; a line in the log counts such images, and maps of
-    no image.
+    An image without a picture of each angle is not usable; a line in the log counts such images, and pictures of no
+    image.
 
     Args:
         folder: The folder that holds ``render``, ``render_45`` and so on.
         paths: ``N`` paths of crops.
-        size: Height and width to which maps are scaled.
+        size: Height and width to which pictures are scaled.
+        kind: `KIND`, or `PICTURES` for true pictures of turned people.
+        turns: How many angles are needed, from the unturned one on.
+
+    Attributes:
+        usable: ``(N,)`` bool, the images that have a picture of each of these angles.
 
     Raises:
-        DataError: A folder is missing, no crop has its maps, or two crops share one.
+        DataError: A folder is missing, no crop has its pictures, or two crops share one.
     """
 
-    def __init__(self, folder: Path, paths: Iterable[str], *, size: tuple[int, int] = SIZE) -> None:
-        self.size = size
-        crops = list(paths)
-        self._files = [_match(folder / angle_folder(KIND, turns), crops) for turns in range(TURNS)]
+    def __init__(
+        self,
+        folder: Path,
+        paths: Iterable[str],
+        *,
+        size: tuple[int, int] = SIZE,
+        kind: str = KIND,
+        turns: int = TURNS,
+    ) -> None:
+        self.size, self.kind = size, kind
+        crops, folders = list(paths), [folder / angle_folder(kind, turn) for turn in range(turns)]
+        self._files = [_match(each, crops, kind) for each in folders]
         self.usable = np.array([all(row in files for files in self._files) for row in range(len(crops))], np.bool_)
-        _report(folder, crops, self._files, int((~self.usable).sum()))
+        _report(folders, crops, self._files, int((~self.usable).sum()))
 
     def load(self, rows: Ints, turns: Ints) -> Tensor:
-        """Read maps; see `StructureMaps.load`."""
+        """Read pictures: ``(B, 1, H, W)`` or, of `PICTURES`, ``(B, 3, H, W)``; see `StructureMaps.load`."""
         rows = np.asarray(rows)
         check_usable(self.usable, rows)
         files = [self._files[turn % TURNS][row] for row, turn in zip(rows.tolist(), turns.tolist(), strict=True)]
+        read = read_map if self.kind == KIND else read_image
         with open_pool() as pool:
-            maps = list(pool.map(lambda path: read_map(path, self.size), files))
-        return torch.from_numpy(np.stack(maps) if maps else np.zeros((0, *self.size), np.uint8))[:, None]
+            pictures = list(pool.map(lambda path: read(path, self.size), files))
+        channels = 1 if self.kind == KIND else 3
+        pixels = np.stack(pictures) if pictures else np.zeros((0, *self.size, channels), np.uint8)
+        return torch.from_numpy(pixels.reshape(-1, *self.size, channels)).permute(0, 3, 1, 2)
 
 
 def read_map(path: Path, size: tuple[int, int]) -> Pixels:
@@ -134,12 +150,12 @@ def map_names(paths: Sequence[str], root: Path) -> list[str]:
     ]
 
 
-def _match(folder: Path, crops: list[str]) -> dict[int, Path]:
-    """Return the map of each crop's row: the file whose path below the folder fits the end of the crop's path best."""
+def _match(folder: Path, crops: list[str], kind: str) -> dict[int, Path]:
+    """Return the picture of each crop's row: the file whose path below the folder fits the end of the crop's best."""
     if not folder.is_dir():
         raise DataError(
-            f"no folder {printable(folder)} of structure maps: expected {angle_folder(KIND, 0)}, "
-            f"{angle_folder(KIND, 1)} ... {angle_folder(KIND, TURNS - 1)} side by side; name the folder that holds them"
+            f"no folder {printable(folder)} of turned people: expected {angle_folder(kind, 0)}, "
+            f"{angle_folder(kind, 1)} ... {angle_folder(kind, TURNS - 1)} side by side; name the folder that holds them"
         )
     files = _list_files(folder)
     deepest = max((len(parts) for parts in files), default=0)
@@ -153,8 +169,8 @@ def _match(folder: Path, crops: list[str]) -> dict[int, Path]:
             continue
         if path in taken:
             raise DataError(
-                f"{printable(path)} would be the structure map of two crops, {printable(crops[taken[path]])} and "
-                f"{printable(crop)}: put maps below the same folders as their crops"
+                f"{printable(path)} would be of two crops, {printable(crops[taken[path]])} and {printable(crop)}: put "
+                "turned pictures below the same folders as their crops"
             )
         matched[row], taken[path] = path, row
     return matched
@@ -167,25 +183,29 @@ def _list_files(folder: Path) -> dict[tuple[str, ...], Path]:
     return {(*parts[:-1], PurePath(parts[-1]).stem): picture for parts, picture in sorted(exact.items())} | exact
 
 
-def _report(folder: Path, crops: list[str], files: list[dict[int, Path]], missing: int) -> None:
-    """Log how many crops lack a map and how many maps have no crop, with the first of each."""
+def _report(folders: list[Path], crops: list[str], files: list[dict[int, Path]], missing: int) -> None:
+    """Log how many crops lack a picture and how many pictures have no crop, with the first of each."""
     if not missing:
         return
-    lacking = ((row, turns) for row in range(len(crops)) for turns in range(TURNS) if row not in files[turns])
+    lacking = ((row, turns) for row in range(len(crops)) for turns in range(len(folders)) if row not in files[turns])
     row, turns = next(lacking)
-    example = printable(Path(angle_folder(KIND, turns)) / PurePath(crops[row]).name)
+    example = printable(Path(folders[turns].name) / PurePath(crops[row]).name)
     used = {path for matched in files for path in matched.values()}
     strays = [
         path
-        for turns in range(TURNS)
-        for path in sorted((folder / angle_folder(KIND, turns)).rglob("*"))
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
         if path not in used and is_image_name(path.name)
     ]
-    stray = f"; {counted(len(strays), 'map fits', 'maps fit')} no crop, first {printable(strays[0])}" if strays else ""
+    stray = (
+        f"; {counted(len(strays), 'picture fits', 'pictures fit')} no crop, first {printable(strays[0])}"
+        if strays
+        else ""
+    )
     text = (
-        f"{counted(missing, 'crop')} of {len(crops):,} {'lacks' if missing == 1 else 'lack'} a structure map in "
-        f"{printable(folder)}, first {example}{stray}"
+        f"{counted(missing, 'crop')} of {len(crops):,} {'lacks' if missing == 1 else 'lack'} a turned picture in "
+        f"{printable(folders[0].parent)}, first {example}{stray}"
     )
     if missing == len(crops):
-        raise DataError(f"{text}: maps must be named as their crops")
+        raise DataError(f"{text}: pictures must be named as their crops")
     logger.warning("%s", text)

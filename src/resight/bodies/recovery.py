@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from resight.bodies.blazepose import BlazePose
-from resight.bodies.files import MapFiles
+from resight.bodies.files import TurnedFiles
 from resight.bodies.maps import SIZE, DrawnMaps, StructureMaps
 from resight.bodies.recovered import recover_bodies
 from resight.bodies.settings import split_recovery
@@ -39,7 +39,7 @@ def structure_maps(
     """
     name, path = split_recovery(recovery)
     if name == "files":
-        return MapFiles(expanded(path), paths, size=size)
+        return TurnedFiles(expanded(path), paths, size=size)
     if name == "pose":
         recovered = recover_bodies(paths, BlazePose(), cache=cache_folder() / "bodies")
         logger.info("%s", recovered.summary())

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.bodies.maps import StructureMaps
 from resight.compute.devices import Devices
 from resight.compute.tensor_files import Stateful
 from resight.data.crops import Crops
@@ -44,7 +45,6 @@ from resight.methods.gcl_views import Views
 from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.structure import (
     PairedViews,
-    StructureMaps,
     body_mask,
     check_pictures,
     check_structure,

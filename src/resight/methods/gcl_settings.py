@@ -9,11 +9,11 @@ from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_shares
 from resight.losses.adversarial import Adversarial
 from resight.methods.settings import MethodSettings
-from resight.methods.structure import TURNS
 from resight.methods.updates import stepped_rate
 from resight.models.encoder_settings import EncoderSettings
 from resight.models.generator import STRIDE, Slices
 from resight.numerics.clustering import ClusterSettings
+from resight.synthetic.turns import TURNS
 
 Phase = Literal["pairs", "warmup", "joint"]
 
@@ -41,7 +41,8 @@ class GCLSettings(MethodSettings):
         learning_rate: Of the identity encoder's SGD.
         weight_decay: Of all optimizers, added to the gradient (L2).
         cluster: How the memory is clustered. The thesis' "radius" is `rho`: 2e-3, on MSMT17 1.2e-3.
-        structure: Where the renderings of bodies are: a folder with the folders `render`, `render_45`, `render_90` ...
+        structure: Where the renderings of bodies come from: `pose` recovers them from the images (docs/bodies.md),
+            `truth` takes those of drawn people; or a folder with the folders `render`, `render_45`, `render_90` ...
         generator: Whether views are generated; without, images are contrasted as they are, or augmented (Table 5.3).
         warmup_epochs: Epochs that train the generator alone; the identity encoder is frozen.
         pretrain: `pairs` teaches the generator true pictures of turned people first; `none` does not.

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from resight.bodies.files import KIND, PICTURES, TurnedFiles
+from resight.bodies.maps import StructureMaps
+from resight.bodies.recovery import structure_maps
 from resight.data.crops import Crops
-from resight.data.image_formats import is_image_name
-from resight.data.images import read_image
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
 from resight.records import Ints, Mask
-
-STEP = 45
-"""Degrees of one turn."""
-
-TURNS = 8
-"""Turns, with that by 0 degrees."""
-
-
-class StructureMaps(Protocol):
-    """The structure maps of the ``N`` training images."""
-
-    @property
-    def usable(self) -> Mask:
-        """``(N,)`` bool, the images that have a body."""
-
-    def load(self, rows: Ints, turns: Ints) -> Tensor:
-        """Return the gray renderings of turned bodies.
-
-        Args:
-            rows: ``(B,)`` usable images.
-            turns: ``(B,)`` how far each body is turned, in steps of 45 degrees: 0..7.
-
-        Returns:
-            ``(B, 1, H, W)`` uint8, of the images' size.
-        """
+from resight.synthetic.turns import angle_folder
 
 
 class PairedViews(Protocol):
@@ -52,7 +27,11 @@ class PairedViews(Protocol):
         """Return ``(B, 3, H, W)`` uint8 pictures; arguments as for `StructureMaps.load`."""
 
 
-SOURCES: dict[str, Callable[[Crops], StructureMaps]] = {}
+def _recovered(recovery: str) -> Callable[[Crops], StructureMaps]:
+    return lambda images: structure_maps(images.table.paths.tolist(), recovery, size=images.size)
+
+
+SOURCES: dict[str, Callable[[Crops], StructureMaps]] = {name: _recovered(name) for name in ("pose", "truth")}
 """The sources of structure maps that have a name; every other text names a folder of renderings."""
 
 
@@ -65,17 +44,18 @@ def open_structure(source: str, images: Crops, *, turns: int) -> StructureMaps:
         turns: How many turns are needed, from that by 0 degrees on.
 
     Raises:
-        ConfigError: No source is named, or there is no such folder.
-        DataError: A rendering could be of two images.
+        ConfigError: No source is named.
+        DataError: There is no such folder, or a rendering could be of two images.
+        WeightsError: The pose model is absent.
     """
     if not source:
         raise ConfigError(
-            "gcl needs a rendering of each person's body: give --structure FOLDER, with the folders "
-            f"{', '.join(_names('render', 3))} ... (docs/methods/gcl.md); or --generator false"
+            "gcl needs a rendering of each person's body: give --structure pose, or --structure FOLDER with the "
+            f"folders {_names(KIND)} ... (docs/bodies.md); or --generator false"
         )
     if source in SOURCES:
         return SOURCES[source](images)
-    return TurnedPictures(source, images, turns=turns)
+    return TurnedFiles(expanded(source), images.table.paths.tolist(), size=images.size, turns=turns)
 
 
 def open_pairs(source: str, images: Crops, *, turns: int, needed: Mask) -> PairedViews:
@@ -88,67 +68,24 @@ def open_pairs(source: str, images: Crops, *, turns: int, needed: Mask) -> Paire
         needed: ``(N,)`` bool, the images whose pictures will be loaded.
 
     Raises:
-        ConfigError: No folder is named, or there is none.
+        ConfigError: No folder is named.
         DataError: A picture is missing, or could be of two images.
     """
-    if not source:
+    if not source or source in SOURCES:
         raise ConfigError(
             "pretrain pairs needs true pictures of turned people: give --structure FOLDER, with the folders "
-            f"{', '.join(_names('view', 3))} ... (docs/methods/gcl.md); or --pretrain none"
+            f"{_names(PICTURES)} ... beside the renderings (docs/bodies.md); or --pretrain none"
         )
-    pictures = TurnedPictures(source, images, turns=turns, prefix="view", gray=False)
+    paths, folder = images.table.paths.tolist(), expanded(source)
+    pictures = TurnedFiles(folder, paths, size=images.size, kind=PICTURES, turns=turns)
     missing = np.flatnonzero(needed & ~pictures.usable)
     if len(missing):
         raise DataError(
             f"pretrain pairs needs true pictures of turned people in {printable(source)}, as "
-            f"{', '.join(_names('view', 2))} ...: {counted(len(missing), 'image')} without, such as "
+            f"{_names(PICTURES)} ...: {counted(len(missing), 'image')} without, such as "
             f"{printable(Path(images.table.paths[missing[0]]).name)}"
         )
     return pictures
-
-
-class TurnedPictures:
-    """Pictures in a folder for each turn; a picture has the name of its image, in any format.
-
-    Args:
-        source: The folder that holds the folders.
-        images: The ``N`` training images.
-        turns: How many turns are read.
-        prefix: The name of the folder of those turned by 0 degrees.
-        gray: Whether pictures have one channel, or three.
-
-    Attributes:
-        usable: ``(N,)`` bool, the images that have a picture of every turn.
-
-    Raises:
-        ConfigError: There is no such folder.
-        DataError: Two images that have pictures have one name.
-    """
-
-    def __init__(self, source: str, images: Crops, *, turns: int, prefix: str = "render", gray: bool = True) -> None:
-        folder = expanded(source)
-        if not folder.is_dir():
-            raise ConfigError(f"structure must name a folder of renderings, found no folder '{printable(source)}'")
-        self.size, self.gray = images.size, gray
-        self._files = [_pictures(folder / name) for name in _names(prefix, turns)]
-        self._names = [Path(path).stem for path in images.table.paths]
-        self.usable = np.array([all(name in files for files in self._files) for name in self._names])
-        rendered = [name for name, usable in zip(self._names, self.usable, strict=True) if usable]
-        if len(set(rendered)) < len(rendered):
-            twice = next(name for name in rendered if rendered.count(name) > 1)
-            raise DataError(
-                f"a picture in {printable(folder)} is found by the name of its image, and two images are called "
-                f"'{printable(twice)}': give each image a name of its own"
-            )
-
-    def load(self, rows: Ints, turns: Ints) -> Tensor:
-        """Return ``(B, 1, H, W)`` or ``(B, 3, H, W)`` uint8; arguments as for `StructureMaps.load`."""
-        pictures = [
-            read_image(self._files[turn][self._names[row]], self.size) for row, turn in zip(rows, turns, strict=True)
-        ]
-        if self.gray:
-            pictures = [np.asarray(Image.fromarray(picture).convert("L"))[:, :, None] for picture in pictures]
-        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
 def check_structure(structure: StructureMaps, images: Crops) -> None:
@@ -193,11 +130,5 @@ def body_mask(structure: Tensor) -> Tensor:
     return (structure - background).abs() > 1 / 16  # resizing blurs the outline
 
 
-def _names(prefix: str, turns: int) -> list[str]:
-    return [f"{prefix}_{STEP * turn}" if turn else prefix for turn in range(turns)]
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Return the pictures in a folder by their names without endings; none if there is no such folder."""
-    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - 100,000 Path objects are slow
-    return {os.path.splitext(name)[0]: folder / name for name in names if is_image_name(name)}  # noqa: PTH122
+def _names(kind: str) -> str:
+    return ", ".join(angle_folder(kind, turns) for turns in range(3))
