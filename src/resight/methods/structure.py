@@ -71,7 +71,7 @@ def open_structure(source: str, images: Crops, *, turns: int) -> StructureMaps:
     if not source:
         raise ConfigError(
             "gcl needs a rendering of each person's body: give --structure FOLDER, with the folders "
-            f"{', '.join(_names('render', 3))} ... (docs/methods/gcl.md); or --generator false"
+            f"{', '.join(_names('render', 3))} ... (docs/methods/gcl.md); or --generator false --warmup_epochs 0"
         )
     if source in SOURCES:
         return SOURCES[source](images)
