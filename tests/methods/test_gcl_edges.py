@@ -26,6 +26,7 @@ from resight.models.encoder_settings import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
 from resight.records import Ints
 from resight.thesis.paper import load_item
+from resight.training.adapting import adapt_recipe
 from resight.training.runs import Run
 from resight.training.train import TrainSettings, fit
 
@@ -310,3 +311,11 @@ def test_the_rows_of_table_5_3_are_settings() -> None:
         (True, [1, 1, 0], 20, False),
         (True, [1, 1, 1], 20, False),
     ]
+
+
+def test_a_short_embedding_has_no_classifiers_to_adapt_it_with() -> None:
+    with pytest.raises(
+        ConfigError, match=r"a model of a short embedding \(head embedding\) cannot be adapted"
+    ) as error:
+        adapt_recipe("embedding")
+    one_line(error)

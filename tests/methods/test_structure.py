@@ -63,7 +63,7 @@ def test_true_pictures_keep_their_colors_and_must_all_be_there(tmp_path: Path) -
 def test_what_is_no_folder_of_renderings_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="give --structure pose"):
         open_structure("", crops("a.jpg"), turns=7)
-    with pytest.raises(DataError, match="no folder .*absent/render of turned people"):
+    with pytest.raises(DataError, match=r"no folder .*absent/render of turned people"):
         open_structure(str(tmp_path / "absent"), crops("a.jpg"), turns=7)
     with pytest.raises(ConfigError, match="give --structure FOLDER"):
         open_pairs("pose", crops("a.jpg"), turns=7, needed=np.array([True]))
@@ -73,7 +73,7 @@ def test_two_images_of_one_name_cannot_share_a_rendering(tmp_path: Path) -> None
     render(tmp_path, "render", "a.png")
     with pytest.raises(DataError, match=r"a\.png would be of two crops"):
         open_structure(str(tmp_path), crops("x/a.jpg", "y/a.jpg"), turns=1)
-    with pytest.raises(DataError, match="2 crops of 2 lack a turned picture .* named as their crops"):
+    with pytest.raises(DataError, match=r"2 crops of 2 lack a turned picture .* named as their crops"):
         open_structure(str(tmp_path), crops("x/b.jpg", "y/b.jpg"), turns=1)
 
 

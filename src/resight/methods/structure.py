@@ -51,7 +51,7 @@ def open_structure(source: str, images: Crops, *, turns: int) -> StructureMaps:
     if not source:
         raise ConfigError(
             "gcl needs a rendering of each person's body: give --structure pose, or --structure FOLDER with the "
-            f"folders {_names(KIND)} ... (docs/bodies.md); or --generator false"
+            f"folders {_names(KIND)} ... (docs/bodies.md); or --generator false --warmup_epochs 0"
         )
     if source in SOURCES:
         return SOURCES[source](images)
