@@ -73,9 +73,9 @@ def test_missing_and_misnamed_maps_are_counted_in_one_line(tmp_path: Path, caplo
     assert maps.usable.tolist() == [True, False, False]
     (record,) = caplog.records
     line = record.getMessage()
-    assert "2 crops of 3 lack a structure map" in line
+    assert "2 crops of 3 lack a turned picture" in line
     assert "first render_90/b.jpg" in line
-    assert "8 maps fit no crop, first" in line
+    assert "8 pictures fit no crop, first" in line
     assert line.endswith("render/cc.jpg")
     with pytest.raises(DataError, match="row 1 has no structure map"):
         maps.load(np.array([0, 1]), np.array([0, 0]))
@@ -83,7 +83,7 @@ def test_missing_and_misnamed_maps_are_counted_in_one_line(tmp_path: Path, caplo
 
 def test_a_folder_without_a_fitting_map_is_an_error(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.jpg")
-    with pytest.raises(DataError, match=r"1 crop of 1 lacks .*first render/z\.jpg.*8 maps fit no crop.*named as their"):
+    with pytest.raises(DataError, match=r"1 crop of 1 lacks .*first render/z\.jpg.*8 pictures fit no crop.*named as their"):
         TurnedFiles(folder, ["z.jpg"])
     shutil.rmtree(folder / "render_315")
     with pytest.raises(DataError, match=r"no folder .*render_315.* name the folder that holds them"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resight.bodies.files import MapFiles
+from resight.bodies.files import TurnedFiles
 from resight.bodies.recovery import structure_maps
 from resight.bodies.truth import true_bodies
 from resight.errors import DataError
@@ -85,6 +85,6 @@ def test_what_is_no_drawn_set_is_one_line(drawn: Path, tmp_path: Path) -> None:
 def test_views_of_some_images_leave_the_others_unusable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = SyntheticSettings(people_train=1, people_test=0, cameras=2, crops=4, height=32, width=16, view_share=0.5)
     root = synthesize(tmp_path / "set", settings=replace(settings, views=8)).root
-    maps = MapFiles(root / VIEWS, sorted(map(str, root.glob("bounding_box_train/*.jpg"))))
+    maps = TurnedFiles(root / VIEWS, sorted(map(str, root.glob("bounding_box_train/*.jpg"))))
     assert 0 < maps.usable.sum() < len(maps.usable)
     assert "lack" in caplog.text

@@ -287,7 +287,7 @@ def test_pairs_teach_the_generator_what_is_there_of_the_person(images: Crops) ->
 
 
 def test_pairs_that_are_not_there_are_said(images: Crops) -> None:
-    with pytest.raises(ConfigError, match="give --structure pose"):
+    with pytest.raises(ConfigError, match="give --structure FOLDER"):
         gcl(images, pretrain="pairs", warmup_epochs=1)
 
 
