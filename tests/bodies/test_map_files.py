@@ -83,7 +83,7 @@ def test_missing_and_misnamed_maps_are_counted_in_one_line(tmp_path: Path, caplo
 
 def test_a_folder_without_a_fitting_map_is_an_error(tmp_path: Path) -> None:
     folder = write(tmp_path / "mesh", "a.jpg")
-    with pytest.raises(DataError, match=r"1 crop of 1 lacks .*first render/z\.jpg.*8 pictures fit no crop.*named as their"):
+    with pytest.raises(DataError, match=r"1 crop of 1 lacks .*first render/z\.jpg.*8 pictures fit no crop.*named as"):
         TurnedFiles(folder, ["z.jpg"])
     shutil.rmtree(folder / "render_315")
     with pytest.raises(DataError, match=r"no folder .*render_315.* name the folder that holds them"):
