@@ -12,7 +12,10 @@ from pages import DOCS
 from resight.cli.main import main
 
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "methods").glob("*.md"))]
-COMMANDS = ("train", "adapt", "evaluate", "compare", "search", "explain", "data info", "data verify", "data synthesize")
+COMMANDS = (
+    *("train", "adapt", "evaluate", "compare", "search", "extract", "cluster", "explain"),
+    *("data info", "data verify", "data synthesize"),
+)
 
 
 def shown(page: Path) -> list[str]:

@@ -120,7 +120,7 @@ def test_a_table_of_a_spreadsheet_stands_beside_an_array(tmp_path: Path) -> None
 def test_rows_without_paths_get_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", features=vectors(2))
     found = load_features(tmp_path / "x.npz")
-    assert found.features.table.paths.tolist() == ["row 0", "row 1"]
+    assert found.features.table.paths.tolist() == ["x.npz row 0", "x.npz row 1"]
     assert any("no paths" in note for note in found.notes)
 
 

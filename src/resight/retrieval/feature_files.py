@@ -281,8 +281,10 @@ def _read_columns(
         notes.append(f"'{printable(name)}' is no column and is ignored")
         del columns[name]
     if not any(means_column(name, "path") for name in columns):
-        notes.append("it has no paths: rows are called 'row 0', 'row 1', ... and cannot be found in a data set")
-        columns["path"] = np.array([f"row {number}" for number in range(size)], np.str_)
+        notes.append(
+            f"it has no paths: rows are called '{printable(path.name)} row 0' and so on, and no data set has them"
+        )
+        columns["path"] = np.array([f"{path.name} row {number}" for number in range(size)], np.str_)
     listing = {name: [_text(value) for value in values[:_SAMPLE].tolist()] for name, values in columns.items()}
     cells = list(zip_longest(*listing.values(), fillvalue=""))
     header = parse_header(f"features: {path}", list(columns), cells, is_image_name, notes)
