@@ -108,6 +108,7 @@ def run(arguments: Sequence[str]) -> int:
     if not settings.data and settings.trials:
         raise ConfigError("trials average the splits of a data set: name it by --data")
     folder = settings.folder_settings()
+    chosen: str | EncoderSettings
     source: Source
     if stored is not None:
         chosen, source, cache = model, stored, None

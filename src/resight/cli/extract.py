@@ -79,8 +79,10 @@ def run(arguments: Sequence[str]) -> int:
     if distance_fn(dataset, settings.tracklet) is not squared_distances:
         logger.info("a file alone is scored by the Euclidean distance; --data and --tracklet.* of evaluate set another")
     if settings.split != "all":
-        kept = {name: table if name == settings.split else table[:0] for name, table in dataset.tables.items()}
-        dataset = replace(dataset, **kept)
+        train, query, gallery = (
+            table if name == settings.split else table[:0] for name, table in dataset.tables.items()
+        )
+        dataset = replace(dataset, train=train, query=query, gallery=gallery)
     if shared := set(dataset.query.paths.tolist()) & set(dataset.gallery.paths.tolist()):
         what = counted(len(shared), "image is", "images are")
         logger.info("%s query and gallery, and written as query: score the file with --data", what)
