@@ -145,7 +145,10 @@ def _search_stored(words: Sequence[str], flags: Sequence[str], settings: SearchS
     if not names_features(file):
         raise ConfigError(f"the file to search in comes first: resight search {printable(words[-1])} QUERY")
     if settings.data:
-        raise ConfigError(f"{printable(file)} is what is searched: leave out --data")
+        raise ConfigError(
+            f"{printable(file)} is read as vectors, in which you search: leave out --data; weights of a backbone go into "
+            f"--encoder.weights {printable(file)}"
+        )
     queries += read_list(settings.queries) if settings.queries else []
     if not queries:
         raise ConfigError(f"resight search {printable(file)} needs a path in it, or another file of vectors")
@@ -153,9 +156,10 @@ def _search_stored(words: Sequence[str], flags: Sequence[str], settings: SearchS
         check_output(expanded(settings.ranked_list), suffix=".png")
     from resight.cli.searching_stored import search_stored
 
-    answers, dataset, people = search_stored(
-        file, queries, flags, k=settings.k, normalize=settings.normalize, device=settings.device
-    )
+    found = search_stored(file, queries, flags, k=settings.k, normalize=settings.normalize, device=settings.device)
+    if found is None:  # of several processes only the first prints
+        return 0
+    answers, dataset, people = found
     return _show_answers(answers, settings, dataset, people=people)
 
 

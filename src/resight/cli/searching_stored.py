@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def search_stored(
     file: str, queries: Sequence[str], flags: Sequence[str], *, k: int, normalize: bool, device: DeviceSettings
-) -> tuple[list[Answer], Dataset, bool]:
+) -> tuple[list[Answer], Dataset, bool] | None:
     """Search in a file of vectors: in its gallery, or in all its rows if it has none.
 
     Args:
@@ -38,7 +38,8 @@ def search_stored(
         device: The device to search on.
 
     Returns:
-        An answer for each query, the data set that the file describes, and whether it knows people.
+        An answer for each query, the data set that the file describes, and whether it knows people; None
+        in all processes but the first.
 
     Raises:
         DataError: A file cannot be read, or has none of the paths.
@@ -62,7 +63,10 @@ def search_stored(
         is_query = other.splits == "query"
         chosen, problems = other.features[is_query] if is_query.any() else other.features, []
     log_problems(problems)
-    results = rank_results(chosen, gallery, dataset, k=k, devices=Devices(device), searched=stored.path)
+    devices = Devices(device)
+    if devices.rank > 0:
+        return None
+    results = rank_results(chosen, gallery, dataset, k=k, devices=devices, searched=stored.path)
     failed = [Answer(path, error=reason) for path, reason in problems]
     answers = [*(Answer(path, results[path]) for path in chosen.table.paths.tolist()), *failed]
     return answers, dataset, gallery.table.has_people

@@ -110,8 +110,9 @@ def match_rows(stored: StoredFeatures, datasets: Sequence[Dataset]) -> dict[str,
     taken = set(found.values())
     extra = [path for row, path in enumerate(paths) if row not in taken]
     if extra:
-        what = counted(len(extra), "vector has", "vectors have")
-        logger.warning("%s: %s no image in %s; the first is '%s'", name, what, set_name, printable(extra[0])[:120])
+        what = counted(len(extra), "vector is", "vectors are")
+        first = printable(extra[0])[:120]
+        logger.info("%s: %s not used, because %s has no such image; the first is '%s'", name, what, set_name, first)
     return found
 
 
