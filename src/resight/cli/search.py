@@ -146,7 +146,7 @@ def _search_stored(words: Sequence[str], flags: Sequence[str], settings: SearchS
         raise ConfigError(f"the file to search in comes first: resight search {printable(words[-1])} QUERY")
     if settings.data:
         raise ConfigError(
-            f"{printable(file)} is read as vectors, in which you search: leave out --data; weights of a backbone go into "
+            f"{printable(file)} is read as vectors, which you search: leave out --data; weights of a backbone go into "
             f"--encoder.weights {printable(file)}"
         )
     queries += read_list(settings.queries) if settings.queries else []
