@@ -10,7 +10,7 @@ from resight.cli.main import main
     "words",
     [
         ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["compare"], ["search"], ["explain"],
-        ["demo"],
+        ["extract"], ["cluster"], ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
         ["bodies"], ["models"], ["models", "get", "pose"],
     ],
@@ -28,6 +28,9 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
         (["train", "ice"], "cluster"),
         (["evaluate"], "rerank"),
         (["compare"], "samples"),
+        (["evaluate", "features.npz"], "normalize"),
+        (["extract"], "split"),
+        (["cluster", "features.npz"], "k1"),
         (["search", "x.jpg"], "ranked_list"),
         (["explain", "x"], "parts"),
         (["demo"], "epochs"),

@@ -20,7 +20,15 @@ def test_the_tutorial_does_what_it_says(
         else:
             run_python(block, names, "tutorial.md")
     assert {path.name for path in (tmp_path / "crops").iterdir()} == {"camera1", "camera2", "camera3"}
-    for name in ("crops.png", "scores.html", "found.png", "runs/mine/report.html", "runs/python/report.json"):
+    for name in (
+        "crops.png",
+        "scores.html",
+        "found.png",
+        "vectors.npz",
+        "clusters.csv",
+        "runs/mine/report.html",
+        "runs/python/report.json",
+    ):
         assert (tmp_path / name).stat().st_size, name
     ranking, people = names["ranking"], names["people"]
     assert ranking.indices.shape == (2, 5)

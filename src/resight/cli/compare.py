@@ -1,13 +1,17 @@
-"""`resight compare MODEL MODEL --data SPEC`: two models on the same queries, and whether they differ."""
+"""`resight compare MODEL MODEL --data SPEC`: two models on the same queries, and whether they differ.
+
+A file of vectors stands where a model stands; two files need no data set.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from resight.cli.queries import log_notes, split_words
+from resight.cli.stored import open_stored
 from resight.cli.terminal import say, say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
@@ -24,8 +28,11 @@ from resight.reports.comparison import Side, comparison_page, difference_rows
 from resight.reports.page import write_page
 from resight.reports.tables import scores_table_text, text_table
 from resight.retrieval.comparison import compare
-from resight.retrieval.protocol import Score, distance_fn, make_evaluator
+from resight.retrieval.feature_files import StoredFeatures, names_features
+from resight.retrieval.protocol import Score, distance_fn, make_evaluator, score_features
 from resight.retrieval.ranking import rank
+from resight.retrieval.sources import check_same_images, embed_sides
+from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +44,7 @@ class CompareSettings(DataSettings):
     Attributes:
         validation_people: Compare on held-out people instead of the test people; this number of them is taken from the
             training part. `all` takes everyone in it who can be found again.
+        normalize: Scale the vectors of files to unit length, to compare them by the cosine. A model's have it.
         samples: How many times people are drawn for the intervals.
         seed: The seed of these draws.
         page: The file to write the HTML page to; empty writes none.
@@ -45,6 +53,7 @@ class CompareSettings(DataSettings):
     """
 
     validation_people: int | Literal["all"] = 0
+    normalize: bool = False
     samples: int = 10_000
     seed: int = 1
     page: str = ""
@@ -73,17 +82,17 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight compare`."""
     words, flags = split_words(arguments)
     (settings,) = read_settings(flags, [CompareSettings], program="resight compare MODEL MODEL")
-    if len(words) != 2 or not settings.data:
+    if len(words) != 2 or not (settings.data or all(map(names_features, words))):
         raise ConfigError(
             "resight compare needs two models and images: resight compare synthetic runs/mine --data market1501=PATH"
         )
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
-    for model in words:
-        encoder_file(model)  # its error names the file
-    dataset = open_dataset(settings.data, settings.folder_settings())
-    if settings.validation_people:
-        dataset = split_validation(dataset, settings.validation_people)
+    files = [open_stored(word, (), normalize=settings.normalize) for word in words]
+    for model, stored in zip(words, files, strict=True):
+        if stored is None:
+            encoder_file(model)  # its error names the file
+    dataset = _open_dataset(settings, [stored for stored in files if stored is not None])
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: --validation_people all takes everyone who can be found again")
     log_notes(dataset)
@@ -91,10 +100,14 @@ def run(arguments: Sequence[str]) -> int:
     names = words if words[0] != words[1] else [f"{words[0]} (1)", f"{words[1]} (2)"]
     evaluators: Evaluators = {}
     first, second = (
-        _score(model, printable(name), dataset, devices, evaluators) for model, name in zip(words, names, strict=True)
+        _score_model(model, printable(name), dataset, devices, evaluators)
+        if stored is None
+        else _score_stored(stored, printable(name), dataset, devices)
+        for model, name, stored in zip(words, names, files, strict=True)
     )
     if devices.rank > 0:  # of several processes only the first prints
         return 0
+    check_same_images((first.queries, first.gallery), (second.queries, second.gallery), (first.name, second.name))
     table = first.queries.table
     comparison = compare(first.report, second.report, table, samples=settings.samples, seed=settings.seed)
     reports = {side.name: side.report for side in (first, second)}
@@ -116,7 +129,27 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _score(model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators) -> Side:
+def _open_dataset(settings: CompareSettings, files: Sequence[StoredFeatures]) -> Dataset:
+    """Open the data set to compare on; without one, the labels and splits of the first file."""
+    notes = tuple(note for stored in files for note in stored.notes)
+    if settings.data:
+        dataset = open_dataset(settings.data, settings.folder_settings())
+        dataset = replace(dataset, notes=(*dataset.notes, *notes))
+    else:
+        dataset = stored_dataset(files[0]) if settings.validation_people else scored_dataset(files[0])
+        dataset = replace(dataset, notes=(*dataset.notes, *files[1].notes))
+    return split_validation(dataset, settings.validation_people) if settings.validation_people else dataset
+
+
+def _score_stored(stored: StoredFeatures, name: str, dataset: Dataset, devices: Devices) -> Side:
+    """Score the vectors of a file."""
+    tracklet = TrackletSettings()
+    ((queries, gallery),) = embed_sides(stored, [dataset], tracklet=tracklet, devices=devices)
+    report = score_features(dataset, (queries, gallery), tracklet=tracklet, device=devices.device)
+    return Side(name, report, queries, gallery, rank(queries, gallery, device=devices.device))
+
+
+def _score_model(model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators) -> Side:
     """Score a model as `resight evaluate` does, by its run's own settings of flip and tracklets."""
     config = expanded(model) / "config.yaml"
     flags = flags_of(config, "flip", "tracklet") if config.is_file() else []

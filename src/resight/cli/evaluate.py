@@ -1,14 +1,14 @@
-"""`resight evaluate MODEL --data SPEC`: score an encoder."""
+"""`resight evaluate MODEL --data SPEC`: score an encoder, or vectors in a file."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from resight.cli.queries import choose_encoder, describe_encoder, log_notes, split_words
+from resight.cli.stored import open_stored
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
 from resight.config.settings import flags_of, read_settings
@@ -28,11 +28,13 @@ from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text, thresholds_table_text
 from resight.retrieval.cache import vectors_folder
 from resight.retrieval.explain import part_similarities
-from resight.retrieval.protocol import distance_fn, embed, score_features
+from resight.retrieval.protocol import distance_fn, score_features
 from resight.retrieval.ranking import rank
+from resight.retrieval.sources import Source, embed_sides
 from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 from resight.retrieval.thresholds import score_thresholds
-from resight.retrieval.trials import average_reports, embed_splits
+from resight.retrieval.trials import average_reports
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class EvaluateSettings(DataSettings):
             run's own settings.
         adapt_statistics: Give the encoder the batch-norm statistics of the gallery's images first, which takes seconds
             and no labels.
+        normalize: Scale the vectors of a file to unit length, to compare them by the cosine. A model's have it.
         rerank: Re-rank by k-reciprocal neighbors first.
         thresholds: Also score one threshold on the similarity: the share of right pairs that it accepts (TAR) at a
             share of wrong ones, the equal error rate (EER), and the share of known people whom an open-set search finds
@@ -69,6 +72,7 @@ class EvaluateSettings(DataSettings):
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     adapt_statistics: bool = False
+    normalize: bool = False
     rerank: bool = False
     thresholds: bool = False
     trials: int = 0
@@ -96,17 +100,28 @@ def run(arguments: Sequence[str]) -> int:
     config = expanded(model) / "config.yaml" if model else None
     run_flags = flags_of(config, "flip", "tracklet") if config is not None and config.is_file() else []
     (settings,) = read_settings([*run_flags, *flags], [EvaluateSettings], program="resight evaluate [MODEL]")
-    if not settings.data:
-        raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
-    chosen = choose_encoder(model, settings.encoder, flags)
-    encoder = load_encoder(chosen) if isinstance(chosen, str) else Encoder(chosen).eval()
-    _, root = parse_spec(settings.data, settings.folder_settings())
-    cache = vectors_folder(settings.cache, root)
+    stored = open_stored(model, flags, normalize=settings.normalize)
+    if not settings.data and stored is None:
+        raise ConfigError("resight evaluate needs images: --data market1501=PATH, for example")
+    if not settings.data and settings.trials:
+        raise ConfigError("trials average the splits of a data set: name it by --data")
     folder = settings.folder_settings()
+    chosen: str | EncoderSettings
+    source: Source
+    if stored is not None:
+        chosen, source, cache = model, stored, None
+    else:
+        chosen = choose_encoder(model, settings.encoder, flags)
+        source = load_encoder(chosen) if isinstance(chosen, str) else Encoder(chosen).eval()
+        cache = vectors_folder(settings.cache, parse_spec(settings.data, folder)[1])
     splits = open_splits(settings.data, settings.trials, folder) if settings.trials else []
-    dataset = splits[0] if splits else open_dataset(settings.data, folder)
+    if stored is not None and not settings.data:
+        dataset = scored_dataset(stored) if not settings.validation_people else stored_dataset(stored)
+    else:
+        dataset = splits[0] if splits else open_dataset(settings.data, folder)
+        dataset = replace(dataset, notes=(*dataset.notes, *(stored.notes if stored is not None else ())))
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     for name in ("rerank", "thresholds"):
@@ -124,18 +139,16 @@ def run(arguments: Sequence[str]) -> int:
     if not model:
         logger.info("no MODEL is named: scoring %s", describe_encoder(chosen))
     devices = Devices(settings.device)
-    devices.to_device(encoder)
-    if settings.adapt_statistics:
-        encoder = adapt_statistics(encoder, dataset.gallery, devices=devices)
-    how = {"tracklet": settings.tracklet, "devices": devices, "flip": settings.flip, "cache": cache}
-    if settings.trials:
-        sides = embed_splits(encoder, splits, **how)
-    else:
-        queries, gallery = (embed(encoder, side, dataset.unit, **how) for side in (dataset.query, dataset.gallery))
-        splits, sides = [dataset], [(queries, gallery)]
+    if isinstance(source, Encoder):
+        devices.to_device(source)
+        if settings.adapt_statistics:
+            source = adapt_statistics(source, dataset.gallery, devices=devices)
+    splits = splits or [dataset]
+    sides = embed_sides(source, splits, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
     if devices.rank > 0:  # of several processes only the first prints
         return 0
-    provenance = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics, **devices.describe()}
+    made_by = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics}
+    provenance = {**(made_by if stored is None else {"features": model}), **devices.describe()}
     reports = [
         score_features(
             split,
@@ -165,8 +178,9 @@ def run(arguments: Sequence[str]) -> int:
         ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
         title = f"{chosen if isinstance(chosen, str) else chosen.backbone} on {dataset.name}"
         sections = []
-        if queries.embeddings.shape[1] == encoder.dim:  # the temporal parts of a tracklet are no parts of the encoder
-            parts = part_similarities(queries, gallery, ranking, encoder)
+        # The temporal parts of a tracklet are no parts of the encoder.
+        if isinstance(source, Encoder) and queries.embeddings.shape[1] == source.dim:
+            parts = part_similarities(queries, gallery, ranking, source)
             sections = parts_sections(report, queries, gallery, ranking, parts, dataset.names)
         page = evaluation_page(
             report, queries, gallery, ranking, title=title, names=dataset.names, more_sections=sections
@@ -179,7 +193,7 @@ def run(arguments: Sequence[str]) -> int:
 def _with_thresholds(report: Report, dataset: Dataset, sides: tuple[Features, Features]) -> Report:
     """Return a report with the scores of one threshold."""
     scores = score_thresholds(*sides, exclude=dataset.exclude, distractor_id=dataset.distractor_id)
-    return dataclasses.replace(report, scores={**report.scores, **scores})
+    return replace(report, scores={**report.scores, **scores})
 
 
 def _rows(name: str, report: Report) -> dict[str, Report]:

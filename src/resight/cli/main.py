@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": "score an encoder: resight evaluate runs/mine --data market1501=PATH",
     "compare": "two models on the same queries: resight compare MODEL MODEL --data market1501=PATH",
     "search": "search for a person: resight search runs/mine QUERY.jpg --data folder=CROPS",
+    "extract": "write vectors of images to a file: resight extract runs/mine --data folder=CROPS --out features.npz",
+    "cluster": "group images by person, without labels: resight cluster features.npz --out clusters.csv",
     "explain": "see where an encoder looks, and why images match: resight explain runs/mine --images a.jpg b.jpg",
     "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",
     "data": "inspect a data set, or draw one: resight data info|verify|synthesize",

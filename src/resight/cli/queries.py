@@ -30,7 +30,7 @@ from resight.records import ImageTable
 LISTED = 10
 """The most messages or tables of one kind that are printed; the others are counted."""
 
-SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--thresholds", "--device.cuda_graphs"})
+SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--thresholds", "--normalize", "--device.cuda_graphs"})
 """Flags that take true, false or no value."""
 
 LONE_FLAGS = SWITCH_FLAGS | {"-h", "--help", "--print_config", "--print-config"}
@@ -147,7 +147,7 @@ def find_images(words: Sequence[str], list_file: str = "") -> Images:
         ConfigError: The list cannot be read.
     """
     paths, problems, notes = list[str](), list[tuple[str, str]](), list[str]()
-    for name in [*words, *(_read_list(list_file) if list_file else ())]:
+    for name in [*words, *(read_list(list_file) if list_file else ())]:
         path = expanded(name)
         try:
             paths += _images_below(path, notes) if os.path.isdir(path) else [_check_file(path)]  # noqa: PTH112
@@ -234,7 +234,7 @@ def describe_encoder(encoder: str | EncoderSettings) -> str:
     return f"{settings.backbone} with {weights.get(settings.weights, f'the weights of {settings.weights}')}"
 
 
-def _read_list(list_file: str) -> list[str]:
+def read_list(list_file: str) -> list[str]:
     """Read a list of paths, one a line; relative paths start at the working folder, as on the command line."""
     if list_file == "-":
         if sys.stdin is None:

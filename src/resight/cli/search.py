@@ -1,5 +1,7 @@
 """`resight search MODEL QUERY.jpg --data FOLDER`: rank images by their similarity to a person.
 
+With a file of vectors in the place of the model, its rows are searched, and QUERY is a path in it or another such file.
+
 torch takes seconds to load. It is loaded with `resight.cli.searching`, when the search begins, so that help and errors
 do not wait for it.
 """
@@ -26,6 +28,7 @@ from resight.cli.queries import (
     find_images,
     load_gallery,
     log_queries,
+    read_list,
     split_words,
 )
 from resight.cli.terminal import say, say_json, show
@@ -38,6 +41,7 @@ from resight.errors import ConfigError, counted
 from resight.files import check_output, check_outside, expanded, printable
 from resight.models.encoder_settings import EncoderSettings, encoder_file, names_encoder
 from resight.reports.tables import MISSING
+from resight.retrieval.feature_files import names_features
 
 MOST_QUERIES = 20
 """The most queries that one picture shows."""
@@ -55,6 +59,7 @@ class SearchSettings(DataSettings):
     Attributes:
         data: Where to search: a folder of crops, or `name=PATH` for the gallery of a data set.
         queries: A list of more images to search for: a file with one path a line, or `-` for standard input.
+        normalize: Scale the vectors of a file to unit length, to rank them by the cosine. A model's have it.
         adapt_statistics: Give the model the batch-norm statistics of the images in which you search, which takes
             seconds and no labels.
         k: The number of results for each image. The image's own file is left out.
@@ -70,6 +75,7 @@ class SearchSettings(DataSettings):
     """
 
     queries: str = ""
+    normalize: bool = False
     adapt_statistics: bool = False
     k: int = 10
     ranked_list: str = ""
@@ -90,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
         if flag.partition("=")[0] == "--encoder":
             raise ConfigError("--encoder is gone: name the model first, resight search MODEL QUERY.jpg --data ...")
     (settings,) = read_settings(flags, [SearchSettings], program="resight search [MODEL] QUERY.jpg")
+    if any(map(names_features, words)):
+        return _search_stored(words, flags, settings)
     models = [word for word in words if names_encoder(expanded(word))]
     if len(models) > 1:
         raise ConfigError(f"resight search takes one model, found {' and '.join(models[:3])}")
@@ -128,10 +136,39 @@ def run(arguments: Sequence[str]) -> int:
     )
     if answers is None:  # of several processes only the first prints
         return 0
+    return _show_answers(answers, settings, dataset, people=gallery.has_people)
+
+
+def _search_stored(words: Sequence[str], flags: Sequence[str], settings: SearchSettings) -> int:
+    """Search in a file of vectors."""
+    file, *queries = words
+    if not names_features(file):
+        raise ConfigError(f"the file to search in comes first: resight search {printable(words[-1])} QUERY")
+    if settings.data:
+        raise ConfigError(
+            f"{printable(file)} is read as vectors, which you search: leave out --data; weights of a backbone go into "
+            f"--encoder.weights {printable(file)}"
+        )
+    queries += read_list(settings.queries) if settings.queries else []
+    if not queries:
+        raise ConfigError(f"resight search {printable(file)} needs a path in it, or another file of vectors")
+    if settings.ranked_list:
+        check_output(expanded(settings.ranked_list), suffix=".png")
+    from resight.cli.searching_stored import search_stored
+
+    found = search_stored(file, queries, flags, k=settings.k, normalize=settings.normalize, device=settings.device)
+    if found is None:  # of several processes only the first prints
+        return 0
+    answers, dataset, people = found
+    return _show_answers(answers, settings, dataset, people=people)
+
+
+def _show_answers(answers: Sequence[Answer], settings: SearchSettings, dataset: Dataset, *, people: bool) -> int:
+    """Print the answers and draw the picture; return the exit status."""
     if settings.json:
         say_json([_answer_json(answer) for answer in answers])
     else:
-        _print_tables([answer for answer in answers if not answer.error], people=gallery.has_people)
+        _print_tables([answer for answer in answers if not answer.error], people=people)
     # The picture comes last, so that the answer is printed even if its file cannot be written.
     if settings.ranked_list:
         _write_picture(expanded(settings.ranked_list), [answer for answer in answers if not answer.error], dataset)

@@ -65,15 +65,33 @@ def search(
     queries = extract(network, crops, devices=devices)
     if devices.rank > 0:
         return None
-    results = _rank_results(queries, gallery_features, dataset, k=k, devices=devices)
+    results = rank_results(queries, gallery_features, dataset, k=k, devices=devices)
     failed = [Answer(path, error=reason) for path, reason in (*images.problems, *crops.problems)]
     return [*(Answer(path, results[path]) for path in queries.table.paths.tolist()), *failed]
 
 
-def _rank_results(
-    queries: Features, gallery: Features, dataset: Dataset, *, k: int, devices: Devices
+def rank_results(
+    queries: Features,
+    gallery: Features,
+    dataset: Dataset,
+    *,
+    k: int,
+    devices: Devices,
+    searched: Path | None = None,
 ) -> dict[str, tuple[Mapping[str, Any], ...]]:
-    """Return the results of each query by its path."""
+    """Rank a gallery for each query.
+
+    Args:
+        queries: The queries.
+        gallery: Where to search.
+        dataset: The data set of the gallery, for its names.
+        k: The number of results for each query.
+        devices: Where to search.
+        searched: What was searched, for the log; the data set's folder by default.
+
+    Returns:
+        The results of each query by its path; its own file is left out.
+    """
     results, num_in_gallery = dict[str, tuple[Mapping[str, Any], ...]](), 0
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
@@ -85,7 +103,8 @@ def _rank_results(
         which = f"{num_in_gallery:,} of the {len(queries):,} images {'was' if num_in_gallery == 1 else 'were'}"
         which = "the image itself was" if len(queries) == 1 else which
         whose = "its" if num_in_gallery == 1 else "their"
-        logger.info("%s found in %s, and left out of %s own results", which, printable(dataset.root), whose)
+        where = printable(dataset.root if searched is None else searched)
+        logger.info("%s found in %s, and left out of %s own results", which, where, whose)
     return results
 
 

@@ -18,15 +18,17 @@ EXAMPLE = "path,person,camera"
 """An example of a first line, for errors."""
 
 SYNONYMS = {
-    "path": "paths img_path image_path imgpath imagepath image img images image_name img_name imagename filename file "
-    "file_name filepath file_path filenames relpath relative_path crop crop_path picture photo impath fname uri",
-    "person": "people person_id personid pid pids identity identity_id identities ident id ids label labels name names "
-    "subject subject_id individual individual_id who vehicle vehicle_id vehicleid "
+    "path": "paths img_path img_paths image_path image_paths imgpath imagepath image img images image_name img_name "
+    "imagename filename file file_name filepath file_path filenames relpath relative_path crop crop_path picture photo "
+    "impath fname uri",
+    "person": "people person_id person_ids personid pid pids identity identity_id identities ident id ids label labels "
+    "name names subject subject_id individual individual_id who vehicle vehicle_id vehicleid "
     "person_name reid_id global_id",
-    "camera": "cameras camera_id cameraid camid cam cam_id camids cams camera_name cam_name camera_no cam_no device "
-    "device_id",
-    "tracklet": "tracklets track tracks track_id trackid tracklet_id trackletid tid sequence sequence_id seq",
-    "frame": "frames frame_id frameid frame_number frame_no frame_num frame_idx frame_index framenumber",
+    "camera": "cameras camera_id camera_ids cameraid camid cam cam_id camids cams camera_name cam_name camera_no "
+    "cam_no device device_id",
+    "tracklet": "tracklets track tracks track_id trackid tracklet_id tracklet_ids trackletid tid sequence sequence_id "
+    "seq",
+    "frame": "frames frame_id frame_ids frameid frame_number frame_no frame_num frame_idx frame_index framenumber",
     "split": "splits subset partition set",
 }
 """Other names of each column, separated by spaces."""
@@ -81,6 +83,11 @@ def parse_header(
         raise DataError(f"{location}: {_describe_missing_path(names, lines, is_image)}")
     _note_ignored(location, names, simple_names, header, notes)
     return header
+
+
+def means_column(name: str, column: str) -> bool:
+    """Return whether a name is one of `COLUMNS`, or one of its synonyms."""
+    return _simplify(name) in (column, *SYNONYMS[column].split())
 
 
 def _match_synonym(

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from resight.data.folder_names import parse_split
@@ -57,34 +57,57 @@ def read_labels(root: Path, table: str, notes: list[str]) -> list[Row]:
     """
     path = root / table
     table_notes: list[str] = []
-    numbered_lines = _read_lines(path, table_notes)
-    lines = [cells for _, cells in numbered_lines]
-    if len(lines) < 2:
-        raise DataError(f"folder: {path} has no image: expected a line of column names and a line per image")
     images = _ImageFinder(root)
-    if all(len(cells) == len(lines[0]) + 1 for cells in lines[1:]):  # R writes an index column without a name
-        lines[0] = ["", *lines[0]]
-    location = f"folder: {path} line {numbered_lines[0][0]}"
-    header = parse_header(location, lines[0], lines[1:], images.exists, table_notes)
     rows: list[Row] = []
     line_of_image: dict[str, int] = {}
-    for number, cells in numbered_lines[1:]:
+    for number, row in read_rows(path, images.exists, table_notes):
         location = f"folder: {path} line {number}"
-        if len(cells) != len(header):
-            raise DataError(f"{location}: expected {counted(len(header), 'cell')}, found {len(cells)}")
-        row = {column: cell.strip() for column, cell in zip(header, cells, strict=True) if column}
         cell = printable(row["path"])[:_MAX_CELL]
         image = images.find(row["path"])
         if image is None:
             raise DataError(f"{location}: there is no image '{cell}' in {root}{images.advice(row['path'])}")
         if image in line_of_image:
             raise DataError(f"{location}: '{cell}' is in line {line_of_image[image]} already: remove one")
-        _check_row(location, row)
+        check_row(location, row)
         line_of_image[image] = number
         rows.append({**row, "path": image})
     if images.num_backslashes:
         table_notes.append(f"\\ is read as / in {counted(images.num_backslashes, 'path')}")
     notes += [f"{path.name}: {note}" for note in table_notes]
+    return rows
+
+
+def read_rows(
+    path: Path, is_image: Callable[[str], bool], notes: list[str], *, kind: str = "folder"
+) -> list[tuple[int, Row]]:
+    """Read the lines of a table under the columns that their first line names.
+
+    Args:
+        path: The file.
+        is_image: Returns whether a cell names an image.
+        notes: Gets a note on each assumption and on ignored columns.
+        kind: What the table belongs to, for an error.
+
+    Returns:
+        The number of each line and its cells by column, as text without spaces around it; nothing is checked yet.
+
+    Raises:
+        DataError: The table is missing, empty or not CSV, a line has too many or too few cells, or the columns are
+            ambiguous, see `parse_header`.
+    """
+    numbered_lines = _read_lines(path, notes, kind)
+    lines = [cells for _, cells in numbered_lines]
+    if len(lines) < 2:
+        raise DataError(f"{kind}: {path} has no image: expected a line of column names and a line per image")
+    if all(len(cells) == len(lines[0]) + 1 for cells in lines[1:]):  # R writes an index column without a name
+        lines[0] = ["", *lines[0]]
+    header = parse_header(f"{kind}: {path} line {numbered_lines[0][0]}", lines[0], lines[1:], is_image, notes)
+    rows: list[tuple[int, Row]] = []
+    for number, cells in numbered_lines[1:]:
+        if len(cells) != len(header):
+            expected = counted(len(header), "cell")
+            raise DataError(f"{kind}: {path} line {number}: expected {expected}, found {len(cells)}")
+        rows.append((number, {column: cell.strip() for column, cell in zip(header, cells, strict=True) if column}))
     return rows
 
 
@@ -112,13 +135,13 @@ def _has_path_column(path: Path) -> bool:
     return len(cells) > 1 and bool(cells & {"path", *SYNONYMS["path"].split()})
 
 
-def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
+def _read_lines(path: Path, notes: list[str], kind: str) -> list[tuple[int, list[str]]]:
     """Read the lines that are not empty, with their numbers, without empty columns at the end."""
     try:
         content = path.read_bytes()
         if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
             raise DataError(
-                f"folder: {path} is a spreadsheet's own file: save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
+                f"{kind}: {path} is a spreadsheet's own file: save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
             )
         text = _decode(content)
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -132,10 +155,10 @@ def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
         reader = csv.reader(csv_text, delimiter=separator, strict=True)
         lines = [(reader.line_num + num_skipped, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except FileNotFoundError:
-        raise DataError(f"folder: there is no table {path}: check the path") from None
+        raise DataError(f"{kind}: there is no table {path}: check the path") from None
     except (OSError, UnicodeError, csv.Error) as error:
         raise DataError(
-            f"folder: cannot read {path} as CSV in UTF-8 ({error}): save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
+            f"{kind}: cannot read {path} as CSV in UTF-8 ({error}): save it as CSV in UTF-8 (in Excel: 'CSV UTF-8')"
         ) from None
     width = max((index + 1 for _, cells in lines for index, cell in enumerate(cells) if cell.strip()), default=0)
     return [(number, cells[:width] if len(cells) > width else cells) for number, cells in lines]
@@ -153,8 +176,16 @@ def _detect_separator(text: str) -> str:
     return max(_SEPARATORS, key=unquoted.count)
 
 
-def _check_row(location: str, row: Row) -> None:
-    """Check that the labels of a line are valid."""
+def check_row(location: str, row: Row) -> None:
+    """Check that the labels of a line are valid.
+
+    Args:
+        location: The table and its line, for an error.
+        row: The labels by column.
+
+    Raises:
+        DataError: A frame is no whole number, a split is unknown, or a spreadsheet rounded a number.
+    """
     frame = row.get("frame", "")
     if not is_unknown(frame) and not INTEGER.fullmatch(strip_decimals(frame)):
         cell = printable(frame)[:_MAX_CELL]

@@ -77,7 +77,7 @@ def rank_others(
 ) -> tuple[Ranking, Mask]:
     """Find the nearest gallery rows of each query, as `rank`, without the query's own file.
 
-    A file is the same under every path or link. A copy is another file.
+    A file is the same under every path or link, and one that does not exist here under its path. A copy is another.
 
     Args:
         queries: As in `rank`.
@@ -113,15 +113,16 @@ def _find_own_files(queries: Features, gallery: Features, ranking: Ranking) -> M
     files = {name: _identify_file(name) for name in [*names.tolist(), *queries.table.paths.tolist()]}
     query_files = [files[name] for name in queries.table.paths.tolist()]
     rows = zip(query_files, gallery.table.paths[ranking.indices].tolist(), strict=True)
-    is_own = [[file is not None and files[name] == file for name in names] for file, names in rows]
+    is_own = [[files[name] == file for name in names] for file, names in rows]
     return np.array(is_own, np.bool_).reshape(ranking.indices.shape)
 
 
-def _identify_file(path: str) -> tuple[int, int] | None:
+def _identify_file(path: str) -> tuple[int, int] | str:
+    """Return what a file is known by; a file that does not exist is known by its path."""
     try:
         status = os.stat(path)  # noqa: PTH116  (a Path for each result is slow)
     except OSError:
-        return None
+        return path
     return status.st_dev, status.st_ino
 
 
