@@ -110,7 +110,7 @@ def test_a_resumed_run_is_told_how_runs_go_on() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("resnet50_ibn", "resnet50_ibn_a"), ("ResNet-50", "resnet50"), ("vit", "vit_"), ("osnet_x1_0", "tf_efficientnet")],
+    [("resnet50_ibn", "resnet50_ibn_a"), ("ResNet-50", "resnet50"), ("vit", "vit_"), ("mudeep", "tf_efficientnet")],
 )
 def test_an_unknown_backbone_is_told_what_there_is(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match="no backbone is called") as error:

@@ -184,7 +184,7 @@ def test_an_archive_of_other_files_is_said_to_be_one(tmp_path: Path) -> None:
         build_backbone(NAME, weights=str(tmp_path / "weights.pth"), last_stride=2)
 
 
-@pytest.mark.parametrize("name", ["osnet_x1_0", "osnet", "hf-hub:timm/resnet50", "local-dir:/tmp", "", "x" * 300])
+@pytest.mark.parametrize("name", ["mudeep", "osnet", "hf-hub:timm/resnet50", "local-dir:/tmp", "", "x" * 300])
 def test_backbones_that_there_are_not_are_one_short_line(name: str) -> None:
     with pytest.raises(ConfigError, match="resnet50, resnet50_ibn_a") as caught:
         build_backbone(name, weights="none")
