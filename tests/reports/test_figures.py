@@ -135,3 +135,11 @@ def test_inline_svg_takes_the_colors_of_the_page() -> None:
         assert color not in svg
     assert "http" not in svg
     assert "var(--ink)" in svg
+
+
+def test_a_long_name_in_the_legend_keeps_its_end() -> None:
+    figure = figures.cmc_figure({"/a/very/long/path/to/the/runs/of/somebody/mine": [0.5, 1.0], "synthetic": [0.4, 0.9]})
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[0].startswith("…")
+    assert labels[0].endswith("somebody/mine: rank-1 50.0 %")
+    assert labels[1] == "synthetic: rank-1 40.0 %"

@@ -36,7 +36,7 @@ PALETTE = ("#1a86c7", "#d9731a", "#009e73", "#b865a0", "#3fa7dd", "#a58a00")
 
 _MAX_SERIES = len(PALETTE)
 _PERCENT = 100.0
-_SHORT = 16  # letters of a name that leaves room for another beside it
+_SHORT, _LONG = 16, 32  # letters of a name that leaves room for another beside it, and that fits at all
 
 
 def match_curve(report: Report) -> Doubles:
@@ -77,7 +77,7 @@ def cmc_figure(curves: Mapping[str, npt.ArrayLike]) -> Figure:
             color=PALETTE[index % _MAX_SERIES],
             marker="o",
             markevery=marked,
-            label=_plain(f"{name}: rank-1 {shares[0]:.1f} %"),
+            label=_plain(f"{name if len(name) <= _LONG else f'…{name[1 - _LONG :]}'}: rank-1 {shares[0]:.1f} %"),
         )
     axes.set(xlim=(0.5, max(depth, 2) + 0.5), ylim=(0, 102))
     axes.set_xticks([rank for rank in (1, 5, 10, 20, 30, 40, 50) if rank <= max(depth, 2)])
