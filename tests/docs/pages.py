@@ -43,6 +43,17 @@ def run_python(block: str, names: dict[str, Any], page: str) -> None:
     exec(compile(block, page, "exec"), names)
 
 
+def run_page(page: str) -> dict[str, Any]:
+    """Run the blocks of a page in the current folder, in order; return the names that its Python blocks define."""
+    names: dict[str, Any] = {}
+    for language, block in blocks(page, "bash", "python"):
+        if language == "bash":
+            run_bash(block)
+        else:
+            run_python(block, names, page)
+    return names
+
+
 def _shell(script: str) -> None:
     """Run lines in bash, with this Python as `python`."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))

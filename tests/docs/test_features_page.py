@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from pages import blocks, run_bash, run_python
+from pages import run_page
 
 
 def test_the_page_does_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for language, block in blocks("features.md", "bash", "python"):
-        if language == "bash":
-            run_bash(block)
-        else:
-            run_python(block, names, "features.md")
+    names = run_page("features.md")
     assert "Ranked lists" in (tmp_path / "scores.html").read_text()
     assert len((tmp_path / "clusters.csv").read_text().splitlines()) == 73
     printed = capsys.readouterr().out

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pages import blocks, run_bash, run_python
+from pages import run_page
 
 
 def test_the_tutorial_does_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for language, block in blocks("tutorial.md", "bash", "python"):
-        if language == "bash":
-            run_bash(block)
-        else:
-            run_python(block, names, "tutorial.md")
+    names = run_page("tutorial.md")
     assert {path.name for path in (tmp_path / "crops").iterdir()} == {"camera1", "camera2", "camera3"}
     for name in (
         "crops.png",

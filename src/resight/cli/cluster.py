@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from resight.cli.queries import log_notes, split_words
+from resight.cli.queries import log_notes, run_flags, split_words
 from resight.cli.stored import open_stored
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
-from resight.config.settings import flags_of, read_settings
+from resight.config.settings import read_settings
 from resight.data.catalog import open_dataset, parse_spec
 from resight.data.clusters_csv import Clusters, clusters_csv
 from resight.data.settings import DataSettings
@@ -67,10 +67,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run `resight cluster`."""
     words, flags = split_words(arguments)
     model = words[0] if words else ""
-    config = expanded(model) / "config.yaml" if model else None
-    run_flags = flags_of(config, "flip", "tracklet") if config is not None and config.is_file() else []
     settings, how = read_settings(
-        [*run_flags, *flags],
+        [*run_flags(model), *flags],
         [ClusterCommandSettings, ClusterSettings],
         program="resight cluster MODEL_OR_FEATURES",
     )

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from resight.cli.queries import log_notes, split_words
+from resight.cli.queries import log_notes, run_flags, split_words
 from resight.cli.stored import open_stored
 from resight.cli.terminal import say, say_json, show
 from resight.compute.devices import Devices, DeviceSettings
-from resight.config.settings import flags_of, read_settings
+from resight.config.settings import read_settings
 from resight.data.catalog import open_dataset
 from resight.data.dataset import Dataset
 from resight.data.settings import DataSettings
@@ -151,9 +151,7 @@ def _score_stored(stored: StoredFeatures, name: str, dataset: Dataset, devices: 
 
 def _score_model(model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators) -> Side:
     """Score a model as `resight evaluate` does, by its run's own settings of flip and tracklets."""
-    config = expanded(model) / "config.yaml"
-    flags = flags_of(config, "flip", "tracklet") if config.is_file() else []
-    (settings,) = read_settings(flags, [_ModelSettings], program=f"the settings of {model}")
+    (settings,) = read_settings(run_flags(model), [_ModelSettings], program=f"the settings of {model}")
     encoder = load_encoder(model)
     key = (encoder.settings.size, settings)
     if key not in evaluators:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from resight.cli.queries import choose_encoder, describe_encoder, log_notes, split_words
+from resight.cli.queries import choose_encoder, describe_encoder, log_notes, run_flags, split_words
 from resight.cli.stored import open_stored
 from resight.cli.terminal import say_json, show
 from resight.compute.devices import Devices, DeviceSettings
-from resight.config.settings import flags_of, read_settings
+from resight.config.settings import read_settings
 from resight.data.catalog import open_dataset, open_splits, parse_spec
 from resight.data.dataset import Dataset
 from resight.data.label_columns import LABELS
@@ -97,9 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     if len(words) > 1:
         raise ConfigError(f"resight evaluate scores one encoder, found {len(words)}: {', '.join(words[:3])}")
     model = words[0] if words else ""
-    config = expanded(model) / "config.yaml" if model else None
-    run_flags = flags_of(config, "flip", "tracklet") if config is not None and config.is_file() else []
-    (settings,) = read_settings([*run_flags, *flags], [EvaluateSettings], program="resight evaluate [MODEL]")
+    (settings,) = read_settings([*run_flags(model), *flags], [EvaluateSettings], program="resight evaluate [MODEL]")
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
     stored = open_stored(model, flags, normalize=settings.normalize)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from resight.cli.queries import choose_encoder, describe_encoder, log_notes, split_words
+from resight.cli.queries import choose_encoder, describe_encoder, log_notes, run_flags, split_words
 from resight.cli.terminal import say
 from resight.compute.devices import Devices, DeviceSettings
-from resight.config.settings import flags_of, read_settings
+from resight.config.settings import read_settings
 from resight.data.catalog import open_dataset, parse_spec
 from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
@@ -57,9 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if len(words) > 1:
         raise ConfigError(f"resight extract embeds with one model, found {len(words)}: {', '.join(words[:3])}")
     model = words[0] if words else ""
-    config = expanded(model) / "config.yaml" if model else None
-    run_flags = flags_of(config, "flip", "tracklet") if config is not None and config.is_file() else []
-    (settings,) = read_settings([*run_flags, *flags], [ExtractSettings], program="resight extract [MODEL]")
+    (settings,) = read_settings([*run_flags(model), *flags], [ExtractSettings], program="resight extract [MODEL]")
     if not settings.data or not settings.out:
         raise ConfigError(
             "resight extract needs images and a file: resight extract [MODEL] --data folder=CROPS --out features.npz"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resight.config.settings import flags_of
 from resight.config.types import SWITCHES
 from resight.data.catalog import open_dataset
 from resight.data.dataset import Dataset
@@ -117,6 +118,12 @@ def choose_encoder(model: str, encoder: EncoderSettings, flags: Sequence[str]) -
     if model and sets_encoder:
         raise ConfigError(f"{model} brings its own encoder: leave out --encoder.*, or leave out {model}")
     return encoder if sets_encoder else model or SYNTHETIC
+
+
+def run_flags(model: str) -> list[str]:
+    """Return a run's own settings of how it scores, as flags; none for a model that is no run, or for no model."""
+    config = expanded(model) / "config.yaml"
+    return flags_of(config, "flip", "tracklet") if model and config.is_file() else []
 
 
 def check_images_named(words: Sequence[str]) -> None:
