@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,14 +107,14 @@ def _turn(settings: GenerateSettings, drawing: Drawing, dataset: Dataset | None,
     if settings.show_true and drawing.pictures is not None:
         below.append(("truth", draw(drawing.pictures, rows, turns)))
     paths, names = images.table.paths[rows].tolist(), _names(drawing, rows, dataset)
-    titles = [f"{name}\nkept {kept:.2f}".lstrip() for name, kept in zip(names, cosines[:, 1:].mean(1), strict=True)]
+    titles = [f"{name}\nkept {kept:.2f}" for name, kept in zip(names, cosines[:, 1:].mean(1), strict=True)]
     sheet = views_sheet(paths, views, turns, titles=titles, refused=refused, below=below)
     write_png(expanded(settings.out), sheet)
     degrees = [360 * turn // TURNS for turn in turns.tolist()]
     entries = [
         {
             "path": path,
-            "person": names[row] or None,
+            "name": names[row],
             "cosines": dict(zip(map(str, degrees), cosines[row].tolist(), strict=True)),
             "refused": [angle for angle, bad in zip(degrees, refused[row].tolist(), strict=True) if bad],
         }
@@ -138,7 +139,7 @@ def _mix(settings: GenerateSettings, drawing: Drawing, dataset: Dataset | None, 
     ends = {"first": gate.cosines(vectors, mixed), "second": gate.cosines(np.roll(vectors, -1, 0), mixed)}
     paths, names = drawing.images.table.paths, _names(drawing, rows, dataset)
     pairs = list(zip(paths[rows].tolist(), paths[others].tolist(), strict=True))
-    titles = [f"{name}\nto {names[(row + 1) % len(names)]}" if name else "" for row, name in enumerate(names)]
+    titles = [f"{name}\nto {names[(row + 1) % len(names)]}" for row, name in enumerate(names)]
     write_png(expanded(settings.out), mixing_sheet(pairs, mixed, shares.tolist(), titles=titles))
     entries = [
         {"first": first, "second": second, "cosines": {end: values[row].tolist() for end, values in ends.items()}}
@@ -161,5 +162,9 @@ def _by_person(drawing: Drawing) -> Ints:
 
 
 def _names(drawing: Drawing, rows: Ints, dataset: Dataset | None) -> list[str]:
-    people = () if dataset is None else dataset.names.get("people", ())
-    return [display_name(person, people, "person") for person in drawing.images.table.person_ids[rows].tolist()]
+    """Return the person on each image; the name of its file if the person is unknown."""
+    table, people = drawing.images.table[rows], () if dataset is None else dataset.names.get("people", ())
+    return [
+        display_name(person, people, "person") or printable(Path(path).name)
+        for person, path in zip(table.person_ids.tolist(), table.paths.tolist(), strict=True)
+    ]

@@ -56,10 +56,11 @@ def structural_similarity(first: Pixels, second: Pixels) -> Doubles:
 
 
 def _window_means(values: Doubles) -> Doubles:
-    """Return the mean of each window, ``(B, H, W, 3)`` to ``(B, H - 6, W - 6, 3)``."""
-    for axis in (1, 2):
-        values = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis).sum(-1)
-    return values / WINDOW**2
+    """Return the mean of each window, ``(B, H, W, 3)`` to ``(B, H - 6, W - 6, 3)``; exact for whole numbers."""
+    down = np.cumsum(np.pad(values, ((0, 0), (1, 0), (0, 0), (0, 0))), 1)
+    lines = down[:, WINDOW:] - down[:, :-WINDOW]
+    across = np.cumsum(np.pad(lines, ((0, 0), (0, 0), (1, 0), (0, 0))), 2)
+    return (across[:, :, WINDOW:] - across[:, :, :-WINDOW]) / WINDOW**2
 
 
 def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
