@@ -145,6 +145,13 @@ def test_unknown_people_are_compared_with_themselves_alone(some: Crops) -> None:
     assert scores["diversity"]["pairs"] == 3 * len(some), "seven turned views of each image make three pairs"
 
 
+def test_one_person_is_compared_with_nobody_else(some: Crops) -> None:
+    alone = tiny.with_columns(some, person_ids=np.full(len(some), 3))
+    scores = score_views(Pictures(len(some), some.size), alone, gate=gate(), extractor=EXTRACTOR)
+    assert scores["identity"]["different_people"] is scores["identity"]["different_people_95"] is None
+    assert scores["identity"]["same_person"] > 0
+
+
 def test_pairs_are_of_one_owner_and_disjoint() -> None:
     owners = np.array([0, 0, 0, 1, 2, 2, -1, -1, 2, 2])
     pairs = pairs_of(owners, np.random.default_rng(0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.cli.generate import GenerateSettings
+from resight.cli.generate_settings import GenerateSettings
 from resight.compute.devices import Devices
 from resight.data.catalog import parse_spec
 from resight.data.dataset import Dataset

@@ -178,8 +178,8 @@ def _identity(measured: _Measured, people: Ints, rng: np.random.Generator) -> di
     return {
         "by_turn": {str(360 * turn // TURNS): float(value) for turn, value in enumerate(by_turn)},
         "turned": float(by_turn[1:].mean()),
-        "different_people": float(others.mean()),
-        "different_people_95": float(np.percentile(others, 95)),
+        "different_people": float(others.mean()) if len(others) else None,
+        "different_people_95": float(np.percentile(others, 95)) if len(others) else None,
         "same_person": float(same.mean()) if len(same) else None,
         "people_known": bool((people >= 0).all()),
     }
