@@ -15,8 +15,11 @@ import torch
 from PIL import Image
 
 from resight.cli.main import main
+from resight.compute.tensor_files import load_state
+from resight.models.encoder import load_encoder
 from resight.reports.generation_tables import score_tables
 from resight.synthetic import SyntheticSettings, synthesize
+from resight.training.generators import load_generator
 
 SMALL = ["--device.accelerator=cpu", "--device.threads=1"]
 
@@ -65,9 +68,21 @@ def test_a_sheet_shows_people_from_eight_sides(
     assert result["identity"]["refused"] == 0
 
 
+def test_the_last_checkpoint_draws(gcl: str) -> None:
+    trained = load_generator(gcl)
+    assert trained.encoder.digest() == load_encoder(gcl, which="last").digest()
+    saved = load_state(Path(gcl) / "last.safetensors")["generator"]
+    assert saved.keys() == trained.generator.state_dict().keys()
+    assert all(torch.equal(value, saved[name]) for name, value in trained.generator.state_dict().items())
+    assert not trained.generator.training
+    assert (trained.epochs, trained.settings.pretrain, trained.options.run) == (1, "pairs", gcl)
+
+
 def test_named_images_are_drawn_in_their_order(gcl: str, drawn: Path, tmp_path: Path, capsys: Any) -> None:
     names = sorted(map(str, drawn.glob("bounding_box_train/*.jpg")))
     words = [gcl, names[3], names[0], f"--out={tmp_path / 'x.png'}", "--structure=truth", "--json", *SMALL]
+    assert main(["generate", gcl, "/gone.jpg", *words[1:]]) == 1, "an image is missing, the others are drawn"
+    capsys.readouterr()
     assert main(["generate", *words]) == 0
     assert [entry["path"] for entry in json.loads(capsys.readouterr().out)["images"]] == [names[3], names[0]]
 
@@ -136,6 +151,7 @@ def test_views_in_folders_are_scored_and_true_ones_are_perfect(drawn: Path, caps
         (["GCL", "--data=DRAWN", "--out=x.png", "--interpolate=1"], "two steps or more"),
         (["GCL", "--data=DRAWN", "--out=x.png", "--interpolate=3", "--count=1"], "between two people"),
         (["GCL", "--data=DRAWN", "--out=x.png", "--interpolate=3", "--views=v"], "leave out --views"),
+        (["GCL", "--data=DRAWN", "--out=x.png", "--interpolate=3", "--gate=0.5"], "gate is for turned views"),
         (["GCL", "--data=DRAWN", "--evaluate", "--eval_images=4", "--gate=1"], "lower --gate"),
         (["GCL", "--data=folder=CROPS", "--split=query", "--out=x.png"], "no query image"),
     ],

@@ -5,7 +5,6 @@ torch takes seconds to load. What needs it is loaded when the work begins, so th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,8 +24,6 @@ from resight.reports.tables import percent, text_table
 
 PROGRAM = "resight generate RUN [IMAGE ...]"
 
-logger = logging.getLogger(__name__)
-
 
 def run(arguments: Sequence[str]) -> int:
     """Run `resight generate`."""
@@ -42,10 +39,11 @@ def run(arguments: Sequence[str]) -> int:
     if settings.out:
         check_output(expanded(settings.out), suffix=".png", data=root)  # fails before anything is drawn
     encoder_file(settings.judge)  # its error names the file
+    problems: tuple[tuple[str, str], ...] = ()
     if images:
         found = find_images(images)
         log_queries(found)
-        dataset, table = None, ImageTable(np.array(found.paths))
+        dataset, table, problems = None, ImageTable(np.array(found.paths)), found.problems
     else:
         dataset = open_dataset(settings.data, folder)
         log_notes(dataset)
@@ -62,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         say_json(result, indent=1)
     else:
         _print(settings, result)
-    return 0
+    return 1 if problems else 0
 
 
 def _split_run(words: Sequence[str], settings: GenerateSettings) -> tuple[str, list[str]]:

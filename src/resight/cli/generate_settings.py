@@ -71,5 +71,7 @@ class GenerateSettings(DataSettings):
             raise ConfigError("interpolate mixes codes, which views in a folder do not have: leave out --views")
         if self.interpolate and (self.show_maps or self.show_true):
             raise ConfigError("show_maps and show_true are for turned views: leave them out, or --interpolate")
+        if self.interpolate and self.gate > -1 and not self.evaluate:
+            raise ConfigError("gate is for turned views: leave it out, or --interpolate")
         if self.inception and not self.evaluate:
             raise ConfigError("inception is for scores: add --evaluate")
