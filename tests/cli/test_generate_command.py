@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from resight.bodies.landmarks import Landmarks
 from resight.cli.main import main
 from resight.compute.tensor_files import load_state
 from resight.models.encoder import load_encoder
@@ -192,6 +193,30 @@ def _broken(run: Path, folder: Path, drawn: Path) -> dict[str, str]:
         shutil.copy(next(render.glob("*.png")), folder / "MAPS" / render.name / "somebody.png")
     torch.save({"fc.weight": torch.zeros(1000, 3)}, folder / "INCEPTION")
     return {name: str(folder / name) for name in ("OTHER", "PLAIN", "EARLY", "DAMAGED", "CROPS", "MAPS", "INCEPTION")}
+
+
+class Sees:
+    """A pose model that sees nobody, or somebody whom it does not trust."""
+
+    identity, presence = "sees", 0.0
+
+    def find(self, pixels: np.ndarray) -> Landmarks:
+        zeros = np.zeros((33, 3), np.float32)
+        return Landmarks(zeros, zeros[:, :2], zeros[:, 0], self.presence)
+
+
+def test_images_without_a_body_are_not_drawn(
+    gcl: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("resight.bodies.recovery.BlazePose", Sees)
+    words = ["generate", gcl, f"--data={drawn}", f"--out={tmp_path / 'x.png'}", "--structure=pose", "--count=2", *SMALL]
+    for presence in (0.0, 0.6):
+        monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / str(presence)))
+        monkeypatch.setattr(Sees, "presence", presence)
+        assert main(words) == (0 if presence else 2)
+    captured = capsys.readouterr()
+    assert "none of 4 images has views to draw: see that the images show people" in captured.err
+    assert "eight views of 2 images" in captured.out, "walking stand-ins have maps"
 
 
 def test_help_does_not_wait_for_torch() -> None:
