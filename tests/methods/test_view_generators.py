@@ -42,6 +42,13 @@ def test_a_view_is_what_the_generator_makes_of_code_and_turned_structure(views: 
     assert not torch.equal(drawn[0], drawn[2]), "the same person, turned otherwise"
 
 
+def test_batches_change_nothing(views: DecodedViews, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, turns = np.array([3, 1, 3, 7, 9]), np.array([0, 2, 7, 1, 1])
+    whole = views.load(rows, turns)
+    monkeypatch.setattr("resight.methods.view_generators.BATCH", 2)
+    assert (views.load(rows, turns).int() - whole.int()).abs().max() <= 1
+
+
 def test_mixing_goes_from_one_code_to_the_other_in_one_pose(views: DecodedViews) -> None:
     first, second = np.array([3, 3, 3]), np.array([8, 8, 8])
     mixed = views.mix(first, second, [0.0, 0.5, 1.0])

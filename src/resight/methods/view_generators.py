@@ -28,6 +28,9 @@ from resight.retrieval.extraction import embed_crops
 
 Pixels = npt.NDArray[np.uint8]
 
+BATCH = 64
+"""Pictures that are drawn at once."""
+
 
 class ViewGenerator(PairedViews, Protocol):
     """What draws the people of ``N`` images as seen from elsewhere.
@@ -86,19 +89,26 @@ class DecodedViews:
     def codes(self, rows: Ints) -> Tensor:
         """Return the ``(B, C * 4)`` part codes of images."""
         unique, inverse = np.unique(rows, return_inverse=True)
-        with self.devices.autocast("inference"):
-            _, codes = self._identity(to_float(self.images.pixels(unique).to(self.devices.device)))
-        chosen: Tensor = codes.float()[torch.from_numpy(inverse).to(codes.device)]
+        parts = []
+        for block in np.split(unique, range(BATCH, len(unique), BATCH)):
+            with self.devices.autocast("inference"):
+                _, codes = self._identity(to_float(self.images.pixels(block).to(self.devices.device)))
+            parts.append(codes.float())
+        chosen: Tensor = torch.cat(parts)[torch.from_numpy(inverse).to(self.devices.device)]
         return chosen
 
     @torch.inference_mode()
     def _draw(self, codes: Tensor, rows: Ints, turns: Ints) -> Tensor:
-        maps = self.structure.load(rows, turns)
-        check_pictures(maps, (len(rows), 1, *self.images.size))
-        with self.devices.autocast("inference"):
-            drawn = self._generator(maps.to(self.devices.device).float() / 127.5 - 1, codes)
-        pixels = drawn * self._encoder.std + self._encoder.mean
-        return (255 * pixels.clamp(0, 1)).round().to(torch.uint8).cpu()
+        pictures = []
+        for start in range(0, len(rows), BATCH):
+            block = slice(start, start + BATCH)
+            maps = self.structure.load(rows[block], turns[block])
+            check_pictures(maps, (len(rows[block]), 1, *self.images.size))
+            with self.devices.autocast("inference"):
+                drawn = self._generator(maps.to(self.devices.device).float() / 127.5 - 1, codes[block])
+            pixels = drawn * self._encoder.std + self._encoder.mean
+            pictures.append((255 * pixels.clamp(0, 1)).round().to(torch.uint8).cpu())
+        return torch.cat(pictures)
 
 
 def draw(views: PairedViews, rows: Ints, turns: Ints) -> Pixels:
