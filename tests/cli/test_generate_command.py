@@ -29,7 +29,9 @@ SMALL = ["--device.accelerator=cpu", "--device.threads=1"]
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn people with true pictures and structure maps from eight sides."""
     size: dict[str, Any] = {"height": 32, "width": 16, "silhouettes": False}
-    settings = SyntheticSettings(people_train=3, people_test=1, cameras=2, crops=2, seed=5, views=8, **size)
+    settings = SyntheticSettings(
+        people_train=3, people_test=1, cameras=2, crops=2, seed=5, views=8, distractors=1, junk=1, **size
+    )
     return synthesize(tmp_path_factory.mktemp("generate") / "set", settings=settings).root
 
 
@@ -97,6 +99,28 @@ def test_interpolation_goes_from_person_to_person(gcl: str, drawn: Path, tmp_pat
     result = json.loads(capsys.readouterr().out)
     assert result["shares"] == [0, 0.25, 0.5, 0.75, 1]
     assert [entry["second"] for entry in result["images"]] == [result["images"][row]["first"] for row in (1, 2, 0)]
+
+
+def test_distractors_are_not_one_person(drawn: Path, tmp_path: Path, capsys: Any) -> None:
+    """Drawn galleries have distractors, of person 0, and junk."""
+    crops = sorted(drawn.glob("bounding_box_test/*.jpg"))
+    for kind in ("view", *(f"view_{45 * turn}" for turn in range(1, 8))):
+        (tmp_path / kind).mkdir()
+        for crop in crops:
+            shutil.copy(crop, tmp_path / kind)
+    words = [
+        f"--views={tmp_path}",
+        f"--data={drawn}",
+        "--split=gallery",
+        f"--out={tmp_path / 'x.png'}",
+        "--json",
+        *SMALL,
+    ]
+    assert main(["generate", *words]) == 0
+    names = {Path(entry["path"]).name: entry["name"] for entry in json.loads(capsys.readouterr().out)["images"]}
+    assert len(names) == len(crops)
+    assert {name[:4] for name in names} >= {"0000", "-1_c"}
+    assert all((entry == name) == name.startswith(("0000", "-1")) for name, entry in names.items())
 
 
 def test_views_in_folders_are_scored_and_true_ones_are_perfect(drawn: Path, capsys: Any) -> None:

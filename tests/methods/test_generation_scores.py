@@ -145,6 +145,16 @@ def test_unknown_people_are_compared_with_themselves_alone(some: Crops) -> None:
     assert scores["diversity"]["pairs"] == 3 * len(some), "seven turned views of each image make three pairs"
 
 
+def test_a_single_view_of_each_image_makes_no_pair(some: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = tiny.with_columns(some, person_ids=np.full(len(some), -1))
+    only = np.zeros((len(some), 8), np.bool_)
+    only[:, 3] = True
+    monkeypatch.setattr(Gate, "refuses", lambda gate, cosines: ~only)
+    scores = score_views(Pictures(len(some), some.size), unknown, gate=gate(), extractor=EXTRACTOR)
+    assert scores["diversity"] == {"views": None, "real": None, "pairs": 0, "real_pairs": 0}
+    assert scores["frechet"]["pictures"] == len(some)
+
+
 def test_one_person_is_compared_with_nobody_else(some: Crops) -> None:
     alone = tiny.with_columns(some, person_ids=np.full(len(some), 3))
     scores = score_views(Pictures(len(some), some.size), alone, gate=gate(), extractor=EXTRACTOR)

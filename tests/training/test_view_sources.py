@@ -38,14 +38,14 @@ def test_images_of_a_person_follow_each_other_on_request() -> None:
 
 def test_clusters_of_the_run_stand_for_unknown_people(tmp_path: Path) -> None:
     table = ImageTable(np.array(["a.jpg", "b.jpg", "c.jpg"]))
-    known = ImageTable(np.array(["a.jpg", "b.jpg", "c.jpg"]), person_ids=np.array([4, 0, -1]))
-    assert groups_of(known, (-1, 0), tmp_path).tolist() == [4, -1, -1]
-    assert groups_of(table, (-1,), tmp_path).tolist() == [-1, -1, -1], "the run has no clusters"
+    known = ImageTable(np.array(["a.jpg", "b.jpg", "c.jpg"]), person_ids=np.array([4, -1, -1]))
+    assert groups_of(known, tmp_path).tolist() == [4, -1, -1]
+    assert groups_of(table, tmp_path).tolist() == [-1, -1, -1], "the run has no clusters"
     (tmp_path / "clusters.csv").write_text("path,cluster,camera,margin\na.jpg,1,0,0.1\nc.jpg,0,0,0.2\n")
-    assert groups_of(table, (-1,), tmp_path).tolist() == [1, -1, 0]
-    assert groups_of(known, (-1, 0), tmp_path).tolist() == [4, -1, -1]
+    assert groups_of(table, tmp_path).tolist() == [1, -1, 0]
+    assert groups_of(known, tmp_path).tolist() == [4, -1, -1]
     (tmp_path / "clusters.csv").write_text("path,cluster\na.jpg,x\n")
-    assert groups_of(table, (-1,), tmp_path).tolist() == [-1, -1, -1]
+    assert groups_of(table, tmp_path).tolist() == [-1, -1, -1]
 
 
 def test_some_rows_of_maps_keep_their_order() -> None:

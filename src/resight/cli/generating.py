@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def generate(settings: GenerateSettings, run: str, table: ImageTable, dataset: D
     sources = _find_sources(settings, run)
     structure = structure_of(sources)
     gate = Gate(devices.to_device(load_encoder(settings.judge)), settings.gate, devices)
-    groups = groups_of(table, dataset.non_person_ids if dataset else (UNKNOWN,), expanded(run) if run else None)
+    if dataset is not None:  # distractors are not all one person
+        people = np.where(np.isin(table.person_ids, dataset.non_person_ids), UNKNOWN, table.person_ids)
+        table = replace(table, person_ids=people)
+    groups = groups_of(table, expanded(run) if run else None)
     result: dict[str, Any] = {"run": run or None, "views": settings.views or None, "structure": structure or None}
     result |= {"epochs": sources.trained.epochs if sources.trained else None, "judge": settings.judge}
     if settings.out:

@@ -215,15 +215,18 @@ def _diversity(views: ViewGenerator, images: Crops, rows: Ints, kept: Mask, rng:
     alone = -2 - np.arange(len(rows))  # an unknown person is the image's own
     owners = np.where(people >= 0, people, alone)
     chosen = places[pairs_of(owners[places[:, 0]], rng, least=-len(rows) - 2)]  # (P, 2, 2): image and turn - 1
-    drawn = [views.load(rows[side[:, 0]], side[:, 1] + 1) for side in (chosen[:, 0], chosen[:, 1])]
-    real = [images.pixels(rows[side]).permute(0, 3, 1, 2) for side in pairs_of(people, rng).T]
-    values = {name: _dissimilarity(*sides) for name, sides in (("views", drawn), ("real", real))}
-    return {**values, "pairs": len(chosen), "real_pairs": len(real[0])}
+    shown = pairs_of(people, rng)
+    scores: dict[str, Any] = {"views": None, "real": None, "pairs": len(chosen), "real_pairs": len(shown)}
+    if len(chosen):
+        scores["views"] = _dissimilarity(
+            *(views.load(rows[side[:, 0]], side[:, 1] + 1) for side in (chosen[:, 0], chosen[:, 1]))
+        )
+    if len(shown):
+        scores["real"] = _dissimilarity(*(images.pixels(rows[side]).permute(0, 3, 1, 2) for side in shown.T))
+    return scores
 
 
-def _dissimilarity(first: torch.Tensor, second: torch.Tensor) -> float | None:
-    if not len(first):
-        return None
+def _dissimilarity(first: torch.Tensor, second: torch.Tensor) -> float:
     sides = [side.permute(0, 2, 3, 1).numpy() for side in (first, second)]
     parts = (np.array_split(side, -(-len(first) // BLOCK)) for side in sides)
     similarities = np.concatenate([structural_similarity(*each) for each in zip(*parts, strict=True)])

@@ -147,15 +147,14 @@ def find_pictures(*folders: Path) -> str:
     return next((str(folder) for folder in folders if (folder / angle_folder(PICTURES, 1)).is_dir()), "")
 
 
-def groups_of(table: ImageTable, no_person: tuple[int, ...], run: Path | None) -> Ints:
+def groups_of(table: ImageTable, run: Path | None) -> Ints:
     """Return who is on each image: the person if any is known, else the cluster of the run; -1 for nobody's.
 
     Args:
         table: ``N`` images.
-        no_person: Ids that are no person.
         run: The run folder; None if there is none.
     """
-    people = np.where(np.isin(table.person_ids, no_person), UNKNOWN, table.person_ids)
+    people = table.person_ids
     if (people != UNKNOWN).any() or run is None or not (run / CLUSTERS).is_file():
         return people
     try:
