@@ -12,7 +12,7 @@ from resight.cli.main import main
         ["train"], ["train", "ice"], ["train", "mmt"], ["adapt"], ["evaluate"], ["compare"], ["search"], ["explain"],
         ["extract"], ["cluster"], ["demo"],
         ["data"], ["data", "info"], ["data", "verify"], ["data", "synthesize"], ["data", "synthesize", "x"],
-        ["bodies"], ["models"], ["models", "get", "pose"],
+        ["bodies"], ["generate"], ["models"], ["models", "get", "pose"],
     ],
 )  # fmt: skip
 def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
@@ -36,6 +36,7 @@ def test_every_command_helps(words, tmp_path, monkeypatch, capsys):
         (["demo"], "epochs"),
         (["data", "info", "x"], "json"),
         (["bodies"], "recovery"),
+        (["generate", "x"], "interpolate"),
         (["models", "get", "pose"], "wheel"),
         (["data", "synthesize", "x"], "crops"),
     ],

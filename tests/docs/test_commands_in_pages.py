@@ -13,7 +13,7 @@ from resight.cli.main import main
 
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "methods").glob("*.md"))]
 COMMANDS = (
-    *("train", "adapt", "evaluate", "compare", "search", "extract", "cluster", "explain", "bodies"),
+    *("train", "adapt", "evaluate", "compare", "search", "extract", "cluster", "explain", "bodies", "generate"),
     *("data info", "data verify", "data synthesize"),
 )
 

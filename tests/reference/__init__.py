@@ -49,6 +49,7 @@ from reference.numerics import (
     travel_times,
     valid_order,
 )
+from reference.pictures import frechet_distance, masked_difference, region_color_error, structural_similarity
 from reference.updates import adam, moved_centers, moving_average, nesterov, updated_center
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "circle",
     "cross_entropy",
     "cumulative_matches",
+    "frechet_distance",
     "grad_cam",
     "gradient_penalty",
     "hard_instance_contrast",
@@ -72,6 +74,7 @@ __all__ = [
     "jaccard",
     "joint_distance",
     "k_nearest",
+    "masked_difference",
     "means",
     "mirrored_conv",
     "moved_centers",
@@ -84,6 +87,7 @@ __all__ = [
     "quadruplet",
     "ranks",
     "reconstruction",
+    "region_color_error",
     "reliable_labels",
     "rerank",
     "residual_unit",
@@ -95,6 +99,7 @@ __all__ = [
     "soft_triplet",
     "source_terms",
     "squared_distances",
+    "structural_similarity",
     "sum_of_part_distances",
     "sum_over_cameras",
     "travel_times",

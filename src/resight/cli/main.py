@@ -24,6 +24,7 @@ COMMANDS = {
     "thesis": "compare with the thesis' tables and figures: resight thesis list|show|run",
     "data": "inspect a data set, or draw one: resight data info|verify|synthesize",
     "bodies": "write structure maps of people from eight sides: resight bodies --data folder=CROPS --out bodies",
+    "generate": "draw people turned, score the pictures: resight generate runs/gcl --data folder=CROPS --out x.png",
     "models": "take a model out of a published package: resight models get pose",
     "recipes": "list the recipes of the installation: resight recipes [METHOD or NAME]",
 }

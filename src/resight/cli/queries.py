@@ -31,7 +31,10 @@ from resight.records import ImageTable
 LISTED = 10
 """The most messages or tables of one kind that are printed; the others are counted."""
 
-SWITCH_FLAGS = frozenset({"--json", "--flip", "--rerank", "--thresholds", "--normalize", "--device.cuda_graphs"})
+SWITCH_FLAGS = frozenset(
+    {"--json", "--flip", "--rerank", "--thresholds", "--normalize", "--device.cuda_graphs"}
+    | {"--evaluate", "--show_maps", "--show_true"}
+)
 """Flags that take true, false or no value."""
 
 LONE_FLAGS = SWITCH_FLAGS | {"-h", "--help", "--print_config", "--print-config"}
