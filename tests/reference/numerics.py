@@ -119,6 +119,37 @@ def rho_eps(distances, rho):
     return upper[: max(1, int(np.round(rho * len(upper))))].mean()
 
 
+def stable_eps(distances, min_samples, grid, step):
+    """Of the grid from its most clusters on, the eps around which pairs of core points grow least.
+
+    Values with fewer than half of the most clusters are left out. Distances are dense.
+    """
+
+    def clusters(eps):
+        near = distances <= np.float32(eps)
+        core = [point for point in range(len(distances)) if near[point].sum() >= min_samples]
+        left, found = set(core), []
+        while left:
+            members, waiting = [], [left.pop()]
+            while waiting:
+                members.append(waiting.pop())
+                reached = {point for point in left if near[members[-1], point]}
+                left -= reached
+                waiting += reached
+            found.append(members)
+        return found
+
+    counts = [len(clusters(eps)) for eps in grid]
+    if max(counts) == 0:
+        return grid[-1]
+    growths = {}
+    for eps, count in list(zip(grid, counts, strict=True))[counts.index(max(counts)) :]:
+        if count >= max(counts) / 2:
+            before, after = (sum(len(each) ** 2 for each in clusters(near)) for near in (eps - step, eps + step))
+            growths[eps] = after / max(before, 1)
+    return min(growths, key=growths.get)
+
+
 def valid_order(distances, query, gallery, same_camera):
     """The gallery rows that are valid for one query, nearest first, ties by row.
 

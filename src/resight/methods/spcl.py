@@ -96,7 +96,8 @@ class SpCLSettings(PseudoLabelSettings):
             raise ConfigError(f"temperature must be above 0, found {self.temperature}")
         if self.cluster.method != "dbscan" or self.cluster.source_weight:
             raise ConfigError("SpCL compares clusters of several eps: leave cluster.method and cluster.source_weight")
-        if not self.reliability_gap < min(self.cluster.eps, 1 - self.cluster.eps):
+        least, largest = self.cluster.eps_range
+        if not self.reliability_gap < min(least, 1 - largest):
             raise ConfigError(f"cluster.eps ± reliability_gap must be in (0, 1), found a gap of {self.reliability_gap}")
         if self.cluster_feature == "memory" and self.encoder.neck_statistics == "dataset":
             raise ConfigError("a neck of the data set needs all images embedded in each epoch: cluster_feature neck")

@@ -8,8 +8,15 @@ import numpy as np
 from scipy import sparse
 
 from resight.errors import ConfigError, DataError
+from resight.numerics.dbscan import density_curve
 from resight.numerics.jaccard import entries
-from resight.records import Doubles
+from resight.records import Doubles, Floats
+
+STEP = 0.025
+"""From one value of eps to the next; clusters count as stable if a step changes them little."""
+
+GRID = tuple(round(0.4 + STEP * step, 3) for step in range(13))
+"""The values of eps, 0.4 to 0.7, that `stable_eps` chooses from."""
 
 
 def rho_eps(
@@ -60,6 +67,45 @@ def rho_eps(
             return float(_smallest(graph, unstored, count).mean())
         raise ConfigError(f"rho = {rho} averages distances of images without a common neighbor: lower rho or raise k1")
     return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
+
+
+def stable_eps(graph: sparse.csr_array, min_samples: int) -> float:
+    """Choose the eps at which the clusters are the most stable, without labels.
+
+    While eps grows, images first form new clusters, then clusters merge. Before the number of clusters is largest,
+    people are still found, so eps is not below that point. From there on, what joins the wrong people is a chain of
+    images: it multiplies the pairs of images that share a cluster. Chosen is the eps around which these pairs grow by
+    the smallest factor, from one `STEP` below to one above. Values that leave fewer than half of the largest number of
+    clusters are left out, because a single cluster of all images is stable too.
+
+    Args:
+        graph: ``(N, N)`` float32 symmetric, diagonal stored, with all distances up to ``max(GRID) + STEP``.
+        min_samples: Number of images within eps, itself included, that make a core image, at least 1.
+
+    Returns:
+        A value of `GRID`: the smallest of equally good ones, and the largest if there is no cluster at any.
+
+    Raises:
+        DataError: The graph is not square.
+
+    References:
+        Campello et al., "Density-based clustering based on hierarchical density estimates", PAKDD 2013: the clusters
+            of core points, which are nested.
+    """
+    check_square(graph)
+    distances = graph.data.astype(np.float32, copy=False)
+    clusters, pairs = density_curve(graph.indptr, graph.indices, distances, _with_neighbors(), min_samples)
+    counts, before, after = clusters[1:-1], pairs[:-2], pairs[2:]
+    if not counts.any():
+        return GRID[-1]
+    candidates = (np.arange(len(GRID)) >= counts.argmax()) & (2 * counts >= counts.max())
+    growth = np.where(candidates, after / np.maximum(before, 1), np.inf)
+    return GRID[int(growth.argmin())]
+
+
+def _with_neighbors() -> Floats:
+    """Return the grid with one value more at each end."""
+    return np.array([GRID[0] - STEP, *GRID, GRID[-1] + STEP], np.float32)
 
 
 def _smallest(graph: sparse.csr_array, unstored: Callable[[slice], Doubles], count: int) -> Doubles:
