@@ -82,7 +82,7 @@ def test_without_any_cluster_the_largest_eps_is_taken():
         stable_eps(graph[:3], 2)
 
 
-def test_a_single_cluster_of_all_images_is_not_stable():
+def test_a_single_cluster_of_all_images_is_not_chosen():
     # Ten groups of 4 images at 0.3; from 0.55 on, chains join all of them, which then stays as it is.
     size = 40
     distances = np.ones((size, size), np.float32)

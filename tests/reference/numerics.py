@@ -120,9 +120,9 @@ def rho_eps(distances, rho):
 
 
 def stable_eps(distances, min_samples, grid, step):
-    """Of the grid from its most clusters on, the eps around which pairs of core points grow least.
+    """The eps of the grid with the most clusters, times the share of the pairs of core points that a step keeps.
 
-    Values with fewer than half of the most clusters are left out. Distances are dense.
+    Distances are dense.
     """
 
     def clusters(eps):
@@ -139,15 +139,11 @@ def stable_eps(distances, min_samples, grid, step):
             found.append(members)
         return found
 
-    counts = [len(clusters(eps)) for eps in grid]
-    if max(counts) == 0:
-        return grid[-1]
-    growths = {}
-    for eps, count in list(zip(grid, counts, strict=True))[counts.index(max(counts)) :]:
-        if count >= max(counts) / 2:
-            before, after = (sum(len(each) ** 2 for each in clusters(near)) for near in (eps - step, eps + step))
-            growths[eps] = after / max(before, 1)
-    return min(growths, key=growths.get)
+    stable = {}
+    for eps in grid:
+        before, after = (sum(len(each) ** 2 for each in clusters(near)) for near in (eps - step, eps + step))
+        stable[eps] = len(clusters(eps)) * before / max(after, 1)
+    return max(stable, key=stable.get) if max(stable.values()) else grid[-1]
 
 
 def valid_order(distances, query, gallery, same_camera):

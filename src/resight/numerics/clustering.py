@@ -42,8 +42,8 @@ class ClusterSettings:
         k1: Length of the neighbor lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
         variant: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
-        eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1). Or ``"auto"``: of 0.4 to 0.7 the one at
-            which the clusters are the most stable (`stable_eps`).
+        eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1). Or ``"auto"``: of 0.4 to 0.7 the one
+            that gives the most clusters that are stable (`stable_eps`).
         rho: In (0, 1), or null. If set, eps is the mean of this share of the smallest distances instead
             (`rho_eps`).
         pairs_per_image: The same share as a number that fits sets of any size: of ``N`` images the closest

@@ -70,20 +70,19 @@ def rho_eps(
 
 
 def stable_eps(graph: sparse.csr_array, min_samples: int) -> float:
-    """Choose the eps at which the clusters are the most stable, without labels.
+    """Choose the eps that gives many clusters that are stable, without labels.
 
-    While eps grows, images first form new clusters, then clusters merge. Before the number of clusters is largest,
-    people are still found, so eps is not below that point. From there on, what joins the wrong people is a chain of
-    images: it multiplies the pairs of images that share a cluster. Chosen is the eps around which these pairs grow by
-    the smallest factor, from one `STEP` below to one above. Values that leave fewer than half of the largest number of
-    clusters are left out, because a single cluster of all images is stable too.
+    While eps grows, images form new clusters, and clusters merge. A small eps finds few people. From some eps on, chains
+    of images join different people, which multiplies the pairs of images that share a cluster. So the number of
+    clusters at each eps is multiplied by the share of pairs that stay: those at one `STEP` below, of those at one above.
+    The largest product is chosen. A single cluster of all images, which is stable too, counts as one.
 
     Args:
         graph: ``(N, N)`` float32 symmetric, diagonal stored, with all distances up to ``max(GRID) + STEP``.
         min_samples: Number of images within eps, itself included, that make a core image, at least 1.
 
     Returns:
-        A value of `GRID`: the smallest of equally good ones, and the largest if there is no cluster at any.
+        A value of `GRID`: the smallest of equally good ones, and the largest if no cluster at any is stable.
 
     Raises:
         DataError: The graph is not square.
@@ -95,12 +94,8 @@ def stable_eps(graph: sparse.csr_array, min_samples: int) -> float:
     check_square(graph)
     distances = graph.data.astype(np.float32, copy=False)
     clusters, pairs = density_curve(graph.indptr, graph.indices, distances, _with_neighbors(), min_samples)
-    counts, before, after = clusters[1:-1], pairs[:-2], pairs[2:]
-    if not counts.any():
-        return GRID[-1]
-    candidates = (np.arange(len(GRID)) >= counts.argmax()) & (2 * counts >= counts.max())
-    growth = np.where(candidates, after / np.maximum(before, 1), np.inf)
-    return GRID[int(growth.argmin())]
+    stable = clusters[1:-1] * pairs[:-2] / np.maximum(pairs[2:], 1)
+    return GRID[int(stable.argmax())] if stable.any() else GRID[-1]
 
 
 def _with_neighbors() -> Floats:
