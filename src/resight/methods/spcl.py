@@ -172,7 +172,7 @@ class SpCL:
             generator = np.random.default_rng(batch_generator.integers(2**62))
             self._source_batches = hybrid_batches(self.people, self.source.table.camera_ids, shape, generator)
         batches = hybrid_batches(labels, table.camera_ids, shape, batch_generator, domains=table.domain_ids)
-        return islice(batches, s.iterations)
+        return islice(batches, s.num_steps(np.arange(len(labels))))  # images in no cluster too
 
     def _clustered_features(self) -> Floats:
         """Return what is clustered, ``(N, D)`` unit vectors, and fill the memory if it is time to."""

@@ -213,7 +213,7 @@ def train(
             method,
             run,
             epochs=settings.epochs,
-            iterations=settings.iterations or None,
+            iterations=None if getattr(settings, "passes", 0) else settings.iterations or None,
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
