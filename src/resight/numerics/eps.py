@@ -72,10 +72,10 @@ def rho_eps(
 def stable_eps(graph: sparse.csr_array, min_samples: int) -> float:
     """Choose the eps that gives many clusters that are stable, without labels.
 
-    While eps grows, images form new clusters, and clusters merge. A small eps finds few people. From some eps on, chains
-    of images join different people, which multiplies the pairs of images that share a cluster. So the number of
-    clusters at each eps is multiplied by the share of pairs that stay: those at one `STEP` below, of those at one above.
-    The largest product is chosen. A single cluster of all images, which is stable too, counts as one.
+    While eps grows, images form new clusters, and clusters merge. A small eps finds few people. From some eps on,
+    chains of images join different people, which multiplies the pairs of images that share a cluster. So the number of
+    clusters at each eps is multiplied by the share of pairs that stay: those one `STEP` below, of those one above. The
+    largest product is chosen. A single cluster of all images, which is stable too, counts as one.
 
     Args:
         graph: ``(N, N)`` float32 symmetric, diagonal stored, with all distances up to ``max(GRID) + STEP``.
