@@ -12,6 +12,7 @@ from reference.generation import (
     updated_memory,
     view_contrast,
 )
+from reference.handmade import texture_histograms
 from reference.losses import (
     batch_hard_triplet,
     camera_contrast,
@@ -99,6 +100,7 @@ __all__ = [
     "stable_eps",
     "sum_of_part_distances",
     "sum_over_cameras",
+    "texture_histograms",
     "travel_times",
     "updated_center",
     "updated_memory",
