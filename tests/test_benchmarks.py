@@ -56,6 +56,7 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
     assert removed.pop("camera_epochs") == 0
     assert all(name.startswith("camera_cluster.") for name in removed)
     assert {name: value for name, value in current.items() if name not in recorded} == {
+        **dict.fromkeys((f"augment.{name}" for name in ("saturation", "hue", "scale", "rotate", "noise")), 0.0),
         "cluster.method": "dbscan",
         "cluster.num_clusters": 500,
         "cluster.pairs_per_image": None,
