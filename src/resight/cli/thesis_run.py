@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from resight.cli.terminal import say, show
+from resight.cli.thesis_sets import SETS, run_sets
 from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
@@ -76,11 +77,14 @@ def run(name: str, flags: Sequence[str]) -> int:
     """
     if any(flag.partition("=")[0] == "--instead" for flag in flags):
         raise ConfigError("--instead is called --substitute now")
+    item = load_item(name)
+    if item.id in SETS:
+        data, flags = _take_pairs(flags, "--data", str.lower)
+        return run_sets(item, data, flags)
     data, flags = _take_pairs(flags, "--data", data_name)
     weights, flags = _take_pairs(flags, "--weights", str)
     substitutes, flags = _take_pairs(flags, "--substitute", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
-    item = load_item(name)
     request = RunRequest(
         scale=settings.scale,
         data={name: expanded(path) for name, path in data.items()},
