@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mars_files import TEST, TRAIN, write_mars
 from resight.cli.main import main
 from resight.cli.thesis_sets import SETS
 from resight.data.catalog import DATASETS, load_dataset
@@ -61,6 +62,19 @@ def test_tracklets_junk_and_distractors_are_counted_as_papers_do(tmp_path: Path)
     assert size["people"] == 5
     assert (data.gallery.person_ids == -1).any()
     assert (data.gallery.person_ids == data.distractor_id).any()
+
+
+def test_tracklets_are_counted_beside_the_printed_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mars(tmp_path / "mars")
+    assert main(["thesis", "run", "table-2.2", f"--data=mars={tmp_path / 'mars'}", "--json"]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["sets"]
+    own = [*TRAIN, *TEST[1:]]  # the first of them is junk
+    assert line["yours"] == {
+        "Tracklets": len(own),
+        "BBoxes": sum(frames for *_, frames in own),
+        "Identities": len({person for person, *_ in own} - {"0000"}),
+        "Cameras": len({camera for _, camera, *_ in own}),
+    }
 
 
 @pytest.mark.parametrize(

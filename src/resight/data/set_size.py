@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from resight.data.dataset import Dataset
-from resight.data.tracklets import tracklet_codes
 from resight.records import UNKNOWN, ImageTable
 
 
@@ -16,14 +15,19 @@ def set_size(dataset: Dataset) -> dict[str, int]:
         ``images``, without those of person -1 (junk, or unknown people); ``tracklets`` of these images, 0 if none is
         known; ``people``, without distractors; and ``cameras`` that are known.
     """
-    table = ImageTable.concatenate(*dataset.tables.values())
-    table = table[np.sort(np.unique(table.paths, return_index=True)[1])]
-    table = table[table.person_ids != UNKNOWN]
+    tested = _each_once(ImageTable.concatenate(dataset.query, dataset.gallery))
+    table = _each_once(ImageTable.concatenate(dataset.train, dataset.query, dataset.gallery))
     people = np.unique(table.person_ids[~np.isin(table.person_ids, dataset.non_person_ids)])
-    tracklets = table[table.tracklet_ids != UNKNOWN]
     return {
         "images": len(table),
-        "tracklets": len(tracklet_codes(tracklets)[0]) if len(tracklets) else 0,
+        # Sets may number the tracklets to train on and those to test with alike.
+        "tracklets": sum(len(np.setdiff1d(part.tracklet_ids, UNKNOWN)) for part in (_each_once(dataset.train), tested)),
         "people": len(people),
         "cameras": len(np.unique(table.camera_ids[table.camera_ids != UNKNOWN])),
     }
+
+
+def _each_once(table: ImageTable) -> ImageTable:
+    """Return a table without repeated paths and without images of person -1."""
+    table = table[np.sort(np.unique(table.paths, return_index=True)[1])]
+    return table[table.person_ids != UNKNOWN]
