@@ -110,7 +110,7 @@ def test_each_domain_has_its_own_eps_and_offsets_are_added_to_it():
 
 def test_the_setting_is_checked():
     assert ClusterSettings(eps="auto").eps_range == pytest.approx((0.375, 0.725))
-    with pytest.raises(ConfigError, match="eps must be a number or one of auto, found 'often'"):
+    with pytest.raises(ConfigError, match="eps must be a number or auto, found 'often'"):
         ClusterSettings(eps="often")
     with pytest.raises(ConfigError, match="both choose eps"):
         ClusterSettings(eps="auto", rho=1e-3)
