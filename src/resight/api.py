@@ -123,6 +123,7 @@ def score(
         raise DataError(f"{dataset.name} has no queries: hold people out with resight.split_validation(data, 60)")
     tracklet, devices = tracklet or TrackletSettings(), Devices(device)
     source: Source
+    made_by: dict[str, str | bool]
     if isinstance(model, str | os.PathLike) and names_features(os.fspath(model)):
         if flip:
             raise ConfigError(f"{printable(model)} holds vectors that are embedded already: leave out flip")

@@ -138,8 +138,8 @@ def run(arguments: Sequence[str]) -> int:
         logger.info("page: %s", printable(expanded(settings.page)))
     if settings.people_map:
         models = {side.name: _joined(side) for side in (first, second)}
-        rows = choose_people(models[first.name].table, without=dataset.non_person_ids, seed=settings.seed)
-        models = {name: features[rows] for name, features in models.items()}
+        shown = choose_people(models[first.name].table, without=dataset.non_person_ids, seed=settings.seed)
+        models = {name: features[shown] for name, features in models.items()}
         figure = people_map(models, names=dataset.names, seed=settings.seed)
         write_atomically(expanded(settings.people_map), to_svg(figure))
         logger.info("map: %s", printable(expanded(settings.people_map)))

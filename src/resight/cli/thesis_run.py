@@ -77,14 +77,14 @@ def run(name: str, flags: Sequence[str]) -> int:
     """
     if any(flag.partition("=")[0] == "--instead" for flag in flags):
         raise ConfigError("--instead is called --substitute now")
-    item = load_item(name)
-    if item.id in SETS:
+    if name and load_item(name).id in SETS:
         data, flags = _take_pairs(flags, "--data", str.lower)
-        return run_sets(item, data, flags)
+        return run_sets(load_item(name), data, flags)
     data, flags = _take_pairs(flags, "--data", data_name)
     weights, flags = _take_pairs(flags, "--weights", str)
     substitutes, flags = _take_pairs(flags, "--substitute", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
+    item = load_item(name)
     request = RunRequest(
         scale=settings.scale,
         data={name: expanded(path) for name, path in data.items()},
