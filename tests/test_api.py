@@ -293,7 +293,10 @@ SETS: list[Wrong] = [
     (lambda _: resight.train("ice", "folder=/nowhere"), "/nowhere"),
     (lambda g: resight.train("ice", g.dataset, epoch=3), "epoch is not a setting; did you mean 'epochs'"),
     (lambda g: resight.train("ice", g.dataset, epochs="3"), "epochs must be a whole number, found '3'"),
-    (lambda g: resight.train("ice", g.dataset, cluster={"eps": "wide"}), r"cluster\.eps must be a number, found"),
+    (
+        lambda g: resight.train("ice", g.dataset, cluster={"eps": "wide"}),
+        r"cluster\.eps must be a number or auto, found",
+    ),
     (lambda g: resight.train("ice", g.dataset, cluster=3), "cluster is a group of settings"),
     (lambda g: resight.train("ice", g.dataset, variant="text"), "variant must be one of code, thesis, found 'text'"),
     (lambda g: resight.train("ice", g.dataset, recipe="sight"), "no recipe 'sight'; did you mean"),

@@ -56,6 +56,7 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
     assert removed.pop("camera_epochs") == 0
     assert all(name.startswith("camera_cluster.") for name in removed)
     assert {name: value for name, value in current.items() if name not in recorded} == {
+        **dict.fromkeys((f"augment.{name}" for name in ("saturation", "hue", "scale", "rotate", "noise")), 0.0),
         "cluster.method": "dbscan",
         "cluster.num_clusters": 500,
         "cluster.pairs_per_image": None,
@@ -63,6 +64,7 @@ def test_the_command_of_the_ablation_has_the_settings_of_its_table(ablation: Mod
         "cluster.k_cross_camera": 0,
         "cluster.approximate_from": 150_000,
         "cluster_feature": "neck",
+        "passes": 0.0,
         "whiten": 0.0,
     }
     assert (options.device.training, result["environment"]["training"]) == ("float32", "float32")
@@ -153,3 +155,13 @@ def test_results_name_results_that_exist() -> None:
             r"\b((?:abmt|adapt|ice|scr|numerics|networks)/[\w-]+\.json)", path.read_text(encoding="utf-8")
         )
         assert all((RESULTS / name).is_file() for name in names), path
+
+
+def test_the_table_of_eps_is_its_file() -> None:
+    page = (ROOT / "docs" / "numerics.md").read_text(encoding="utf-8")
+    for each in load_result("cluster_eps/auto.json")["sets"]:
+        scores = {row["eps"]: row["pairwise F, all images"] for row in each["rows"]}
+        clusters = {row["eps"]: row["clusters"] for row in each["rows"]}[each["auto"]]
+        best = max(scores, key=lambda eps: scores[eps])
+        chosen = f"{each['auto']:g}: {scores[each['auto']]:.3f} | {scores[0.5]:.3f} | {best:g}: {scores[best]:.3f} |"
+        assert f"| {clusters} ({each['people']}) | {chosen}" in page

@@ -14,13 +14,16 @@ from resight.data.crops import Picture, images_of, load_crops
 from resight.data.dataset import Dataset
 from resight.data.tracklets import TrackletSettings
 from resight.errors import ConfigError, DataError, check_given, nearest
+from resight.files import expanded, printable
 from resight.methods import METHODS
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.packaged import SYNTHETIC
 from resight.records import ImageTable, Ranking, Report
 from resight.retrieval.extraction import extract
-from resight.retrieval.protocol import embed, score_features
+from resight.retrieval.feature_files import load_features, names_features
+from resight.retrieval.protocol import score_features
 from resight.retrieval.ranking import rank
+from resight.retrieval.sources import Source, embed_sides
 from resight.training.adapting import adapt_recipe, fixed_settings
 from resight.training.report import train_and_report
 from resight.training.train import Trained, TrainSettings
@@ -101,10 +104,10 @@ def score(
     """Score a model on a data set's queries and gallery, as ``resight evaluate`` does.
 
     Args:
-        model: The encoder to score.
+        model: The encoder to score, or a file of vectors of the images (docs/features.md).
         data: A data set with queries and a gallery.
         rerank: Whether to re-rank by k-reciprocal neighbors first.
-        flip: Whether to add the features of the mirrored images.
+        flip: Whether to add the features of the mirrored images; for an encoder.
         tracklet: How the frames of a tracklet become one vector, on sets of tracklets.
         device: The device to run on.
 
@@ -112,24 +115,29 @@ def score(
         The scores and what they were made with.
 
     Raises:
-        DataError: The data set has no queries.
+        DataError: The data set has no queries, or no image of it has a vector in the file.
+        ConfigError: ``flip`` is set for a file of vectors.
     """
     dataset, _ = _load_data("data", data)
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: hold people out with resight.split_validation(data, 60)")
     tracklet, devices = tracklet or TrackletSettings(), Devices(device)
-    encoder = devices.to_device(_load_model(model))
-    queries, gallery = (
-        embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip)
-        for side in (dataset.query, dataset.gallery)
-    )
+    source: Source
+    made_by: dict[str, str | bool]
+    if isinstance(model, str | os.PathLike) and names_features(os.fspath(model)):
+        if flip:
+            raise ConfigError(f"{printable(model)} holds vectors that are embedded already: leave out flip")
+        source, made_by = load_features(expanded(model)), {"features": os.fspath(model)}
+    else:
+        source, made_by = devices.to_device(_load_model(model)), {"flip": flip}
+    (sides,) = embed_sides(source, [dataset], tracklet=tracklet, devices=devices, flip=flip)
     return score_features(
         dataset,
-        (queries, gallery),
+        sides,
         tracklet=tracklet,
         device=devices.device,
         rerank=rerank,
-        provenance={"flip": flip, **devices.describe()},
+        provenance={**made_by, **devices.describe()},
     )
 
 

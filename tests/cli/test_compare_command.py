@@ -13,15 +13,16 @@ def test_two_models_side_by_side(run, people, tmp_path, capsys) -> None:  # type
     folder, _ = run
     data = f"--data=market1501={people}"
     capsys.readouterr()
-    page = tmp_path / "compared.html"
+    page, places = tmp_path / "compared.html", tmp_path / "map.svg"
     words = ["compare", str(folder), str(folder / "encoder-last.safetensors"), data, "--samples=200"]
-    assert main([*words, "--json", f"--page={page}"]) == 0
+    assert main([*words, "--json", f"--page={page}", f"--people_map={places}"]) == 0
     printed = json.loads(capsys.readouterr().out)
     first, second = (printed["reports"][name]["scores"]["mAP"] for name in printed["models"])
     mean, low, high = (printed["differences"]["mAP"][name] for name in ("mean", "low", "high"))
     assert mean == pytest.approx(second - first)
     assert low <= mean <= high
     assert printed["wins"] + printed["losses"] <= len(printed["gains"])
+    assert places.read_text().count("<text") > 2
     html = page.read_text()
     assert "Where" in html
     assert html.count('<figure class="strip">') == 2 * min(8, printed["wins"]) + 2 * min(8, printed["losses"])

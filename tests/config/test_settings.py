@@ -187,7 +187,7 @@ def test_a_value_of_the_wrong_kind_is_one_line_that_names_the_key(key: str, valu
         ("--camera_aware=maybe", "must be true or false, found 'maybe'"),
         ("--epochs=many", "must be a whole number, found 'many'"),
         ("--epochs=2.5", "must be a whole number, found '2.5'"),
-        ("--cluster.eps=wide", "must be a number, found 'wide'"),
+        ("--cluster.eps=wide", "must be a number or auto, found 'wide'"),
         ("--cluster.rho=wide", "must be a number or null, found 'wide'"),
         ("--augment.blur_sigma=3", "must be a list such as [0.5, 0.5], found '3'"),
         ("--augment.blur_sigma=[1, 2, 3]", "must be a list such as [0.5, 0.5], found '[1, 2, 3]'"),
@@ -199,7 +199,7 @@ def test_a_value_of_the_wrong_kind_says_in_plain_words_what_it_must_be(flag: str
     group, _, name = key.rpartition(".")
     path = recipe(tmp_path, f"{group}:\n  {name}: {value}\n" if group else f"{name}: {value}\n")
     assert refused("--config", path) == f"{path}: {key} {words}"
-    assert refused("--cluster.eps=") == "--cluster.eps must be a number, found ''"
+    assert refused("--cluster.eps=") == "--cluster.eps must be a number or auto, found ''"
 
 
 def test_a_group_in_place_of_a_setting_names_one_of_its_settings(tmp_path: Path) -> None:

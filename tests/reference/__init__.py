@@ -12,6 +12,7 @@ from reference.generation import (
     updated_memory,
     view_contrast,
 )
+from reference.handmade import texture_histograms
 from reference.losses import (
     batch_hard_triplet,
     camera_contrast,
@@ -45,6 +46,7 @@ from reference.numerics import (
     similarities,
     source_terms,
     squared_distances,
+    stable_eps,
     sum_of_part_distances,
     travel_times,
     valid_order,
@@ -99,9 +101,11 @@ __all__ = [
     "soft_triplet",
     "source_terms",
     "squared_distances",
+    "stable_eps",
     "structural_similarity",
     "sum_of_part_distances",
     "sum_over_cameras",
+    "texture_histograms",
     "travel_times",
     "updated_center",
     "updated_memory",

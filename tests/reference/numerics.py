@@ -119,6 +119,33 @@ def rho_eps(distances, rho):
     return upper[: max(1, int(np.round(rho * len(upper))))].mean()
 
 
+def stable_eps(distances, min_samples, grid, step):
+    """The eps of the grid with the most clusters, times the share of the pairs of core points that a step keeps.
+
+    Distances are dense.
+    """
+
+    def clusters(eps):
+        near = distances <= np.float32(eps)
+        core = [point for point in range(len(distances)) if near[point].sum() >= min_samples]
+        left, found = set(core), []
+        while left:
+            members, waiting = [], [left.pop()]
+            while waiting:
+                members.append(waiting.pop())
+                reached = {point for point in left if near[members[-1], point]}
+                left -= reached
+                waiting += reached
+            found.append(members)
+        return found
+
+    stable = {}
+    for eps in grid:
+        before, after = (sum(len(each) ** 2 for each in clusters(near)) for near in (eps - step, eps + step))
+        stable[eps] = len(clusters(eps)) * before / max(after, 1)
+    return max(stable, key=stable.get) if max(stable.values()) else grid[-1]
+
+
 def valid_order(distances, query, gallery, same_camera):
     """The gallery rows that are valid for one query, nearest first, ties by row.
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from resight.cli.queries import log_notes, run_flags, split_words
 from resight.cli.stored import open_stored
 from resight.cli.terminal import say, say_json, show
@@ -21,11 +23,14 @@ from resight.data.settings import DataSettings
 from resight.data.tracklets import TrackletSettings
 from resight.data.validation import split_validation
 from resight.errors import ConfigError, DataError, check_least, counted
-from resight.files import check_output, expanded, printable
+from resight.files import check_output, expanded, printable, write_atomically
 from resight.models.encoder import load_encoder
 from resight.models.encoder_settings import encoder_file
+from resight.records import Features, ImageTable
 from resight.reports.comparison import Side, comparison_page, difference_rows
+from resight.reports.figures import to_svg
 from resight.reports.page import write_page
+from resight.reports.people_map import choose_people, people_map
 from resight.reports.tables import scores_table_text, text_table
 from resight.retrieval.comparison import compare
 from resight.retrieval.feature_files import StoredFeatures, names_features
@@ -48,6 +53,8 @@ class CompareSettings(DataSettings):
         samples: How many times people are drawn for the intervals.
         seed: The seed of these draws.
         page: The file to write the HTML page to; empty writes none.
+        people_map: The SVG file to write a map (t-SNE) of ten people by both models to; `seed` chooses them. Empty
+            writes none.
         json: Print JSON instead of tables.
         device: The device to run on.
     """
@@ -57,6 +64,7 @@ class CompareSettings(DataSettings):
     samples: int = 10_000
     seed: int = 1
     page: str = ""
+    people_map: str = ""
     json: bool = False
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
@@ -88,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
         )
     if settings.page:
         check_output(expanded(settings.page), suffix=".html")  # fails before anything is embedded
+    if settings.people_map:
+        check_output(expanded(settings.people_map), suffix=".svg")
     files = [open_stored(word, (), normalize=settings.normalize) for word in words]
     for model, stored in zip(words, files, strict=True):
         if stored is None:
@@ -126,7 +136,20 @@ def run(arguments: Sequence[str]) -> int:
         page = comparison_page(comparison, (first, second), title=title, names=dataset.names)
         write_page(expanded(settings.page), page)
         logger.info("page: %s", printable(expanded(settings.page)))
+    if settings.people_map:
+        models = {side.name: _joined(side) for side in (first, second)}
+        shown = choose_people(models[first.name].table, without=dataset.non_person_ids, seed=settings.seed)
+        models = {name: features[shown] for name, features in models.items()}
+        figure = people_map(models, names=dataset.names, seed=settings.seed)
+        write_atomically(expanded(settings.people_map), to_svg(figure))
+        logger.info("map: %s", printable(expanded(settings.people_map)))
     return 0
+
+
+def _joined(side: Side) -> Features:
+    """Return the vectors of the queries and the gallery together."""
+    table = ImageTable.concatenate(side.queries.table, side.gallery.table)
+    return Features(table, np.concatenate([side.queries.embeddings, side.gallery.embeddings]), side.queries.encoder)
 
 
 def _open_dataset(settings: CompareSettings, files: Sequence[StoredFeatures]) -> Dataset:

@@ -12,19 +12,18 @@ from resight.cli.train import train_and_print
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
-from resight.data.image_store import load_images
 from resight.errors import DataError
 from resight.files import expanded, locked, printable, remove_folder, tidy
 from resight.models.encoder import load_encoder
 from resight.models.packaged import SYNTHETIC
-from resight.records import Features, Report
+from resight.records import Report
 from resight.reports.ranked_lists import draw_query_lists
 from resight.reports.tables import scores_table_text
 from resight.reports.tiles import write_png
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
 from resight.retrieval.ranking import rank
-from resight.synthetic import SyntheticSettings, stripe_histogram, synthesize
+from resight.synthetic import SyntheticSettings, synthesize
 from resight.training.train import TrainSettings, read_recipe
 
 PEOPLE = SyntheticSettings(people_train=120, people_test=60, cameras=6, crops=4)
@@ -77,8 +76,7 @@ def _run_demo(
     people = synthesize(folder / "people", settings=people_settings)
     dataset = replace(load_dataset("market1501", people.root), name="synthetic people", notes=())
     say(f"  {people.train:,} crops to train on, without their labels; {people.query:,} queries")
-    histogram_report = _score_histogram(dataset)
-    shipped_report = _score_shipped(dataset)
+    histogram_report, shipped_report = _score("hsv", dataset), _score(SYNTHETIC, dataset)
 
     say("2 training without labels (ICE, recipe `site`, from ImageNet's weights)")
     trained = train_and_print(method, dataset, settings, options)
@@ -117,17 +115,8 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _score_shipped(dataset: Dataset) -> Report:
-    """Score a search with the model of the installation."""
-    encoder = load_encoder(SYNTHETIC)
+def _score(model: str, dataset: Dataset) -> Report:
+    """Score a search with a model of the installation."""
+    encoder = load_encoder(model)
     queries, gallery = (extract(encoder, table) for table in (dataset.query, dataset.gallery))
     return evaluate(queries, gallery, exclude=dataset.exclude, distractor_id=dataset.distractor_id)
-
-
-def _score_histogram(dataset: Dataset) -> Report:
-    """Score a search by color histograms alone."""
-    sides = []
-    for table in (dataset.query, dataset.gallery):
-        store = load_images(table, (PEOPLE.height, PEOPLE.width))
-        sides.append(Features(table, stripe_histogram(store.pixels), "stripe histogram"))
-    return evaluate(sides[0], sides[1], exclude=dataset.exclude, distractor_id=dataset.distractor_id)

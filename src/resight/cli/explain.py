@@ -37,7 +37,7 @@ from resight.errors import ConfigError, DataError
 from resight.files import check_output, expanded, json_text, printable, write_atomically
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.encoder_settings import encoder_file, names_encoder
-from resight.models.packaged import SYNTHETIC
+from resight.models.packaged import HAND_MADE, SYNTHETIC
 from resight.records import Features, ImageTable, Ranking
 from resight.reports.parts import agreement, with_parts
 from resight.reports.ranked_lists import RankedList, draw_ranked_list
@@ -126,6 +126,8 @@ def run(arguments: Sequence[str]) -> int:
     for name in ("explain.json", *PICTURES):
         check_output(out / name, data=root)  # fails before anything is embedded
     encoder_file(model)  # its error names the file
+    if model in HAND_MADE:
+        raise ConfigError(f"{model} is a histogram of whole stripes, which has no map to explain: name a network")
     log_queries(images)
     if model == SYNTHETIC:
         logger.info("explaining %s", describe_encoder(model))

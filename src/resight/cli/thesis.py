@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resight.cli.terminal import say, say_json, show
+from resight.cli.thesis_sets import SETS
 from resight.config.renamed import current_table
 from resight.config.settings import read_settings
 from resight.errors import ConfigError, nearest
@@ -29,7 +30,8 @@ USAGE = (
     "       resight thesis show table-6.6 [--json | --markdown] [--out FOLDER]\n"
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
     "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--rows [2,3]]\n"
-    "                          [--weights BACKBONE=FILE|none] [--substitute duke=cuhk03np-detected]"
+    "                          [--weights BACKBONE=FILE|none] [--substitute duke=cuhk03np-detected]\n"
+    "       resight thesis run table-2.1 --data market1501=PATH [--data viper=PATH] [--json]"
 )
 
 
@@ -119,6 +121,7 @@ def _list(settings: ListSettings) -> int:
     for item in items:
         able = [f"{count}/{item.runs}" if item.runs else "–" for count in item.able.values()]
         no_runs = item.kind if item.kind != "table" else "nothing to run"
+        no_runs = "sizes of the sets that you have" if item.id in SETS else no_runs
         remarks = item.data or item.missing or [no_runs]
         table.add_row(item.id, Text(item.title), *able, Text(", ".join(remarks)))
     show(table)
@@ -153,6 +156,8 @@ def _show(item: PaperItem, settings: ShowSettings) -> int:
         show(to_text(item, table_rows(item)))
     else:
         say(f"{item.id}: {item.title} (page {item.page})")
+    if item.id in SETS:
+        say(f"beside your data sets: resight thesis run {item.id} --data NAME=PATH")
     if item.shows:
         say(f"shows {item.shows}")
     if item.redraw:

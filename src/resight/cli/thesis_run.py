@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from resight.cli.terminal import say, show
+from resight.cli.thesis_sets import SETS, run_sets
 from resight.compute.settings import DeviceSettings
 from resight.config.settings import read_settings
 from resight.data.catalog import load_dataset
@@ -76,6 +77,9 @@ def run(name: str, flags: Sequence[str]) -> int:
     """
     if any(flag.partition("=")[0] == "--instead" for flag in flags):
         raise ConfigError("--instead is called --substitute now")
+    if name and load_item(name).id in SETS:
+        data, flags = _take_pairs(flags, "--data", str.lower)
+        return run_sets(load_item(name), data, flags)
     data, flags = _take_pairs(flags, "--data", data_name)
     weights, flags = _take_pairs(flags, "--weights", str)
     substitutes, flags = _take_pairs(flags, "--substitute", data_name)

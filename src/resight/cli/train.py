@@ -84,7 +84,8 @@ def _warnings(name: str, settings: Any, options: TrainSettings, recipes: Sequenc
             if recipe.method in METHODS and METHODS[recipe.method].build != METHODS[name].build
         ]
     encoder = settings.encoder
-    steps = f"{settings.epochs * settings.iterations:,} steps" if settings.iterations else f"{settings.epochs} epochs"
+    fixed = settings.iterations and not getattr(settings, "passes", 0)
+    steps = f"{settings.epochs * settings.iterations:,} steps" if fixed else f"{settings.epochs} epochs"
     batch = settings.identities * settings.images
     downloads = not options.start and encoder.weights == "imagenet" and encoder.backbone != DEFAULT_BACKBONE
     download = ", weights to download" if downloads else ""

@@ -22,6 +22,7 @@ _USUAL = {
     "encoder": "model checkpoint resume ckpt load load_weights from run",
     "epochs": "epoch num_epochs max_epoch max_epochs n_epochs epoch_num total_epochs",
     "iterations": "iters iter max_iter max_iters steps num_iters steps_per_epoch",
+    "passes": "num_passes repeats rounds",
     "learning_rate": "lr base_lr init_lr rate",
     "weight_decay": "wd decay l2 weight_decay_rate",
     "momentum": "ema ema_momentum alpha ema_decay",

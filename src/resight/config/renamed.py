@@ -26,6 +26,9 @@ SETTINGS = {
 SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
 """The present name of each renamed setting, both with their groups."""
 
+ADDED = {"passes": 0.0} | {f"augment.{name}": 0.0 for name in ("saturation", "hue", "scale", "rotate", "noise")}
+"""Settings of later versions, with the value that changes nothing: identities leave them out, so they stay the same."""
+
 FLAGS = {"from": "start"}
 """Flags whose setting has another name: ``from`` is a word of Python."""
 
@@ -73,7 +76,11 @@ def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings, given by their dotted names, under their first names and values, which identities use."""
+    """Return settings, given by their dotted names, under their first names and values, which identities use.
+
+    Settings of `ADDED` that change nothing are left out.
+    """
+    settings = {name: value for name, value in settings.items() if name not in ADDED or value != ADDED[name]}
     values = {(name, current): first for (name, first), current in _VALUES.items()}
     names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
     first = {name: values.get((name, str(value)), value) for name, value in settings.items()}

@@ -88,7 +88,7 @@ def describe_type(kind: Any) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "null", str: "text"}
     inner = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, inner))}"
+        return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else str(inner[0])
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return " or ".join(map(describe_type, inner))
     if typing.get_origin(kind) is tuple:

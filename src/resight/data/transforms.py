@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resight.config.types import check_types
+from resight.data.jitter import add_noise, recolor, warp
 from resight.errors import ConfigError
 
 _TRIES = 100
@@ -38,6 +39,11 @@ class AugmentSettings:
         brightness: Largest relative change of brightness, 0..1.
         contrast: Largest relative change of contrast, 0..1.
         tint: Largest relative change of each color channel, 0..1: cameras differ in white balance.
+        saturation: Largest relative change of the distance of colors to gray, 0..1.
+        hue: Largest turn of the colors about the gray axis to each side, 0..0.5 turns.
+        scale: Largest relative change of the size of what is shown, 0 or more, below 1; the border is black.
+        rotate: Largest rotation to each side, 0..180 degrees; the border is black.
+        noise: Largest standard deviation of Gaussian noise, 0..1; each image has its own, from 0 on.
     """
 
     flip: float = 0.5
@@ -51,12 +57,23 @@ class AugmentSettings:
     brightness: float = 0.0
     contrast: float = 0.0
     tint: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    scale: float = 0.0
+    rotate: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("flip", "blur", "erase", "brightness", "contrast", "tint"):
+        for name in ("flip", "blur", "erase", "brightness", "contrast", "tint", "saturation", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} must be in 0..1, found {getattr(self, name)}")
+        if not 0 <= self.hue <= 0.5:
+            raise ConfigError(f"augment.hue must be in 0..0.5 turns, found {self.hue}")
+        if not 0 <= self.scale < 1:
+            raise ConfigError(f"augment.scale must be 0 or more, below 1, found {self.scale}")
+        if not 0 <= self.rotate <= 180:
+            raise ConfigError(f"augment.rotate must be in 0..180 degrees, found {self.rotate}")
         if self.pad < 0:
             raise ConfigError(f"augment.pad must be 0 or more, found {self.pad}")
         low, high = self.blur_sigma
@@ -81,6 +98,12 @@ class AugmentParams(NamedTuple):
         box: ``(B, 4)`` int64 top, left, height, width of the erased rectangle; height 0 for none.
         gain: ``(B, 3)`` factor of each color (brightness and tint together).
         contrast: ``(B,)`` factor of the distance to the image's mean.
+        saturation: ``(B,)`` factor of the distance of colors to gray.
+        hue: ``(B,)`` turn of the colors, radians.
+        zoom: ``(B,)`` factor of the size of what is shown.
+        angle: ``(B,)`` rotation, radians.
+        noise: ``(B,)`` standard deviation of the noise.
+        seed: ``(B,)`` int64, what the noise is computed from.
     """
 
     flip: Tensor
@@ -89,6 +112,12 @@ class AugmentParams(NamedTuple):
     box: Tensor
     gain: Tensor
     contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    zoom: Tensor
+    angle: Tensor
+    noise: Tensor
+    seed: Tensor
 
     def rows(self, start: int, stop: int) -> AugmentParams:
         """Return the parameters of some images of the batch."""
@@ -122,7 +151,17 @@ def sample_params(
     gain = 1 + settings.tint * (2 * uniform(batch, 3) - 1)
     gain = gain * (1 + settings.brightness * (2 * uniform(batch, 1) - 1))
     contrast = 1 + settings.contrast * (2 * uniform(batch) - 1)
-    return AugmentParams(flip, shift, sigma, box, gain, contrast)
+
+    def within(largest: float) -> Tensor:
+        # What is off draws nothing, so the numbers of everything else stay what they were before it existed.
+        return largest * (2 * uniform(batch) - 1) if largest else torch.zeros(batch)
+
+    saturation, hue = 1 + within(settings.saturation), within(2 * math.pi * settings.hue)
+    zoom, angle = 1 + within(settings.scale), within(math.radians(settings.rotate))
+    noise, seed = torch.zeros(batch), torch.zeros(batch, dtype=torch.int64)
+    if settings.noise:
+        noise, seed = settings.noise * uniform(batch), torch.randint(2**31, (batch,), generator=generator)
+    return AugmentParams(flip, shift, sigma, box, gain, contrast, saturation, hue, zoom, angle, noise, seed)
 
 
 def _sample_boxes(settings: AugmentSettings, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -153,7 +192,7 @@ def to_float(pixels: Tensor) -> Tensor:
 
 
 def apply_params(pixels: Tensor, params: AugmentParams, *, color: tuple[float, float, float]) -> Tensor:
-    """Apply sampled parameters: crop and mirror, change colors, blur, erase.
+    """Apply sampled parameters: crop and mirror, scale and rotate, change colors, blur, add noise, erase.
 
     Args:
         pixels: ``(B, H, W, 3)`` uint8.
@@ -165,15 +204,24 @@ def apply_params(pixels: Tensor, params: AugmentParams, *, color: tuple[float, f
     """
     # Read these values before moving to the images' device: reading them from a GPU would wait for it.
     recolored = bool((params.gain != 1).any()) or bool((params.contrast != 1).any())
+    colored = bool((params.hue != 0).any()) or bool((params.saturation != 1).any())
+    warped = bool((params.angle != 0).any()) or bool((params.zoom != 1).any())
+    noisy = bool((params.noise != 0).any())
     blurred, largest_sigma = params.sigma.nonzero()[:, 0], float(params.sigma.max())
     params = AugmentParams(*(field.to(pixels.device) for field in params))
     images = to_float(_crop(pixels, params))
+    if warped:
+        images = warp(images, params.zoom, params.angle)
+    if colored:
+        images = recolor(images, params.hue, params.saturation).clamp(0, 1)
     if recolored:
         images = images * params.gain[:, :, None, None]
         mean = images.mean((1, 2, 3), keepdim=True)
         images = ((images - mean) * params.contrast[:, None, None, None] + mean).clamp(0, 1)
     if len(blurred):
         images = _blur(images, params.sigma, blurred.to(pixels.device), largest_sigma)
+    if noisy:
+        images = add_noise(images, params.noise, params.seed).clamp(0, 1)
     return _erase(images, params.box, color)
 
 

@@ -168,10 +168,11 @@ class ABMT:
         self._teacher_forwards = [ForwardPass(teacher, self.devices) for teacher in self.teachers]
         for forward in (*self._student_forwards, *self._teacher_forwards):
             forward.train()  # the teacher's running statistics are those of its own passes
-        self._num_updates = epoch * s.iterations
+        steps = s.num_steps(labels)
+        self._num_updates = epoch * steps  # with passes, an estimate: it only shapes the ramp of the first epochs
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         cameras, shape = self.images.table.camera_ids, (s.identities, s.images)
-        return islice(identity_batches(labels, cameras, shape, batch_generator, pick=pick_other_cameras), s.iterations)
+        return islice(identity_batches(labels, cameras, shape, batch_generator, pick=pick_other_cameras), steps)
 
     def _embed_all(self) -> tuple[Floats, Floats | None]:
         """Embed the training images and, if they enter the distance, the source's: ``(N, D)`` and ``(S, D)``.

@@ -21,8 +21,8 @@ class ABMTSettings(PseudoLabelSettings):
     Attributes:
         encoder: What is trained; its `head` says the branches: `a+m1`, or `global` for a single one.
         cluster: How images are clustered; `cluster.source_weight` needs images of a source.
-        freeze_eps: Keep the eps that `cluster.rho` (or `cluster.pairs_per_image`) gives in the first epoch; after an
-            epoch in which one cluster held more than 30 % of the images, it is measured again.
+        freeze_eps: Keep the eps that `cluster.rho`, `cluster.pairs_per_image` or `cluster.eps` auto gives in the first
+            epoch; after an epoch in which one cluster held more than 30 % of the images, it is measured again.
         learning_rate: Of Adam, the same in all epochs.
         reset_optimizer: Whether Adam forgets its moments when the images are clustered again.
         momentum: α of eq. 4.3; the teacher follows the student after each step.

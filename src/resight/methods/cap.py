@@ -167,7 +167,8 @@ class CAP:
         batch_generator, self.generator = epoch_generators(self.seed, epoch)
         pick, domains, shape = pick_random, table.domain_ids, (s.identities, s.images)
         batches = identity_batches(self.proxies, table.camera_ids, shape, batch_generator, pick=pick, domains=domains)
-        return islice(batches, s.iterations or max(1, len(table) // (s.identities * s.images)))
+        steps = s.num_steps(self.proxies)
+        return islice(batches, steps or max(1, len(table) // (s.identities * s.images)))
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; each process learns from its shard."""

@@ -114,7 +114,7 @@ class ClusterContrast:
         table, shape = self.images.table, (s.identities, s.images)
         pick, domains = pick_random, table.domain_ids
         batches = identity_batches(labels, table.camera_ids, shape, batch_generator, pick=pick, domains=domains)
-        return islice(batches, s.iterations)
+        return islice(batches, s.num_steps(labels))
 
     def step(self, batch: Ints) -> dict[str, Tensor]:
         """Learn from a batch of rows; each process learns from its shard."""

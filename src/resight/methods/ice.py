@@ -146,7 +146,7 @@ class ICE:
         shape = (s.identities, s.images)
         domains = self.images.table.domain_ids
         batches = identity_batches(labels, cameras, shape, batch_generator, domains=domains)  # rows, without end
-        return islice(batches, s.iterations)
+        return islice(batches, s.num_steps(labels))
 
     def end_epoch(self) -> dict[str, float]:
         """Return the clusters' quality and how far augmentation moves the similarities (figure 6.7)."""

@@ -34,8 +34,8 @@ class Labeling:
         supervised: Take the true person ids instead of clusters.
         center_cameras: Subtract each camera's mean before clustering: what a camera does to all its images alike.
         whiten: Then flatten the spectrum of the embeddings by this power, 0..1 (`resight.numerics.distances.whiten`).
-        freeze_eps: Keep the eps that ``settings.rho`` (or ``pairs_per_image``) gives in the first epoch. It is measured
-            again after an epoch in which one cluster held more than `GIANT` of the images.
+        freeze_eps: Keep the eps that ``settings.rho``, ``pairs_per_image`` or ``eps: auto`` gives in the first epoch.
+            It is measured again after an epoch in which one cluster held more than `GIANT` of the images.
 
     Attributes:
         current: The labels; their quality has ``stability``, the adjusted Rand index to the epoch before.

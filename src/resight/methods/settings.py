@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from resight.config.types import check_types
 from resight.data.transforms import AugmentSettings
 from resight.errors import HEAVIEST, ConfigError, check_least, check_most, check_parts, check_schedule, check_shares
 from resight.models.encoder_settings import EncoderSettings
 from resight.numerics.clustering import ClusterSettings
+from resight.records import Ints
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class PseudoLabelSettings(MethodSettings):
 
     Attributes:
         cluster: How images are clustered.
+        passes: How often an epoch shows each image that is in a cluster, on average: it then has as many steps as that
+            takes, however many images there are. 0 leaves the number of steps to `iterations`.
         ghost_batches: Number of ghost batches: batch-norm statistics are computed for each part of a batch; the first
             part moves the running statistics.
     """
@@ -83,13 +88,28 @@ class PseudoLabelSettings(MethodSettings):
     fewest_iterations: ClassVar[int] = 1  # 0 in methods that then count the steps of an epoch themselves
 
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    passes: float = 0.0
     ghost_batches: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_least(self, 0, "passes")
+        check_most(self, 1_000, "passes")
         check_least(self, self.fewest_iterations, "iterations")
         check_least(self, 1, "ghost_batches")
         check_parts(self.identities, self.ghost_batches)
+
+    def num_steps(self, labels: Ints) -> int:
+        """Return the number of steps of an epoch: `iterations`, or as many as `passes` over images with a label take.
+
+        Args:
+            labels: ``(N,)`` the identities that batches are drawn from, -1 for images left out.
+        """
+        if not self.passes:
+            return self.iterations
+        shown = labels[labels >= 0]
+        batch = min(self.identities, max(1, len(np.unique(shown)))) * self.images
+        return max(1, round(self.passes * len(shown) / batch))
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ class SpCLSettings(PseudoLabelSettings):
             raise ConfigError(f"temperature must be above 0, found {self.temperature}")
         if self.cluster.method != "dbscan" or self.cluster.source_weight:
             raise ConfigError("SpCL compares clusters of several eps: leave cluster.method and cluster.source_weight")
-        if not self.reliability_gap < min(self.cluster.eps, 1 - self.cluster.eps):
+        least, largest = self.cluster.eps_range
+        if not self.reliability_gap < min(least, 1 - largest):
             raise ConfigError(f"cluster.eps ± reliability_gap must be in (0, 1), found a gap of {self.reliability_gap}")
         if self.cluster_feature == "memory" and self.encoder.neck_statistics == "dataset":
             raise ConfigError("a neck of the data set needs all images embedded in each epoch: cluster_feature neck")
@@ -171,7 +172,7 @@ class SpCL:
             generator = np.random.default_rng(batch_generator.integers(2**62))
             self._source_batches = hybrid_batches(self.people, self.source.table.camera_ids, shape, generator)
         batches = hybrid_batches(labels, table.camera_ids, shape, batch_generator, domains=table.domain_ids)
-        return islice(batches, s.iterations)
+        return islice(batches, s.num_steps(np.arange(len(labels))))  # images in no cluster too
 
     def _clustered_features(self) -> Floats:
         """Return what is clustered, ``(N, D)`` unit vectors, and fill the memory if it is time to."""

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from resight.errors import ConfigError, WeightsError, nearest
 from resight.files import printable
 from resight.models.compiler import lazy_compiler
+from resight.models.handmade import StripeHistograms
 from resight.models.hub import check_reachable, quick_hub
 from resight.models.osnet import OSNet
-from resight.models.packaged import DEFAULT_BACKBONE, SYNTHETIC, synthetic_file
+from resight.models.packaged import DEFAULT_BACKBONE, HAND_MADE, SYNTHETIC, synthetic_file
 from resight.models.residual_attention import CHANNELS, attention56
 from resight.models.weights import file_digest, fit, load_state
 
@@ -135,6 +136,11 @@ def _osnet(*, last_stride: int, size: tuple[int, int], width: float = 1.0) -> Ba
     return Backbone(network, network.channels, unstrided=("conv3.2.1",) if last_stride == 1 else ())
 
 
+def _stripes(*, last_stride: int, size: tuple[int, int], texture: bool) -> Backbone:
+    network = StripeHistograms(texture=texture)
+    return Backbone(network, network.channels, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
 def set_stride(layer: nn.Module, stride: int) -> None:
     """Set the stride of a convolution, or of an average pooling whose windows are as large as its stride."""
     strided: Any = layer
@@ -222,6 +228,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet50_linear_stem": lambda **how: _resnet50(linear_stem=True, **how),
     "residual_attention56": _residual_attention56,
     **{f"osnet_x{str(width).replace('.', '_')}": partial(_osnet, width=width) for width in (1.0, 0.75, 0.5, 0.25)},
+    **{name: partial(_stripes, texture=name == "hsv-lbp") for name in HAND_MADE},
 }
 """The backbones that resight builds itself; every other name is timm's. The linear stem has no ReLU after its first
 batch norm, as in the released code of ABMT, MMT and CAP; its weights are those of ResNet-50."""

@@ -306,7 +306,8 @@ def load_encoder(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     """Read the encoder of a run folder, or of a file.
 
     Args:
-        path: A run folder, a ``.safetensors`` file, or ``"synthetic"``, the model of the installation.
+        path: A run folder, a ``.safetensors`` file, or the name of a model of the installation: ``"synthetic"``, or
+            the descriptions that nothing has learned, ``"hsv"`` and ``"hsv-lbp"``.
         which: Of a run folder, the best epoch or the last.
 
     Raises:

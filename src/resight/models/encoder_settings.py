@@ -12,7 +12,7 @@ from resight.errors import ConfigError, WeightsError, check_given, check_most, s
 from resight.files import expanded, printable
 from resight.models.heads.head import Pooling, parse_head
 from resight.models.packaged import DEFAULT_BACKBONE as DEFAULT_BACKBONE
-from resight.models.packaged import SYNTHETIC, synthetic_file
+from resight.models.packaged import PACKAGED, packaged_file
 
 LARGEST = 2048
 """The most pixels of a side of the images; crops of people have 256 or 384."""
@@ -33,7 +33,7 @@ class EncoderSettings:
     Attributes:
         backbone: `resnet50`, `resnet50_linear_stem` (no ReLU in its stem), `resnet50_ibn_a`, `residual_attention56`,
             `osnet_x1_0` (narrower: `x0_75`, `x0_5`, `x0_25`), or any timm model; the default's weights come with the
-            installation.
+            installation. `hsv` and `hsv-lbp` are histograms, which learn nothing.
         weights: `synthetic` (trained on drawn people; comes with the installation, for the default backbone),
             `imagenet`, `none` (random), or a file of weights.
         height: Height of the images that go in, pixels.
@@ -95,11 +95,11 @@ class EncoderSettings:
 
 
 def names_encoder(path: Path) -> bool:
-    """Return whether a path is a model: a run folder, a file with the suffix of weights, or the word `synthetic`.
+    """Return whether a path is a model: a run folder, a file with the suffix of weights, or a name of `PACKAGED`.
 
     It may hold no encoder at all.
     """
-    if _is_synthetic(path):
+    if _is_packaged(path):
         return True
     if path.suffix.lower() in (".safetensors", *_OTHER_WEIGHTS):
         return True
@@ -111,7 +111,8 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     """Find the file of an encoder.
 
     Args:
-        path: A run folder, a ``.safetensors`` file, or ``"synthetic"``, the model of the installation.
+        path: A run folder, a ``.safetensors`` file, or a name: ``"synthetic"``, the model of the installation, or the
+            descriptions that nothing has learned, ``"hsv"`` and ``"hsv-lbp"``.
         which: Of a run folder, the best epoch or the last.
 
     Raises:
@@ -121,8 +122,8 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     if which not in ("best", "last"):
         raise ConfigError(f"which must be best or last, found {shown(which)}")
     path = expanded(path)
-    if _is_synthetic(path):
-        return synthetic_file()
+    if _is_packaged(path):
+        return packaged_file(str(path))
     file = path / f"encoder-{which}.safetensors" if path.is_dir() else path
     if file.suffix.lower() in _OTHER_WEIGHTS:
         raise WeightsError(
@@ -136,6 +137,6 @@ def encoder_file(path: str | os.PathLike[str], *, which: Literal["best", "last"]
     return file
 
 
-def _is_synthetic(path: Path) -> bool:
-    """Return whether a path is the word for the model of the installation; a file of that name comes first."""
-    return path == Path(SYNTHETIC) and not os.path.lexists(path)
+def _is_packaged(path: Path) -> bool:
+    """Return whether a path is the name of a model of the installation; a file of that name comes first."""
+    return str(path) in PACKAGED and not os.path.lexists(path)

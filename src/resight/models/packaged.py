@@ -12,6 +12,18 @@ SYNTHETIC = "synthetic"
 """The name of the model that comes with the installation: `DEFAULT_BACKBONE`, trained on synthetic people."""
 
 
+HAND_MADE = ("hsv", "hsv-lbp")
+"""The descriptions that nothing has learned, `resight.models.handmade`: colors, and colors with texture."""
+
+PACKAGED = (SYNTHETIC, *HAND_MADE)
+"""The names of all models that come with the installation."""
+
+
+def packaged_file(name: str) -> Path:
+    """Return the file of a model that comes with the installation, one of `PACKAGED`."""
+    return Path(str(importlib.resources.files("resight.models") / f"{name}.safetensors"))
+
+
 def synthetic_file() -> Path:
     """Return the file of the model that comes with the installation."""
-    return Path(str(importlib.resources.files("resight.models") / "synthetic.safetensors"))
+    return packaged_file(SYNTHETIC)

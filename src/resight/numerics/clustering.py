@@ -18,7 +18,7 @@ from resight.numerics import gpu
 from resight.numerics.cluster_quality import cluster_quality
 from resight.numerics.dbscan import density_labels
 from resight.numerics.distances import as_vectors, normalize
-from resight.numerics.eps import check_square, rho_eps
+from resight.numerics.eps import GRID, STEP, check_square, rho_eps, stable_eps
 from resight.numerics.jaccard import Variant, check_settings, jaccard_graph, list_length
 from resight.numerics.kmeans import kmeans
 from resight.numerics.neighbors import k_nearest_by_camera
@@ -42,7 +42,8 @@ class ClusterSettings:
         k1: Length of the neighbor lists of the Jaccard distance, at least 2 and below the number of images.
         k2: Rows averaged in its query expansion, ``1..k1``; 1 means none.
         variant: ``"ice"`` or ``"abmt"``, see `resight.numerics.jaccard`.
-        eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1).
+        eps: The largest Jaccard distance of neighbors in DBSCAN, in (0, 1). Or ``"auto"``: of 0.4 to 0.7 the one
+            that gives the most clusters that are stable (`stable_eps`).
         rho: In (0, 1), or null. If set, eps is the mean of this share of the smallest distances instead
             (`rho_eps`).
         pairs_per_image: The same share as a number that fits sets of any size: of ``N`` images the closest
@@ -65,7 +66,7 @@ class ClusterSettings:
     k1: int = 30
     k2: int = 6
     variant: Variant = "ice"
-    eps: float = 0.55
+    eps: float | Literal["auto"] = 0.55
     rho: float | None = None
     pairs_per_image: float | None = None
     min_samples: int = 4
@@ -79,7 +80,7 @@ class ClusterSettings:
             raise ConfigError(f"clusters must be 2 or more, found {self.num_clusters}")
         check_settings(self.k1, self.k2, self.variant)
         check_most(self, 10_000, "k1", "k_cross_camera")
-        if not 0 < self.eps < 1:
+        if not isinstance(self.eps, str) and not 0 < self.eps < 1:
             raise ConfigError(f"eps must be in (0, 1), found {self.eps}: every Jaccard distance is within 0..1")
         if self.rho is not None and not 0 < self.rho < 1:
             raise ConfigError(f"rho must be in (0, 1), found {self.rho}: 2e-3 is usual")
@@ -89,6 +90,8 @@ class ClusterSettings:
             if not self.pairs_per_image > 0:
                 raise ConfigError(f"pairs_per_image must be above 0, found {self.pairs_per_image}: 3.5 is usual")
             check_most(self, 10_000, "pairs_per_image")
+        if isinstance(self.eps, str) and (self.rho is not None or self.pairs_per_image is not None):
+            raise ConfigError("eps: auto and rho (pairs_per_image) both choose eps: set the latter to null")
         if self.min_samples < 1:
             raise ConfigError(f"min_samples must be at least 1, found {self.min_samples}")
         if self.k_cross_camera < 0:
@@ -96,10 +99,16 @@ class ClusterSettings:
         if not 0 <= self.source_weight < 1:
             raise ConfigError(f"source_weight must be in [0, 1), found {self.source_weight}: 0.1 is usual")
         fixed = self.rho is None and self.pairs_per_image is None
-        if self.source_weight and fixed and self.eps >= 1 - self.source_weight:
-            raise ConfigError(f"eps must be below 1 - source_weight = {1 - self.source_weight:g}, found {self.eps}")
+        if self.source_weight and fixed and self.eps_range[1] >= 1 - self.source_weight:
+            found = f"auto, which needs up to {self.eps_range[1]:g}" if isinstance(self.eps, str) else self.eps
+            raise ConfigError(f"eps must be below 1 - source_weight = {1 - self.source_weight:g}, found {found}")
         if self.approximate_from < 2:
             raise ConfigError(f"approximate_from must be at least 2, found {self.approximate_from}")
+
+    @property
+    def eps_range(self) -> tuple[float, float]:
+        """The least and the largest eps at which clusters are computed."""
+        return (GRID[0] - STEP, GRID[-1] + STEP) if isinstance(self.eps, str) else (self.eps, self.eps)
 
     def share(self, images: int) -> float | None:
         """Return the share of all pairs of ``images`` images whose mean distance is eps; None if eps is fixed."""
@@ -197,7 +206,7 @@ def cluster_at(
     weight = 0.0 if source is None else settings.source_weight
     rho = settings.share(len(rows))
     # The clusters need the Jaccard distances that the source term does not lift above the largest eps.
-    limit = (settings.eps + max(offsets)) * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
+    limit = (settings.eps_range[1] + max(offsets)) * (1 + 1e-6) / (1 - weight) if rho is None else 1.0
     graph = jaccard_graph(
         rows, k1=k1, k2=settings.k2, variant=settings.variant, neighbors=neighbors, limit=limit, device=device
     )
@@ -206,7 +215,7 @@ def cluster_at(
         terms = source_terms(rows, source, device=device)
         graph = add_source_term(graph, terms, weight)
         unstored = lambda part: 1 - weight + weight * (terms[part, None] + terms)  # noqa: E731
-    eps = settings.eps
+    eps = stable_eps(graph, settings.min_samples) if isinstance(settings.eps, str) else settings.eps
     if rho is not None:
         eps = rho_eps(graph, rho, beyond=1 - weight, unstored=unstored)
         if weight and eps + max(offsets) >= 1 - weight:

@@ -8,8 +8,15 @@ import numpy as np
 from scipy import sparse
 
 from resight.errors import ConfigError, DataError
+from resight.numerics.dbscan import density_curve
 from resight.numerics.jaccard import entries
-from resight.records import Doubles
+from resight.records import Doubles, Floats
+
+STEP = 0.025
+"""From one value of eps to the next; clusters count as stable if a step changes them little."""
+
+GRID = tuple(round(0.4 + STEP * step, 3) for step in range(13))
+"""The values of eps, 0.4 to 0.7, that `stable_eps` chooses from."""
 
 
 def rho_eps(
@@ -60,6 +67,40 @@ def rho_eps(
             return float(_smallest(graph, unstored, count).mean())
         raise ConfigError(f"rho = {rho} averages distances of images without a common neighbor: lower rho or raise k1")
     return float((smallest.sum(dtype=np.float64) + (count - len(smallest))) / count)
+
+
+def stable_eps(graph: sparse.csr_array, min_samples: int) -> float:
+    """Choose the eps that gives many clusters that are stable, without labels.
+
+    While eps grows, images form new clusters, and clusters merge. A small eps finds few people. From some eps on,
+    chains of images join different people, which multiplies the pairs of images that share a cluster. So the number of
+    clusters at each eps is multiplied by the share of pairs that stay: those one `STEP` below, of those one above. The
+    largest product is chosen. A single cluster of all images, which is stable too, counts as one.
+
+    Args:
+        graph: ``(N, N)`` float32 symmetric, diagonal stored, with all distances up to ``max(GRID) + STEP``.
+        min_samples: Number of images within eps, itself included, that make a core image, at least 1.
+
+    Returns:
+        A value of `GRID`: the smallest of equally good ones, and the largest if no cluster at any is stable.
+
+    Raises:
+        DataError: The graph is not square.
+
+    References:
+        Campello et al., "Density-based clustering based on hierarchical density estimates", PAKDD 2013: the clusters
+            of core points, which are nested.
+    """
+    check_square(graph)
+    distances = graph.data.astype(np.float32, copy=False)
+    clusters, pairs = density_curve(graph.indptr, graph.indices, distances, _with_neighbors(), min_samples)
+    stable = clusters[1:-1] * pairs[:-2] / np.maximum(pairs[2:], 1)
+    return GRID[int(stable.argmax())] if stable.any() else GRID[-1]
+
+
+def _with_neighbors() -> Floats:
+    """Return the grid with one value more at each end."""
+    return np.array([GRID[0] - STEP, *GRID, GRID[-1] + STEP], np.float32)
 
 
 def _smallest(graph: sparse.csr_array, unstored: Callable[[slice], Doubles], count: int) -> Doubles:

@@ -1,7 +1,6 @@
 """Synthetic people: a labeled multi-camera data set that is rendered, not downloaded."""
 
 from resight.synthetic.dataset import SyntheticSet, synthesize
-from resight.synthetic.histogram import stripe_histogram
 from resight.synthetic.plan import SyntheticSettings
 
-__all__ = ["SyntheticSet", "SyntheticSettings", "stripe_histogram", "synthesize"]
+__all__ = ["SyntheticSet", "SyntheticSettings", "synthesize"]

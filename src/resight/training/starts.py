@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from resight.errors import ConfigError
-from resight.files import expanded
+from resight.files import expanded, printable
 from resight.models.backbones import build_backbone
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 
@@ -38,9 +38,12 @@ def load_starts(paths: Sequence[str], requested: EncoderSettings) -> list[Encode
         The encoders, built as the first of them, with the run's settings for training them.
 
     Raises:
-        ConfigError: The encoders are built differently.
+        ConfigError: The encoders are built differently, or one has no weights.
     """
     encoders = [load_encoder(path) for path in paths]
+    for path, encoder in zip(paths, encoders, strict=True):
+        if not any(True for _ in encoder.parameters()):
+            raise ConfigError(f"{printable(path)} has nothing that can learn: start from another model")
     settings = _merge_settings(requested, encoders[0].settings)
     return [_rebuild(encoder, settings) for encoder in encoders]
 

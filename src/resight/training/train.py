@@ -213,7 +213,7 @@ def train(
             method,
             run,
             epochs=settings.epochs,
-            iterations=settings.iterations or None,
+            iterations=None if getattr(settings, "passes", 0) else settings.iterations or None,
             evaluate=None if score is None else (lambda trained: score(trained.encoder)[0]),
             eval_every=options.eval_every,
             select=SELECT[options.select],
@@ -366,7 +366,8 @@ def _summary(line: Mapping[str, Any]) -> str:
     losses = {name.removeprefix("loss/"): f"{value:.2f}" for name, value in line.items() if name.startswith("loss/")}
     parts = [f"losses {', '.join(f'{name} {value}' for name, value in losses.items())}"] if losses else []
     if "clusters" in line:
-        parts.insert(0, f"{line['clusters']:.0f} clusters, {100 * line.get('outlier_share', 0):.0f} % in none")
+        eps = f" at eps {line['eps']:.3g}" if line.get("eps") else ""
+        parts.insert(0, f"{line['clusters']:.0f} clusters{eps}, {100 * line.get('outlier_share', 0):.0f} % in none")
     parts += [f"{name} {100 * line[name]:.1f}" for name in ("mAP", "rank-1") if name in line]
     if "images_per_second" in line:
         parts.append(f"{line['images_per_second']:.0f} images/s")

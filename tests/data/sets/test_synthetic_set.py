@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from resight.data.catalog import load_dataset
 from resight.data.tracklets import group_tracklets, pool_tracklets, sample_tracklets
 from resight.data.verify import describe
 from resight.errors import DataError
-from resight.records import Features, ImageTable
+from resight.models.encoder import load_encoder
 from resight.retrieval.evaluation import evaluate
-from resight.synthetic import SyntheticSettings, stripe_histogram, synthesize
+from resight.retrieval.extraction import extract
+from resight.synthetic import SyntheticSettings, synthesize
 
 VIDEO = SyntheticSettings(
     people_train=2, people_test=4, cameras=2, visits=2, crops=6, crops_most=9, gap=3, tracklets=True, seed=4,
@@ -48,18 +48,12 @@ def test_a_drawn_set_is_read_with_its_tracklets(video: Path) -> None:
 def test_pooled_tracklets_are_evaluated(video: Path) -> None:
     data = load_dataset("synthetic", video)
 
-    def vectors(table: ImageTable) -> Features:
-        pixels = []
-        for path in table.paths.tolist():
-            with Image.open(path) as image:
-                pixels.append(np.asarray(image))
-        return Features(table, stripe_histogram(np.stack(pixels)))
-
+    colors = load_encoder("hsv")
     sides = []
     for table in (data.query, data.gallery):
         rows = sample_tracklets(table, 4)
         assert rows.shape == (len(group_tracklets(table)), 4)
-        sides.append(pool_tracklets(vectors(table[rows.ravel()])))
+        sides.append(pool_tracklets(extract(colors, table[rows.ravel()])))
     report = evaluate(*sides, exclude=data.exclude, distractor_id=data.distractor_id)
     assert report.scores["queries"] == 8
     assert report.scores["queries_without_match"] == 0
