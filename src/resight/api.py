@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from resight.compute.devices import Devices
 from resight.compute.settings import DeviceSettings
@@ -13,12 +13,13 @@ from resight.data.catalog import open_dataset
 from resight.data.crops import Picture, images_of, load_crops
 from resight.data.dataset import Dataset
 from resight.data.tracklets import TrackletSettings
-from resight.errors import ConfigError, DataError, check_given, nearest
+from resight.errors import ConfigError, DataError, check_given, nearest, yes_or_no
 from resight.methods import METHODS
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.packaged import SYNTHETIC
 from resight.records import ImageTable, Ranking, Report
 from resight.retrieval.extraction import extract
+from resight.retrieval.joint import check_sightings, estimate_travel_times
 from resight.retrieval.protocol import embed, score_features
 from resight.retrieval.ranking import rank
 from resight.training.adapting import adapt_recipe, fixed_settings
@@ -93,7 +94,7 @@ def score(
     model: Model,
     data: Data,
     *,
-    rerank: bool = False,
+    rerank: bool | Literal["joint"] = False,
     flip: bool = False,
     tracklet: TrackletSettings | None = None,
     device: DeviceSettings | None = None,
@@ -103,7 +104,8 @@ def score(
     Args:
         model: The encoder to score.
         data: A data set with queries and a gallery.
-        rerank: Whether to re-rank by k-reciprocal neighbors first.
+        rerank: Whether to re-rank by k-reciprocal neighbors first; ``"joint"`` ranks by appearance and time, as
+            ``--rank_by joint`` does.
         flip: Whether to add the features of the mirrored images.
         tracklet: How the frames of a tracklet become one vector, on sets of tracklets.
         device: The device to run on.
@@ -112,23 +114,27 @@ def score(
         The scores and what they were made with.
 
     Raises:
-        DataError: The data set has no queries.
+        DataError: The data set has no queries; or a camera or a frame is unknown that ``"joint"`` needs.
     """
     dataset, _ = _load_data("data", data)
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: hold people out with resight.split_validation(data, 60)")
+    if rerank == "joint":
+        check_sightings(dataset)
+    else:
+        rerank = yes_or_no("rerank", rerank)
     tracklet, devices = tracklet or TrackletSettings(), Devices(device)
     encoder = devices.to_device(_load_model(model))
-    queries, gallery = (
+    queries, gallery, *train = (
         embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip)
-        for side in (dataset.query, dataset.gallery)
+        for side in (dataset.query, dataset.gallery, *([dataset.train] if rerank == "joint" else []))
     )
     return score_features(
         dataset,
         (queries, gallery),
         tracklet=tracklet,
         device=devices.device,
-        rerank=rerank,
+        rerank=estimate_travel_times(train[0], device=devices.device) if train else rerank is True,
         provenance={"flip": flip, **devices.describe()},
     )
 

@@ -50,11 +50,13 @@ from reference.numerics import (
     valid_order,
 )
 from reference.updates import adam, moved_centers, moving_average, nesterov, updated_center
+from reference.warmups import agreed_positives, multi_label_loss, shared_label_contrast
 
 __all__ = [
     "adam",
     "adapted",
     "adversarial",
+    "agreed_positives",
     "average_precision",
     "batch_hard_triplet",
     "camera_contrast",
@@ -76,6 +78,7 @@ __all__ = [
     "mirrored_conv",
     "moved_centers",
     "moving_average",
+    "multi_label_loss",
     "nesterov",
     "overlaps",
     "part_code",
@@ -88,6 +91,7 @@ __all__ = [
     "rerank",
     "residual_unit",
     "rho_eps",
+    "shared_label_contrast",
     "similarities",
     "soft_cross_entropy",
     "soft_instance_consistency",

@@ -15,6 +15,8 @@ from resight.methods import (
     gcl_settings,
     ice,
     ice_settings,
+    jvtc,
+    jvtc_settings,
     mean_teacher,
     scr,
     source,
@@ -52,6 +54,7 @@ METHODS: dict[str, MethodSpec] = {
     "spcl": MethodSpec(spcl.SpCL, spcl.SpCLSettings),
     "cap": MethodSpec(cap.CAP, cap.CAPSettings),
     "gcl": MethodSpec(gcl.GCL, gcl_settings.GCLSettings, gcl_settings.VARIANTS),
+    "jvtc": MethodSpec(jvtc.JVTC, jvtc_settings.JVTCSettings),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""
