@@ -44,7 +44,7 @@ from tiny_inputs import labeled_source as labeled_source
 from tiny_inputs import tracklets as tracklets
 from tiny_inputs import with_columns as with_columns
 from tiny_inputs import without_neck as without_neck
-from tiny_warmups import JVTC
+from tiny_warmups import ACT, JVTC, MMCL
 
 SETTINGS = ICESettings(
     encoder=ENCODER,
@@ -269,6 +269,8 @@ TINY: dict[str, Tiny] = {
         adam=False,
     ),
     "jvtc": Tiny(**JVTC),
+    "mmcl": Tiny(**MMCL),
+    "act": Tiny(**ACT),
     "tracklet_contrast": Tiny(
         TRACKLET_CONTRAST_SETTINGS,
         inputs=tracklets,

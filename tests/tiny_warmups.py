@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings
+from resight.methods.act import ACTSettings
 from resight.methods.jvtc_settings import JVTCSettings
+from resight.methods.mmcl import MMCLSettings
 from resight.numerics.clustering import ClusterSettings
 from tiny_inputs import ENCODER, labeled_source, with_columns, without_neck
 
@@ -48,4 +51,42 @@ JVTC: dict[str, Any] = {
     "shared": ({"encoder": without_neck(ENCODER)},),
     "adam": False,
     "domains": 2,
+}
+
+MMCL_SETTINGS = MMCLSettings(
+    encoder=dataclasses.replace(ENCODER, neck="none"),
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=16,
+    milestones=(3,),
+    labels_from=1,
+    candidates=3,
+    hardest=0.1,
+)
+
+MMCL: dict[str, Any] = {
+    "settings": MMCL_SETTINGS,
+    "learns": {"learning_rate": 1e-3},
+    "shared": ({"encoder": without_neck(ENCODER), "norm": False},),
+    "adam": False,
+}
+
+ACT_SETTINGS = ACTSettings(
+    encoder=dataclasses.replace(ENCODER, neck="none"),
+    cluster=ClusterSettings(k1=12, variant="abmt", rho=0.03),
+    augment=AugmentSettings(pad=4, blur=0, erase=0.5),
+    epochs=4,
+    iterations=2,
+    identities=4,
+    images=4,
+    margin=2.0,
+    keep_growth=0.2,
+)
+
+ACT: dict[str, Any] = {
+    "settings": ACT_SETTINGS,
+    "learns": {"learning_rate": 3e-3, "margin": 5.0},
+    "shared": ({"encoder": without_neck(ENCODER), "projection": False},),
+    "tolerance": 1e-3,
 }

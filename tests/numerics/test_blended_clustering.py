@@ -55,8 +55,9 @@ def test_clusters_by_time_reach_as_far_as_no_unstored_pair_can():
     labels, eps = blended_labels(vectors, base, loose, weight=0.5)
     assert eps == pytest.approx(reference.rho_eps(naive(vectors, measured.reshape(80, 80), 0.5), 0.12), abs=1e-5)
     assert labels.max() < 79
-    with pytest.raises(ConfigError, match="averages distances of images without a common neighbor"):
-        blended_labels(vectors, dataclasses.replace(base, least=0.0), loose, weight=0.5)
+    for least in (base.least, 0.0):  # without the bound, all pairs are measured to know
+        bounded = dataclasses.replace(base, least=least)
+        assert blended_labels(vectors, bounded, loose, weight=0.5)[1] == pytest.approx(eps, abs=1e-6)
     with pytest.raises(ConfigError, match="would join images without a common neighbor"):
         blended_labels(vectors, base, ClusterSettings(k1=12, eps=0.95), weight=0.5)
 

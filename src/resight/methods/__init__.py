@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from resight.methods import (
     abmt,
     abmt_settings,
+    act,
     cap,
     cluster_contrast,
     gcl,
@@ -18,6 +19,7 @@ from resight.methods import (
     jvtc,
     jvtc_settings,
     mean_teacher,
+    mmcl,
     scr,
     source,
     spcl,
@@ -54,6 +56,8 @@ METHODS: dict[str, MethodSpec] = {
     "spcl": MethodSpec(spcl.SpCL, spcl.SpCLSettings),
     "cap": MethodSpec(cap.CAP, cap.CAPSettings),
     "gcl": MethodSpec(gcl.GCL, gcl_settings.GCLSettings, gcl_settings.VARIANTS),
+    "mmcl": MethodSpec(mmcl.MMCL, mmcl.MMCLSettings),
+    "act": MethodSpec(act.ACT, act.ACTSettings),
     "jvtc": MethodSpec(jvtc.JVTC, jvtc_settings.JVTCSettings),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }

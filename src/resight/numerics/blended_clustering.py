@@ -13,7 +13,7 @@ from resight.numerics.distances import as_vectors, normalize
 from resight.numerics.eps import rho_eps
 from resight.numerics.jaccard import Base, blend, entries, jaccard_graph, list_length
 from resight.numerics.neighbors import k_nearest_and_farthest
-from resight.records import Floats, Ints
+from resight.records import Doubles, Floats, Ints
 
 PAIRS = 2**20
 """Pairs whose distances are computed at once."""
@@ -73,8 +73,15 @@ def blended_labels(
         terms[part] = base.of_pairs(*pairs).cpu().numpy()
     blended = blend(graph, terms, weight)
     rho = settings.share(len(vectors))
+
+    def unstored(part: slice) -> Doubles:
+        others = torch.arange(len(vectors), device=device)
+        rows = [base.of_pairs(torch.full_like(others, row), others) for row in range(part.start, part.stop)]
+        distances: Doubles = 1 - weight + weight * torch.stack(rows).cpu().numpy()
+        return distances
+
     beyond = (1 - weight + weight * base.least) * (1 - 1e-6)  # of images without a common neighbor; float32 rounds
-    eps = settings.eps if rho is None else eps_scale * rho_eps(blended, rho, beyond=beyond)
+    eps = settings.eps if rho is None else eps_scale * rho_eps(blended, rho, beyond=beyond, unstored=unstored)
     if eps >= beyond:
         raise ConfigError(
             f"an eps of {eps:.3f} would join images without a common neighbor, {beyond:.3f} or more apart: lower eps "
