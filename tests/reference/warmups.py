@@ -19,7 +19,7 @@ def shared_label_contrast(features, memory, positives, temperature):
 
 
 def multi_label_loss(features, memory, positives, weight, hardest):
-    """MMCL, eq. 7 to 9: squared distances of similarities to 1, and to -1 for the hardest negatives."""
+    """MMCL: squared distances of similarities to 1, and to -1 for the hardest negatives."""
     losses = []
     for feature, own in zip(features, positives, strict=True):
         similar = [dot(normalized(feature), entry) for entry in memory]

@@ -26,6 +26,9 @@ SETTINGS = {
 SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
 """The present name of each renamed setting, both with their groups."""
 
+ADDED = {"rank_by": "appearance"}
+"""Settings of later versions, with the value that does what earlier versions did: they have no part in identities."""
+
 FLAGS = {"from": "start"}
 """Flags whose setting has another name: ``from`` is a word of Python."""
 
@@ -74,6 +77,7 @@ def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings, given by their dotted names, under their first names and values, which identities use."""
+    settings = {name: value for name, value in settings.items() if ADDED.get(name) != value}
     values = {(name, current): first for (name, first), current in _VALUES.items()}
     names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
     first = {name: values.get((name, str(value)), value) for name, value in settings.items()}

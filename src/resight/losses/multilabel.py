@@ -25,7 +25,7 @@ def shared_label_contrast(features: Tensor, memory: Tensor, positives: Tensor, *
         ``(B,)`` losses, 0 or more.
 
     References:
-        Li and Zhang, Joint visual and temporal consistency (JVTC), 2020, section 3.3.
+        Li and Zhang, Joint visual and temporal consistency (JVTC), 2020.
     """
     log_shares = (F.normalize(features) @ memory.detach().T / temperature).log_softmax(1)
     return -log_shares.masked_fill(~positives, 0).sum(1) / positives.sum(1)
@@ -49,7 +49,7 @@ def multi_label_loss(
         ``(B,)`` losses, 0 or more; without a negative, those of the positives.
 
     References:
-        Wang and Zhang, Unsupervised person re-identification via multi-label classification (MMCL), 2020, eq. 7 to 9.
+        Wang and Zhang, Unsupervised person re-identification via multi-label classification (MMCL), 2020.
     """
     similarities = F.normalize(features) @ memory.detach().T
     pull = (similarities - 1).square().masked_fill(~positives, 0).sum(1) / positives.sum(1)
@@ -81,7 +81,7 @@ def agreed_positives(memory: Tensor, rows: Tensor, *, threshold: float, least: i
         ``(B, N)`` bool; an image is always its own positive.
 
     References:
-        Wang and Zhang 2020, section 3.2, eq. 4 and 5.
+        Wang and Zhang 2020.
     """
     positives = torch.zeros(len(rows), len(memory), dtype=torch.bool, device=memory.device)
     similarities = memory[rows] @ memory.T
