@@ -63,6 +63,7 @@ MMCL_SETTINGS = MMCLSettings(
     labels_from=1,
     candidates=3,
     hardest=0.1,
+    memory_epochs=4,
 )
 
 MMCL: dict[str, Any] = {

@@ -77,7 +77,7 @@ def current_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def first_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings, given by their dotted names, under their first names and values, which identities use."""
-    settings = {name: value for name, value in settings.items() if ADDED.get(name) != value}
+    settings = {name: value for name, value in settings.items() if name not in ADDED or ADDED[name] != value}
     values = {(name, current): first for (name, first), current in _VALUES.items()}
     names = {current: first for first, current in SETTINGS.items() if not first.startswith("backbone.")}
     first = {name: values.get((name, str(value)), value) for name, value in settings.items()}

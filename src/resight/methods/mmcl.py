@@ -76,8 +76,8 @@ class MMCLSettings(MethodSettings):
         candidates: The fewest candidates of an image, itself included.
         positive_weight: δ, the weight of similarities to the labels.
         hardest: Share of the other images, the most similar ones, that it is pushed away from.
-        memory_momentum: The share of itself that a vector of the memory keeps after the last epoch; it grows linearly
-            from 0.
+        memory_momentum: The share of itself that a vector of the memory keeps in the end; it grows linearly from 0.
+        memory_epochs: Epochs over which it grows.
         normalize_memory: Whether vectors in the memory stay of unit length.
     """
 
@@ -104,13 +104,14 @@ class MMCLSettings(MethodSettings):
     positive_weight: float = 5.0
     hardest: float = 0.01
     memory_momentum: float = 0.5
+    memory_epochs: int = 60
     normalize_memory: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_shares(self, "decay", "momentum", "hardest", "memory_momentum")
         check_least(self, 0, "labels_from", "positive_weight", "new_factor")
-        check_least(self, 1, "candidates")
+        check_least(self, 1, "candidates", "memory_epochs")
         check_most(self, HEAVIEST, "positive_weight", "new_factor")
         if not -1 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be a similarity in -1..1, found {self.threshold}")
@@ -204,7 +205,7 @@ class MMCL:
         losses = multi_label_loss(features, memory, positives, positive_weight=s.positive_weight, hardest=s.hardest)
         by_name = {"multi_label": losses.mean()}
         minimize(by_name, self.optimizer, devices=self.devices)
-        kept = s.memory_momentum * self._epoch / s.epochs
+        kept = s.memory_momentum * min(1.0, self._epoch / s.memory_epochs)
         self.memory.update(rows, self.devices.gather(features), momentum=kept)
         self._num_labels.append(self.devices.mean(positives.sum(1).float().mean()))
         return mean_losses(by_name, self.devices)

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from resight.config import renamed
 from resight.files import expanded, printable, shortened
 
-ADDED = {"layout": "", "pattern": ""}
+ADDED = {"layout": "", "pattern": "", **renamed.ADDED}
 """The settings that runs of earlier versions lack, and their values then."""
 
 
