@@ -93,14 +93,14 @@ def test_a_set_without_a_training_part_or_frames_is_told_before_anything_is_embe
         check_sightings(dataclasses.replace(dataset, query=query))
 
 
-def test_the_command_and_the_call_score_alike(
-    tiny_market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_call_ranks_so_too_and_one_order_excludes_the_other(
+    tiny_market: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "encoder.safetensors"
-    encoder = tiny.encoder(dataclasses.replace(tiny.ENCODER, backbone="resnet18"))
-    report = api.score(encoder, load_dataset("market1501", tiny_market), rerank="joint", device=tiny.DEVICE)
-    assert report.provenance["rerank"] == "joint"
-    alone = api.score(encoder, load_dataset("market1501", tiny_market), device=tiny.DEVICE)
-    assert alone.scores != report.scores
-    assert main(["evaluate", str(path), f"--data=market1501={tiny_market}", "--rank_by=joint", "--rerank"]) == 2
+    dataset, encoder = load_dataset("market1501", tiny_market), tiny.encoder()
+    joint, alone = (api.score(encoder, dataset, rerank=how, device=tiny.DEVICE) for how in ("joint", False))
+    assert (joint.provenance["rerank"], alone.provenance["rerank"]) == ("joint", False)
+    assert joint.scores != alone.scores
+    with pytest.raises(ConfigError, match="rerank must be True or False"):
+        api.score(encoder, dataset, rerank="time", device=tiny.DEVICE)  # type: ignore[arg-type]
+    assert main(["evaluate", f"--data=market1501={tiny_market}", "--rank_by=joint", "--rerank"]) == 2
     assert "leave out one of them" in capsys.readouterr().err
