@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,10 +35,16 @@ from resight.models.backbones import Backbone
 from resight.models.classifier import BranchClassifier
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings
-
-DEVICE = DeviceSettings(accelerator="cpu", training="float32", inference="float32", threads=1)
-
-ENCODER = EncoderSettings(backbone="toy", weights="none", height=64, width=32, last_stride=2)
+from tiny_inputs import DEVICE as DEVICE
+from tiny_inputs import ENCODER as ENCODER
+from tiny_inputs import PLAIN as PLAIN
+from tiny_inputs import encoder as encoder
+from tiny_inputs import frozen as frozen
+from tiny_inputs import labeled_source as labeled_source
+from tiny_inputs import tracklets as tracklets
+from tiny_inputs import with_columns as with_columns
+from tiny_inputs import without_neck as without_neck
+from tiny_warmups import ACT, JVTC, MMCL
 
 SETTINGS = ICESettings(
     encoder=ENCODER,
@@ -62,24 +67,9 @@ SPLITS_CLEANLY: dict[str, Any] = {
 """Changes with which an image's features do not depend on its batch."""
 
 
-def encoder(settings: EncoderSettings = ENCODER) -> Encoder:
-    """Build the same small encoder each time."""
-    torch.manual_seed(0)
-    layers = (
-        nn.Conv2d(3, 16, 5, stride=4, padding=2, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-    )  # fmt: skip
-    return Encoder(settings, Backbone(nn.Sequential(*layers), 32))
-
-
 def crops(root: Path) -> Crops:
     """Decode the training images of the made-up set."""
     return load_crops(load_dataset("market1501", root).train, ENCODER.size)
-
-
-def with_columns(images: Crops, **columns: Any) -> Crops:
-    """Give the same images other people or cameras."""
-    return dataclasses.replace(images, table=dataclasses.replace(images.table, **columns))
 
 
 SCR_SETTINGS = SCRSettings(
@@ -190,37 +180,6 @@ GCL_SETTINGS = GCLSettings(
     generator_width=0.1,
 )
 
-PLAIN = AugmentSettings(flip=0, pad=0, blur=0, erase=0)
-"""No augmentation."""
-
-
-def frozen(settings: EncoderSettings) -> EncoderSettings:
-    """Freeze all statistics, so that an image's features do not depend on its batch."""
-    return dataclasses.replace(settings, batchnorm="frozen", neck_statistics="dataset")
-
-
-def without_neck(settings: EncoderSettings) -> EncoderSettings:
-    """The same for methods whose neck can only measure batches."""
-    return dataclasses.replace(settings, batchnorm="frozen", neck="none")
-
-
-def labeled_source(images: Crops) -> tuple[Crops, dict[str, Crops]]:
-    """Split the images into an unlabeled target, of other colors, and a labeled source: all but the last person."""
-    store = dataclasses.replace(images.store, pixels=255 - images.store.pixels)
-    table = dataclasses.replace(images.table, person_ids=np.full(len(images), -1))
-    target = dataclasses.replace(images, store=store, table=table)[:50]
-    return target, {"source": images[images.table.person_ids < 8]}
-
-
-def tracklets(images: Crops) -> tuple[Crops, dict[str, Crops]]:
-    """Give each person in each camera a tracklet; neighbors in time are there at once in part."""
-    table = images.table
-    ids = np.unique(table.person_ids * 100 + table.camera_ids, return_inverse=True)[1]
-    order = np.argsort(ids, kind="stable")
-    place = np.empty_like(ids)
-    place[order] = np.arange(len(ids)) - np.searchsorted(ids[order], ids[order])  # in its tracklet
-    return with_columns(images, tracklet_ids=ids, frame_ids=4 * table.person_ids + 3 * place), {}
-
 
 @dataclass(frozen=True)
 class Tiny:
@@ -309,6 +268,9 @@ TINY: dict[str, Tiny] = {
         shared=({"encoder": frozen(ENCODER)},),
         adam=False,
     ),
+    "jvtc": Tiny(**JVTC),
+    "mmcl": Tiny(**MMCL),
+    "act": Tiny(**ACT),
     "tracklet_contrast": Tiny(
         TRACKLET_CONTRAST_SETTINGS,
         inputs=tracklets,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from resight.compute.devices import Devices
 from resight.compute.settings import DeviceSettings
@@ -13,17 +13,19 @@ from resight.data.catalog import open_dataset
 from resight.data.crops import Picture, images_of, load_crops
 from resight.data.dataset import Dataset
 from resight.data.tracklets import TrackletSettings
-from resight.errors import ConfigError, DataError, check_given, nearest
+from resight.errors import ConfigError, DataError, check_given, nearest, yes_or_no
 from resight.files import expanded, printable
 from resight.methods import METHODS
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.packaged import SYNTHETIC
+from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import ImageTable, Ranking, Report
 from resight.retrieval.extraction import extract
 from resight.retrieval.feature_files import load_features, names_features
+from resight.retrieval.joint import check_sightings, estimate_travel_times
 from resight.retrieval.protocol import score_features
 from resight.retrieval.ranking import rank
-from resight.retrieval.sources import Source, embed_sides
+from resight.retrieval.sources import Source, embed_sides, embed_train
 from resight.training.adapting import adapt_recipe, fixed_settings
 from resight.training.report import train_and_report
 from resight.training.train import Trained, TrainSettings
@@ -96,7 +98,7 @@ def score(
     model: Model,
     data: Data,
     *,
-    rerank: bool = False,
+    rerank: bool | Literal["joint"] = False,
     flip: bool = False,
     tracklet: TrackletSettings | None = None,
     device: DeviceSettings | None = None,
@@ -106,7 +108,8 @@ def score(
     Args:
         model: The encoder to score, or a file of vectors of the images (docs/features.md).
         data: A data set with queries and a gallery.
-        rerank: Whether to re-rank by k-reciprocal neighbors first.
+        rerank: Whether to re-rank by k-reciprocal neighbors first; ``"joint"`` ranks by appearance and time, as
+            ``--rank_by joint`` does.
         flip: Whether to add the features of the mirrored images; for an encoder.
         tracklet: How the frames of a tracklet become one vector, on sets of tracklets.
         device: The device to run on.
@@ -115,12 +118,17 @@ def score(
         The scores and what they were made with.
 
     Raises:
-        DataError: The data set has no queries, or no image of it has a vector in the file.
+        DataError: The data set has no queries, or no image of it has a vector in the file; or a camera or a frame is
+            unknown that ``"joint"`` needs.
         ConfigError: ``flip`` is set for a file of vectors.
     """
     dataset, _ = _load_data("data", data)
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: hold people out with resight.split_validation(data, 60)")
+    if rerank == "joint":
+        check_sightings(dataset)
+    else:
+        rerank = yes_or_no("rerank", rerank)
     tracklet, devices = tracklet or TrackletSettings(), Devices(device)
     source: Source
     made_by: dict[str, str | bool]
@@ -131,12 +139,16 @@ def score(
     else:
         source, made_by = devices.to_device(_load_model(model)), {"flip": flip}
     (sides,) = embed_sides(source, [dataset], tracklet=tracklet, devices=devices, flip=flip)
+    ranks_by: bool | TravelTimes = rerank is True
+    if rerank == "joint":
+        train = embed_train(source, dataset, tracklet=tracklet, devices=devices, flip=flip)
+        ranks_by = estimate_travel_times(train, device=devices.device)
     return score_features(
         dataset,
         sides,
         tracklet=tracklet,
         device=devices.device,
-        rerank=rerank,
+        rerank=ranks_by,
         provenance={**made_by, **devices.describe()},
     )
 

@@ -53,7 +53,7 @@ def mistake(words: list[str], capsys: Capture) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("flags", [[], ["--rerank"], ["--thresholds"]])
+@pytest.mark.parametrize("flags", [[], ["--rerank"], ["--rank_by=joint"], ["--thresholds"]])
 @pytest.mark.parametrize("name", ["a.npz", "a.npy"])
 def test_an_extracted_file_scores_as_the_model_does(
     name: str, flags: list[str], files: Path, encoder: str, tiny_market: Path, capsys: Capture

@@ -131,3 +131,18 @@ def test_an_empty_or_absent_folder_is_one_clear_line(tmp_path: Path, name: str, 
     assert re.match(name.partition("-")[0], str(error.value)) or name == "person30k"
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
+
+
+def test_frames_of_a_camera_go_on_through_its_sequences(draw: Draw, tmp_path: Path) -> None:
+    names = (
+        "bounding_box_train/0002_c1s1_000451_03.jpg",
+        "bounding_box_train/0002_c1s2_000010_01.jpg",
+        "bounding_box_train/0002_c2s2_000020_01.jpg",
+        "query/0001_c1s1_000900_00.jpg",
+        "bounding_box_test/0001_c1s3_000005_00.jpg",
+        "bounding_box_test/0001_c1s2_000300_00.jpg",
+    )
+    data = load_dataset("market1501", draw(tmp_path, *names))
+    assert data.train.frame_ids.tolist() == [451, 900 + 10, 20], "s1 of camera 1 ends at 900, which a query shows"
+    assert data.query.frame_ids.tolist() == [900]
+    assert data.gallery.frame_ids.tolist() == [900 + 300, 900 + 300 + 5]

@@ -24,6 +24,9 @@ METHOD_PAGES = {
     "spcl": "methods/spcl.md",
     "cap": "methods/cap.md",
     "gcl": "methods/gcl.md",
+    "jvtc": "methods/jvtc.md",
+    "mmcl": "methods/mmcl.md",
+    "act": "methods/act.md",
     "tracklet_contrast": "methods/tracklet-contrast.md",
 }
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]

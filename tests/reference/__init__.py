@@ -53,11 +53,13 @@ from reference.numerics import (
 )
 from reference.pictures import frechet_distance, masked_difference, region_color_error, structural_similarity
 from reference.updates import adam, moved_centers, moving_average, nesterov, updated_center
+from reference.warmups import agreed_positives, multi_label_loss, shared_label_contrast
 
 __all__ = [
     "adam",
     "adapted",
     "adversarial",
+    "agreed_positives",
     "average_precision",
     "batch_hard_triplet",
     "camera_contrast",
@@ -81,6 +83,7 @@ __all__ = [
     "mirrored_conv",
     "moved_centers",
     "moving_average",
+    "multi_label_loss",
     "nesterov",
     "overlaps",
     "part_code",
@@ -94,6 +97,7 @@ __all__ = [
     "rerank",
     "residual_unit",
     "rho_eps",
+    "shared_label_contrast",
     "similarities",
     "soft_cross_entropy",
     "soft_instance_consistency",

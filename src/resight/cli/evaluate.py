@@ -22,15 +22,17 @@ from resight.errors import ConfigError, DataError, check_least, counted
 from resight.files import check_output, expanded, printable
 from resight.models.encoder import Encoder, EncoderSettings, load_encoder
 from resight.numerics.distances import squared_distances
+from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import Features, Report
 from resight.reports.page import evaluation_page, write_page
 from resight.reports.parts import parts_sections
 from resight.reports.tables import scores_table_text, thresholds_table_text
 from resight.retrieval.cache import vectors_folder
 from resight.retrieval.explain import part_similarities
-from resight.retrieval.protocol import distance_fn, score_features
+from resight.retrieval.joint import check_sightings, estimate_travel_times
+from resight.retrieval.protocol import RankBy, distance_fn, score_features
 from resight.retrieval.ranking import rank
-from resight.retrieval.sources import Source, embed_sides
+from resight.retrieval.sources import Source, embed_sides, embed_train
 from resight.retrieval.statistics import adapt_statistics
 from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 from resight.retrieval.thresholds import score_thresholds
@@ -54,6 +56,8 @@ class EvaluateSettings(DataSettings):
             and no labels.
         normalize: Scale the vectors of a file to unit length, to compare them by the cosine. A model's have it.
         rerank: Re-rank by k-reciprocal neighbors first.
+        rank_by: `appearance`, or `joint`: also by how plausible the time between two cameras is (JVTC+), as clusters of
+            the training images show it. It needs the camera and the frame number of every image.
         thresholds: Also score one threshold on the similarity: the share of right pairs that it accepts (TAR) at a
             share of wrong ones, the equal error rate (EER), and the share of known people whom an open-set search finds
             (DIR) at a share of unknown ones whom it takes for somebody.
@@ -74,6 +78,7 @@ class EvaluateSettings(DataSettings):
     adapt_statistics: bool = False
     normalize: bool = False
     rerank: bool = False
+    rank_by: RankBy = "appearance"
     thresholds: bool = False
     trials: int = 0
     cache: str = ""
@@ -86,6 +91,8 @@ class EvaluateSettings(DataSettings):
         if self.validation_people != "all":
             check_least(self, 0, "validation_people")
         check_least(self, 0, "trials")
+        if self.rerank and self.rank_by != "appearance":
+            raise ConfigError("rerank and rank_by joint each give an order: leave out one of them")
         for name in ("validation_people", "adapt_statistics", "page"):
             if self.trials and getattr(self, name):
                 raise ConfigError(f"{name} is for one split, and trials averages several: leave out one of them")
@@ -122,8 +129,10 @@ def run(arguments: Sequence[str]) -> int:
         dataset = replace(dataset, notes=(*dataset.notes, *(stored.notes if stored is not None else ())))
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
-    for name in ("rerank", "thresholds"):
-        if getattr(settings, name) and distance_fn(dataset, settings.tracklet) is not squared_distances:
+    joint = settings.rank_by == "joint"
+    wanted = {"rerank": settings.rerank, "rank_by joint": joint, "thresholds": settings.thresholds}
+    for name, is_wanted in wanted.items():
+        if is_wanted and distance_fn(dataset, settings.tracklet) is not squared_distances:
             raise ConfigError(
                 f"{name} needs the Euclidean distance: set tracklet.distance to concatenated or leave out {name}"
             )
@@ -132,6 +141,9 @@ def run(arguments: Sequence[str]) -> int:
     if not len(dataset.query):
         raise DataError(f"{dataset.name} has no queries: {_advise(dataset)}")
     log_notes(dataset)
+    if joint:
+        for split in splits or [dataset]:
+            check_sightings(split)
     if splits:
         logger.info("trials: the splits 0 to %d", len(splits) - 1)
     if not model:
@@ -143,6 +155,17 @@ def run(arguments: Sequence[str]) -> int:
             source = adapt_statistics(source, dataset.gallery, devices=devices)
     splits = splits or [dataset]
     sides = embed_sides(source, splits, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
+    reranks: list[bool | TravelTimes] = [settings.rerank] * len(splits)
+    if joint:
+        reranks = [
+            estimate_travel_times(
+                embed_train(
+                    source, split, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache
+                ),
+                device=devices.device,
+            )
+            for split in splits
+        ]
     if devices.rank > 0:  # of several processes only the first prints
         return 0
     made_by = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics}
@@ -153,10 +176,10 @@ def run(arguments: Sequence[str]) -> int:
             own,
             tracklet=settings.tracklet,
             device=devices.device,
-            rerank=settings.rerank,
+            rerank=rerank,
             provenance=provenance,
         )
-        for split, own in zip(splits, sides, strict=True)
+        for split, own, rerank in zip(splits, sides, reranks, strict=True)
     ]
     if settings.thresholds:
         reports = [
@@ -173,7 +196,7 @@ def run(arguments: Sequence[str]) -> int:
     if settings.page:
         queries, gallery = sides[0]
         distance = distance_fn(dataset, settings.tracklet)
-        ranking = rank(queries, gallery, rerank=settings.rerank, distance_fn=distance, device=devices.device)
+        ranking = rank(queries, gallery, rerank=reranks[0], distance_fn=distance, device=devices.device)
         title = f"{chosen if isinstance(chosen, str) else chosen.backbone} on {dataset.name}"
         sections = []
         # The temporal parts of a tracklet are no parts of the encoder.

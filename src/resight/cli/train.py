@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from resight.cli.terminal import say, show
+from resight.config.help import WIDTH
 from resight.config.recipes import find_recipe, load_recipe, shipped_paths
 from resight.config.settings import recipes_of
 from resight.data.catalog import open_dataset
@@ -33,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         say(
             "usage: resight train METHOD --data SPEC [--source SPEC] [--from MODEL] [--config RECIPE] [--run FOLDER] "
             "[settings]",
-            f"METHOD is one of {', '.join(METHODS)}",
+            *textwrap.wrap(f"METHOD is one of {', '.join(METHODS)}", WIDTH),
             "resight train ice --help lists the first settings, resight recipes the recipes",
         )
         return 0

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 from resight.methods import (
     abmt,
     abmt_settings,
+    act,
     cap,
     cluster_contrast,
     gcl,
     gcl_settings,
     ice,
     ice_settings,
+    jvtc,
+    jvtc_settings,
     mean_teacher,
+    mmcl,
     scr,
     source,
     spcl,
@@ -52,6 +56,9 @@ METHODS: dict[str, MethodSpec] = {
     "spcl": MethodSpec(spcl.SpCL, spcl.SpCLSettings),
     "cap": MethodSpec(cap.CAP, cap.CAPSettings),
     "gcl": MethodSpec(gcl.GCL, gcl_settings.GCLSettings, gcl_settings.VARIANTS),
+    "mmcl": MethodSpec(mmcl.MMCL, mmcl.MMCLSettings),
+    "act": MethodSpec(act.ACT, act.ACTSettings),
+    "jvtc": MethodSpec(jvtc.JVTC, jvtc_settings.JVTCSettings),
     "tracklet_contrast": MethodSpec(tracklet_contrast.TrackletContrast, tracklet_contrast.TrackletContrastSettings),
 }
 """Every method, by its name on the command line."""

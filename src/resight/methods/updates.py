@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.compute.devices import Devices
+from resight.models.encoder import Encoder
 from resight.models.fused import fuse_within
 
 
@@ -76,10 +77,32 @@ def with_momentum(
     return momentum, ForwardPass(online, devices), ForwardPass(momentum, devices, "inference")
 
 
+def nesterov(
+    encoder: Encoder, *others: nn.Module, rate: float, momentum: float, weight_decay: float, new_factor: float
+) -> torch.optim.SGD:
+    """Build Nesterov's SGD, in which layers that no weights were loaded for learn faster than the backbone.
+
+    Args:
+        encoder: Its backbone learns at the rate; its neck is new.
+        others: New layers that are no part of the encoder.
+        rate: Of the backbone.
+        momentum: 0 for plain SGD.
+        weight_decay: Added to the gradient (L2).
+        new_factor: How many times the rate of the backbone new layers have.
+    """
+    new = [p for module in (encoder.neck, *others) for p in module.parameters() if p.requires_grad]
+    added = set(map(id, new))
+    loaded = [p for p in encoder.parameters() if p.requires_grad and id(p) not in added]
+    groups = [{"params": loaded, "factor": 1.0}, {"params": new, "factor": new_factor}]
+    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+    set_learning_rate(optimizer, rate)
+    return optimizer
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters of an optimizer."""
+    """Set the learning rate of an optimizer; parameters with a ``factor`` get that many times the rate."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
 
 
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:

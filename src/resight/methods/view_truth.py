@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ class Truth:
         """
         true = _flat(draw(self.pictures, rows, turns))
         regions, mask = self.regions_at(np.repeat(rows, len(turns)), np.tile(turns, len(rows)))
-        measures = {
+        measures: dict[str, Callable[[Pixels], Doubles]] = {
             "difference": lambda pictures: masked_difference(pictures, true, mask),
             "ssim": lambda pictures: structural_similarity(pictures, true),
             "colors": lambda pictures: region_color_error(pictures, true, regions, len(self.regions)),

@@ -55,11 +55,13 @@ class Base:
         ids: ``(N, k)`` int64, the nearest rows of each row by this distance, the row itself first.
         farthest: ``(N,)`` float32, the largest distance of each row.
         of_pairs: Returns the distances ``(P,)`` float64 of rows ``(P,)`` to rows ``(P,)``, symmetric to the last bit.
+        least: No two rows are nearer than this.
     """
 
     ids: Ints
     farthest: Floats
     of_pairs: Callable[[Tensor, Tensor], Tensor]
+    least: float = 0.0
 
 
 def jaccard_graph(

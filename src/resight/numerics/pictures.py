@@ -90,7 +90,7 @@ def frechet_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
         raise DataError("features hold nan or inf: see that the pictures and the network are sound")
     between = float(((x.mean(0) - y.mean(0)) ** 2).sum())
     # With S = R^T R, tr (S1 S2)^(1/2) is the sum of the singular values of R1 R2^T: no root of a matrix is needed.
-    roots = [np.linalg.qr((each - each.mean(0)) / np.sqrt(len(each) - 1), mode="r") for each in (x, y)]
+    roots: list[Doubles] = [np.linalg.qr((each - each.mean(0)) / np.sqrt(len(each) - 1)).R for each in (x, y)]
     shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
     return max(0.0, between + float((roots[0] ** 2).sum() + (roots[1] ** 2).sum()) - 2 * shared)
 

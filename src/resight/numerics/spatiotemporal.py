@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,6 +154,45 @@ def joint_distances(cosines: Tensor, shares: Tensor) -> Tensor:
     return 1 - torch.sigmoid(STEEPNESS * cosines) / (1 + 2 * torch.exp(-STEEPNESS * shares))
 
 
+def rank_distances(
+    queries: tuple[Floats, Sightings],
+    gallery: tuple[Floats, Sightings],
+    times: TravelTimes,
+    *,
+    device: torch.device | str = "cpu",
+) -> Callable[[slice], Floats]:
+    """Build the joint distances of queries to a gallery, computed for some queries at a time.
+
+    Args:
+        queries: ``(Q, D)`` vectors, of which only the directions matter, with their cameras and frames.
+        gallery: ``(G, D)`` vectors, likewise.
+        times: The time that people take from camera to camera.
+        device: Where to compute.
+
+    Returns:
+        A function that returns the ``(B, G)`` float32 distances, 0..1, of the queries of a slice.
+
+    Raises:
+        DataError: The lengths differ.
+    """
+    sides = []
+    for name, (vectors, sightings) in (("queries", queries), ("gallery", gallery)):
+        if len(sightings) != len(vectors):
+            raise DataError(f"cameras and frames are of {len(sightings)} {name}, the vectors of {len(vectors)}")
+        directions = gpu.on_device(as_vectors(normalize(vectors)), device)
+        sides.append((directions, *times.camera_rows(sightings, device)))
+    (first, first_cameras, first_frames), (second, second_cameras, second_frames) = sides
+
+    def distances(rows: slice) -> Floats:
+        with gpu.multiplying("ieee", first.device):
+            cosines = first[rows] @ second.T
+        shares = times.look_up(first_cameras[rows, None], first_frames[rows, None], second_cameras, second_frames)
+        found: Floats = joint_distances(cosines, shares).cpu().numpy()
+        return found
+
+    return distances
+
+
 def joint_base(
     vectors: Floats, sightings: Sightings, times: TravelTimes, k: int, *, device: torch.device | str = "cpu"
 ) -> Base:
@@ -200,4 +240,7 @@ def joint_base(
         shares = times.look_up(cameras[first], frames[first], cameras[second], frames[second])
         return joint_distances(cosines, shares.double())
 
-    return Base(ids, farthest, of_pairs)
+    # Even equal images are this far apart, because no time between cameras is certain.
+    likeliest = torch.tensor(float(times.shares.max(initial=0)), dtype=torch.float64)
+    least = float(joint_distances(torch.ones((), dtype=torch.float64), likeliest))
+    return Base(ids, farthest, of_pairs, least)

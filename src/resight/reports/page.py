@@ -23,6 +23,10 @@ from resight.reports.style import STYLE
 from resight.reports.tiles import Names
 
 _SAMPLE = 12  # queries of the sample
+_ORDERS = {
+    True: " The order is that of re-ranking, which also compares neighbors.",
+    "joint": " The order also counts how plausible the time between two cameras is.",
+}
 _HARDEST = 8  # hardest queries
 _LIST_HEIGHT = 160
 _HALF_WIDTH = 7.0  # inches: narrower figures take half the page
@@ -146,13 +150,12 @@ def query_sections(
     lists = ranked_lists.draw_query_lists(
         queries, gallery, ranking, rows=rows, report=report, names=names, height=_LIST_HEIGHT
     )
-    reranked = report.provenance.get("re_ranking")
+    order = _ORDERS.get(report.provenance.get("rerank"), "")
     sample = ranked_lists_section(
         "Ranked lists",
         lists,
         "A sample of queries, spread evenly from the best to the worst score. Under each result: its similarity to the "
-        "query (cosine, -1 to 1; larger is more similar) and its camera."
-        + (" The order is that of re-ranking, which also compares neighbors." if reranked else ""),
+        "query (cosine, -1 to 1; larger is more similar) and its camera." + order,
     )
     has_more = len(ranked_lists.sample_queries(report, ranking, _SAMPLE + 1)) > _SAMPLE
     return [sample, hardest_section(report, queries, gallery, ranking, names)] if has_more else [sample]

@@ -14,7 +14,9 @@ from resight.numerics import gpu
 from resight.numerics.distances import as_vectors, measure_distances, squared_distances
 from resight.numerics.jaccard import rerank
 from resight.numerics.metrics import METRICS, Metric, cumulative_matches, first_ranks, join_ranks, positive_ranks
+from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import EXCLUSIONS, UNKNOWN, Doubles, Exclude, Features, Floats, Ints, Report, check_features
+from resight.retrieval.joint import joint_rows
 
 BLOCK = 512
 """Queries whose distances are in memory at once."""
@@ -26,7 +28,7 @@ def evaluate(
     *,
     exclude: Exclude = "same-camera",
     distractor_id: int | None = None,
-    rerank: bool = False,
+    rerank: bool | TravelTimes = False,
     distance_fn: Callable[[Floats, Floats], Floats] = squared_distances,
     device: torch.device | str = "cpu",
     provenance: dict[str, Any] | None = None,
@@ -40,7 +42,8 @@ def evaluate(
             only leaves out junk, for example if cameras are unknown.
         distractor_id: The person id of distractors, which match no query (0 in Market-1501); None if every id is a
             person.
-        rerank: Whether to re-rank k-reciprocally; needs memory for ``Q x G`` distances.
+        rerank: Whether to re-rank k-reciprocally, which needs memory for ``Q x G`` distances; or travel times, to rank
+            by the joint similarity of appearance and time (`resight.retrieval.joint.estimate_travel_times`).
         distance_fn: Returns the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``; not with re-ranking.
         device: Where to compute and rank squared distances, in float32, or to re-rank; other distances run on the CPU.
         provenance: Additional entries of the report's provenance.
@@ -52,12 +55,13 @@ def evaluate(
 
     Raises:
         DataError: No query has a possible match, the two come from different encoders, or ``distance_fn`` returns no
-            distances.
+            distances; or a camera or a frame is unknown that the travel times need.
         ConfigError: `exclude` is unknown, or there are too few images to re-rank, or ``rerank`` comes with another
             distance.
     """
-    rerank = yes_or_no("rerank", rerank)
-    if rerank and distance_fn is not squared_distances:
+    times = rerank if isinstance(rerank, TravelTimes) else None
+    reranks = times is not None or yes_or_no("rerank", rerank)
+    if reranks and distance_fn is not squared_distances:
         raise ConfigError("re-ranking needs the squared Euclidean distance: leave out distance_fn or rerank")
     check_features(queries=queries, gallery=gallery)
     check_given("distance_fn", distance_fn, Callable, "a function of two arrays, (Q, D) and (G, D)")
@@ -68,7 +72,10 @@ def evaluate(
         distractor_id = whole_number("distractor_id", distractor_id, least=UNKNOWN)
     if len(queries) == 0 or len(gallery) == 0:
         raise DataError(f"evaluation needs queries and a gallery, found {len(queries)} and {len(gallery)}")
-    distances = _make_distances(queries, gallery, None if rerank else distance_fn, device)
+    if times is not None:
+        distances: Callable[[slice], Floats | Tensor] = joint_rows(queries, gallery, times, device)
+    else:
+        distances = _make_distances(queries, gallery, None if reranks else distance_fn, device)
     parts = []
     for start in range(0, len(queries), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -107,7 +114,8 @@ def evaluate(
         "matches": matches,
     }
     curve = cumulative_matches(first)
-    settings = {"encoder": queries.encoder, "exclude": exclude, "rerank": rerank, "gallery": len(gallery)}
+    how = reranks if times is None else "joint"
+    settings = {"encoder": queries.encoder, "exclude": exclude, "rerank": how, "gallery": len(gallery)}
     return Report(scores, per_query, {**settings, "cmc": curve.tolist(), **(provenance or {})})
 
 

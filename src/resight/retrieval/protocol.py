@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,16 +16,28 @@ from resight.data.dataset import Dataset, Unit
 from resight.data.tracklets import TrackletSettings
 from resight.models.encoder import Encoder
 from resight.numerics.distances import squared_distances
+from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import Features, Floats, ImageTable, Report
 from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract, extract_tracklets
+from resight.retrieval.joint import check_sightings, estimate_travel_times
 
 Score = Callable[[Encoder], tuple[Report, Features, Features]]
 """A function that returns an encoder's report and the embeddings of queries and gallery."""
 
 
+RankBy = Literal["appearance", "joint"]
+"""What results are ranked by: the similarity of embeddings, or also the time between cameras."""
+
+
 def make_evaluator(
-    dataset: Dataset, size: tuple[int, int], *, devices: Devices, flip: bool, tracklet: TrackletSettings
+    dataset: Dataset,
+    size: tuple[int, int],
+    *,
+    devices: Devices,
+    flip: bool,
+    tracklet: TrackletSettings,
+    rank_by: RankBy = "appearance",
 ) -> Score | None:
     """Return a function that scores one encoder after the other.
 
@@ -38,13 +50,20 @@ def make_evaluator(
         devices: Where to embed and to rank.
         flip: Whether to add the features of the mirrored images.
         tracklet: How to embed a tracklet, if the unit is the tracklet.
+        rank_by: ``"joint"`` ranks by appearance and time; each evaluation then embeds the training images too.
 
     Returns:
         The function; None if the data set has no queries or no gallery.
+
+    Raises:
+        DataError: ``rank_by`` needs a camera or a frame that is unknown.
     """
     if not len(dataset.query) or not len(dataset.gallery):
         return None
     tables = [dataset.query, dataset.gallery]
+    if rank_by == "joint":
+        check_sightings(dataset)
+        tables.append(dataset.train)
     decode_once = True
     if dataset.unit == "tracklets":
         tables = [table[np.unique(tracklet.choose(table))] for table in tables]
@@ -53,11 +72,17 @@ def make_evaluator(
 
     def score(encoder: Encoder) -> tuple[Report, Features, Features]:
         devices.to_device(encoder)
-        queries, gallery = (
+        queries, gallery, *train = (
             embed(encoder, side, dataset.unit, tracklet=tracklet, devices=devices, flip=flip) for side in images
         )
-        sides = (queries, gallery)
-        report = score_features(dataset, sides, tracklet=tracklet, device=devices.device, provenance={"flip": flip})
+        report = score_features(
+            dataset,
+            (queries, gallery),
+            tracklet=tracklet,
+            device=devices.device,
+            rerank=estimate_travel_times(train[0], device=devices.device) if train else False,
+            provenance={"flip": flip},
+        )
         return report, queries, gallery
 
     return score
@@ -85,7 +110,7 @@ def score_features(
     *,
     tracklet: TrackletSettings,
     device: torch.device | str,
-    rerank: bool = False,
+    rerank: bool | TravelTimes = False,
     provenance: dict[str, Any] | None = None,
 ) -> Report:
     """Score the embeddings of a data set's queries and gallery by its protocol.
@@ -95,7 +120,7 @@ def score_features(
         sides: The embeddings of queries and gallery, from `embed`.
         tracklet: How they were made of tracklets, if the unit is the tracklet.
         device: Where to rank.
-        rerank: Whether to re-rank k-reciprocally.
+        rerank: Whether to re-rank k-reciprocally; or travel times, as in `evaluate`.
         provenance: Additional entries of the report's provenance.
 
     Returns:

@@ -12,7 +12,9 @@ from resight.errors import ConfigError, DataError, check_given, whole_number, ye
 from resight.numerics.distances import measure_distances, normalize, squared_distances
 from resight.numerics.jaccard import rerank as reranked_distances
 from resight.numerics.neighbors import k_nearest
+from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import Features, Floats, Mask, Ranking, check_features
+from resight.retrieval.joint import joint_rows
 
 BLOCK = 512
 """Queries to compare with the gallery at once, if the distance is not the squared Euclidean one."""
@@ -26,7 +28,7 @@ def rank(
     gallery: Features,
     *,
     k: int = 10,
-    rerank: bool = False,
+    rerank: bool | TravelTimes = False,
     distance_fn: Callable[[Floats, Floats], Floats] = squared_distances,
     device: torch.device | str = "cpu",
 ) -> Ranking:
@@ -36,7 +38,8 @@ def rank(
         queries: ``Q`` embeddings.
         gallery: ``G`` embeddings by the same encoder.
         k: Number of results; fewer if the gallery is smaller.
-        rerank: Whether to re-rank k-reciprocally; needs memory for ``Q x G`` distances.
+        rerank: Whether to re-rank k-reciprocally, which needs memory for ``Q x G`` distances; or travel times, as in
+            `evaluate`.
         distance_fn: Returns the distances ``(Q, G)`` between rows ``(Q, D)`` and ``(G, D)``, as in `evaluate`.
         device: Where to search, see `resight.numerics.neighbors.k_nearest`; other distances run on the CPU.
 
@@ -49,24 +52,29 @@ def rank(
         ConfigError: ``queries`` or ``gallery`` is no Features, or ``k`` is no whole number above 0.
     """
     check_features(queries=queries, gallery=gallery)
-    k, rerank = whole_number("k", k, least=1), yes_or_no("rerank", rerank)
+    k, times = whole_number("k", k, least=1), rerank if isinstance(rerank, TravelTimes) else None
+    reranks = times is not None or yes_or_no("rerank", rerank)
     check_given("distance_fn", distance_fn, Callable, "a function of two arrays, (Q, D) and (G, D)")
     if len(gallery) == 0:
         raise DataError("the gallery is empty: there is nothing to search")
     k = min(k, len(gallery))
-    if rerank:
-        if distance_fn is not squared_distances:
-            raise ConfigError("re-ranking needs the squared Euclidean distance: leave out distance_fn or rerank")
+    if reranks and distance_fn is not squared_distances:
+        raise ConfigError("re-ranking needs the squared Euclidean distance: leave out distance_fn or rerank")
+    if reranks and times is None:
         reranked = reranked_distances(queries.embeddings, gallery.embeddings, device=device)
         indices = np.argsort(reranked, axis=1, kind="stable")[:, :k]
         distances = np.take_along_axis(reranked, indices, axis=1)
-    elif distance_fn is squared_distances:
+    elif times is None and distance_fn is squared_distances:
         distances, indices = k_nearest(gallery.embeddings, k, queries=queries.embeddings, device=device)
     else:
+        joint = None if times is None else joint_rows(queries, gallery, times, device)
         indices, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         for start in range(0, len(queries), BLOCK):
             rows = slice(start, start + BLOCK)
-            block = measure_distances(distance_fn, queries.embeddings[rows], gallery.embeddings)
+            if joint is not None:
+                block = joint(rows)
+            else:
+                block = measure_distances(distance_fn, queries.embeddings[rows], gallery.embeddings)
             indices[rows] = np.argsort(block, axis=1, kind="stable")[:, :k]
             distances[rows] = np.take_along_axis(block, indices[rows], axis=1)
     return add_similarities(Ranking(indices, distances), queries, gallery)

@@ -61,6 +61,22 @@ def embed_sides(
     return [(queries, gallery)]
 
 
+def embed_train(
+    source: Source,
+    dataset: Dataset,
+    *,
+    tracklet: TrackletSettings,
+    devices: Devices,
+    flip: bool = False,
+    cache: Path | None = None,
+) -> Features:
+    """Return the vectors of the training part of a data set; arguments and errors as for `embed_sides`."""
+    if isinstance(source, StoredFeatures):
+        rows = match_rows(source, [dataset])
+        return select_stored(source, rows, dataset.train, dataset.unit, tracklet=tracklet)[0]
+    return embed(source, dataset.train, dataset.unit, tracklet=tracklet, devices=devices, flip=flip, cache=cache)
+
+
 def embed_dataset(
     source: Source,
     dataset: Dataset,

@@ -306,7 +306,7 @@ def _resolve(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
     options = dataclasses.replace(options, device=request.device, data=data, source=source)
     roots = {name: os.path.realpath(folder) for name, folder in folders.items()}
     row = dataclasses.replace(row, settings=settings, options=options, reference=reference, roots=roots)
-    if not row.source or row.transferred or method == FIRST.method:
+    if not row.source or row.transferred or method in (FIRST.method, "jvtc"):  # JVTC learns from both sets at once
         return row
     seeds = range(request.seed, request.seed + getattr(settings, "networks", 1))
     starts = (_resolve_start(row, scale, dataclasses.replace(request, seed=seed)) for seed in seeds)

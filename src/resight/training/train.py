@@ -32,7 +32,7 @@ from resight.methods.protocol import Method
 from resight.models.encoder import Encoder, load_encoder
 from resight.progress import progress
 from resight.records import Features, ImageTable, Report
-from resight.retrieval.protocol import make_evaluator
+from resight.retrieval.protocol import RankBy, make_evaluator
 from resight.training.runs import Run, environment
 from resight.training.selection import SELECT, Select, is_best
 from resight.training.starts import load_starts, split_starts
@@ -78,6 +78,8 @@ class TrainSettings(DataSettings):
             coverage of the clusters is at least 90 % of the run's best. `last`, `validation` (best mAP on the held-out
             people) or `test` (best mAP on the test people, as in the thesis).
         flip: Whether scores add the features of the mirrored images.
+        rank_by: What scores rank by: `appearance`, or `joint` for the similarity of appearance and time between cameras
+            (JVTC+), which needs the camera and the frame number of every image.
         tracklet: How the frames of a tracklet become one vector for the scores, on sets of tracklets; training takes
             single frames.
         device: The device to run on.
@@ -92,6 +94,7 @@ class TrainSettings(DataSettings):
     eval_every: int = 0
     select: Literal["stability", "last", "validation", "test"] = "stability"
     flip: bool = False
+    rank_by: RankBy = "appearance"
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     device: DeviceSettings = field(default_factory=DeviceSettings)
 
@@ -206,7 +209,12 @@ def train(
         )
         logger.info("on %(device)s: training in %(training)s, embedding in %(inference)s", devices.describe())
         score = make_evaluator(
-            dataset, settings.encoder.size, devices=devices, flip=options.flip, tracklet=options.tracklet
+            dataset,
+            settings.encoder.size,
+            devices=devices,
+            flip=options.flip,
+            tracklet=options.tracklet,
+            rank_by=options.rank_by,
         )
         reports = {} if score is None else {"before": score(method.encoder)[0]}
         fit(
