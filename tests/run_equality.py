@@ -55,5 +55,5 @@ def script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedP
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": THREADS, "NUMBA_NUM_THREADS": THREADS}
     return subprocess.run(
         [sys.executable, str(path), *map(str, arguments)],
-        env=environment, capture_output=True, text=True, timeout=240, cwd=folder, check=False,
+        env=environment, capture_output=True, text=True, timeout=360, cwd=folder, check=False,
     )  # fmt: skip
