@@ -83,7 +83,7 @@ def score(encoder: Encoder, query: ImageTable, gallery: ImageTable, dataset: Dat
 def read_settings(run: Path) -> dict[str, object]:
     """Return the settings of a run, its paths by their last name only."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    return {name: Path(str(value)).name if name in PATHS | {"structure"} else value for name, value in settings.items()}
+    return {name: Path(str(value)).name if name in PATHS else value for name, value in settings.items()}
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:

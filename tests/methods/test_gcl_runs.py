@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import tiny
 from made_up_bodies import Bodies, Pictures
 from resight.data.catalog import load_dataset
 from resight.data.crops import Crops
+from resight.errors import ConfigError
 from resight.methods.gcl import GCL
 from resight.methods.structure import SOURCES
 from resight.training.resume import differences
@@ -53,6 +55,37 @@ def test_contrast_alone_goes_on_where_it_was_stopped(images: Crops, tmp_path: Pa
     run_to(tmp_path / "halves", gcl(images, **changes), 2)
     run_to(tmp_path / "halves", gcl(images, **changes), 4)
     assert_same_run(tmp_path / "unbroken", tmp_path / "halves")
+
+
+def test_a_generator_starts_from_that_of_another_run(images: Crops, tmp_path: Path) -> None:
+    first = gcl(images)
+    run_to(tmp_path / "first", first, 2)
+    started = gcl(images, pretrain="none", generator_start=str(tmp_path / "first"))
+    for name in ("generator", "discriminator"):
+        theirs, ours = first.parts[name].state_dict(), started.parts[name].state_dict()
+        assert all(torch.equal(value, ours[key]) for key, value in theirs.items())
+    run_to(tmp_path / "second", started, 2)
+    resumed = gcl(images, pretrain="none", generator_start=str(tmp_path / "first"))
+    run_to(tmp_path / "second", resumed, 3)
+    later = resumed.parts["generator"].state_dict()
+    assert not all(torch.equal(value, later[key]) for key, value in first.parts["generator"].state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"generator_start": "nowhere"}, "'nowhere' has no last.safetensors"),
+        ({"generator_start": "{alone}"}, "has no generator to start from"),
+        ({"generator_start": "{first}", "generator_width": 0.25}, "the generator of the run in .* has another shape"),
+        ({"generator_start": "{first}", "generator": False, "warmup_epochs": 0}, "generator_start to nothing"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_said(images: Crops, tmp_path: Path, changes, expected) -> None:
+    run_to(tmp_path / "first", gcl(images), 1)
+    run_to(tmp_path / "alone", gcl(images, generator=False, pretrain="none", warmup_epochs=0), 1)
+    start = changes["generator_start"].format(first=tmp_path / "first", alone=tmp_path / "alone")
+    with pytest.raises(ConfigError, match=expected):
+        gcl(images, **{"pretrain": "none", **changes, "generator_start": start})
 
 
 def test_a_run_whose_best_epoch_is_of_the_warmup_has_no_clusters(

@@ -42,6 +42,7 @@ from resight.losses.contrastive import choose_negatives, choose_positives, view_
 from resight.methods.batches import Shard, epoch_generators, load_shard
 from resight.methods.gcl_settings import GCLSettings
 from resight.methods.gcl_views import Views
+from resight.methods.generator_start import start_networks
 from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.structure import (
     PairedViews,
@@ -128,6 +129,9 @@ class GCL:
                 )
             )
             self.discriminator = self.devices.to_device(Discriminator(width=settings.generator_width))
+            if settings.generator_start:
+                networks = {"generator": self.view_generator, "discriminator": self.discriminator}
+                start_networks(settings.generator_start, networks)
             self.generator_optimizer, self.discriminator_optimizer = (
                 self.devices.adam(
                     network.parameters(),

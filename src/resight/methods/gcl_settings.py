@@ -47,6 +47,7 @@ class GCLSettings(MethodSettings):
         warmup_epochs: Epochs that train the generator alone; the identity encoder is frozen.
         pretrain: `pairs` teaches the generator true pictures of turned people first; `none` does not.
         pretrain_epochs: How many epochs of pairs, before those of the warm-up.
+        generator_start: A run folder of GCL whose generator and discriminator to start from; empty for random weights.
         milestones: Epochs, counted from 0 at the start of the joint training, from which on the learning rate of the
             identity encoder is multiplied by `decay` once more.
         decay: What learning rates are multiplied by.
@@ -92,6 +93,7 @@ class GCLSettings(MethodSettings):
     warmup_epochs: int = 40
     pretrain: Literal["none", "pairs"] = "none"
     pretrain_epochs: int = 10
+    generator_start: str = ""
     milestones: tuple[int, ...] = (10,)
     decay: float = 0.1
     momentum: float = 0.9
@@ -143,10 +145,10 @@ class GCLSettings(MethodSettings):
     def _check_generator(self) -> None:
         """Check what depends on whether there is a generator."""
         if not self.generator:
-            if self.pretrain != "none" or self.warmup_epochs:
+            if self.pretrain != "none" or self.warmup_epochs or self.generator_start:
                 raise ConfigError(
-                    "without a generator there is nothing to warm up: set warmup_epochs to 0, pretrain to none, and "
-                    "epochs to those of the joint training, 20 in the thesis"
+                    "without a generator there is nothing to warm up: set warmup_epochs to 0, pretrain to none, "
+                    "generator_start to nothing, and epochs to those of the joint training, 20 in the thesis"
                 )
             if not self.original_weight:
                 raise ConfigError("without a generator only original_weight is a loss: set it above 0")
