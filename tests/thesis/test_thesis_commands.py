@@ -116,7 +116,7 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "CAP [130]" in text
     assert "to redraw it: resight compare CAP_RUN ICE_RUN" in text
     assert "(not there yet)" not in text
-    assert main(["thesis", "show", "figure-5.10", where]) == 0
+    assert main(["thesis", "show", "figure-5.4", where]) == 0
     assert "(not there yet)" in capsys.readouterr().out
     assert main(["thesis", "show", "table-2.1", where]) == 0
     assert "resight thesis run table-2.1 --data NAME=PATH" in capsys.readouterr().out
