@@ -63,25 +63,20 @@ def gradient_penalty(scores: Sequence[Tensor], images: Tensor) -> Tensor:
     return torch.stack([gradient.square().sum((1, 2, 3)) for gradient in gradients]).sum(0)
 
 
-def reconstruction(values: Tensor, targets: Tensor, *, mask: Tensor | None = None) -> Tensor:
+def reconstruction(values: Tensor, targets: Tensor) -> Tensor:
     """Compute how far images or features are from what they should be: the mean absolute difference.
 
     Args:
         values: ``(B, ...)`` reconstructed images, or features of such.
         targets: ``(B, ...)`` what they should be; they get no gradient.
-        mask: ``(B, 1, H, W)`` bool, the pixels of images that count; all if absent.
 
     Returns:
-        ``(B,)`` losses, 0 or more; 0 where no pixel counts.
+        ``(B,)`` losses, 0 or more.
 
     References:
         Eq. 5.1 and 5.2.
     """
-    differences = (values - targets.detach()).abs()
-    if mask is None:
-        return differences.flatten(1).mean(1)
-    counted = mask.expand_as(differences).flatten(1)
-    return (differences.flatten(1) * counted).sum(1) / counted.sum(1).clamp(min=1)
+    return (values - targets.detach()).abs().flatten(1).mean(1)
 
 
 def _over_patches(losses: list[Tensor]) -> Tensor:

@@ -46,7 +46,6 @@ from resight.methods.generator_start import start_networks
 from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.structure import (
     PairedViews,
-    body_mask,
     check_pictures,
     check_structure,
     open_pairs,
@@ -329,7 +328,10 @@ class GCL:
         return losses
 
     def _learn_pairs(self, shard: Shard) -> dict[str, Tensor]:
-        """Teach the generator true pictures: of an image's code and its turned body, what is there of the person."""
+        """Teach the generator the true picture of an image's code and its turned body, with the background.
+
+        Without a loss on the background, colors would spread over it, and the body would have no outline.
+        """
         assert self.structure is not None
         assert self.pairs is not None
         turns = torch.randint(0, self.settings.angles + 1, (len(shard.batch),), generator=self.generator).numpy()
@@ -340,7 +342,7 @@ class GCL:
         _, code = self._encode(shard.plain())
         with self.devices.autocast("training"):
             structure = self.view_generator.encode_structure(maps)
-        distance = reconstruction(self._decode(structure, code), target, mask=body_mask(maps))
+        distance = reconstruction(self._decode(structure, code), target)
         losses = {"pairs": self.settings.image_weight * distance.mean()}
         minimize(losses, self.generator_optimizer, devices=self.devices, ddp=False)
         return mean_losses(losses, self.devices)
