@@ -38,10 +38,11 @@ def main() -> None:
     front, back = split_by_view(dataset, read_yaws(options.data))
     rows = {}
     for run in options.runs:
-        encoder = resight.load_encoder(run, which="last")
+        encoder, metrics = resight.load_encoder(run, which="last"), read_metrics(run)
         rows[run.name] = {
             "settings": read_settings(run),
-            "minutes": round(sum(epoch.get("seconds", 0.0) for epoch in read_metrics(run)) / 60, 1),
+            "minutes": round(sum(epoch.get("seconds", 0.0) for epoch in metrics) / 60, 1),
+            "clusters": [epoch.get("clusters") for epoch in metrics],
             "all": score(encoder, dataset.query, dataset.gallery, dataset),
             "front to back": score(encoder, front, back, dataset),
         }
