@@ -1,4 +1,4 @@
-"""The memory bank of GCL: a feature of each image, which follows the image's newest one (thesis §5.3.2)."""
+"""The memory bank of GCL, JVTC and MMCL: a feature of each image, which follows its newest one (thesis §5.3.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class InstanceMemory(nn.Module):
     Args:
         size: N, images.
         dim: D, numbers of a feature.
-        normalize: Whether features stay of unit length; eq. 5.5 does not say so, the released code does it.
+        normalize: Whether features stay of unit length; eq. 5.5 does not say so, the authors' code does it.
 
     Attributes:
         features: ``(N, D)`` float32; a checkpoint holds them.
