@@ -17,6 +17,9 @@ from resight.files import printable
 State = Mapping[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them: everything that a checkpoint holds without pickle."""
 
+CHECKPOINT = "last.safetensors"
+"""The file of a run folder that holds all parts of a method after the last epoch."""
+
 TREE = "resight.state"
 """Name of the header entry that describes how tensors and plain values are nested."""
 

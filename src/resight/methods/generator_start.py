@@ -6,13 +6,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from resight.compute.tensor_files import load_state, put_back
+from resight.compute.tensor_files import CHECKPOINT, load_state, put_back
 from resight.config.renamed import current_parts
 from resight.errors import ConfigError
 from resight.files import expanded, printable
-
-CHECKPOINT = "last.safetensors"
-"""The file of a run folder that holds all networks of the last epoch."""
 
 
 def start_networks(run: str, networks: Mapping[str, nn.Module]) -> None:

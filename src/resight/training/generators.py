@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.compute.tensor_files import load_state, put_back
+from resight.compute.tensor_files import CHECKPOINT, load_state, put_back
 from resight.config.renamed import current_parts, current_settings
 from resight.config.settings import dotted, settings_of
 from resight.config.yaml_files import read_yaml
@@ -55,7 +55,7 @@ def load_generator(run: str | os.PathLike[str]) -> TrainedGenerator:
     options, settings = _read_config(name, folder / "config.yaml")
     if not settings.generator:
         raise RunError(f"the run in {name} has no generator: it was trained with generator false")
-    checkpoint = folder / "last.safetensors"
+    checkpoint = folder / CHECKPOINT
     if not checkpoint.is_file():
         raise RunError(f"the run in {name} has no checkpoint yet: wait until its first epoch is saved")
     state = current_parts(load_state(checkpoint))

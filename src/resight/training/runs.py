@@ -33,7 +33,7 @@ from typing import Any
 from torch import Tensor
 
 from resight.checksums import MOST, finite
-from resight.compute.tensor_files import Stateful, dump_state, load_state, put_back, tensors_of
+from resight.compute.tensor_files import CHECKPOINT, Stateful, dump_state, load_state, put_back, tensors_of
 from resight.config.renamed import current_metrics, current_parts, current_settings
 from resight.config.settings import dotted
 from resight.config.yaml_files import parse_yaml, read_yaml
@@ -57,7 +57,7 @@ FILES = (
     "environment.json",
     "metrics.jsonl",
     "log.txt",
-    "last.safetensors",
+    CHECKPOINT,
     "encoder-last.safetensors",
     "encoder-best.safetensors",
     "report.json",
@@ -206,7 +206,7 @@ class Run:
     @property
     def checkpoint_path(self) -> Path:
         """The file that an interrupted run resumes from."""
-        return self.folder / "last.safetensors"
+        return self.folder / CHECKPOINT
 
     def metrics(self) -> list[Line]:
         """Return the lines of the epochs so far: as logged, or as in the file up to a damaged line."""
