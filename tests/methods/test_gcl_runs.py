@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,15 @@ def test_contrast_alone_goes_on_where_it_was_stopped(images: Crops, tmp_path: Pa
     assert_same_run(tmp_path / "unbroken", tmp_path / "halves")
 
 
+def first_run(folder: Path, method: GCL, epochs: int) -> GCL:
+    """Train a method in a run folder that says how its generator cuts a code."""
+    run_to(folder, method, epochs)
+    (folder / "config.yaml").write_text(f"slices: {method.settings.slices}\n")
+    return method
+
+
 def test_a_generator_starts_from_that_of_another_run(images: Crops, tmp_path: Path) -> None:
-    first = gcl(images)
-    run_to(tmp_path / "first", first, 2)
+    first = first_run(tmp_path / "first", gcl(images), 2)
     started = gcl(images, pretrain="none", generator_start=str(tmp_path / "first"))
     for name in ("generator", "discriminator"):
         theirs, ours = first.parts[name].state_dict(), started.parts[name].state_dict()
@@ -75,15 +82,19 @@ def test_a_generator_starts_from_that_of_another_run(images: Crops, tmp_path: Pa
     ("changes", "expected"),
     [
         ({"generator_start": "nowhere"}, "'nowhere' has no last.safetensors"),
+        ({"generator_start": "{bare}"}, "'.*bare' has no config.yaml"),
+        ({"generator_start": "{first}", "slices": "parts"}, "learned with slices channels: give --slices channels"),
         ({"generator_start": "{alone}"}, "has no generator to start from"),
         ({"generator_start": "{first}", "generator_width": 0.25}, "the generator of the run in .* has another shape"),
         ({"generator_start": "{first}", "generator": False, "warmup_epochs": 0}, "generator_start to nothing"),
     ],
 )
 def test_a_start_that_does_not_fit_is_said(images: Crops, tmp_path: Path, changes, expected) -> None:
-    run_to(tmp_path / "first", gcl(images), 1)
-    run_to(tmp_path / "alone", gcl(images, generator=False, pretrain="none", warmup_epochs=0), 1)
-    start = changes["generator_start"].format(first=tmp_path / "first", alone=tmp_path / "alone")
+    first_run(tmp_path / "first", gcl(images), 1)
+    first_run(tmp_path / "alone", gcl(images, generator=False, pretrain="none", warmup_epochs=0), 1)
+    shutil.copytree(tmp_path / "first", tmp_path / "bare")
+    (tmp_path / "bare" / "config.yaml").unlink()
+    start = changes["generator_start"].format(**{name: tmp_path / name for name in ("first", "alone", "bare")})
     with pytest.raises(ConfigError, match=expected):
         gcl(images, **{"pretrain": "none", **changes, "generator_start": start})
 

@@ -130,7 +130,7 @@ class GCL:
             self.discriminator = self.devices.to_device(Discriminator(width=settings.generator_width))
             if settings.generator_start:
                 networks = {"generator": self.view_generator, "discriminator": self.discriminator}
-                start_networks(settings.generator_start, networks)
+                start_networks(settings.generator_start, networks, slices=settings.slices)
             self.generator_optimizer, self.discriminator_optimizer = (
                 self.devices.adam(
                     network.parameters(),
