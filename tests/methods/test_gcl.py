@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import reference
 import tiny
-from made_up_bodies import Bodies
+from made_up_bodies import Bodies, Pictures
 from resight.data.crops import Crops
 from resight.data.transforms import AugmentSettings, sample_params, to_float
 from resight.methods.gcl import GCL
@@ -140,6 +140,32 @@ def test_contrast_without_a_generator_is_its_equation(images: Crops) -> None:
     assert {name: float(value) for name, value in losses.items()} == {
         "loss/original": pytest.approx(expected, rel=1e-3)
     }
+
+
+def test_views_of_another_generator_are_contrasted_as_generated_ones(images: Crops) -> None:
+    """Eq. 5.6 to 5.8 with given views in the place of x'_new."""
+    views = Pictures(len(images), images.size)
+    method = gcl(images, **FROZEN, **CONTRAST, views=views)
+    batch = next(iter(method.begin_epoch(0)))
+    labels, memory = method.labeling.current.labels, method.memory.features.numpy().copy()
+    generator = torch.Generator()
+    generator.set_state(method.generator.get_state())
+    sample_params(method.settings.augment, len(batch), images.size, generator)
+    turns = torch.randint(1, method.settings.angles + 1, (len(batch),), generator=generator).numpy()
+    torch.randperm(len(labels), generator=generator)
+    draws = [torch.rand((len(batch), len(labels)), generator=generator).numpy() for _ in range(2)]
+    first, second = (np.where(labels[batch][:, None] == labels, each, -1).argmax(1) for each in draws)
+    with torch.no_grad():
+        f = method.encoder(to_float(images.pixels(batch)))
+        f_new = method.encoder(views.load(batch, turns) / 255)
+    negatives = [[label != own for own in labels] for label in labels[batch]]
+    pairs = {"original": (f, memory[first]), "self": (f_new, memory[batch]), "generated": (f_new, memory[second])}
+    expected = {
+        f"loss/{name}": np.mean(reference.view_contrast(*pair, f_new, memory, negatives, 0.04))
+        for name, pair in pairs.items()
+    }
+    losses = method.step(batch)
+    assert {name: float(value) for name, value in losses.items()} == pytest.approx(expected, rel=1e-3)
 
 
 # -- updates -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_every_change_of_the_variant_is_a_change(name: str) -> None:
         ({"self_weight": -1.0}, "self_weight"),
         ({"generator": False}, "nothing to warm up: set warmup_epochs to 0"),
         ({"generator": False, "warmup_epochs": 0, "original_weight": 0.0}, "original_weight"),
+        ({"views": "drawn"}, "views take the place of generated ones: set generator to false"),
         ({"image_weight": 0.0, "feature_weight": 0.0, "adversarial_weight": 0.0}, "set one"),
         ({"augment": AugmentSettings()}, "over the renderings of their bodies"),
         ({"encoder": EncoderSettings(height=130)}, "multiples of 4: found encoder.height 130"),
@@ -130,7 +132,7 @@ class OfAnotherSize(Bodies):
 
 
 def test_structure_that_is_not_of_these_images_is_refused(images: Crops) -> None:
-    with pytest.raises(DataError, match="structure is of 5 images, there are 96"):
+    with pytest.raises(DataError, match="renderings or views are of 5 images, there are 96"):
         gcl(images, Bodies(5, images.size))
     method = gcl(images, OfAnotherSize(96, images.size))
     with pytest.raises(DataError, match=r"must be \(4, 1, 64, 32\) of uint8, found \(4, 1, 32, 32\)"):
@@ -138,6 +140,17 @@ def test_structure_that_is_not_of_these_images_is_refused(images: Crops) -> None
     with pytest.raises(ConfigError, match="give --structure pose") as error:
         tiny.build("gcl", images)
     assert "render, render_45, render_90" in one_line(error)
+
+
+def test_given_views_are_of_these_images(images: Crops, tmp_path: Path) -> None:
+    contrast = {"generator": False, "warmup_epochs": 0}
+    with pytest.raises(DataError, match="renderings or views are of 5 images, there are 96"):
+        gcl(images, **contrast, views=Pictures(5, images.size))
+    with pytest.raises(DataError, match="nowhere") as error:
+        GCL(dataclasses.replace(tiny.GCL_SETTINGS, **contrast, views=str(tmp_path / "nowhere")), images)
+    one_line(error)
+    method = gcl(images, **contrast, views=Pictures(96, images.size, missing=tuple(range(0, 96, 3))), iterations=0)
+    assert (np.concatenate(list(method.begin_epoch(0))) % 3 != 0).all()
 
 
 # -- clusters ------------------------------------------------------------------------------------------------------

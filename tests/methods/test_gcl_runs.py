@@ -50,8 +50,11 @@ def test_each_phase_goes_on_where_it_was_stopped(images: Crops, tmp_path: Path) 
     assert ["loss/discriminator" in line for line in lines] == [False, True, True, True]
 
 
-def test_contrast_alone_goes_on_where_it_was_stopped(images: Crops, tmp_path: Path) -> None:
-    changes = {"generator": False, "pretrain": "none", "warmup_epochs": 0}
+@pytest.mark.parametrize("given", [False, True])
+def test_contrast_alone_goes_on_where_it_was_stopped(images: Crops, tmp_path: Path, given: bool) -> None:
+    changes: dict[str, Any] = {"generator": False, "pretrain": "none", "warmup_epochs": 0}
+    if given:
+        changes["views"] = Pictures(len(images), images.size)
     run_to(tmp_path / "unbroken", gcl(images, **changes), 4)
     run_to(tmp_path / "halves", gcl(images, **changes), 2)
     run_to(tmp_path / "halves", gcl(images, **changes), 4)

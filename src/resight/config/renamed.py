@@ -26,7 +26,7 @@ SETTINGS = {
 SETTINGS |= {f"backbone.{name}": f"encoder.{name}" for name in ("backbone", "weights", "height", "width")}
 """The present name of each renamed setting, both with their groups."""
 
-ADDED = {"passes": 0.0, "rank_by": "appearance", "generator_start": ""}
+ADDED = {"passes": 0.0, "rank_by": "appearance", "generator_start": "", "views": ""}
 ADDED |= {f"augment.{name}": 0.0 for name in ("saturation", "hue", "scale", "rotate", "noise")}
 """Settings of later versions, with the value that changes nothing: identities leave them out, so they stay the same."""
 

@@ -46,10 +46,12 @@ from resight.methods.generator_start import start_networks
 from resight.methods.labeling import Labeling, pool_and_embed
 from resight.methods.structure import (
     PairedViews,
+    ViewGenerator,
     check_pictures,
     check_structure,
     open_pairs,
     open_structure,
+    open_views,
 )
 from resight.methods.updates import ForwardPass, learning_rate, mean_losses, minimize, set_learning_rate
 from resight.models.discriminator import Discriminator
@@ -76,10 +78,11 @@ class GCL:
         encoder: The identity encoder to start from, of any method; built from the settings if absent.
         structure: The renderings of the people's bodies; opened from the settings if absent.
         pairs: True pictures of turned people, for ``pretrain`` ``pairs``; opened from the settings if absent.
+        views: Turned people that another generator draws, for ``generator`` false; opened from the settings if absent.
 
     Raises:
-        ConfigError: There is no structure, or fewer than two images have one.
-        DataError: Structure or pairs are not of these images.
+        ConfigError: There is no structure, or fewer than two images have one or views.
+        DataError: Structure, pairs or views are not of these images.
     """
 
     def __init__(
@@ -92,13 +95,17 @@ class GCL:
         encoder: Encoder | None = None,
         structure: StructureMaps | None = None,
         pairs: PairedViews | None = None,
+        views: ViewGenerator | None = None,
     ) -> None:
         self.settings, self.images, self.seed = settings, images, seed
         self.devices = devices or Devices()
-        self.structure, self.pairs = None, None
-        self._drawn_from = np.ones(len(images), np.bool_)
+        self.structure, self.pairs, self.views = None, None, None
+        self._drawn_from, turns = np.ones(len(images), np.bool_), settings.angles + 1
+        if settings.views or views is not None:
+            self.views = views or open_views(settings.views, images, turns=turns)
+            check_structure(self.views, images)
+            self._drawn_from = self.views.usable
         if settings.generator:
-            turns = settings.angles + 1
             self.structure = structure or open_structure(settings.structure, images, turns=turns)
             check_structure(self.structure, images)
             self._drawn_from = self.structure.usable
@@ -232,7 +239,9 @@ class GCL:
             return self._learn_pairs(shard)
         if not s.generator:
             features, _ = self._encode(shard.augmented(s.augment, self.generator))
-            losses = self._view_losses(shard, features, None)
+            views = None if self.views is None else self._load(self.views, shard, self._draw_turns(shard))
+            novel = None if views is None else self._encode(views)[0]
+            losses = self._view_losses(shard, features, novel)
             minimize(losses, self.encoder_optimizer, devices=self.devices, ddp=False)
             self._remember(shard, features)
             return mean_losses(losses, self.devices)
@@ -261,7 +270,7 @@ class GCL:
         """Generate each image anew, a turned view of it, and from that view the image again."""
         images = shard.plain()
         features, code = self._encode(images)
-        turns = torch.randint(1, self.settings.angles + 1, (len(shard.batch),), generator=self.generator).numpy()
+        turns = self._draw_turns(shard)
         with self.devices.autocast("training"):
             own, turned = self.view_generator.encode_structure(
                 torch.cat([self._structure_maps(shard, np.zeros_like(turns)), self._structure_maps(shard, turns)])
@@ -276,6 +285,18 @@ class GCL:
         codes = (novel_code if compared is None else compared, cycled_code)
         real = self._normalized(images)
         return Views(real, features, code, reconstructed, novel, novel_features, cycled, codes)
+
+    def _draw_turns(self, shard: Shard, *, least: int = 1) -> Ints:
+        """Draw a turn for each image of the whole batch."""
+        count = len(shard.batch)
+        turns: Ints = torch.randint(least, self.settings.angles + 1, (count,), generator=self.generator).numpy()
+        return turns
+
+    def _load(self, pictures: PairedViews, shard: Shard, turns: Ints) -> Tensor:
+        """Load ``(S, 3, H, W)`` pictures of a shard's people, in 0..1; ``turns`` are those of the whole batch."""
+        loaded = pictures.load(shard.batch[shard.span], turns[shard.span])
+        check_pictures(loaded, (len(shard.pixels), 3, *self.images.size))
+        return to_float(loaded.to(self.devices.device).permute(0, 2, 3, 1))
 
     def _decode(self, structure: Tensor, code: Tensor) -> Tensor:
         with self.devices.autocast("training"):
@@ -334,10 +355,8 @@ class GCL:
         """
         assert self.structure is not None
         assert self.pairs is not None
-        turns = torch.randint(0, self.settings.angles + 1, (len(shard.batch),), generator=self.generator).numpy()
-        pictures = self.pairs.load(shard.batch[shard.span], turns[shard.span])
-        check_pictures(pictures, (len(shard.pixels), 3, *self.images.size))
-        target = self._normalized(to_float(pictures.to(self.devices.device).permute(0, 2, 3, 1)))
+        turns = self._draw_turns(shard, least=0)
+        target = self._normalized(self._load(self.pairs, shard, turns))
         maps = self._structure_maps(shard, turns)
         _, code = self._encode(shard.plain())
         with self.devices.autocast("training"):

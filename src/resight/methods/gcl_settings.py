@@ -44,6 +44,8 @@ class GCLSettings(MethodSettings):
         structure: Where the renderings of bodies come from: `pose` recovers them from the images (docs/bodies.md),
             `truth` takes those of drawn people; or a folder with the folders `render`, `render_45`, `render_90` ...
         generator: Whether views are generated; without, images are contrasted as they are, or augmented (Table 5.3).
+        views: A folder of turned people that another generator has drawn, in the folders `view`, `view_45` ...; with
+            `generator` false, they take the place of generated ones.
         warmup_epochs: Epochs that train the generator alone; the identity encoder is frozen.
         pretrain: `pairs` teaches the generator true pictures of turned people first; `none` does not.
         pretrain_epochs: How many epochs of pairs, before those of the warm-up.
@@ -90,6 +92,7 @@ class GCLSettings(MethodSettings):
     cluster: ClusterSettings = field(default_factory=lambda: ClusterSettings(rho=2e-3))
     structure: str = ""
     generator: bool = True
+    views: str = ""
     warmup_epochs: int = 40
     pretrain: Literal["none", "pairs"] = "none"
     pretrain_epochs: int = 10
@@ -150,9 +153,11 @@ class GCLSettings(MethodSettings):
                     "without a generator there is nothing to warm up: set warmup_epochs to 0, pretrain to none, "
                     "generator_start to nothing, and epochs to those of the joint training, 20 in the thesis"
                 )
-            if not self.original_weight:
-                raise ConfigError("without a generator only original_weight is a loss: set it above 0")
+            if not (self.original_weight or (self.views and self.contrasts)):
+                raise ConfigError("without a generator and views only original_weight is a loss: set it above 0")
             return
+        if self.views:
+            raise ConfigError("views take the place of generated ones: set generator to false, or views to nothing")
         if not self.image_weight + self.feature_weight + self.adversarial_weight:
             raise ConfigError("a generator learns from image_weight, feature_weight or adversarial_weight: set one")
         if self.augment != AS_THEY_ARE:

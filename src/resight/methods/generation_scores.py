@@ -14,7 +14,8 @@ from resight.compute.devices import Devices
 from resight.data.crops import Crops, images_of
 from resight.data.transforms import to_float
 from resight.errors import DataError
-from resight.methods.view_generators import Gate, Pixels, ViewGenerator, draw
+from resight.methods.structure import ViewGenerator
+from resight.methods.view_generators import Gate, Pixels, draw
 from resight.methods.view_truth import Truth
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.models.inception import load_inception

@@ -27,6 +27,19 @@ class PairedViews(Protocol):
         """Return ``(B, 3, H, W)`` uint8 pictures; arguments as for `StructureMaps.load`."""
 
 
+class ViewGenerator(PairedViews, Protocol):
+    """What draws the people of ``N`` images as seen from elsewhere.
+
+    ``load(rows, turns)`` returns ``(B, 3, H, W)`` uint8 pictures of usable images, turned by eighths of a circle; a
+    turn of 0 is the image drawn anew.
+
+    Attributes:
+        usable: ``(N,)`` bool, whether an image can be turned.
+    """
+
+    usable: Mask
+
+
 def _recovered(recovery: str) -> Callable[[Crops], StructureMaps]:
     return lambda images: structure_maps(images.table.paths.tolist(), recovery, size=images.size)
 
@@ -88,20 +101,34 @@ def open_pairs(source: str, images: Crops, *, turns: int, needed: Mask) -> Paire
     return pictures
 
 
-def check_structure(structure: StructureMaps, images: Crops) -> None:
-    """Check that structure maps are of these images.
+def open_views(source: str, images: Crops, *, turns: int) -> TurnedFiles:
+    """Open the views that another generator has drawn, in the folders ``view``, ``view_45`` and so on.
+
+    Args:
+        source: The folder that holds them.
+        images: As for `open_structure`.
+        turns: As for `open_structure`.
+
+    Raises:
+        DataError: There is no such folder, or a view could be of two images.
+    """
+    return TurnedFiles(expanded(source), images.table.paths.tolist(), size=images.size, kind=PICTURES, turns=turns)
+
+
+def check_structure(turned: StructureMaps | ViewGenerator, images: Crops) -> None:
+    """Check that structure maps or views are of these images.
 
     Raises:
         DataError: There are more or fewer of them.
         ConfigError: Fewer than two images have one.
     """
-    usable = structure.usable
+    usable = turned.usable
     if len(usable) != len(images):
-        raise DataError(f"the structure is of {counted(len(usable), 'image')}, there are {len(images):,}")
+        raise DataError(f"renderings or views are of {counted(len(usable), 'image')}, there are {len(images):,}")
     if usable.sum() < 2:
         raise ConfigError(
-            f"gcl learns from two images or more that have a rendering of their body, found {usable.sum()} of "
-            f"{len(images):,}: see that the renderings are of these images, and have their names"
+            "gcl learns from two images or more that have a rendering of their body, or a view, found "
+            f"{usable.sum()} of {len(images):,}: see that they are of these images, and have their names"
         )
 
 

@@ -7,7 +7,6 @@ so on; `resight.bodies.files.TurnedFiles` with the kind `PICTURES` reads them an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +29,6 @@ Pixels = npt.NDArray[np.uint8]
 
 BATCH = 64
 """Pictures that are drawn at once."""
-
-
-class ViewGenerator(PairedViews, Protocol):
-    """What draws the people of ``N`` images as seen from elsewhere.
-
-    ``load(rows, turns)`` returns ``(B, 3, H, W)`` uint8 pictures of usable images, turned by eighths of a circle; a
-    turn of 0 is the image drawn anew.
-
-    Attributes:
-        usable: ``(N,)`` bool, whether an image can be turned.
-    """
-
-    usable: Mask
 
 
 class DecodedViews:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resight.bodies.maps import DrawnMaps, StructureMaps
-from resight.methods.structure import body_mask
-from resight.methods.view_generators import Pixels, ViewGenerator, draw
+from resight.methods.structure import ViewGenerator, body_mask
+from resight.methods.view_generators import Pixels, draw
 from resight.numerics.pictures import (
     THIRDS,
     body_thirds,

@@ -17,8 +17,8 @@ from resight.data.clusters_csv import CLUSTERS
 from resight.data.crops import Crops, load_crops, open_crops
 from resight.errors import ConfigError, DataError, counted
 from resight.files import expanded, printable
-from resight.methods.structure import SOURCES, open_structure
-from resight.methods.view_generators import DecodedViews, ViewGenerator
+from resight.methods.structure import SOURCES, ViewGenerator, open_structure
+from resight.methods.view_generators import DecodedViews
 from resight.records import UNKNOWN, ImageTable, Ints
 from resight.synthetic.turns import TURNS, angle_folder
 from resight.training.generators import TrainedGenerator
