@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-PATHS = {"data", "source", "run", "start", "from", "structure", "generator_start"}
+PATHS = {"data", "source", "run", "start", "from", "structure", "generator_start", "views"}
 """Settings that hold a path; only its last name is recorded."""
 
 
