@@ -82,6 +82,59 @@ def test_rows_that_adapt_share_the_run_on_the_source(
     assert names == ["done"] * 10
 
 
+def test_rows_of_gcl_start_from_a_run_of_another_method(
+    two_domains: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table 5.1: the source's people are for the first run only, and rows of the same method share it."""
+    taken: dict[str, tuple[str, str, str, str]] = {}
+    made_up = MadeUpTraining()
+
+    def train(
+        name: str, dataset: Dataset, settings: Any, options: TrainSettings, *, source: Dataset | None = None
+    ) -> Any:
+        start = Path(options.start).name.rpartition("-")[0]
+        assert bool(options.source) == bool(source)
+        taken[Path(options.run).name] = (name, dataset.name, source.name if source else "", start)
+        return made_up(name, dataset, settings, options)
+
+    monkeypatch.setattr(running, "train", train)
+    words = ["--scale=smoke", f"--out={tmp_path / 'out'}", "--structure=market1501=truth"]
+    assert main(["thesis", "run", "table-5.1", *two_domains, *words]) == 0
+    assert {run for run in taken.values() if "market1501" in run[1:2]} == {
+        ("mmcl", "market1501", "", ""),
+        ("jvtc", "market1501", "", ""),
+        ("gcl", "market1501", "", "mmcl-market1501"),
+        ("gcl", "market1501", "", "jvtc-market1501"),
+        ("source", "market1501", "dukemtmc", ""),
+        ("act", "market1501", "dukemtmc", "source-dukemtmc-market1501"),
+        ("jvtc", "market1501", "dukemtmc", ""),
+        ("gcl", "market1501", "", "act-dukemtmc-market1501"),
+        ("gcl", "market1501", "", "jvtc-dukemtmc-market1501"),
+    }
+    starts = {start for name, _, _, start in taken.values() if name == "gcl"}
+    assert len(starts) == 8
+    of_jvtc = [name for name, run in taken.items() if run[:3] == ("jvtc", "market1501", "")]
+    assert len(of_jvtc) == 2, "JVTC and JVTC+, from which GCL's rows start"
+
+
+def test_renderings_are_of_the_set_that_they_are_named_for(tmp_path: Path) -> None:
+    structures = {"market1501": str(tmp_path)}
+    rows = plan_rows(load_item("table-5.3"), RunRequest("smoke", structures=structures))
+    generated = [row for row in rows if row.method == "gcl" and row.settings.generator]
+    assert {(row.data, row.settings.structure) for row in generated} == {
+        ("market1501", str(tmp_path)),
+        ("dukemtmc", "pose"),
+    }
+    elsewhere = plan_rows(load_item("table-5.3"), RunRequest("smoke", structures={"market1501": str(tmp_path / "b")}))
+    assert [row.key for row in elsewhere] == [row.key for row in rows], "a run does not depend on where they lie"
+    recovered = plan_rows(load_item("table-5.3"), RunRequest("smoke"))
+    assert {row.key for row in recovered} - {row.key for row in rows} == {
+        row.key for row in recovered if row.data == "market1501" and row.method == "gcl" and row.settings.generator
+    }
+    alone = [row for row in rows if row.method == "gcl" and not row.settings.generator]
+    assert {row.settings.structure for row in alone} == {""}
+
+
 def test_a_model_of_one_set_is_scored_on_another(two_domains: list[str], tmp_path: Path) -> None:
     """Table 3.9: trained as the set's own row of Table 3.6 is, and once for both."""
     words = ["--scale=smoke", f"--out={tmp_path}", *two_domains]

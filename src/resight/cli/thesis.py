@@ -31,6 +31,7 @@ USAGE = (
     "       resight thesis run table-6.6 --data market1501=PATH [--data duke=PATH] --scale smoke|short|full\n"
     "                          [--out FOLDER] [--seed N] [--epochs N] [--iterations N] [--rows [2,3]]\n"
     "                          [--weights BACKBONE=FILE|none] [--substitute duke=cuhk03np-detected]\n"
+    "                          [--structure market1501=FOLDER|pose|truth]\n"
     "       resight thesis run table-2.1 --data market1501=PATH [--data viper=PATH] [--json]"
 )
 
@@ -161,7 +162,7 @@ def _show(item: PaperItem, settings: ShowSettings) -> int:
     if item.shows:
         say(f"shows {item.shows}")
     if item.redraw:
-        say(f"to redraw it: {item.redraw}{'' if item.drawable else ' (not there yet)'}")
+        say(f"to redraw it: {item.redraw}")
     say(*(f"note: {note}" for note in item.notes), *(f"doubtful: {text}" for text in item.doubtful))
     for path, page in zip(results, pages, strict=True):
         say(f"ours: {path.with_suffix('.md')}", "", *page.split("\n"))

@@ -22,6 +22,7 @@ from resight.data.catalog import load_dataset
 from resight.data.dataset import Dataset
 from resight.errors import ConfigError, check_least
 from resight.files import expanded, write_atomically
+from resight.methods.structure import SOURCES
 from resight.models.weights import load_state
 from resight.reports.figures import to_svg
 from resight.reports.tiles import write_png
@@ -35,13 +36,14 @@ PAIRS = {
     "--data": "NAME=PATH, market1501=PATH for example",
     "--weights": "BACKBONE=FILE, or BACKBONE=none for random ones",
     "--substitute": "THESIS=OURS, duke=cuhk03np-detected for example",
+    "--structure": "NAME=FOLDER, or NAME=pose or NAME=truth",
 }
 """The flags that you may repeat, and the form of their values."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How rows run; --data NAME=PATH, --weights BACKBONE=FILE and --substitute THESIS=OURS come next to these.
+    """How rows run; --data, --weights, --substitute and --structure, each with NAME=VALUE, come next to these.
 
     Attributes:
         scale: The scale of the runs: `smoke`, `short` or `full`.
@@ -83,6 +85,7 @@ def run(name: str, flags: Sequence[str]) -> int:
     data, flags = _take_pairs(flags, "--data", data_name)
     weights, flags = _take_pairs(flags, "--weights", str)
     substitutes, flags = _take_pairs(flags, "--substitute", data_name)
+    structures, flags = _take_pairs(flags, "--structure", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
     item = load_item(name)
     request = RunRequest(
@@ -94,6 +97,9 @@ def run(name: str, flags: Sequence[str]) -> int:
         iterations=settings.iterations,
         device=settings.device,
         substitutes=_check_substitutes(item, substitutes),
+        structures={
+            name: source if source in SOURCES else str(expanded(source)) for name, source in structures.items()
+        },
     )
     return _run(item, request, expanded(settings.out), settings.rows)
 

@@ -239,9 +239,10 @@ class GCL:
             return self._learn_pairs(shard)
         if not s.generator:
             features, _ = self._encode(shard.augmented(s.augment, self.generator))
-            views = None if self.views is None else self._load(self.views, shard, self._draw_turns(shard))
-            novel = None if views is None else self._encode(views)[0]
-            losses = self._view_losses(shard, features, novel)
+            novel_features = None
+            if self.views is not None:
+                novel_features, _ = self._encode(self._load(self.views, shard, self._draw_turns(shard)))
+            losses = self._view_losses(shard, features, novel_features)
             minimize(losses, self.encoder_optimizer, devices=self.devices, ddp=False)
             self._remember(shard, features)
             return mean_losses(losses, self.devices)

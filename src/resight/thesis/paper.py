@@ -29,10 +29,10 @@ SCORES = {
 
 _KEYS = {
     "": {"id", "title", "chapter", "page", "columns", "rows", "notes", "doubtful"}
-    | {"kind", "shows", "redraw", "drawable", "metrics"},
+    | {"kind", "shows", "redraw", "metrics"},
     "column": {"group", "data", "source", "scores"},
     "row": {"name", "section", "cite", "venue", "values", "reproduction"},
-    "reproduction": {"method", "recipe", "overrides", "studied"},
+    "reproduction": {"method", "recipe", "overrides", "studied", "start"},
 }
 
 
@@ -63,12 +63,15 @@ class Reproduction:
             trains on, and for ``thesis`` if that set has no recipe of its own.
         overrides: Settings that the row changes in the recipe, by their dotted names.
         studied: Settings that the row studies: a scale that changes one of them cannot reproduce it.
+        start: The run of another method that it starts from; None for none, and for the run on a source that methods of
+            domain adaptation start from.
     """
 
     method: str
     recipe: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     studied: tuple[str, ...] = ()
+    start: Reproduction | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,6 @@ class PaperItem:
         doubtful: Cells that are damaged in the text at hand, or that the thesis contradicts elsewhere.
         shows: The content of a figure.
         redraw: The diagnostics that redraw a figure.
-        drawable: Whether these diagnostics exist.
         metrics: The metrics of a run that a figure draws by epoch, a panel each; empty if it draws none.
     """
 
@@ -126,7 +128,6 @@ class PaperItem:
     doubtful: tuple[str, ...]
     shows: str = ""
     redraw: str = ""
-    drawable: bool = False
     metrics: tuple[str, ...] = ()
 
     @property
@@ -216,10 +217,8 @@ def parse_item(text: str, *, where: str) -> PaperItem:
         chapter, page = int(content["chapter"]), int(content["page"])
         kind, shows, redraw = (content.get(name, "") for name in ("kind", "shows", "redraw"))
         notes, doubtful, metrics = (tuple(content.get(name, ())) for name in ("notes", "doubtful", "metrics"))
-        drawable, names = content.get("drawable") == "true", (content["id"], content["title"])
-        return PaperItem(
-            *names, chapter, page, kind or "table", groups, rows, notes, doubtful, shows, redraw, drawable, metrics
-        )
+        names = content["id"], content["title"]
+        return PaperItem(*names, chapter, page, kind or "table", groups, rows, notes, doubtful, shows, redraw, metrics)
     except KeyError as error:
         raise ConfigError(f"{where}: {error.args[0]} is missing") from error
     except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
@@ -323,4 +322,5 @@ def _parse_row(content: Mapping[str, Any], groups: Sequence[ColumnGroup]) -> Pri
 def _parse_reproduction(content: Mapping[str, Any]) -> Reproduction:
     _check_keys(content, "reproduction")
     overrides = {name: resolved(text, plain=True) for name, text in content.get("overrides", {}).items()}
-    return Reproduction(content["method"], content["recipe"], overrides, tuple(content.get("studied", ())))
+    start = _parse_reproduction(content["start"]) if "start" in content else None
+    return Reproduction(content["method"], content["recipe"], overrides, tuple(content.get("studied", ())), start)

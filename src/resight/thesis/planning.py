@@ -1,8 +1,8 @@
 """From a printed row to the run that reproduces it: its settings, whether it can run, and how it differs.
 
 A row that adapts from one data set to another is two runs: the first trains on the source's people, the second starts
-from it without labels. Rows that need the same first run share it. Each of MMT's two networks has a first run of its
-own, with a seed of its own.
+from it without labels. A row of GCL starts from a run of another method. Rows that need the same first run share it.
+Each of MMT's two networks has a first run of its own, with a seed of its own.
 
 Functions that need torch import it themselves: the list of tables and their printed values do not.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FIRST = Reproduction("source", "source-thesis")
 """The run on a source that another one starts from."""
 
-BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "neck")
+BUILT = ("backbone", "weights", "height", "width", "last_stride", "head", "head_width", "neck")
 """The encoder settings that both runs share."""
 
 
@@ -49,6 +49,7 @@ class RunRequest:
         iterations: The number of steps an epoch; 0 keeps the scale's.
         device: The device to run on.
         substitutes: For a data set of the thesis, the one that replaces it in the runs.
+        structures: For each data set GCL's setting `structure`, where renderings of bodies come from; else ``pose``.
     """
 
     scale: str = "short"
@@ -59,6 +60,7 @@ class RunRequest:
     iterations: int = 0
     device: DeviceSettings = field(default_factory=DeviceSettings)
     substitutes: Mapping[str, str] = field(default_factory=dict)
+    structures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -148,6 +150,8 @@ class TableRow:
         weights = Path(str(settings["encoder.weights"]))
         if weights.is_file():
             settings["encoder.weights"] = _digest_file(weights, weights.stat().st_mtime_ns)
+        if settings.get("structure", "") not in ("", "pose", "truth"):
+            settings["structure"] = "files"
         starts = [start.key for start in self.starts]
         identity = [self.method, tuple(map(first_data_name, trained_on)), starts, settings]
         return "-".join((self.method, *trained_on, _digest(identity)))
@@ -155,9 +159,14 @@ class TableRow:
     @property
     def transferred(self) -> bool:
         """Whether it trains on its source alone, like that set's own row, and is scored on the other set."""
+        return bool(self.source) and not self.takes_source and not (self.reproduction and self.reproduction.start)
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether it learns from the people of its source too."""
         from resight.methods import METHODS
 
-        return bool(self.source) and not METHODS[self.method].takes("source")
+        return bool(self.source) and METHODS[self.method].takes("source")
 
     @property
     def scored_separately(self) -> bool:
@@ -177,7 +186,9 @@ class TableRow:
         options = self.surroundings
         if self.scored_separately:
             options = dataclasses.replace(options, tracklet=TrackletSettings())
-        return dataclasses.replace(options, data=options.source, source="") if self.transferred else options
+        if self.transferred:
+            options = dataclasses.replace(options, data=options.source)
+        return options if self.takes_source else dataclasses.replace(options, source="")
 
     @property
     def result_name(self) -> str:
@@ -289,7 +300,7 @@ def _scale_layers(scale: Scale, method: str, source: str) -> tuple[list[str], Ma
 def _resolve(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
     """Return a row with its settings, those of the thesis, and the runs that it starts from."""
     assert row.reproduction is not None
-    method, row_overrides = row.method, dict(row.reproduction.overrides)
+    method, reproduction, row_overrides = row.method, row.reproduction, dict(row.reproduction.overrides)
     reference = _flat(*_build(method, [row.recipe], row_overrides))
     if row.source and reference.get("cluster.source_weight"):
         # A scale has no say in it: its recipe is for sites, which need not have a source's images.
@@ -302,20 +313,26 @@ def _resolve(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
     if weights is not None:
         settings = _with_encoder(settings, weights=weights)
     folders = {name: (request.data or {})[name].absolute() for name in row.sets if name in (request.data or {})}
+    if getattr(settings, "generator", False):
+        settings = dataclasses.replace(settings, structure=request.structures.get(row.data, "pose"))
+        reference["structure"] = "files"  # renderings of HMR
     data, source = (f"{name}={folders[name]}" if name in folders else "" for name in (row.data, row.source))
     options = dataclasses.replace(options, device=request.device, data=data, source=source)
     roots = {name: os.path.realpath(folder) for name, folder in folders.items()}
     row = dataclasses.replace(row, settings=settings, options=options, reference=reference, roots=roots)
-    if not row.source or row.transferred or method in (FIRST.method, "jvtc"):  # JVTC learns from both sets at once
+    first = reproduction.start
+    if first is None and row.takes_source and method not in (FIRST.method, "jvtc"):  # JVTC learns from both at once
+        first = FIRST
+    if first is None:
         return row
     seeds = range(request.seed, request.seed + getattr(settings, "networks", 1))
-    starts = (_resolve_start(row, scale, dataclasses.replace(request, seed=seed)) for seed in seeds)
+    starts = (_resolve_start(row, first, scale, dataclasses.replace(request, seed=seed)) for seed in seeds)
     return dataclasses.replace(row, starts=tuple(starts))
 
 
-def _resolve_start(row: TableRow, scale: Scale, request: RunRequest) -> TableRow:
-    """Return the run on the source's people that a row starts from: of the same network, at the same scale."""
-    start = dataclasses.replace(row, reproduction=FIRST, recipe=FIRST.recipe, status="pending")
+def _resolve_start(row: TableRow, first: Reproduction, scale: Scale, request: RunRequest) -> TableRow:
+    """Return the run that a row starts from: of the same network, at the same scale."""
+    start = dataclasses.replace(row, reproduction=first, recipe=first.recipe, status="pending")
     start = _resolve(start, scale, request)
     built = {name: getattr(row.settings.encoder, name) for name in BUILT}
     reference = {name: value for name, value in row.reference.items() if name.removeprefix("encoder.") in BUILT}

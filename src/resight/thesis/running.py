@@ -99,7 +99,8 @@ def _run_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> Table
         if first.status == "pending":
             first = _run_row(start, datasets, out)
         if first.status != "done":
-            reason = f"the run on {row.source} that it starts from: {first.reason}"
+            people = start.source if start.method == "source" else start.data
+            reason = f"the run on {people} that it starts from: {first.reason}"
             return dataclasses.replace(row, status=first.status, reason=reason)
     try:
         trained, reports = _train_row(row, datasets, out)
@@ -135,7 +136,8 @@ def _train_row(row: TableRow, datasets: Mapping[str, Dataset], out: Path) -> tup
         unscored = dataclasses.replace(dataset, query=dataset.query[:0], gallery=dataset.gallery[:0])
         trained = train(row.method, unscored, row.settings, options)
     else:
-        trained = train(row.method, dataset, row.settings, options, source=datasets.get(row.source))
+        source = datasets[row.source] if row.takes_source else None
+        trained = train(row.method, dataset, row.settings, options, source=source)
         return trained, trained.reports
     score = make_evaluator(
         dataset,

@@ -41,7 +41,7 @@ def to_json(item: PaperItem, rows: Sequence[TableRow], request: RunRequest | Non
     """Return a table as plain data; a line has the printed scores and ours under two keys."""
     head: dict[str, Any] = {"id": item.id, "title": item.title, "chapter": item.chapter, "page": item.page}
     if item.kind != "table":
-        head |= {"kind": item.kind, "shows": item.shows, "redraw": item.redraw, "drawable": item.drawable}
+        head |= {"kind": item.kind, "shows": item.shows, "redraw": item.redraw}
     if request is not None:
         head |= {"scale": request.scale, "seed": request.seed}
     lines = [
@@ -69,7 +69,7 @@ def to_markdown(item: PaperItem, rows: Sequence[TableRow], request: RunRequest |
     if item.shows:
         parts.append(f"Shows {item.shows}.\n")
     if item.redraw:
-        parts.append(f"To redraw it: {item.redraw}{'' if item.drawable else ' (not there yet)'}.\n")
+        parts.append(f"To redraw it: {item.redraw}.\n")
     if request is not None:
         parts.append(
             f"Scale {request.scale}, seed {request.seed}. The columns *thesis* are printed in the thesis; the columns "
