@@ -181,12 +181,13 @@ NAMES_OF_RUNS = {
     "table-4.5": "abmt-market1501-dukemtmc-c0f1dd4b13",
     "table-6.7": "ice-market1501-72afc1ff68",
 }
-"""The run folder of a table's first row, as of the first version: a run that is there must not be made again."""
+"""The run folder of a table's first row of a method, as of the first version: such a run must not be made again."""
 
 
 @pytest.mark.parametrize("table", NAMES_OF_RUNS)
 def test_run_folders_keep_their_names(table: str) -> None:
-    first = plan_rows(load_item(table), RunRequest("full"))[0]
+    rows = plan_rows(load_item(table), RunRequest("full"))
+    first = next(row for row in rows if row.key.startswith(NAMES_OF_RUNS[table].partition("-")[0]))
     assert first.key == NAMES_OF_RUNS[table]
     assert [start.key for start in first.starts] == ["source-market1501-dukemtmc-35a6b80a76"] * len(first.starts)
 
@@ -204,7 +205,7 @@ def test_the_page_and_the_scale_say_which_epoch_the_recipes_score() -> None:
                 recipe = yaml.safe_load(find_recipe(row.recipe).read_text(encoding="utf-8"))
                 found.setdefault(recipe["select"], set()).add(row.method)
     assert found == {
-        "test": {"ice", "abmt", "mean_teacher", "mmcl", "mmt"},
+        "test": {"ice", "abmt", "cap", "gcl", "mean_teacher", "mmcl", "mmt", "spcl"},
         "last": {"act", "jvtc", "scr", "source", "tracklet_contrast"},
     }
     best, last = (", ".join(sorted(found[which])) for which in ("test", "last"))

@@ -113,7 +113,7 @@ def test_show_gives_what_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["thesis", "show", "table-6.7", "--json", where]) == 0
     lines = json.loads(capsys.readouterr().out)["lines"]
     states = {line["name"].partition(": ")[2]: line["state"] for line in lines}
-    assert (states["CAP(aware) [130]"], states["ICE(aware)"]) == ("quoted", "not run")
+    assert (states["CycAs [135]"], states["ICE(aware)"]) == ("quoted", "not run")
     assert lines[0]["ours"] is None
     assert main(["thesis", "show", "figure-6.10", where]) == 0
     text = capsys.readouterr().out
