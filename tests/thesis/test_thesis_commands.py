@@ -48,6 +48,8 @@ from resight.thesis.planning import RunRequest, plan_rows
             "--substitute names dukemtmc twice",
         ),
         (["run", "table-4.3", "--substitute=mars=duke"], "it is about dukemtmc, market1501"),
+        (["run", "table-5.3", "--structure=mars=pose"], "it is about dukemtmc, market1501"),
+        (["run", "table-5.3", "--structure=pose"], "NAME=FOLDER, or NAME=pose"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -88,6 +88,7 @@ def run(name: str, flags: Sequence[str]) -> int:
     structures, flags = _take_pairs(flags, "--structure", data_name)
     (settings,) = read_settings(flags, [RunSettings], program="resight thesis run ID --data NAME=PATH")
     item = load_item(name)
+    _check_sets(item, [*substitutes, *(structures.keys() - set(map(data_name, substitutes.values())))])
     request = RunRequest(
         scale=settings.scale,
         data={name: expanded(path) for name, path in data.items()},
@@ -96,7 +97,7 @@ def run(name: str, flags: Sequence[str]) -> int:
         epochs=settings.epochs,
         iterations=settings.iterations,
         device=settings.device,
-        substitutes=_check_substitutes(item, substitutes),
+        substitutes={name: data_name(substitute) for name, substitute in substitutes.items()},
         structures={
             name: source if source in SOURCES else str(expanded(source)) for name, source in structures.items()
         },
@@ -136,11 +137,12 @@ def _find_weights(backbone: str, file: str) -> str:
     return os.path.realpath(expanded(file))
 
 
-def _check_substitutes(item: PaperItem, substitutes: dict[str, str]) -> dict[str, str]:
-    names = {name for row in plan_rows(item, RunRequest(), resolve=False) for name in row.sets}
-    for name in substitutes.keys() - names:
-        raise ConfigError(f"{item.id} is not about {name}: it is about {', '.join(sorted(names))}")
-    return {name: data_name(substitute) for name, substitute in substitutes.items()}
+def _check_sets(item: PaperItem, names: Iterable[str]) -> None:
+    """Check that a table or figure is about the data sets that flags name."""
+    known = {name for row in plan_rows(item, RunRequest(), resolve=False) for name in row.sets}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{item.id} is not about {name}: it is about {', '.join(sorted(known))}")
 
 
 def _run(item: PaperItem, request: RunRequest, out: Path, numbers: tuple[int, ...]) -> int:
