@@ -1,4 +1,6 @@
-"""Score a model on data sets that it has not seen: as it is, and with the statistics of the gallery.
+"""Score a model on data sets that it has not seen: as it is, and with statistics of the gallery.
+
+"With statistics" adapts the batch norm of the neck, "cameras centered" subtracts the mean of each camera.
 
 python benchmarks/transfer.py MODEL RESULT --data market1501=PATH cuhk03np-detected=PATH [--people 150] [--seed 5]
 
@@ -40,6 +42,7 @@ def main() -> None:
             "gallery": len(dataset.gallery),
             "as it is": score(encoder, dataset),
             "with statistics": score(adapted, dataset),
+            "cameras centered": score(encoder, dataset, center=True),
         }
         print(spec, scores[spec.partition("=")[0]], flush=True)
     names = " ".join(f"{spec.partition('=')[0]}={Path(spec.partition('=')[2]).name}" for spec in options.data)
@@ -56,9 +59,11 @@ def main() -> None:
     write_atomically(options.result, json.dumps(result, indent=1) + "\n")
 
 
-def score(encoder: Encoder, dataset: Dataset) -> dict[str, float]:
+def score(encoder: Encoder, dataset: Dataset, *, center: bool = False) -> dict[str, float]:
     """Return the scores of an encoder, in percent."""
     queries, gallery = (resight.extract(encoder, table) for table in (dataset.query, dataset.gallery))
+    if center:
+        queries, gallery = (resight.center_cameras(side, gallery) for side in (queries, gallery))
     report = resight.evaluate(queries, gallery, exclude=dataset.exclude, distractor_id=dataset.distractor_id)
     return {name: round(100 * report.scores[name], 1) for name in ("mAP", "rank-1", "rank-5")}
 

@@ -145,6 +145,7 @@ def _closed(path: Any) -> Image.Image:
 EXTRACTS: list[Wrong] = [
     (lambda g: resight.adapt_statistics("runs/mine", g.table), "encoder must be an Encoder"),
     (lambda g: resight.adapt_statistics(g.encoder, ["a.jpg"]), "images must be an ImageTable, or decoded Crops"),
+    (lambda g: resight.center_cameras(g.paths, g.features), "features must be Features, as resight.extract"),
     (lambda g: resight.extract("runs/mine", g.paths), r"encoder must be an Encoder, as resight.load_encoder\("),
     (lambda g: resight.extract(g.paths, g.encoder), "encoder must be an Encoder"),
     (lambda g: resight.extract(g.encoder, None), "images must be a path or a list of paths, .*; found None"),
@@ -203,6 +204,7 @@ COMPARISONS: list[Wrong] = [
         for k in (0, -3, 2.5, "5", None, True)
     ),
     (lambda g: resight.rank(g.features, g.features[:0]), "the gallery is empty"),
+    (lambda g: resight.center_cameras(g.features, g.features[:0]), "the gallery is empty"),
     (lambda g: resight.rank(g.features, g.features, distance_fn="cosine"), "distance_fn must be a function"),
     (
         lambda g: resight.rank(g.features, g.features, device="gpu"),

@@ -24,6 +24,13 @@ def test_a_file_scores_as_the_encoder_that_made_it(tiny_market: Path, tmp_path: 
         assert found.scores == pytest.approx(known.scores)
     assert found.provenance["features"] == str(path)
     assert resight.score(path, data, rerank=True, device=tiny.DEVICE).scores != found.scores
+    centered = resight.score(path, data, center_cameras=True, device=tiny.DEVICE)
+    assert centered.provenance["center_cameras"]
+    queries, gallery = (
+        extract(encoder, side, devices=resight.Devices(tiny.DEVICE)) for side in (data.query, data.gallery)
+    )
+    sides = (resight.center_cameras(side, gallery) for side in (queries, gallery))
+    assert centered.scores["mAP"] == pytest.approx(resight.evaluate(*sides, exclude=data.exclude).scores["mAP"])
     with pytest.raises(ConfigError, match="leave out flip"):
         resight.score(path, data, flip=True, device=tiny.DEVICE)
     with pytest.raises(DataError, match="theirs"):

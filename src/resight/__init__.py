@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from resight.retrieval.ranking import compare as compare
     from resight.retrieval.ranking import rank as rank
     from resight.retrieval.statistics import adapt_statistics as adapt_statistics
+    from resight.retrieval.statistics import center_cameras as center_cameras
     from resight.synthetic import SyntheticSettings as SyntheticSettings
     from resight.synthetic import synthesize as synthesize
     from resight.training.train import TrainSettings as TrainSettings
@@ -62,7 +63,7 @@ _NAMES = {
     "resight.numerics.clustering": ("ClusterSettings", "cluster"),
     "resight.numerics.jaccard": ("rerank",),
     "resight.retrieval.ranking": ("compare", "rank"),
-    "resight.retrieval.statistics": ("adapt_statistics",),
+    "resight.retrieval.statistics": ("adapt_statistics", "center_cameras"),
     "resight.records": ("Features", "ImageTable", "PseudoLabels", "Ranking", "Report"),
     "resight.api": ("adapt", "score", "search", "train"),
     "resight.training.train": ("TrainSettings",),

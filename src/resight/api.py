@@ -18,12 +18,14 @@ from resight.files import expanded, printable
 from resight.methods import METHODS
 from resight.models.encoder import Encoder, load_encoder
 from resight.models.packaged import SYNTHETIC
+from resight.numerics.distances import squared_distances
 from resight.numerics.spatiotemporal import TravelTimes
 from resight.records import ImageTable, Ranking, Report
+from resight.retrieval import statistics
 from resight.retrieval.extraction import extract
 from resight.retrieval.feature_files import load_features, names_features
 from resight.retrieval.joint import check_sightings, estimate_travel_times
-from resight.retrieval.protocol import score_features
+from resight.retrieval.protocol import distance_fn, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.sources import Source, embed_sides, embed_train
 from resight.training.adapting import adapt_recipe, fixed_settings
@@ -100,6 +102,7 @@ def score(
     *,
     rerank: bool | Literal["joint"] = False,
     flip: bool = False,
+    center_cameras: bool = False,
     tracklet: TrackletSettings | None = None,
     device: DeviceSettings | None = None,
 ) -> Report:
@@ -111,6 +114,7 @@ def score(
         rerank: Whether to re-rank by k-reciprocal neighbors first; ``"joint"`` ranks by appearance and time, as
             ``--rank_by joint`` does.
         flip: Whether to add the features of the mirrored images; for an encoder.
+        center_cameras: Whether to subtract the mean of each camera in the gallery from its vectors.
         tracklet: How the frames of a tracklet become one vector, on sets of tracklets.
         device: The device to run on.
 
@@ -120,7 +124,7 @@ def score(
     Raises:
         DataError: The data set has no queries, or no image of it has a vector in the file; or a camera or a frame is
             unknown that ``"joint"`` needs.
-        ConfigError: ``flip`` is set for a file of vectors.
+        ConfigError: ``flip`` is set for a file of vectors, or ``center_cameras`` for another distance of tracklets.
     """
     dataset, _ = _load_data("data", data)
     if not len(dataset.query):
@@ -139,6 +143,11 @@ def score(
     else:
         source, made_by = devices.to_device(_load_model(model)), {"flip": flip}
     (sides,) = embed_sides(source, [dataset], tracklet=tracklet, devices=devices, flip=flip)
+    if yes_or_no("center_cameras", center_cameras):
+        if distance_fn(dataset, tracklet) is not squared_distances:
+            raise ConfigError("center_cameras needs the Euclidean distance: set tracklet.distance to concatenated")
+        query, gallery = sides
+        sides = statistics.center_cameras(query, gallery), statistics.center_cameras(gallery, gallery)
     ranks_by: bool | TravelTimes = rerank is True
     if rerank == "joint":
         train = embed_train(source, dataset, tracklet=tracklet, devices=devices, flip=flip)
@@ -149,7 +158,7 @@ def score(
         tracklet=tracklet,
         device=devices.device,
         rerank=ranks_by,
-        provenance={**made_by, **devices.describe()},
+        provenance={**made_by, "center_cameras": center_cameras, **devices.describe()},
     )
 
 

@@ -16,7 +16,9 @@ from PIL import Image
 from resight.cli.main import main
 from resight.models.encoder import Encoder, EncoderSettings
 from resight.numerics.clustering import ClusterSettings, cluster
+from resight.records import Features, ImageTable
 from resight.retrieval.feature_files import load_features, save_features
+from resight.retrieval.statistics import center_cameras
 
 Capture = pytest.CaptureFixture[str]
 
@@ -53,7 +55,7 @@ def mistake(words: list[str], capsys: Capture) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("flags", [[], ["--rerank"], ["--rank_by=joint"], ["--thresholds"]])
+@pytest.mark.parametrize("flags", [[], ["--rerank"], ["--rank_by=joint"], ["--thresholds"], ["--center_cameras"]])
 @pytest.mark.parametrize("name", ["a.npz", "a.npy"])
 def test_an_extracted_file_scores_as_the_model_does(
     name: str, flags: list[str], files: Path, encoder: str, tiny_market: Path, capsys: Capture
@@ -160,6 +162,27 @@ def test_a_search_in_a_file(files: Path, tiny_market: Path, tmp_path: Path, caps
     assert "is not in" in listed[1]["error"]
     assert main(["search", file, query]) == 0
     assert "never proof" in capsys.readouterr().out
+
+
+def test_a_search_without_the_shifts_of_cameras(
+    files: Path, encoder: str, tiny_market: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """A row of the file has its camera; that of a picture is unknown."""
+    stored = load_features(files / "a.npz")
+    gallery = stored.features[stored.splits == "gallery"]
+    query = stored.features[np.flatnonzero(stored.splits == "query")[:1]]
+    path = str(query.table.paths[0])
+    picture = Features(ImageTable(np.array([path])), query.embeddings)
+    centered = center_cameras(gallery, gallery)
+    found = []
+    for source, row in ([str(files / "a.npz"), path], query), ([encoder, path, f"--data={tiny_market}"], picture):
+        (answer,) = printed(["search", *source, "-k", "4", "--center_cameras"], capsys)
+        similarities = centered.embeddings @ center_cameras(row, gallery).embeddings[0]
+        best = np.argsort(-similarities, kind="stable")[:4]
+        found.append([result["similarity"] for result in answer["results"]])
+        assert [result["path"] for result in answer["results"]] == gallery.table.paths[best].tolist()
+        assert found[-1] == pytest.approx(similarities[best].tolist(), abs=1e-3)
+    assert found[0] != pytest.approx(found[1], abs=1e-2)
 
 
 def test_clusters_of_a_file_and_of_a_model(

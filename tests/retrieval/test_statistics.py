@@ -15,9 +15,10 @@ from resight.data.crops import load_crops
 from resight.data.transforms import to_float
 from resight.errors import ConfigError
 from resight.models.encoder import Encoder, EncoderSettings
-from resight.records import ImageTable
+from resight.records import Features, ImageTable
+from resight.retrieval.evaluation import evaluate
 from resight.retrieval.extraction import extract
-from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.statistics import CAMERA_PRIOR, adapt_statistics, center_cameras
 
 SETTINGS = EncoderSettings(backbone="resnet18", weights="none", height=64, width=32)
 
@@ -119,3 +120,54 @@ def test_a_cache_keeps_the_statistics_and_replaces_damaged_ones(
 def test_what_is_no_image_is_refused(encoder: Encoder) -> None:
     with pytest.raises(ConfigError, match="images must be"):
         adapt_statistics(encoder, ["a.jpg"])  # type: ignore[arg-type]
+
+
+# -- the mean of each camera ---------------------------------------------------------------------------------------
+
+
+def made_up(people: int, cameras: int, seed: int = 0, shift: float = 2.0) -> Features:
+    """Two images of each person in each camera; each camera adds a vector of its own."""
+    rng = np.random.default_rng(seed)
+    persons, seen_by = np.repeat(np.arange(people), 2 * cameras), np.tile(np.repeat(np.arange(cameras), 2), people)
+    vectors = rng.normal(size=(people, 16))[persons] + shift * rng.normal(size=(cameras, 16))[seen_by]
+    vectors += 0.2 * rng.normal(size=vectors.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = ImageTable(np.array([f"{i}.jpg" for i in range(len(persons))]), persons, seen_by)
+    return Features(table, vectors.astype(np.float32))
+
+
+def test_each_vector_loses_the_mean_of_its_camera() -> None:
+    gallery, queries = made_up(5, 3), made_up(2, 4, seed=1)
+    unknown = Features(ImageTable(np.array(["u.jpg"])), queries.embeddings[:1])
+    overall = gallery.embeddings.mean(0)
+    for features in (gallery, queries, unknown):
+        found = center_cameras(features, gallery)
+        assert found.table is features.table
+        for vector, camera, before in zip(
+            found.embeddings, features.table.camera_ids, features.embeddings, strict=True
+        ):
+            seen = [v for v, c in zip(gallery.embeddings, gallery.table.camera_ids, strict=True) if c == camera >= 0]
+            mean = np.mean([*seen, *[overall] * CAMERA_PRIOR], axis=0)
+            expected = (before - mean) / np.linalg.norm(before - mean)
+            np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
+def test_the_mean_of_few_images_hardly_counts() -> None:
+    many, few = made_up(400, 2), made_up(1, 3, seed=5)
+    rows = few.table.camera_ids == 2
+    both = Features(
+        ImageTable.concatenate(many.table, few.table[rows]), np.concatenate([many.embeddings, few.embeddings[rows]])
+    )
+    shift = few.embeddings[rows].mean(0) - both.embeddings.mean(0)
+    lost = few.embeddings[rows][0] - both.embeddings.mean(0) - shift * 2 / (2 + CAMERA_PRIOR)
+    np.testing.assert_allclose(center_cameras(few[rows], both).embeddings[0], lost / np.linalg.norm(lost), atol=1e-5)
+
+
+def test_people_are_found_in_other_cameras() -> None:
+    features = made_up(60, 4)
+    is_query = np.arange(len(features)) % 8 == 0
+    queries, gallery = features[is_query], features[~is_query]
+    before = evaluate(queries, gallery).scores["mAP"]
+    after = evaluate(center_cameras(queries, gallery), center_cameras(gallery, gallery)).scores["mAP"]
+    assert before < 0.8
+    assert after > before + 0.1

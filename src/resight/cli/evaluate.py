@@ -33,7 +33,7 @@ from resight.retrieval.joint import check_sightings, estimate_travel_times
 from resight.retrieval.protocol import RankBy, distance_fn, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.sources import Source, embed_sides, embed_train
-from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.statistics import adapt_statistics, center_cameras
 from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 from resight.retrieval.thresholds import score_thresholds
 from resight.retrieval.trials import average_reports
@@ -54,6 +54,8 @@ class EvaluateSettings(DataSettings):
             run's own settings.
         adapt_statistics: Give the encoder the batch-norm statistics of the gallery's images first, which takes seconds
             and no labels.
+        center_cameras: Subtract the mean of each camera in the gallery from its vectors, without labels. It helps where
+            each camera has seen many people.
         normalize: Scale the vectors of a file to unit length, to compare them by the cosine. A model's have it.
         rerank: Re-rank by k-reciprocal neighbors first.
         rank_by: `appearance`, or `joint`: also by how plausible the time between two cameras is (JVTC+), as clusters of
@@ -76,6 +78,7 @@ class EvaluateSettings(DataSettings):
     flip: bool = False
     tracklet: TrackletSettings = field(default_factory=TrackletSettings)
     adapt_statistics: bool = False
+    center_cameras: bool = False
     normalize: bool = False
     rerank: bool = False
     rank_by: RankBy = "appearance"
@@ -131,6 +134,7 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     joint = settings.rank_by == "joint"
     wanted = {"rerank": settings.rerank, "rank_by joint": joint, "thresholds": settings.thresholds}
+    wanted["center_cameras"] = settings.center_cameras
     for name, is_wanted in wanted.items():
         if is_wanted and distance_fn(dataset, settings.tracklet) is not squared_distances:
             raise ConfigError(
@@ -155,6 +159,8 @@ def run(arguments: Sequence[str]) -> int:
             source = adapt_statistics(source, dataset.gallery, devices=devices)
     splits = splits or [dataset]
     sides = embed_sides(source, splits, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
+    if settings.center_cameras:
+        sides = [(center_cameras(query, gallery), center_cameras(gallery, gallery)) for query, gallery in sides]
     reranks: list[bool | TravelTimes] = [settings.rerank] * len(splits)
     if joint:
         reranks = [
@@ -168,8 +174,10 @@ def run(arguments: Sequence[str]) -> int:
         ]
     if devices.rank > 0:  # of several processes only the first prints
         return 0
-    made_by = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics}
-    provenance = {**(made_by if stored is None else {"features": model}), **devices.describe()}
+    made_by: dict[str, str | bool] = {"flip": settings.flip, "adapt_statistics": settings.adapt_statistics}
+    if stored is not None:
+        made_by = {"features": model}
+    provenance = {**made_by, "center_cameras": settings.center_cameras, **devices.describe()}
     reports = [
         score_features(
             split,

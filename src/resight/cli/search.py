@@ -62,6 +62,8 @@ class SearchSettings(DataSettings):
         normalize: Scale the vectors of a file to unit length, to rank them by the cosine. A model's have it.
         adapt_statistics: Give the model the batch-norm statistics of the images in which you search, which takes
             seconds and no labels.
+        center_cameras: Subtract the mean of each camera from its vectors, without labels. It helps where each camera
+            has seen many people. The camera of a query that is a file is unknown: it takes the mean of all.
         k: The number of results for each image. The image's own file is left out.
         ranked_list: The PNG file to draw the results in; empty draws none.
         cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond
@@ -77,6 +79,7 @@ class SearchSettings(DataSettings):
     queries: str = ""
     normalize: bool = False
     adapt_statistics: bool = False
+    center_cameras: bool = False
     k: int = 10
     ranked_list: str = ""
     cache: str = ""
@@ -130,6 +133,7 @@ def run(arguments: Sequence[str]) -> int:
         gallery,
         encoder=encoder,
         adapt=settings.adapt_statistics,
+        center=settings.center_cameras,
         k=settings.k,
         cache=expanded(settings.cache) if settings.cache else None,
         device=settings.device,
@@ -156,7 +160,15 @@ def _search_stored(words: Sequence[str], flags: Sequence[str], settings: SearchS
         check_output(expanded(settings.ranked_list), suffix=".png")
     from resight.cli.searching_stored import search_stored
 
-    found = search_stored(file, queries, flags, k=settings.k, normalize=settings.normalize, device=settings.device)
+    found = search_stored(
+        file,
+        queries,
+        flags,
+        k=settings.k,
+        normalize=settings.normalize,
+        center=settings.center_cameras,
+        device=settings.device,
+    )
     if found is None:  # of several processes only the first prints
         return 0
     answers, dataset, people = found

@@ -20,7 +20,7 @@ from resight.models.encoder_settings import EncoderSettings
 from resight.records import Features, ImageTable, Ranking
 from resight.retrieval.extraction import extract
 from resight.retrieval.ranking import BLOCK, rank_others
-from resight.retrieval.statistics import adapt_statistics
+from resight.retrieval.statistics import adapt_statistics, center_cameras
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ def search(
     *,
     encoder: str | EncoderSettings,
     adapt: bool,
+    center: bool,
     k: int,
     cache: Path | None,
     device: DeviceSettings,
@@ -44,6 +45,7 @@ def search(
         gallery: The images to search in.
         encoder: A run folder, an encoder file, or the settings of a backbone.
         adapt: Whether to give the encoder the statistics of the gallery.
+        center: Whether to subtract the mean of each camera from its vectors.
         k: The number of results for each query.
         cache: A folder that keeps the gallery's embeddings, and an adapted encoder.
         device: The device to run on.
@@ -65,6 +67,8 @@ def search(
     queries = extract(network, crops, devices=devices)
     if devices.rank > 0:
         return None
+    if center:
+        queries, gallery_features = (center_cameras(side, gallery_features) for side in (queries, gallery_features))
     results = rank_results(queries, gallery_features, dataset, k=k, devices=devices)
     failed = [Answer(path, error=reason) for path, reason in (*images.problems, *crops.problems)]
     return [*(Answer(path, results[path]) for path in queries.table.paths.tolist()), *failed]

@@ -18,13 +18,21 @@ from resight.files import expanded, printable
 from resight.records import Features
 from resight.retrieval.feature_files import StoredFeatures, names_features
 from resight.retrieval.path_matching import match_paths
+from resight.retrieval.statistics import center_cameras
 from resight.retrieval.stored_sides import stored_dataset
 
 logger = logging.getLogger(__name__)
 
 
 def search_stored(
-    file: str, queries: Sequence[str], flags: Sequence[str], *, k: int, normalize: bool, device: DeviceSettings
+    file: str,
+    queries: Sequence[str],
+    flags: Sequence[str],
+    *,
+    k: int,
+    normalize: bool,
+    center: bool,
+    device: DeviceSettings,
 ) -> tuple[list[Answer], Dataset, bool] | None:
     """Search in a file of vectors: in its gallery, or in all its rows if it has none.
 
@@ -35,6 +43,7 @@ def search_stored(
         flags: The flags of the command line.
         k: The number of results for each query.
         normalize: Whether to scale all vectors to unit length.
+        center: Whether to subtract the mean of each camera from its vectors.
         device: The device to search on.
 
     Returns:
@@ -66,6 +75,8 @@ def search_stored(
     devices = Devices(device)
     if devices.rank > 0:
         return None
+    if center:
+        chosen, gallery = (center_cameras(side, gallery) for side in (chosen, gallery))
     results = rank_results(chosen, gallery, dataset, k=k, devices=devices, searched=stored.path)
     failed = [Answer(path, error=reason) for path, reason in problems]
     answers = [*(Answer(path, results[path]) for path in chosen.table.paths.tolist()), *failed]

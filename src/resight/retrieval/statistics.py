@@ -1,8 +1,9 @@
-"""Adapt the batch-norm statistics of an encoder to images without labels."""
+"""Adapt to the statistics of images without labels: those of batch norms, and the mean of each camera."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ import torch
 from resight.compute.devices import Devices
 from resight.data.crops import Crops, load_crops
 from resight.data.transforms import to_float
-from resight.errors import check_given
+from resight.errors import DataError, check_given
 from resight.models.batchnorm import batch_norms, momenta
 from resight.models.encoder import ENCODER, Encoder
+from resight.numerics.distances import normalize
 from resight.progress import progress
-from resight.records import ImageTable
+from resight.records import Features, ImageTable, check_features
 from resight.retrieval.cache import load_statistics, save_statistics, vectors_path
 
 MOST_IMAGES = 4096
 """The most images to measure batch-norm statistics on; more hardly change them."""
+
+CAMERA_PRIOR = 20
+"""How many images of the whole gallery the mean of a camera is mixed with, so that it does not follow a few people."""
 
 
 @torch.no_grad()
@@ -79,3 +84,37 @@ def adapt_statistics(
     if path is not None and devices.rank == 0:
         save_statistics(path, statistics)
     return adapted.eval()
+
+
+def center_cameras(features: Features, gallery: Features) -> Features:
+    """Subtract from each vector the mean of its camera, without labels, and scale it to unit length.
+
+    The light and the view of a camera shift all of its vectors alike. Without the shift, people of different cameras
+    are easier to compare. It needs cameras that have seen many people: the mean of a few is what they look like.
+
+    Args:
+        features: ``N`` vectors, those of the queries or of the gallery itself.
+        gallery: The vectors of the gallery, of which the means are taken. Images whose camera is unknown, or is not in
+            the gallery, are centered by the mean of all.
+
+    Returns:
+        The same images with other vectors.
+
+    Raises:
+        DataError: The vectors have different lengths, or the gallery is empty.
+
+    References:
+        Zhuang et al., Rethinking the distribution gap of person re-identification with camera-based batch
+            normalization, 2020, which takes such statistics while training.
+    """
+    check_features(features=features, gallery=gallery)
+    if not len(gallery):
+        raise DataError("the gallery is empty: there are no means of cameras to take")
+    cameras, overall = gallery.table.camera_ids, gallery.embeddings.mean(0, dtype=np.float64)
+    centered = np.empty_like(features.embeddings)
+    for camera in np.unique(features.table.camera_ids):
+        seen = gallery.embeddings[cameras == camera] if camera >= 0 else gallery.embeddings[:0]
+        mean = (seen.sum(0, dtype=np.float64) + CAMERA_PRIOR * overall) / (len(seen) + CAMERA_PRIOR)
+        rows = features.table.camera_ids == camera
+        centered[rows] = features.embeddings[rows] - mean
+    return dataclasses.replace(features, embeddings=normalize(centered))
