@@ -86,7 +86,7 @@ class TableRow:
         printed: The row as printed.
         group: Its group of columns as printed.
         status: ``done``, ``pending`` (it can run), ``failed`` or ``unavailable``; ``quoted`` for a row of another
-            paper, ``not run`` if its runs were not looked up.
+            paper that nothing here reproduces, ``not run`` if its runs were not looked up.
         reason: Why it failed or is unavailable.
         data: The data set that the run is scored on; empty if there is none.
         source: The labeled data set that it starts from; empty for none.
