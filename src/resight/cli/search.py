@@ -63,7 +63,7 @@ class SearchSettings(DataSettings):
         adapt_statistics: Give the model the batch-norm statistics of the images in which you search, which takes
             seconds and no labels.
         center_cameras: Subtract the mean of each camera from its vectors, without labels. It helps where each camera
-            has seen many people. The camera of a query that is a file is unknown: it takes the mean of all.
+            has seen many people. A query that is no file of the data set takes the mean of all.
         k: The number of results for each image. The image's own file is left out.
         ranked_list: The PNG file to draw the results in; empty draws none.
         cache: A folder that keeps embeddings for the next search. The same images are then not embedded again. Beyond

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +70,20 @@ def search(
     if devices.rank > 0:
         return None
     if center:
+        queries = _with_cameras(queries, dataset)
         queries, gallery_features = (center_cameras(side, gallery_features) for side in (queries, gallery_features))
     results = rank_results(queries, gallery_features, dataset, k=k, devices=devices)
     failed = [Answer(path, error=reason) for path, reason in (*images.problems, *crops.problems)]
     return [*(Answer(path, results[path]) for path in queries.table.paths.tolist()), *failed]
+
+
+def _with_cameras(queries: Features, dataset: Dataset) -> Features:
+    """Return queries with the camera of each file that the data set holds too; others stay unknown."""
+    camera_of: dict[str, int] = {}
+    for table in (dataset.train, dataset.query, dataset.gallery):
+        camera_of |= zip(map(os.path.realpath, table.paths.tolist()), table.camera_ids.tolist(), strict=True)
+    cameras = [camera_of.get(os.path.realpath(path), -1) for path in queries.table.paths.tolist()]
+    return replace(queries, table=replace(queries.table, camera_ids=np.array(cameras, np.int64)))
 
 
 def rank_results(
