@@ -133,8 +133,12 @@ def run(arguments: Sequence[str]) -> int:
     if dataset.unit == "images" and any(flag.startswith("--tracklet.") for flag in flags):
         raise ConfigError(f"{dataset.name} is a set of images, not of tracklets: leave out --tracklet.*")
     joint = settings.rank_by == "joint"
-    wanted = {"rerank": settings.rerank, "rank_by joint": joint, "thresholds": settings.thresholds}
-    wanted["center_cameras"] = settings.center_cameras
+    wanted = {
+        "rerank": settings.rerank,
+        "rank_by joint": joint,
+        "thresholds": settings.thresholds,
+        "center_cameras": settings.center_cameras,
+    }
     for name, is_wanted in wanted.items():
         if is_wanted and distance_fn(dataset, settings.tracklet) is not squared_distances:
             raise ConfigError(

@@ -89,8 +89,7 @@ def open_pairs(source: str, images: Crops, *, turns: int, needed: Mask) -> Paire
             "pretrain pairs needs true pictures of turned people: give --structure FOLDER, with the folders "
             f"{_names(PICTURES)} ... beside the renderings (docs/bodies.md); or --pretrain none"
         )
-    paths, folder = images.table.paths.tolist(), expanded(source)
-    pictures = TurnedFiles(folder, paths, size=images.size, kind=PICTURES, turns=turns)
+    pictures = open_views(source, images, turns=turns)
     missing = np.flatnonzero(needed & ~pictures.usable)
     if len(missing):
         raise DataError(
@@ -102,7 +101,7 @@ def open_pairs(source: str, images: Crops, *, turns: int, needed: Mask) -> Paire
 
 
 def open_views(source: str, images: Crops, *, turns: int) -> TurnedFiles:
-    """Open the views that another generator has drawn, in the folders ``view``, ``view_45`` and so on.
+    """Open pictures of turned people, true ones or another generator's, in the folders ``view``, ``view_45`` and so on.
 
     Args:
         source: The folder that holds them.
