@@ -39,6 +39,22 @@ def test_a_model_beside_itself_does_not_differ(run, people, capsys) -> None:  # 
     assert len(set(printed["models"])) == 2
 
 
+def test_centered_cameras_score_as_in_evaluate(run, people, capsys) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = run
+    data = f"--data=market1501={people}"
+    capsys.readouterr()
+    assert (
+        main(["compare", str(folder), str(folder / "encoder-last.safetensors"), data, "--center_cameras", "--json"])
+        == 0
+    )
+    printed = json.loads(capsys.readouterr().out)
+    for name in printed["models"]:
+        for flags, is_same in ((["--center_cameras"], True), ([], False)):
+            assert main(["evaluate", name, data, "--json", *flags]) == 0
+            scores = json.loads(capsys.readouterr().out)["scores"]
+            assert (printed["reports"][name]["scores"] == scores) is is_same
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

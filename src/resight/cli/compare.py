@@ -26,6 +26,7 @@ from resight.errors import ConfigError, DataError, check_least, counted
 from resight.files import check_output, expanded, printable, write_atomically
 from resight.models.encoder import load_encoder
 from resight.models.encoder_settings import encoder_file
+from resight.numerics.distances import squared_distances
 from resight.records import Features, ImageTable
 from resight.reports.comparison import Side, comparison_page, difference_rows
 from resight.reports.figures import to_svg
@@ -37,6 +38,7 @@ from resight.retrieval.feature_files import StoredFeatures, names_features
 from resight.retrieval.protocol import Score, distance_fn, make_evaluator, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.sources import check_same_images, embed_sides
+from resight.retrieval.statistics import center_cameras
 from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class CompareSettings(DataSettings):
         validation_people: Compare on held-out people instead of the test people; this number of them is taken from the
             training part. `all` takes everyone in it who can be found again.
         normalize: Scale the vectors of files to unit length, to compare them by the cosine. A model's have it.
+        center_cameras: Subtract the mean of each camera in the gallery from the vectors of both models, without labels.
         samples: How many times people are drawn for the intervals.
         seed: The seed of these draws.
         page: The file to write the HTML page to; empty writes none.
@@ -61,6 +64,7 @@ class CompareSettings(DataSettings):
 
     validation_people: int | Literal["all"] = 0
     normalize: bool = False
+    center_cameras: bool = False
     samples: int = 10_000
     seed: int = 1
     page: str = ""
@@ -110,9 +114,9 @@ def run(arguments: Sequence[str]) -> int:
     names = words if words[0] != words[1] else [f"{words[0]} (1)", f"{words[1]} (2)"]
     evaluators: Evaluators = {}
     first, second = (
-        _score_model(model, printable(name), dataset, devices, evaluators)
+        _score_model(model, printable(name), dataset, devices, evaluators, center=settings.center_cameras)
         if stored is None
-        else _score_stored(stored, printable(name), dataset, devices)
+        else _score_stored(stored, printable(name), dataset, devices, center=settings.center_cameras)
         for model, name, stored in zip(words, names, files, strict=True)
     )
     if devices.rank > 0:  # of several processes only the first prints
@@ -164,17 +168,24 @@ def _open_dataset(settings: CompareSettings, files: Sequence[StoredFeatures]) ->
     return split_validation(dataset, settings.validation_people) if settings.validation_people else dataset
 
 
-def _score_stored(stored: StoredFeatures, name: str, dataset: Dataset, devices: Devices) -> Side:
+def _score_stored(stored: StoredFeatures, name: str, dataset: Dataset, devices: Devices, *, center: bool) -> Side:
     """Score the vectors of a file."""
     tracklet = TrackletSettings()
     ((queries, gallery),) = embed_sides(stored, [dataset], tracklet=tracklet, devices=devices)
+    if center:
+        queries, gallery = center_cameras(queries, gallery), center_cameras(gallery, gallery)
     report = score_features(dataset, (queries, gallery), tracklet=tracklet, device=devices.device)
     return Side(name, report, queries, gallery, rank(queries, gallery, device=devices.device))
 
 
-def _score_model(model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators) -> Side:
+def _score_model(
+    model: str, name: str, dataset: Dataset, devices: Devices, evaluators: Evaluators, *, center: bool
+) -> Side:
     """Score a model as `resight evaluate` does, by its run's own settings of flip and tracklets."""
     (settings,) = read_settings(run_flags(model), [_ModelSettings], program=f"the settings of {model}")
+    distance = distance_fn(dataset, settings.tracklet)
+    if center and distance is not squared_distances:
+        raise ConfigError(f"center_cameras needs the Euclidean distance, and {name} compares tracklets by another")
     encoder = load_encoder(model)
     key = (encoder.settings.size, settings)
     if key not in evaluators:
@@ -185,5 +196,7 @@ def _score_model(model: str, name: str, dataset: Dataset, devices: Devices, eval
     if score is None:
         raise DataError(f"{dataset.name} has no gallery to search in")
     report, queries, gallery = score(encoder)
-    distance = distance_fn(dataset, settings.tracklet)
+    if center:
+        queries, gallery = center_cameras(queries, gallery), center_cameras(gallery, gallery)
+        report = score_features(dataset, (queries, gallery), tracklet=settings.tracklet, device=devices.device)
     return Side(name, report, queries, gallery, rank(queries, gallery, distance_fn=distance, device=devices.device))
