@@ -29,6 +29,11 @@ def test_structural_similarity_is_its_equation() -> None:
     found = structural_similarity(first, second)
     np.testing.assert_allclose(found, [*map(reference.structural_similarity, first, second)], rtol=1e-9)
     assert found[2] < 0 < found[0] < 1
+    mask = np.random.default_rng(2).random(first.shape[:3]) < 0.4
+    mask[1] = False
+    found = structural_similarity(first, second, mask)
+    np.testing.assert_allclose(found, [*map(reference.structural_similarity, first, second, mask)], rtol=1e-9)
+    assert np.isnan(found).tolist() == [False, True, False]
 
 
 @settings(max_examples=15, deadline=None)

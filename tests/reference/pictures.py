@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 
 
-def structural_similarity(first, second, window=7):
-    """SSIM of two (H, W, C) pictures, window by window."""
+def structural_similarity(first, second, mask=None, window=7):
+    """SSIM of two (H, W, C) pictures, window by window; with a mask, of windows whose middle pixel counts."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     values = []
     height, width, channels = first.shape
     for top, left, channel in itertools.product(range(height - window + 1), range(width - window + 1), range(channels)):
+        if mask is not None and not mask[top + window // 2, left + window // 2]:
+            continue
         place = np.s_[top : top + window, left : left + window, channel]
         x, y = ([float(value) for value in picture[place].ravel()] for picture in (first, second))
         n, mx, my = len(x), sum(x) / len(x), sum(y) / len(y)
@@ -20,7 +22,7 @@ def structural_similarity(first, second, window=7):
         vy = sum((b - my) ** 2 for b in y) / (n - 1)
         cxy = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / (n - 1)
         values.append((2 * mx * my + c1) * (2 * cxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else float("nan")
 
 
 def covariance(rows):

@@ -74,13 +74,15 @@ class Truth:
 
         Returns:
             Of the views and of the copies: ``difference`` ``(2, B, T)``, the mean absolute difference on the body;
-            ``ssim`` ``(2, B, T)``; ``colors`` ``(2, B, T, K)``, the error of the mean color of each region.
+            ``ssim`` and, of windows around pixels of the body, ``body_ssim`` ``(2, B, T)``; ``colors``
+            ``(2, B, T, K)``, the error of the mean color of each region.
         """
         true = _flat(draw(self.pictures, rows, turns))
         regions, mask = self.regions_at(np.repeat(rows, len(turns)), np.tile(turns, len(rows)))
         measures: dict[str, Callable[[Pixels], Doubles]] = {
             "difference": lambda pictures: masked_difference(pictures, true, mask),
             "ssim": lambda pictures: structural_similarity(pictures, true),
+            "body_ssim": lambda pictures: structural_similarity(pictures, true, mask),
             "colors": lambda pictures: region_color_error(pictures, true, regions, len(self.regions)),
         }
         candidates = [_flat(drawn), np.repeat(sources, len(turns), axis=0)]
@@ -96,14 +98,15 @@ class Truth:
             kept: ``(B, T)``.
 
         Returns:
-            For ``difference``, ``ssim`` and the colors of each region, a number for ``generated`` and one for
-            ``copied``; None for a region that no picture shows.
+            For ``difference``, ``ssim``, ``body_ssim`` and the colors of each region, a number for ``generated`` and
+            one for ``copied``; None for a region that no picture shows.
         """
         chosen = {name: values[:, :, 1:][:, kept[:, 1:]] for name, values in errors.items()}
         colors = {region: chosen["colors"][..., number] for number, region in enumerate(self.regions)}
         return {
             "difference": _means(chosen["difference"]),
             "ssim": _means(chosen["ssim"]),
+            "body_ssim": _means(chosen["body_ssim"]),
             "colors": {region: _means(values) for region, values in colors.items()},
         }
 

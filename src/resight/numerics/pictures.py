@@ -20,18 +20,19 @@ THIRDS = ("upper third", "middle third", "lower third")
 """The regions of `body_thirds`, in order from 1."""
 
 
-def structural_similarity(first: Pixels, second: Pixels) -> Doubles:
+def structural_similarity(first: Pixels, second: Pixels, mask: Mask | None = None) -> Doubles:
     """Compare each picture with its partner by SSIM.
 
     Windows of 7 x 7 have equal weights and unbiased variances, as in the default of scikit-image, which GCL's and
-    DG-Net's protocol uses. The mean is over all windows inside the picture and over the three colors.
+    DG-Net's protocol uses. The mean is over the windows inside the picture and over the three colors.
 
     Args:
         first: ``(B, H, W, 3)`` uint8.
         second: The partners, of the same shape.
+        mask: ``(B, H, W)``, the pixels around which windows count; None for all.
 
     Returns:
-        ``(B,)`` in -1..1; 1 for equal pictures.
+        ``(B,)`` in -1..1; 1 for equal pictures, nan where no window counts.
 
     Raises:
         DataError: The shapes differ, or a side is below 7 pixels.
@@ -51,8 +52,14 @@ def structural_similarity(first: Pixels, second: Pixels) -> Doubles:
     c1, c2 = (K1 * 255) ** 2, (K2 * 255) ** 2
     light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     contrast = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    similarities: Doubles = (light * contrast).mean((1, 2, 3))
-    return similarities
+    similarities: Doubles = (light * contrast).mean(3)
+    if mask is None:
+        return similarities.mean((1, 2))
+    half = WINDOW // 2
+    counted = mask[:, half:-half, half:-half]
+    with np.errstate(invalid="ignore"):
+        means: Doubles = np.where(counted, similarities, 0).sum((1, 2)) / counted.sum((1, 2))
+    return means
 
 
 def _window_means(values: Doubles) -> Doubles:

@@ -45,7 +45,11 @@ def score_tables(scores: Mapping[str, Any], judge: str) -> Iterator[tuple[str, t
     yield "Diversity: (1 - SSIM) / 2 of two pictures", ("", "diversity", "pairs"), varied
     if "truth" in scores:
         truth = scores["truth"]
-        errors = {"mean difference on the body": truth["difference"], "SSIM (larger is more alike)": truth["ssim"]}
+        errors = {
+            "mean difference on the body": truth["difference"],
+            "SSIM on the body (larger is more alike)": truth["body_ssim"],
+            "SSIM of the picture": truth["ssim"],
+        }
         errors |= {f"error of the mean color, {region}": values for region, values in truth["colors"].items()}
         cells = [(name, _number(each["generated"]), _number(each["copied"])) for name, each in errors.items()]
         yield "From the true pictures of turned people", ("", "view", "copied image"), cells
