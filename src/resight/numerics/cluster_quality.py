@@ -166,6 +166,7 @@ def cluster_warnings(quality: Mapping[str, float]) -> list[str]:
     if quality["clusters"] > 0 and quality.get("cameras", 0) > 1 and quality["single_camera_share"] == 1:
         warnings.append(
             f"No cluster joins images of two cameras, though there are {quality['cameras']:.0f}: raise eps "
-            "(rho, pairs_per_image) or k1, and check that the same people pass several cameras."
+            "(rho, pairs_per_image), k1 or, for few cameras, k_cross_camera, and check that the same people pass "
+            "several cameras."
         )
     return warnings
