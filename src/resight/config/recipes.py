@@ -38,10 +38,11 @@ _FORMER_NAMES = {
     "ice-thesis": "ice-dukemtmc ice-market1501 ice-msmt17",
     "scr-se": "scr-se-market1501",
     "scr-thesis": "scr-cuhk03np scr-dukemtmc scr-market1501",
+    "site-few-cameras": "site-from-model",  # whose neck had the statistics of all images
     "source-thesis": "source-dukemtmc source-market1501",
 }
 RENAMED = {former: name for name, formers in _FORMER_NAMES.items() for former in formers.split()}
-"""For each recipe of earlier versions, the present recipe with the same settings."""
+"""For each recipe of earlier versions, the present recipe of the same purpose."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def find_recipe(name: str) -> Path:
 
     Args:
         name: A YAML file, or ``site``, ``site.yaml``, ``recipes/site.yaml`` or ``site/site``. A name of an earlier
-            version finds the recipe of the same settings.
+            version finds the present recipe of the same purpose.
 
     Raises:
         ConfigError: There is no such recipe. The message names the most similar one, unless the name is a path.
