@@ -132,6 +132,10 @@ def test_files_and_models_are_compared(files: Path, encoder: str, tiny_market: P
     assert any(alone["gains"])
     beside = printed(["compare", encoder, first, data, "--samples=50"], capsys)
     assert beside["differences"]["mAP"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    centered = printed(["compare", encoder, first, data, "--center_cameras", "--samples=50"], capsys)
+    assert centered["differences"]["mAP"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    expected = printed(["evaluate", first, "--center_cameras"], capsys)["scores"]
+    assert [report["scores"] for report in centered["reports"].values()] == [expected, expected]
 
 
 def test_a_search_in_a_file(files: Path, tiny_market: Path, tmp_path: Path, capsys: Capture) -> None:
