@@ -53,10 +53,8 @@ def structural_similarity(first: Pixels, second: Pixels, mask: Mask | None = Non
     light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     contrast = (2 * covariance + c2) / (variance_x + variance_y + c2)
     similarities: Doubles = (light * contrast).mean(3)
-    if mask is None:
-        return similarities.mean((1, 2))
     half = WINDOW // 2
-    counted = mask[:, half:-half, half:-half]
+    counted = np.ones(similarities.shape, np.bool_) if mask is None else mask[:, half:-half, half:-half]
     with np.errstate(invalid="ignore"):
         means: Doubles = np.where(counted, similarities, 0).sum((1, 2)) / counted.sum((1, 2))
     return means
