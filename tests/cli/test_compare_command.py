@@ -43,10 +43,8 @@ def test_centered_cameras_score_as_in_evaluate(run, people, capsys) -> None:  # 
     folder, _ = run
     data = f"--data=market1501={people}"
     capsys.readouterr()
-    assert (
-        main(["compare", str(folder), str(folder / "encoder-last.safetensors"), data, "--center_cameras", "--json"])
-        == 0
-    )
+    models = [str(folder), str(folder / "encoder-last.safetensors")]
+    assert main(["compare", *models, data, "--center_cameras", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     for name in printed["models"]:
         for flags, is_same in ((["--center_cameras"], True), ([], False)):

@@ -185,7 +185,9 @@ def _score_model(
     (settings,) = read_settings(run_flags(model), [_ModelSettings], program=f"the settings of {model}")
     distance = distance_fn(dataset, settings.tracklet)
     if center and distance is not squared_distances:
-        raise ConfigError(f"center_cameras needs the Euclidean distance, and {name} compares tracklets by another")
+        raise ConfigError(
+            f"center_cameras needs the Euclidean distance, and {name} compares tracklets by another: leave it out"
+        )
     encoder = load_encoder(model)
     key = (encoder.settings.size, settings)
     if key not in evaluators:
