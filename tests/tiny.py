@@ -193,6 +193,7 @@ class Tiny:
         shared: Changes with which several processes learn what one learns, each tried.
         adam: Whether all weights are moved by Adam, at the learning rate, with its usual averages.
         tolerance: How far, relatively, the losses of several processes may differ from those of one.
+        pinned: Changes with which the losses of four steps are the same on every processor.
         domains: Number of domains in a batch, each with ghost batches of its own.
     """
 
@@ -203,6 +204,7 @@ class Tiny:
     shared: tuple[dict[str, Any], ...] = ({},)
     adam: bool = True
     tolerance: float = 1e-4
+    pinned: dict[str, Any] = field(default_factory=dict)
     domains: int = 1
 
 
@@ -267,6 +269,8 @@ TINY: dict[str, Tiny] = {
         learns={"generator": False, "encoder": frozen(ENCODER), "learning_rate": 1e-3},
         shared=({"encoder": frozen(ENCODER)},),
         adam=False,
+        # Without a first moment, Adam takes full steps along gradients that are rounding errors.
+        pinned={"encoder": frozen(ENCODER), "generator_rate": 1e-4},
     ),
     "jvtc": Tiny(**JVTC),
     "mmcl": Tiny(**MMCL),

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+import tiny
+from resight.compute.devices import Devices
 from resight.data.crops import load_crops
 from resight.data.transforms import to_float
 from resight.errors import ConfigError
@@ -40,7 +42,7 @@ def encoder() -> Encoder:
 
 
 def test_the_statistics_are_those_of_the_images(encoder: Encoder, table: ImageTable) -> None:
-    adapted = adapt_statistics(encoder, table)
+    adapted = adapt_statistics(encoder, table, devices=Devices(tiny.DEVICE))
     images = to_float(load_crops(table, SETTINGS.size).pixels(np.arange(24)))
     first = adapted.backbone.get_submodule("network.bn1")
     assert isinstance(first, torch.nn.BatchNorm2d)
@@ -67,7 +69,7 @@ def test_only_statistics_change_and_only_in_a_copy(encoder: Encoder, table: Imag
 def test_frozen_statistics_stay(encoder: Encoder, table: ImageTable) -> None:
     frozen = Encoder(replace(SETTINGS, batchnorm="frozen")).eval()
     frozen.load_state_dict(encoder.state_dict())
-    adapted = adapt_statistics(frozen, table)
+    adapted = adapt_statistics(frozen, table, devices=Devices(tiny.DEVICE))
     for name, value in adapted.state_dict().items():
         moved = name.startswith("neck.") and ("running_" in name or "num_batches" in name)
         assert torch.equal(value, encoder.state_dict()[name]) != moved, name
