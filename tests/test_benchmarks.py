@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -127,6 +128,25 @@ def test_the_results_of_a_method_are_those_of_its_file(page: str, name: str, row
     scores = load_result(name)["scores"]
     cells = {which: f"{100 * score['mAP']:.1f} | {100 * score['rank-1']:.1f}" for which, score in scores.items()}
     assert row.format(**cells) in (ROOT / "docs" / "methods" / f"{page}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("site-market1501-dev", "| `site`, three seeds | {minutes} min on one thread | {mAP} | {rank-1} |"),
+        (
+            "site-few-cameras-cuhk03np-detected",
+            "| `site-few-cameras`, two seeds | {minutes} min on one thread | {mAP} | {rank-1} |",
+        ),
+    ],
+)
+def test_the_means_of_seeds_are_those_of_their_files(name: str, row: str) -> None:
+    result = load_result(f"synthetic/{name}.json")
+    seeds = result["seeds"].values()
+    best = [seed["scores"]["best"] for seed in seeds]
+    cells = {score: f"{100 * fmean([scores[score] for scores in best]):.1f}" for score in ("mAP", "rank-1")}
+    minutes = round(fmean([seed["minutes"] for seed in seeds]))
+    assert row.format(minutes=minutes, **cells) in (ROOT / "docs" / "methods" / "ice.md").read_text(encoding="utf-8")
 
 
 def test_every_result_that_a_page_quotes_exists() -> None:
