@@ -40,7 +40,10 @@ def run(arguments: Sequence[str]) -> int:
         raise ConfigError("resight adapt needs images: --data folder=CROPS (see resight data --help)")
     if not options.start:
         logger.info("no --from: adapting %s", describe_encoder(SYNTHETIC))
-        logger.info("resight train ice --config site starts from it too, and has learned more where both were measured")
+        logger.info(
+            "resight train ice --config site (or site-few-cameras) starts from it too, and has learned more where both "
+            "were measured"
+        )
         arguments = [*arguments, f"--from={SYNTHETIC}"]
     model = load_encoder(options.start or SYNTHETIC).settings
     method, recipe = adapt_recipe(model.head)
