@@ -147,7 +147,7 @@ def score(
         if distance_fn(dataset, tracklet) is not squared_distances:
             raise ConfigError("center_cameras needs the Euclidean distance: set tracklet.distance to concatenated")
         query, gallery = sides
-        sides = statistics.center_cameras(query, gallery), statistics.center_cameras(gallery, gallery)
+        sides = statistics.center_sides(query, gallery)
     ranks_by: bool | TravelTimes = rerank is True
     if rerank == "joint":
         train = embed_train(source, dataset, tracklet=tracklet, devices=devices, flip=flip)

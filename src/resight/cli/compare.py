@@ -38,7 +38,7 @@ from resight.retrieval.feature_files import StoredFeatures, names_features
 from resight.retrieval.protocol import Score, distance_fn, make_evaluator, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.sources import check_same_images, embed_sides
-from resight.retrieval.statistics import center_cameras
+from resight.retrieval.statistics import center_sides
 from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def _score_stored(stored: StoredFeatures, name: str, dataset: Dataset, devices: 
     tracklet = TrackletSettings()
     ((queries, gallery),) = embed_sides(stored, [dataset], tracklet=tracklet, devices=devices)
     if center:
-        queries, gallery = center_cameras(queries, gallery), center_cameras(gallery, gallery)
+        queries, gallery = center_sides(queries, gallery)
     report = score_features(dataset, (queries, gallery), tracklet=tracklet, device=devices.device)
     return Side(name, report, queries, gallery, rank(queries, gallery, device=devices.device))
 
@@ -199,6 +199,6 @@ def _score_model(
         raise DataError(f"{dataset.name} has no gallery to search in")
     report, queries, gallery = score(encoder)
     if center:
-        queries, gallery = center_cameras(queries, gallery), center_cameras(gallery, gallery)
+        queries, gallery = center_sides(queries, gallery)
         report = score_features(dataset, (queries, gallery), tracklet=settings.tracklet, device=devices.device)
     return Side(name, report, queries, gallery, rank(queries, gallery, distance_fn=distance, device=devices.device))

@@ -33,7 +33,7 @@ from resight.retrieval.joint import check_sightings, estimate_travel_times
 from resight.retrieval.protocol import RankBy, distance_fn, score_features
 from resight.retrieval.ranking import rank
 from resight.retrieval.sources import Source, embed_sides, embed_train
-from resight.retrieval.statistics import adapt_statistics, center_cameras
+from resight.retrieval.statistics import adapt_statistics, center_sides
 from resight.retrieval.stored_sides import scored_dataset, stored_dataset
 from resight.retrieval.thresholds import score_thresholds
 from resight.retrieval.trials import average_reports
@@ -164,7 +164,7 @@ def run(arguments: Sequence[str]) -> int:
     splits = splits or [dataset]
     sides = embed_sides(source, splits, tracklet=settings.tracklet, devices=devices, flip=settings.flip, cache=cache)
     if settings.center_cameras:
-        sides = [(center_cameras(query, gallery), center_cameras(gallery, gallery)) for query, gallery in sides]
+        sides = [center_sides(query, gallery) for query, gallery in sides]
     reranks: list[bool | TravelTimes] = [settings.rerank] * len(splits)
     if joint:
         reranks = [

@@ -86,6 +86,11 @@ def adapt_statistics(
     return adapted.eval()
 
 
+def center_sides(queries: Features, gallery: Features) -> tuple[Features, Features]:
+    """Return queries and gallery without the means of the gallery's cameras; see `center_cameras`."""
+    return center_cameras(queries, gallery), center_cameras(gallery, gallery)
+
+
 def center_cameras(features: Features, gallery: Features) -> Features:
     """Subtract from each vector the mean of its camera, without labels, and scale it to unit length.
 
